@@ -1,0 +1,46 @@
+package runtime
+
+import (
+	"go.starlark.net/starlark"
+
+	"runbook/runtime/host"
+)
+
+// A Builtin is a function that runbooks can call inside a step. Exactly one of
+// New, Read and Pure is set.
+type Builtin struct {
+	Name    string // may have one dot: "conda.install"
+	Args    []Arg  // in order
+	Summary string // completes the sentence "NAME will ..."
+	Detail  []string
+	Example string // a step body; the tests run it against an overlay
+
+	// RunsAs adds user=, the account that runs the commands.
+	RunsAs bool
+	// Property makes it a value without parentheses: host.os. It has Read and no Args.
+	Property bool
+
+	// New turns a call into an op and names the target for the trace.
+	// The runtime adds timeout=, retries= and delay= to such builtins.
+	New func(*Call) (op Op, target string, err error)
+	// Read answers a call that changes nothing.
+	Read func(*Call, host.Reader) (starlark.Value, error)
+	// Pure answers a call that touches no host; it may be called while loading.
+	Pure func(*Call) (starlark.Value, error)
+}
+
+// An Arg is a parameter of a builtin.
+type Arg struct {
+	Name    string
+	Type    string // for people: "string", "list of string", "int", "bool", "path", "dict"
+	Default string // as written in a script; "" means required
+	Help    string // what it means, its unit, its limits
+}
+
+// A Path is an absolute, clean name of a file; Unpack refuses others.
+type Path string
+
+// A Call is one call of a builtin from a runbook.
+type Call struct {
+	Builtin *Builtin
+}

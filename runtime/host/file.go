@@ -1,0 +1,186 @@
+package host
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Meta is what a host keeps about a file besides its content.
+type Meta struct {
+	Mode fs.FileMode // type and permission bits
+	Owner
+	Size    int64     // bytes; -1 where a dry run cannot know
+	ModTime time.Time // zero where it is of no interest
+}
+
+// An Owner is a user and a group by name, or by number where there is no name.
+// An empty name means whoever runs, or whoever owns the file already.
+type Owner struct{ User, Group string }
+
+// Or fills what o leaves open from p.
+func (o Owner) Or(p Owner) Owner {
+	return Owner{cmp.Or(o.User, p.User), cmp.Or(o.Group, p.Group)}
+}
+
+// A File is an open file.
+type File = io.ReadSeekCloser
+
+// Content is what a file holds: Text, or what Open opens. Open is called only
+// when somebody reads, so an Overlay can hold a file that was never downloaded.
+type Content struct {
+	Text []byte
+	Open func() (File, error)
+}
+
+// A Root is a directory that what is done through it cannot leave.
+type Root = os.Root
+
+// Bytes returns b as Content.
+func Bytes(b []byte) Content { return Content{Text: b} }
+
+// Unknown is the content of a file that only a real run could read.
+func Unknown(name string) Content {
+	return Content{Open: func() (File, error) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: ErrUnknown}
+	}}
+}
+
+// ErrUnknown is what reading gets where something that did not run changed things.
+var ErrUnknown = errors.New("unknown in a dry run: an earlier command would have changed it")
+
+// Reader opens the content.
+func (c Content) Reader() (File, error) {
+	if c.Open != nil {
+		return c.Open()
+	}
+	return struct {
+		io.ReadSeeker
+		io.Closer
+	}{bytes.NewReader(c.Text), io.NopCloser(nil)}, nil
+}
+
+// ReadFile returns all that name holds.
+func ReadFile(r Reader, name string) ([]byte, error) {
+	c, err := r.Content(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.Reader()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+// Exists reports whether there is a file, a directory or a link called name.
+func Exists(r Reader, name string) (bool, error) {
+	_, err := r.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// An Entry is one file of a manifest.
+type Entry struct {
+	Name string
+	Meta
+	Target  string  // of a symbolic link
+	Sum     string  // hex SHA-256, where known
+	Content Content // opened only if a later step reads the file before it exists
+}
+
+// A Manifest lists what will lie below a directory, parents first.
+type Manifest []Entry
+
+// Totals returns what a trace tells of m: how many files, their bytes, and a
+// digest over sorted name, type, mode, size, link and known checksums.
+func (m Manifest) Totals() (files int, bytes int64, digest string) {
+	lines := make([]string, 0, len(m))
+	for _, e := range m {
+		size := e.Size
+		if !e.Mode.IsRegular() {
+			size = 0
+		}
+		files, bytes = files+1, bytes+max(size, 0)
+		lines = append(lines, fmt.Sprintf("%q %s %d %q %s\n", e.Name, e.Mode, size, e.Target, e.Sum))
+	}
+	slices.Sort(lines)
+	h := sha256.New()
+	for _, l := range lines {
+		io.WriteString(h, l)
+	}
+	return files, bytes, hex.EncodeToString(h.Sum(nil))
+}
+
+// check refuses what leaves dir or would be written through a symbolic link.
+// Every host calls it first, so that all refuse the same.
+func (m Manifest) check(r Reader, dir string) error {
+	if d, err := r.Lstat(dir); err != nil {
+		return err
+	} else if !d.Mode.IsDir() {
+		return fmt.Errorf("%s: is not a directory", dir)
+	}
+	types := map[string]fs.FileMode{".": fs.ModeDir}
+	for _, e := range m {
+		if !filepath.IsLocal(e.Name) {
+			return fmt.Errorf("%s: leaves %s", e.Name, dir)
+		}
+		for p := path.Dir(e.Name); p != "."; p = path.Dir(p) {
+			if _, ok := types[p]; !ok {
+				pm, err := r.Lstat(path.Join(dir, p))
+				if errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("%s: %s is not in the manifest", e.Name, p)
+				}
+				types[p] = pm.Mode.Type()
+			}
+			if types[p] != fs.ModeDir {
+				return fmt.Errorf("%s: %s is not a directory", e.Name, p)
+			}
+		}
+		types[e.Name] = e.Mode.Type()
+	}
+	return nil
+}
+
+// Differ counts the files at and below name that do not belong to o.
+func Differ(r Reader, name string, o Owner) (n int, err error) {
+	err = Walk(r, name, func(_ string, m Meta) error {
+		if o.Or(m.Owner) != m.Owner {
+			n++
+		}
+		return nil
+	})
+	return n, err
+}
+
+// Walk calls f for name and all below it, a directory before what it holds.
+// Symbolic links are not followed.
+func Walk(r Reader, name string, f func(name string, m Meta) error) error {
+	m, err := r.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if err := f(name, m); err != nil || !m.Mode.IsDir() {
+		return err
+	}
+	names, err := r.ReadDir(name)
+	for _, s := range names {
+		if err := Walk(r, path.Join(name, s), f); err != nil {
+			return err
+		}
+	}
+	return err
+}

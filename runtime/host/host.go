@@ -1,0 +1,169 @@
+// Package host is the only door between a runbook and a machine.
+//
+// A [Reader] answers questions. A [Host] also changes things. Two hosts exist:
+// [Local] is the machine itself; [Overlay] reads through to another Reader and
+// keeps every change to itself, so that a dry run takes the same path as a
+// real one and later steps see what earlier steps did.
+//
+// An effect is declared as data. Local does it, asks again and compares;
+// Overlay believes it.
+//
+// Names are absolute, slash-separated and clean ("/etc/motd").
+package host
+
+import (
+	"context"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Reader observes a machine.
+type Reader interface {
+	// Lstat describes name without following a final symbolic link.
+	// The error wraps fs.ErrNotExist if there is no such file.
+	Lstat(name string) (Meta, error)
+	// Content returns what name, followed through links, holds now. It stays
+	// valid in an overlay whatever happens to name later.
+	Content(name string) (Content, error)
+	Readlink(name string) (string, error)
+	// ReadDir returns the names in a directory, sorted.
+	ReadDir(name string) ([]string, error)
+	// Fact returns what is known of f, asking its kind's probe only if nothing is.
+	Fact(ctx context.Context, f Fact) (string, error)
+	// Query runs a command that only reads. A non-zero exit status is no error.
+	// The error wraps exec.ErrNotFound if there is no such program.
+	Query(ctx context.Context, p Process) (Result, error)
+	// Get reads from the network. The caller closes the body.
+	Get(ctx context.Context, r Request) (*Response, error)
+}
+
+// A Host is a Reader that can also be changed.
+type Host interface {
+	Reader
+	// WriteFile replaces name atomically; its directory must exist.
+	// An existing directory is never replaced.
+	WriteFile(name string, c Content, m Meta) error
+	// WriteTree makes what m lists below dir, which must exist; fill does it.
+	WriteTree(ctx context.Context, dir string, m Manifest, fill func(context.Context, *Root) error) error
+	// Mkdir makes one directory; its parent must exist and name must not.
+	Mkdir(name string, m Meta) error
+	// Symlink makes name, which must not exist, a link to target.
+	Symlink(target, name string, o Owner) error
+	// SetMeta sets permission bits and, where m names one, the owner.
+	SetMeta(name string, m Meta) error
+	// Chown gives name and all below it to o; files is how many differ from that.
+	// Symbolic links are changed, not followed.
+	Chown(name string, o Owner, files int) error
+	// Move renames src to dst, which must not exist, with all below it.
+	Move(src, dst string) error
+	// Remove deletes name and, if it is a directory, all below it; files is how
+	// many there are. Removing what is not there is no error.
+	Remove(name string, files int) error
+	// Exec runs a command that changes the machine.
+	// If it succeeds, c.Sets and c.Makes hold from then on.
+	Exec(ctx context.Context, c Cmd) (Result, error)
+}
+
+// A Process is a program, what it gets and who runs it.
+type Process struct {
+	Argv  []string // Argv[0] is looked up in the usual places if it has no slash
+	Stdin []byte
+	Env   map[string]string // added to PATH HOME USER LOGNAME SHELL LANG and proxies
+	Dir   string            // working directory; the home of User, or /, if empty
+	User  string            // account that runs it; whoever runs now if empty
+	// Output, if not nil, gets what the process prints while it runs.
+	Output io.Writer
+}
+
+// A Cmd is a command that changes the machine, and how.
+type Cmd struct {
+	Process
+	OK       []int          // exit statuses that mean success; 0 if empty
+	Already  *regexp.Regexp // a failure whose output matches counts as success
+	Critical bool           // a package manager: never killed, only waited for
+
+	Sets         map[Fact]string // hold afterwards; a real host asserts them
+	Makes        []Entry         // will exist, by absolute name; a real host asserts their types
+	Touches      []string        // trees changed in unknowable ways
+	TouchesFacts []Fact          // facts changed in unknowable ways
+	Assumes      map[Fact]string // believed by an overlay, asserted by nobody
+	MayMake      bool            // may also make directories that nobody can list
+
+	Detail   map[string]any // more for the trace
+	Volatile []string       // names of trace fields in which a dry run and a run may differ
+}
+
+// Result is what a command left behind.
+type Result struct {
+	Code           int
+	Stdout, Stderr []byte
+	Unknown        bool // nothing ran: an overlay believed the command
+}
+
+// Succeeded reports whether r is a success of c.
+func (c Cmd) Succeeded(r Result) bool {
+	if r.Code == 0 && len(c.OK) == 0 || slices.Contains(c.OK, r.Code) {
+		return true
+	}
+	return c.Already != nil && (c.Already.Match(r.Stdout) || c.Already.Match(r.Stderr))
+}
+
+// A Request asks for what an http or https URL holds.
+type Request struct {
+	URL    string
+	Offset int64  // first byte wanted
+	ETag   string // what holds the bytes before Offset; needed if Offset > 0
+	Head   bool   // only look: the body stays empty
+}
+
+// A Response is what a server answered to a Request.
+type Response struct {
+	Status int   // 200, 206, 304, 404, ...
+	Offset int64 // of the first byte of Body; 0 if the server began anew
+	Size   int64 // of the whole, -1 if unknown
+	ETag   string
+	Body   io.ReadCloser
+}
+
+// A Change is one line of a diff: what is there, what should be.
+type Change struct {
+	What string `json:"what"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// A Fact names something a host knows that is not a file, such as
+// {RPM, "nginx"}. Its value is "" when the thing is absent.
+type Fact struct {
+	Kind *Kind
+	Name string
+}
+
+func (f Fact) String() string { return f.Kind.Name + ":" + f.Name }
+
+// A Kind is a kind of fact together with the one way to find it out, so that
+// a host can ask again after a command without being told how.
+type Kind struct {
+	Name string
+	// Probe finds the value of the fact called name, "" if it is absent.
+	// It asks only r, which may be an overlay.
+	Probe func(ctx context.Context, r Reader, name string) (string, error)
+}
+
+// Present matches any value that is not "".
+const Present = "present"
+
+// Holds reports whether have is what want asks for.
+func Holds(want, have string) bool { return want == have || want == Present && have != "" }
+
+// SortedFacts returns the facts of a set in the order of their names.
+func SortedFacts(set map[Fact]string) []Fact {
+	return slices.SortedFunc(maps.Keys(set), func(a, b Fact) int { return strings.Compare(a.String(), b.String()) })
+}
+
+// Grace is how long a process group may take to end after SIGTERM.
+const Grace = 5 * time.Second
