@@ -27,6 +27,9 @@ type Builtin struct {
 	Read func(*Call, host.Reader) (starlark.Value, error)
 	// Pure answers a call that touches no host; it may be called while loading.
 	Pure func(*Call) (starlark.Value, error)
+
+	// declare answers the runtime's own builtins: var, step, require and so on.
+	declare func(*loader, *starlark.Thread, *Call) (starlark.Value, error)
 }
 
 // An Arg is a parameter of a builtin.
@@ -35,12 +38,4 @@ type Arg struct {
 	Type    string // for people: "string", "list of string", "int", "bool", "path", "dict"
 	Default string // as written in a script; "" means required
 	Help    string // what it means, its unit, its limits
-}
-
-// A Path is an absolute, clean name of a file; Unpack refuses others.
-type Path string
-
-// A Call is one call of a builtin from a runbook.
-type Call struct {
-	Builtin *Builtin
 }

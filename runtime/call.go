@@ -1,19 +1,142 @@
 package runtime
 
-import "runbook/runtime/host"
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.starlark.net/starlark"
+
+	"runbook/runtime/host"
+)
+
+// A Call is one call of a builtin from a runbook.
+type Call struct {
+	Builtin *Builtin
+
+	given map[string]starlark.Value // by name, without None
+	user  string
+	run   *Run   // nil while loading
+	at    string // position of the call
+}
+
+// The parameters that the runtime adds to builtins that change something.
+var common = []Arg{
+	{"timeout", "duration", "0", "end it after this many seconds, or \"10m\"; 0 means never"},
+	{"retries", "int", "0", "how often to try again after a failure"},
+	{"delay", "duration", "5", "seconds between tries"},
+}
+
+var userArg = Arg{"user", "string", "the step's", "account that runs the command"}
+
+// Params returns all parameters of b, with those that the runtime adds.
+func (b *Builtin) Params() []Arg {
+	args := slices.Clone(b.Args)
+	if b.RunsAs {
+		args = append(args, userArg)
+	}
+	if b.New != nil {
+		args = append(args, common...)
+	}
+	return args
+}
+
+// bind matches the arguments of a call with b's parameters.
+func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string]starlark.Value, error) {
+	params := b.Params()
+	if len(args) > len(b.Args) {
+		return nil, fmt.Errorf("%s: got %d arguments, want at most %d", b.Name, len(args), len(b.Args))
+	}
+	given := map[string]starlark.Value{}
+	for i, a := range args {
+		given[params[i].Name] = a
+	}
+	for _, kw := range kwargs {
+		name := string(kw[0].(starlark.String))
+		if !slices.ContainsFunc(params, func(a Arg) bool { return a.Name == name }) {
+			return nil, withNearest(fmt.Errorf("%s: no argument %q", b.Name, name), name, argNames(params))
+		}
+		if _, dup := given[name]; dup {
+			return nil, fmt.Errorf("%s: two values for %q", b.Name, name)
+		}
+		given[name] = kw[1]
+	}
+	for _, p := range params {
+		if given[p.Name] == starlark.None {
+			delete(given, p.Name)
+		}
+		if _, ok := given[p.Name]; !ok && p.Default == "" {
+			return nil, Hint(fmt.Errorf("%s: argument %q is missing", b.Name, p.Name), "see: runbook builtins "+b.Name)
+		}
+	}
+	return given, nil
+}
+
+func argNames(args []Arg) []string {
+	names := make([]string, len(args))
+	for i, a := range args {
+		names[i] = a.Name
+	}
+	return names
+}
 
 // Unpack stores the call's arguments in vars, one pointer for each of
 // Builtin.Args in order; one that was not given leaves its variable as it is.
 // Pointers may be to string, bool, int, int64, fs.FileMode, Path, time.Duration
-// (seconds, or text such as "10m"), []string, []Path, []int, map[string]string
-// or starlark.Value. None counts as not given.
-func (c *Call) Unpack(vars ...any) error { panic("soon") }
+// (seconds, or text such as "10m"), []string (a list, or one string), []Path,
+// []int, map[string]string or starlark.Value. None counts as not given.
+func (c *Call) Unpack(vars ...any) error {
+	if len(vars) != len(c.Builtin.Args) {
+		panic(fmt.Sprintf("%s: %d args declared, %d unpacked", c.Builtin.Name, len(c.Builtin.Args), len(vars)))
+	}
+	for i, v := range vars {
+		if err := c.unpack(c.Builtin.Args[i].Name, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Call) unpack(name string, v any) error {
+	given, ok := c.given[name]
+	if !ok {
+		return nil
+	}
+	if err := convert(given, v); err != nil {
+		return fmt.Errorf("%s: argument %q: %w", c.Builtin.Name, name, err)
+	}
+	return nil
+}
 
 // User is the account that runs the commands of this call: user= or the step's.
-func (c *Call) User() string { panic("soon") }
+func (c *Call) User() string { return c.user }
 
-// Owner is the step's user as owner of what is made; empty if it names none.
-func (c *Call) Owner() host.Owner { panic("soon") }
+// Owner is the step's user, with the login group, as owner of what is made;
+// empty if the step names none. A user that only a dry run made has a group of
+// the same name.
+func (c *Call) Owner() host.Owner {
+	user := c.run.user
+	if user == "" {
+		return host.Owner{}
+	}
+	group, err := c.run.door.Fact(c.run.ctx, host.Fact{Kind: host.Primary, Name: user})
+	if err != nil || group == "" || group == host.Present {
+		group = user
+	}
+	return host.Owner{User: user, Group: group}
+}
 
 // StateDir is where markers lie.
-func (c *Call) StateDir() string { panic("soon") }
+func (c *Call) StateDir() string { return c.run.State }
+
+// Context is the context of the run, for builtins that only read.
+func (c *Call) Context() context.Context { return c.run.ctx }
+
+// args returns what was given, for the trace.
+func (c *Call) args() map[string]any {
+	args := map[string]any{}
+	for name, v := range c.given {
+		args[name] = plainValue(v)
+	}
+	return args
+}

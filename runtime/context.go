@@ -2,21 +2,64 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
 // What an op may tell the run it belongs to, by the context that Check and Apply get.
 
+type runKey struct{}
+
+func runOf(ctx context.Context) *Run {
+	r, _ := ctx.Value(runKey{}).(*Run)
+	return r
+}
+
 // Observe adds to the observed part of the op's result: what is known only
 // afterwards and in which a dry run and a run may differ.
-func Observe(ctx context.Context, key string, value any) {}
+func Observe(ctx context.Context, key string, value any) {
+	if r := runOf(ctx); r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.observed == nil {
+			r.observed = map[string]any{}
+		}
+		r.observed[key] = value
+	}
+}
 
 // Assume notes that the op under way rests on a guess.
-func Assume(ctx context.Context, note string) {}
+func Assume(ctx context.Context, note string) {
+	if r := runOf(ctx); r != nil {
+		r.Assume(note)
+	}
+}
 
 // Progress shows how far the op under way is; it goes to the terminal only.
-func Progress(ctx context.Context, text string) {}
+func Progress(ctx context.Context, text string) {
+	if r := runOf(ctx); r != nil && r.Progress != nil {
+		r.Progress(r.door.secrets.redact(text))
+	}
+}
+
+// ErrNoWaiting is what Sleep returns in a dry run.
+var ErrNoWaiting = errors.New("a dry run does not wait")
 
 // Sleep waits between two looks at something. A dry run does not wait: it
 // returns ErrNoWaiting, and the look before it was the last.
-func Sleep(ctx context.Context, d time.Duration) error { return nil }
+func Sleep(ctx context.Context, d time.Duration) error {
+	if r := runOf(ctx); r != nil && r.Sleep != nil {
+		return r.Sleep(ctx, d)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// NoWaiting is Run.Sleep for a dry run.
+func NoWaiting(context.Context, time.Duration) error { return ErrNoWaiting }

@@ -1,4 +1,134 @@
 package runtime
 
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"runbook/runtime/trace"
+)
+
+// A Class says whose turn it is when something went wrong.
+type Class int
+
+// The classes of errors.
+const (
+	Failed      Class = iota // a step failed
+	Mistake                  // the runbook or the command line is wrong
+	Input                    // vars or secrets are missing or wrong, or preflight checks are not met
+	NeedsPerson              // a person is needed and nobody is there
+	Deviates                 // the run would leave the trace that it follows
+	Interrupted              // somebody stopped the run
+)
+
+// An Error says where in a runbook something went wrong and what to try.
+type Error struct {
+	Class Class
+	Step  string
+	Pos   string   // "file.star:line:col"
+	From  []string // positions of the calls or loads that led there, innermost first
+	Err   error
+	Hint  string
+}
+
+func (e *Error) Error() string {
+	s := e.Err.Error()
+	if e.Step != "" {
+		s = "step " + e.Step + ": " + s
+	}
+	if e.Pos != "" {
+		s = e.Pos + ": " + s
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
 // Hint returns err with advice for the person who reads it.
-func Hint(err error, hint string) error { return err }
+func Hint(err error, hint string) error { return &Error{Err: err, Hint: hint} }
+
+// HintOf returns the outermost advice that err carries, or "".
+func HintOf(err error) string {
+	for e := (*Error)(nil); errors.As(err, &e); err = e.Err {
+		if e.Hint != "" {
+			return e.Hint
+		}
+	}
+	return ""
+}
+
+// ClassOf returns the class of err.
+func ClassOf(err error) Class {
+	switch {
+	case errors.Is(err, trace.ErrDeviates):
+		return Deviates
+	case errors.Is(err, ErrNobody):
+		return NeedsPerson
+	}
+	for e := (*Error)(nil); errors.As(err, &e); err = e.Err {
+		if e.Class != Failed {
+			return e.Class
+		}
+	}
+	if errors.Is(err, context.Canceled) {
+		return Interrupted
+	}
+	return Failed
+}
+
+// Errors are several problems that are reported together.
+type Errors []*Error
+
+func (es Errors) Error() string {
+	lines := make([]string, len(es))
+	for i, e := range es {
+		lines[i] = e.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the problems.
+func (es Errors) Unwrap() []error {
+	errs := make([]error, len(es))
+	for i, e := range es {
+		errs[i] = e
+	}
+	return errs
+}
+
+// located adds to err the innermost position that is in a file, and the
+// positions of the calls and loads around it.
+func located(step string, class Class, err error) error {
+	var all Errors
+	if errors.As(err, &all) {
+		return err
+	}
+	e := &Error{Class: class, Step: step, Err: err, Hint: HintOf(err)}
+	var places []string
+	for ee := (*starlark.EvalError)(nil); errors.As(err, &ee); err = e.Err {
+		e.Err = ee.Unwrap()
+		places = append(framesOf(ee), places...)
+	}
+	for inner := (*Error)(nil); errors.As(e.Err, &inner); e.Err = inner.Err {
+		if inner.Pos != "" {
+			places = append([]string{inner.Pos}, places...)
+		}
+		e.Class = max(e.Class, inner.Class)
+	}
+	if len(places) > 0 {
+		e.Pos, e.From = places[0], places[1:]
+	}
+	return explain(e)
+}
+
+// framesOf returns the positions of ee's calls that are in files, innermost first.
+func framesOf(ee *starlark.EvalError) (places []string) {
+	for i := range ee.CallStack {
+		if pos := ee.CallStack.At(i).Pos; pos.Filename() != "<builtin>" && pos.Line > 0 {
+			places = append(places, pos.String())
+		}
+	}
+	return places
+}

@@ -7,6 +7,7 @@
 package trace
 
 import (
+	"errors"
 	"time"
 
 	"runbook/runtime/host"
@@ -23,7 +24,7 @@ type Event struct {
 
 	Step  string // name of the step; of all but Run and End
 	Title string // of Step
-	Text  string // of Step: its manual text
+	Text  string // of Step: its manual text; of Log: what is said
 	State string // of Step: begin, end or skipped
 	Why   string // of Step: why it was skipped
 
@@ -58,7 +59,8 @@ type Event struct {
 
 // RunInfo is what a trace says first.
 type RunInfo struct {
-	Mode     string // real, dry-run or rehearsal
+	V        int    // version of the format; the writer sets it
+	Mode     string // RealRun, DryRun or Rehearsal
 	Runbook  string
 	Sources  []Source
 	Vars     []Var
@@ -104,7 +106,7 @@ type Person struct {
 	SudoUser string `json:"sudo_user"`
 }
 
-// Counts are how many ops had which outcome.
+// Counts are how many ops had which outcome; Skipped also counts the steps left out.
 type Counts struct{ Same, Changed, Failed, Skipped int }
 
 type (
@@ -123,6 +125,7 @@ const (
 	Probe  Kind = "probe"  // something only read
 	Result Kind = "result"
 	End    Kind = "end"
+	Log    Kind = "log" // text that the runbook's author wants to be seen
 
 	Same        Outcome = "same"
 	Changed     Outcome = "changed"
@@ -134,7 +137,15 @@ const (
 	Begin   = "begin"
 	Ended   = "end"
 	LeftOut = "skipped"
+
+	DryRun    = "dry-run"   // a mode
+	RealRun   = "real"      // a mode
+	Rehearsal = "rehearsal" // a mode
 )
+
+// Version is the version of the format that is written. Fields are added
+// without a new one; readers ignore those they do not know.
+const Version = 1
 
 // A Sink receives events in order, from one goroutine. What it refuses is not done.
 type Sink interface {
@@ -160,3 +171,6 @@ type List struct{ Events []Event }
 
 // Emit appends e.
 func (l *List) Emit(e Event) error { l.Events = append(l.Events, e); return nil }
+
+// ErrDeviates is what a Follow refuses with.
+var ErrDeviates = errors.New("differs from the approved trace")

@@ -1,0 +1,109 @@
+package runtime
+
+import (
+	"fmt"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"runbook/runtime/trace"
+)
+
+// A starlarkFunc is what Starlark calls.
+type starlarkFunc = func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
+
+// adapt makes b callable from Starlark. It is the only place where calls
+// become ops. A panic is an error at the line of the call: the interpreter
+// would not survive it.
+func (l *loader) adapt(b *Builtin) starlarkFunc {
+	return func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (v starlark.Value, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = Hint(fmt.Errorf("%s: internal error: %v", b.Name, p), "this is a fault of the program, not of the runbook; please report it")
+			}
+		}()
+		given, err := b.bind(args, kwargs)
+		if err != nil {
+			return nil, err
+		}
+		c := &Call{Builtin: b, given: given, run: l.run, at: position(t)}
+		switch {
+		case b.declare != nil:
+			return b.declare(l, t, c)
+		case b.Pure != nil:
+			return b.Pure(c)
+		case l.run == nil:
+			return nil, notWhileLoading(b.Name)
+		}
+		return l.run.call(c)
+	}
+}
+
+// position is where the script calls, before the builtin's own frame.
+func position(t *starlark.Thread) string {
+	for i := range t.CallStackDepth() {
+		if pos := t.CallFrame(i).Pos; pos.Filename() != "<builtin>" && pos.Line > 0 {
+			return pos.String()
+		}
+	}
+	return ""
+}
+
+func notWhileLoading(name string) error {
+	return Hint(fmt.Errorf("%s called while loading", name), "call it from a function given to step()")
+}
+
+func (c *Call) pos() string { return c.at }
+
+// call answers a builtin that reads or changes a host.
+func (r *Run) call(c *Call) (starlark.Value, error) {
+	c.user = r.user
+	if c.Builtin.RunsAs {
+		if err := c.unpack("user", &c.user); err != nil {
+			return nil, err
+		}
+	}
+	if c.Builtin.Read != nil {
+		v, err := c.Builtin.Read(c, r.door)
+		return r.door.secrets.maskValue(v), err
+	}
+	if r.reading {
+		return nil, Hint(fmt.Errorf("%s: a condition may only read", c.Builtin.Name), "move it into a step")
+	}
+	if err := r.flush(); err != nil {
+		return nil, err
+	}
+	op, target, err := c.Builtin.New(c)
+	if err != nil {
+		return nil, err
+	}
+	var again again
+	if err := again.unpack(c); err != nil {
+		return nil, err
+	}
+	return r.do(op, again, trace.Event{Op: c.Builtin.Name, Target: target, Pos: c.pos(), User: c.user, Args: c.args()})
+}
+
+// again is how long an op may take and how often it is tried.
+type again struct {
+	timeout, delay time.Duration
+	retries        int
+}
+
+func (a *again) unpack(c *Call) error {
+	a.delay = 5 * time.Second
+	for name, v := range map[string]any{"timeout": &a.timeout, "delay": &a.delay, "retries": &a.retries} {
+		if err := c.unpack(name, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maskValue hides secrets in the text that a script gets to see.
+func (ss *secrets) maskValue(v starlark.Value) starlark.Value {
+	if s, ok := v.(starlark.String); ok && len(ss.forms) > 0 {
+		return starlark.String(ss.mask([]byte(s)))
+	}
+	return v
+}

@@ -1,0 +1,92 @@
+package runtime
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"runbook/runtime/host"
+	"runbook/runtime/trace"
+)
+
+// do is the life of an op: check, tell, apply what differs, tell.
+func (r *Run) do(op Op, a again, e trace.Event) (starlark.Value, error) {
+	start := r.Now()
+	r.assumed, r.observed = nil, nil
+	r.door.begin()
+	ctx := r.ctx
+	if a.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("took longer than %s", a.timeout))
+		defer cancel()
+	}
+	changed, err := r.try(ctx, op, &e)
+	for n := 1; err != nil && n <= a.retries && ctx.Err() == nil && ClassOf(err) == Failed; n++ {
+		Observe(r.ctx, "attempts", n+1)
+		if serr := Sleep(ctx, a.delay); serr != nil {
+			break
+		}
+		r.door.again()
+		changed, err = r.try(ctx, op, &e)
+	}
+	if err != nil && ctx.Err() != nil && r.ctx.Err() == nil {
+		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+	}
+	done := trace.Event{Kind: trace.Result, Op: e.Op, Target: e.Target, Outcome: trace.Same, Elapsed: r.Now().Sub(start)}
+	if changed {
+		done.Outcome = trace.Changed
+	}
+	res := &result{r, e.Op, changed, r.door.last}
+	return res, r.tellResult(done, err)
+}
+
+// tellResult ends an op in the trace. The error that it returns names the op.
+func (r *Run) tellResult(done trace.Event, err error) error {
+	r.mu.Lock()
+	done.Assumed, done.Observed = r.assumed, r.observed
+	r.mu.Unlock()
+	if err != nil {
+		done.Outcome, done.Error, done.Hint = trace.Failed, err.Error(), HintOf(err)
+		err = named(done, err)
+	}
+	switch done.Outcome {
+	case trace.Same:
+		r.counts.Same++
+	case trace.Changed:
+		r.counts.Changed++
+	case trace.Failed:
+		r.counts.Failed++
+	}
+	return cmp.Or(err, r.emit(done))
+}
+
+// named puts op and target before an error that does not begin with the op.
+func named(e trace.Event, err error) error {
+	if strings.HasPrefix(err.Error(), e.Op+" ") || strings.HasPrefix(err.Error(), e.Op+":") {
+		return err
+	}
+	return fmt.Errorf("%s %s: %w", e.Op, e.Target, err)
+}
+
+// try checks op and applies what differs. The op is told only once, also when
+// it is tried again.
+func (r *Run) try(ctx context.Context, op Op, e *trace.Event) (changed bool, err error) {
+	changes, err := op.Check(ctx, r.door)
+	if e.Kind == "" {
+		e.Kind, e.Changes = trace.Op, changes
+		if terr := r.emit(*e); terr != nil {
+			return false, terr
+		}
+	}
+	if errors.Is(err, host.ErrUnknown) && HintOf(err) == "" {
+		err = Hint(err, "move it before the command that changes this, or let the builtin assume= something")
+	}
+	if err != nil || len(changes) == 0 {
+		return false, err
+	}
+	return true, op.Apply(ctx, r.door, changes)
+}

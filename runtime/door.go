@@ -1,0 +1,214 @@
+package runtime
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io/fs"
+	"net/url"
+	"strings"
+
+	"runbook/runtime/host"
+	"runbook/runtime/trace"
+)
+
+// A door is a Host that tells of each effect before it lets it happen, and that
+// alone knows what secrets are: what passes inward is resolved, what comes
+// outward is masked. It embeds only the Reader, so that a Host with a new
+// method does not compile until the door has it too.
+type door struct {
+	host.Reader
+	host    host.Host
+	run     *Run
+	secrets *secrets
+
+	last  *host.Result    // of the last command of the op under way
+	told  map[string]bool // effects of the op's earlier tries
+	fresh []string        // effects of this try
+}
+
+var _ host.Host = (*door)(nil)
+
+// begin forgets what belongs to the op before.
+func (d *door) begin() { d.last, d.told, d.fresh = nil, nil, nil }
+
+// again begins another try of the same op.
+func (d *door) again() {
+	if d.told == nil {
+		d.told = map[string]bool{}
+	}
+	for _, k := range d.fresh {
+		d.told[k] = true
+	}
+	d.fresh = nil
+}
+
+// effect tells of e, then does it. Of an effect that an earlier try of the op
+// has told already nothing is told: a trace has each once.
+func (d *door) effect(e trace.Event, do func() error) error {
+	e.Kind = trace.Effect
+	if e.User == "" {
+		e.User = d.run.user
+	}
+	key, err := json.Marshal([]any{e.Call, e.Path, e.Argv, e.Stdin, e.Detail})
+	if err != nil {
+		return err
+	}
+	d.fresh = append(d.fresh, string(key))
+	if !d.told[string(key)] {
+		if err := d.run.emit(e); err != nil {
+			return err
+		}
+	}
+	return d.secrets.maskError(do())
+}
+
+func (d *door) Content(name string) (host.Content, error) {
+	c, err := d.Reader.Content(name)
+	if err != nil || len(d.secrets.forms) == 0 {
+		return c, d.secrets.maskError(err)
+	}
+	return d.secrets.maskContent(c), nil
+}
+
+func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
+	e := trace.Event{Kind: trace.Probe, Argv: d.secrets.redactAll(p.Argv), User: p.User}
+	p, err := d.secrets.resolveProcess(p)
+	if err != nil {
+		return host.Result{}, err
+	}
+	res, err := d.Reader.Query(ctx, p)
+	if err != nil {
+		return res, d.secrets.maskError(err)
+	}
+	e.Code = res.Code
+	d.maskResult(&res)
+	return res, d.run.emit(e)
+}
+
+func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) {
+	shown := d.secrets.redact(r.URL)
+	var err error
+	if r.URL, err = d.secrets.resolve(r.URL, url.PathEscape); err != nil {
+		return nil, err
+	}
+	res, err := d.Reader.Get(ctx, r)
+	if err != nil {
+		return nil, d.secrets.maskError(err)
+	}
+	if err := d.run.emit(trace.Event{Kind: trace.Probe, URL: shown, Code: res.Status}); err != nil {
+		res.Body.Close()
+		return nil, err
+	}
+	return res, nil
+}
+
+func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
+	detail := meta(m)
+	if c.Open == nil {
+		detail["sha256"] = d.digest(c.Text)
+		text, err := d.secrets.resolve(string(c.Text), asIs)
+		if err != nil {
+			return err
+		}
+		if d.secrets.values == nil && d.secrets.in(text) {
+			d.run.Assume(name + " holds secrets, which a dry run does not know")
+		}
+		c = host.Bytes([]byte(text))
+		m.Size = int64(len(text))
+	}
+	return d.effect(trace.Event{Call: "write", Path: name, Detail: detail}, func() error {
+		return d.host.WriteFile(name, c, m)
+	})
+}
+
+func (d *door) WriteTree(ctx context.Context, dir string, m host.Manifest, fill func(context.Context, *host.Root) error) error {
+	files, bytes, digest := m.Totals()
+	detail := map[string]any{"files": files, "bytes": bytes, "digest": digest}
+	return d.effect(trace.Event{Call: "tree", Path: dir, Detail: detail}, func() error {
+		return d.host.WriteTree(ctx, dir, m, fill)
+	})
+}
+
+func (d *door) Mkdir(name string, m host.Meta) error {
+	return d.effect(trace.Event{Call: "mkdir", Path: name, Detail: meta(m)}, func() error {
+		return d.host.Mkdir(name, m)
+	})
+}
+
+func (d *door) Symlink(target, name string, o host.Owner) error {
+	detail := map[string]any{"target": target}
+	ownerOf(o, detail)
+	return d.effect(trace.Event{Call: "symlink", Path: name, Detail: detail}, func() error {
+		return d.host.Symlink(target, name, o)
+	})
+}
+
+func (d *door) SetMeta(name string, m host.Meta) error {
+	return d.effect(trace.Event{Call: "meta", Path: name, Detail: meta(m)}, func() error {
+		return d.host.SetMeta(name, m)
+	})
+}
+
+func (d *door) Chown(name string, o host.Owner, files int) error {
+	detail := map[string]any{"files": files}
+	ownerOf(o, detail)
+	return d.effect(trace.Event{Call: "meta", Path: name, Detail: detail}, func() error {
+		return d.host.Chown(name, o, files)
+	})
+}
+
+func (d *door) Move(src, dst string) error {
+	return d.effect(trace.Event{Call: "move", Path: dst, Detail: map[string]any{"from": src}}, func() error {
+		return d.host.Move(src, dst)
+	})
+}
+
+func (d *door) Remove(name string, files int) error {
+	return d.effect(trace.Event{Call: "remove", Path: name, Detail: map[string]any{"files": files}}, func() error {
+		return d.host.Remove(name, files)
+	})
+}
+
+func meta(m host.Meta) map[string]any {
+	detail := map[string]any{"mode": modeText(m.Mode)}
+	ownerOf(m.Owner, detail)
+	return detail
+}
+
+func ownerOf(o host.Owner, detail map[string]any) {
+	if o.User != "" {
+		detail["owner"] = o.User
+	}
+	if o.Group != "" {
+		detail["group"] = o.Group
+	}
+}
+
+func modeText(m fs.FileMode) string {
+	const digits = "01234567"
+	p := m.Perm()
+	return "0" + string([]byte{digits[p>>6&7], digits[p>>3&7], digits[p&7]})
+}
+
+// digest is of redacted text: it must not let anybody guess a secret.
+func (d *door) digest(text []byte) string {
+	sum := sha256.Sum256([]byte(d.secrets.redact(string(text))))
+	return hex.EncodeToString(sum[:])
+}
+
+func (d *door) maskResult(res *host.Result) {
+	res.Stdout, res.Stderr = d.secrets.mask(res.Stdout), d.secrets.mask(res.Stderr)
+}
+
+// stdin tells what a command gets: a secret alone by its name, else a digest.
+func (d *door) stdin(text []byte) string {
+	switch s := d.secrets.redact(strings.TrimSpace(string(text))); {
+	case text == nil:
+		return ""
+	case strings.HasPrefix(s, "<secret:") && strings.Count(s, "<") == 1 && strings.HasSuffix(s, ">"):
+		return s
+	}
+	return d.digest(text)
+}

@@ -1,0 +1,237 @@
+package runtime
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"runbook/runtime/trace"
+)
+
+// A Runbook is a loaded file: what can be set and what will be done, with
+// nothing done yet.
+type Runbook struct {
+	Name    string
+	Doc     string // the file's docstring
+	Vars    []Var
+	Secrets []SecretDecl
+	Steps   []Step
+	Sources []trace.Source // the file itself and what it loads
+
+	secrets *secrets
+	loader  *loader
+}
+
+// A Library is where runbooks and what they load come from: Dir is looked at
+// first, then Shipped. Dir may be nil. Neither may lead out of itself:
+// os.Root.FS is such a file system, and so is an embed.FS.
+type Library struct{ Dir, Shipped fs.FS }
+
+// read returns a file and whether it is shipped, edited (a shipped one changed) or local.
+func (lib Library) read(name string) (src []byte, origin string, err error) {
+	shipped, serr := fs.ReadFile(lib.Shipped, name)
+	if lib.Dir != nil {
+		src, err = fs.ReadFile(lib.Dir, name)
+		switch {
+		case err == nil && serr != nil:
+			return src, "local", nil
+		case err == nil && string(src) != string(shipped):
+			return src, "edited", nil
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return nil, "", err
+		}
+	}
+	return shipped, "shipped", serr
+}
+
+const loadSteps = 10_000_000 // Starlark instructions, far above what a declaration needs
+
+// Load executes the top level of the runbook called name. It declares vars,
+// secrets and steps and reads nothing but in and lib.
+//
+// If vars are missing or wrong, the error is of class Input (or Mistake if a
+// name is unknown) and the runbook is returned as far as it goes, for show.
+func (rt *Runtime) Load(lib Library, name string, in Inputs) (*Runbook, error) {
+	book := &Runbook{Name: path.Base(name), secrets: newSecrets()}
+	l := &loader{book: book, lib: lib, in: in, modules: map[string]*module{}}
+	book.loader = l
+	l.pre = rt.predeclared(l)
+	_, err := l.load(name)
+	if problems := l.problems(err); problems != nil {
+		return book, problems
+	}
+	if err != nil {
+		return book, located("", Mistake, err)
+	}
+	return book, nil
+}
+
+// A loader is one load of a runbook, and what its builtins hang on to.
+type loader struct {
+	book    *Runbook
+	lib     Library
+	in      Inputs
+	pre     starlark.StringDict
+	modules map[string]*module // nil value: being loaded
+	stack   []string           // being loaded, outermost first
+	wrong   []*Error           // vars missing or wrong
+	run     *Run               // nil while loading
+}
+
+type module struct {
+	globals starlark.StringDict
+	file    *syntax.File
+}
+
+// load executes a file once.
+func (l *loader) load(name string) (starlark.StringDict, error) {
+	if m, ok := l.modules[name]; ok {
+		if m == nil {
+			return nil, fmt.Errorf("load cycle: %s", strings.Join(append(l.stack, name), " loads "))
+		}
+		return m.globals, nil
+	}
+	src, origin, err := l.lib.read(name)
+	if err != nil {
+		return nil, Hint(fmt.Errorf("%s: %w", name, cause(err)), "it is looked for in the runbook's directory, then among the shipped files")
+	}
+	sum := sha256.Sum256(src)
+	l.book.Sources = append(l.book.Sources, trace.Source{Name: name, SHA256: hex.EncodeToString(sum[:]), Origin: origin})
+	l.modules[name], l.stack = nil, append(l.stack, name)
+	defer func() { l.stack = l.stack[:len(l.stack)-1] }()
+	m, err := l.exec(name, src)
+	l.modules[name] = m
+	if m == nil {
+		return nil, err
+	}
+	return m.globals, err
+}
+
+// cause drops the name that a path error repeats.
+func cause(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// exec parses, checks and executes one file.
+func (l *loader) exec(name string, src []byte) (*module, error) {
+	f, err := parse(name, src, l.pre)
+	if err != nil {
+		return nil, err
+	}
+	if len(l.stack) == 1 {
+		l.book.Doc = docstring(f)
+	}
+	guard(f)
+	prog, err := starlark.FileProgram(f, l.pre.Has)
+	if err != nil {
+		return nil, parseError(err, known(f, l.pre))
+	}
+	thread := &starlark.Thread{Name: "load " + name, Load: l.loadStatement, Print: l.print}
+	thread.SetMaxExecutionSteps(loadSteps)
+	globals, err := prog.Init(thread, l.pre)
+	globals.Freeze()
+	return &module{globals, f}, err
+}
+
+var dialect = &syntax.FileOptions{Set: true}
+
+// parse parses a file and refuses what the resolver lets pass.
+func parse(name string, src []byte, pre starlark.StringDict) (*syntax.File, error) {
+	f, err := dialect.Parse(name, src, 0)
+	if err != nil {
+		return nil, parseError(err, nil)
+	}
+	var all Errors
+	for _, id := range bound(f) {
+		if pre.Has(id.Name) {
+			all = append(all, &Error{Class: Mistake, Pos: id.NamePos.String(), Hint: "choose another name",
+				Err: fmt.Errorf("%s is a builtin and cannot be redefined", id.Name)})
+		}
+	}
+	if len(all) > 0 {
+		return nil, all
+	}
+	return f, nil
+}
+
+// bound returns the names that a file binds at its top level.
+func bound(f *syntax.File) (ids []*syntax.Ident) {
+	for _, s := range f.Stmts {
+		switch s := s.(type) {
+		case *syntax.DefStmt:
+			ids = append(ids, s.Name)
+		case *syntax.LoadStmt:
+			ids = append(ids, s.To...)
+		case *syntax.AssignStmt:
+			if s.Op == syntax.EQ {
+				ids = append(ids, targets(s.LHS)...)
+			}
+		}
+	}
+	return ids
+}
+
+func targets(e syntax.Expr) (ids []*syntax.Ident) {
+	switch e := e.(type) {
+	case *syntax.Ident:
+		return []*syntax.Ident{e}
+	case *syntax.ParenExpr:
+		return targets(e.X)
+	case *syntax.TupleExpr:
+		for _, x := range e.List {
+			ids = append(ids, targets(x)...)
+		}
+	case *syntax.ListExpr:
+		for _, x := range e.List {
+			ids = append(ids, targets(x)...)
+		}
+	}
+	return ids
+}
+
+func docstring(f *syntax.File) string {
+	if len(f.Stmts) == 0 {
+		return ""
+	}
+	if s, ok := f.Stmts[0].(*syntax.ExprStmt); ok {
+		if lit, ok := s.X.(*syntax.Literal); ok {
+			if text, ok := lit.Value.(string); ok {
+				return text
+			}
+		}
+	}
+	return ""
+}
+
+// loadStatement answers load("lib/x.star", ...).
+func (l *loader) loadStatement(_ *starlark.Thread, name string) (starlark.StringDict, error) {
+	switch {
+	case name == "" || path.IsAbs(name) || path.Clean(name) != name || slices.Contains(strings.Split(name, "/"), ".."):
+		return nil, Hint(fmt.Errorf("cannot load %q", name), "name a file below the runbook's directory: load(\"lib/x.star\", \"f\")")
+	case !strings.HasSuffix(name, ".star"):
+		return nil, Hint(fmt.Errorf("cannot load %q", name), "only .star files can be loaded")
+	}
+	globals, err := l.load(name)
+	if err != nil {
+		return nil, err
+	}
+	return globals, nil
+}
+
+func (l *loader) print(_ *starlark.Thread, msg string) {
+	if l.run != nil {
+		l.run.log(msg)
+	}
+}

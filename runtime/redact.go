@@ -1,0 +1,27 @@
+package runtime
+
+import (
+	"runbook/runtime/host"
+	"runbook/runtime/trace"
+)
+
+// redactEvent hides secrets in every text of e.
+func (ss *secrets) redactEvent(e trace.Event) trace.Event {
+	for _, s := range []*string{&e.Target, &e.Path, &e.Text, &e.Title, &e.Why, &e.Error, &e.Hint, &e.URL, &e.Stdin, &e.User, &e.Pos} {
+		*s = ss.redact(*s)
+	}
+	changes := make([]host.Change, len(e.Changes))
+	for i, c := range e.Changes {
+		changes[i] = host.Change{What: ss.redact(c.What), From: ss.redact(c.From), To: ss.redact(c.To)}
+	}
+	e.Changes = changes
+	e.Argv, e.Assumed = ss.redactAll(e.Argv), ss.redactAll(e.Assumed)
+	e.Args, e.Detail, e.Observed = ss.redactMap(e.Args), ss.redactMap(e.Detail), ss.redactMap(e.Observed)
+	e.Sets, _ = ss.redactAny(e.Sets).(map[string]string)
+	return e
+}
+
+func (ss *secrets) redactMap(m map[string]any) map[string]any {
+	out, _ := ss.redactAny(m).(map[string]any)
+	return out
+}

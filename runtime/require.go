@@ -1,0 +1,66 @@
+package runtime
+
+import (
+	"fmt"
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"runbook/runtime/trace"
+)
+
+// An unmet is a requirement that does not hold.
+type unmet struct{ message, fix, pos string }
+
+// require tells whether a condition holds and keeps what does not.
+func require(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
+	var ok bool
+	var u unmet
+	if l.run == nil {
+		return nil, notWhileLoading("require")
+	}
+	if err := c.Unpack(&ok, &u.message, &u.fix); err != nil {
+		return nil, err
+	}
+	r := l.run
+	op := trace.Event{Kind: trace.Op, Op: "require", Target: u.message, Pos: c.pos(), Args: c.args()}
+	if err := r.emit(op); err != nil {
+		return nil, err
+	}
+	done := trace.Event{Kind: trace.Result, Op: "require", Target: u.message, Outcome: trace.Same}
+	if ok {
+		r.counts.Same++
+	} else {
+		r.counts.Failed++
+		done.Outcome, done.Error, done.Hint = trace.Failed, u.message, u.fix
+		u.pos = c.pos()
+		r.unmet = append(r.unmet, u)
+	}
+	done.Assumed, r.assumed = r.assumed, nil
+	return starlark.None, r.emit(done)
+}
+
+// flush stops the run if requirements are not met. It comes before whatever
+// changes something, so that nothing is changed then.
+func (r *Run) flush() error {
+	if len(r.unmet) == 0 {
+		return nil
+	}
+	lines := make([]string, len(r.unmet))
+	for i, u := range r.unmet {
+		lines[i] = "\n  - " + u.message
+		if u.fix != "" {
+			lines[i] += " (" + u.fix + ")"
+		}
+	}
+	what := fmt.Sprintf("%d requirements are not met", len(lines))
+	if len(lines) == 1 {
+		what = "a requirement is not met"
+	}
+	e := &Error{Class: Input, Pos: r.unmet[0].pos, Err: fmt.Errorf("%s:%s", what, strings.Join(lines, ""))}
+	if r.counts.Changed > 0 {
+		e.Class = Failed
+	}
+	r.unmet = nil
+	return e
+}

@@ -1,0 +1,132 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// A secret is a value that a script can put into texts but never see. Its text
+// is a placeholder that only the door turns into the secret.
+type secret struct{ name, mark string }
+
+var (
+	_         starlark.HasBinary = secret{}
+	errSecret                    = errors.New("a secret cannot be compared")
+)
+
+func (s secret) String() string        { return s.mark }
+func (s secret) Type() string          { return "secret" }
+func (s secret) Freeze()               {}
+func (s secret) Truth() starlark.Bool  { return true }
+func (s secret) Hash() (uint32, error) { return 0, errors.New("unhashable: secret") }
+
+// Binary lets "+" carry the placeholder on.
+func (s secret) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
+	other, err := text(y)
+	switch {
+	case op != syntax.PLUS || err != nil:
+		return nil, nil
+	case side == starlark.Left:
+		return starlark.String(s.mark + other), nil
+	}
+	return starlark.String(other + s.mark), nil
+}
+
+// plain refuses values that must not be compared, measured or hashed, however
+// deep they lie.
+func (ss *secrets) plain(v starlark.Value, depth int) error {
+	switch v := v.(type) {
+	case secret:
+		return Hint(errSecret, "what a secret is must not decide what a runbook does; use a var for that")
+	case *result:
+		return v.misuse()
+	case starlark.String:
+		if ss.in(string(v)) {
+			return Hint(errSecret, "this text holds a secret; use a var for what decides")
+		}
+	case starlark.Iterable:
+		if depth == 0 {
+			return errors.New("nested too deep to compare")
+		}
+		if d, ok := v.(*starlark.Dict); ok {
+			v = starlark.NewList(append(d.Keys(), d.Values()...))
+		}
+		it := v.Iterate()
+		defer it.Done()
+		for x := starlark.Value(nil); it.Next(&x); {
+			if err := ss.plain(x, depth-1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// A SecretDecl is a secret that a runbook declares.
+type SecretDecl struct {
+	Name    string
+	Help    string
+	Pattern string // regular expression that the whole value must match
+	Asked   bool   // when= holds
+}
+
+func declareSecret(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
+	d := SecretDecl{Asked: true}
+	if err := c.Unpack(&d.Name, &d.Help, &d.Pattern, &d.Asked); err != nil {
+		return nil, err
+	}
+	if !names.MatchString(d.Name) {
+		return nil, fmt.Errorf("secret: got name %q, want letters, digits and _", d.Name)
+	}
+	if _, err := wholePattern(d.Pattern); err != nil {
+		return nil, fmt.Errorf("secret %s: %w", d.Name, err)
+	}
+	for _, old := range l.book.Secrets {
+		if old.Name == d.Name {
+			return nil, fmt.Errorf("secret %s: declared twice", d.Name)
+		}
+	}
+	l.book.Secrets = append(l.book.Secrets, d)
+	return l.book.secrets.declare(d.Name), nil
+}
+
+// CheckSecrets returns what is wrong with values: one missing, empty, too short
+// to be told from ordinary text, unlike its pattern, or equal to part of a var.
+func (b *Runbook) CheckSecrets(values map[string]string) error {
+	var problems []error
+	for _, d := range b.Secrets {
+		v, given := values[d.Name]
+		re, _ := wholePattern(d.Pattern)
+		switch {
+		case !given && d.Asked:
+			problems = append(problems, Hint(fmt.Errorf("secret %s is missing", d.Name), "give it with --secret "+d.Name+"=file:PATH, or run on a terminal"))
+		case given && len(v) < shortest:
+			problems = append(problems, fmt.Errorf("secret %s: got %d characters, want at least %d", d.Name, len(v), shortest))
+		case given && d.Pattern != "" && !re.MatchString(v):
+			problems = append(problems, fmt.Errorf("secret %s does not match %s", d.Name, d.Pattern))
+		case given:
+			problems = append(problems, b.inVar(d.Name, v))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return &Error{Class: Input, Err: err}
+	}
+	return nil
+}
+
+// A secret shorter than this occurs in ordinary text, so it could not be masked.
+const shortest = 4
+
+// inVar refuses a secret that a var holds: masking it would hide the var, and
+// the var has been shown already.
+func (b *Runbook) inVar(name, value string) error {
+	for _, v := range b.Vars {
+		if s, ok := v.Value.(string); ok && s == value {
+			return fmt.Errorf("secret %s is the same as var %s, which is not secret", name, v.Name)
+		}
+	}
+	return nil
+}

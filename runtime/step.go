@@ -1,0 +1,97 @@
+package runtime
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+)
+
+// A Step is a named function of a runbook, or what a person must do.
+type Step struct {
+	Name  string
+	Title string
+	Doc   string // its manual text
+	User  string // account that its commands run as and that owns what it makes
+	Tags  []string
+	// When is "" for a step that always runs, "no" for one that never does, and
+	// "function" for one that a function decides about during the run.
+	When   string
+	Manual bool
+	Pos    string
+
+	fn   starlark.Callable // of a manual step: done=, or nil
+	when starlark.Callable
+}
+
+func declareStep(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
+	var s Step
+	var fn, when starlark.Value
+	if err := c.Unpack(&fn, &s.Name, &s.Title, &s.User, &when, &s.Tags); err != nil {
+		return nil, err
+	}
+	f, ok := fn.(*starlark.Function)
+	if !ok {
+		return nil, Hint(fmt.Errorf("step: got %s, want a function", fn.Type()), "write step(install), not step(install())")
+	}
+	if f.NumParams() > 0 {
+		return nil, fmt.Errorf("step %s: its function takes arguments, want none", f.Name())
+	}
+	if s.Name == "" {
+		s.Name = f.Name()
+	}
+	s.fn, s.Doc, s.Pos = f, dedent(f.Doc()), f.Position().String()
+	return starlark.None, l.addStep(s, when)
+}
+
+func declareManual(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
+	s := Step{Manual: true, Pos: c.pos()}
+	var done, when starlark.Value
+	if err := c.Unpack(&s.Name, &s.Doc, &done, &when); err != nil {
+		return nil, err
+	}
+	s.Doc = dedent(s.Doc)
+	if done != nil {
+		f, ok := done.(starlark.Callable)
+		if !ok {
+			return nil, fmt.Errorf("manual %s: done: got %s, want a function", s.Name, done.Type())
+		}
+		s.fn = f
+	}
+	return starlark.None, l.addStep(s, when)
+}
+
+func (l *loader) addStep(s Step, when starlark.Value) error {
+	if slices.ContainsFunc(l.book.Steps, func(o Step) bool { return o.Name == s.Name }) {
+		return fmt.Errorf("step %s: declared twice", s.Name)
+	}
+	switch w := when.(type) {
+	case nil:
+	case starlark.Bool:
+		if !w {
+			s.When = "no"
+		}
+	case starlark.Callable:
+		s.When, s.when = "function", w
+	default:
+		return fmt.Errorf("step %s: when: got %s, want a bool or a function", s.Name, when.Type())
+	}
+	l.book.Steps = append(l.book.Steps, s)
+	return nil
+}
+
+// dedent drops the white space that all lines of a docstring but the first share.
+func dedent(doc string) string {
+	lines := strings.Split(strings.TrimSpace(doc), "\n")
+	indent := -1
+	for _, s := range lines[1:] {
+		if t := strings.TrimLeft(s, " \t"); t != "" && (indent < 0 || len(s)-len(t) < indent) {
+			indent = len(s) - len(t)
+		}
+	}
+	for i, s := range lines[1:] {
+		lines[i+1] = strings.TrimRight(s[min(len(s), max(indent, 0)):], " \t")
+	}
+	return strings.Join(lines, "\n")
+}

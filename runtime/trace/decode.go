@@ -1,0 +1,178 @@
+package trace
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ReadAll returns the events of a trace. A last line without its newline that
+// is no event is left out: the run ended there, and [Verify] tells so. Numbers
+// in Args, Detail and Observed are of type json.Number.
+func ReadAll(r io.Reader) ([]Event, error) {
+	var events []Event
+	lines := newLines(r)
+	for {
+		line, whole, err := lines.next()
+		if err == io.EOF {
+			return events, nil
+		}
+		if err != nil {
+			return events, err
+		}
+		e, err := Decode(line)
+		if err != nil && !whole {
+			return events, nil
+		}
+		if err != nil {
+			return events, fmt.Errorf("trace line %d: %w", lines.n, err)
+		}
+		events = append(events, e)
+	}
+}
+
+// Decode returns the event that a line, without its newline, tells of. Keys it
+// does not know are ignored; a key given twice, also in other case, is an error,
+// because two readers could take two meanings from it.
+func Decode(line []byte) (Event, error) {
+	if err := unique(line); err != nil {
+		return Event{}, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(line, &members); err != nil {
+		return Event{}, err
+	}
+	e := Event{Run: &RunInfo{}}
+	for name, p := range map[string]any{"seq": &e.Seq, "prev": &e.Prev, "kind": &e.Kind} {
+		if err := unmarshal(name, members[name], p); err != nil {
+			return Event{}, err
+		}
+	}
+	for name, raw := range members {
+		if p := e.slot(name); p != nil {
+			if err := unmarshal(name, raw, p); err != nil {
+				return Event{}, err
+			}
+		}
+	}
+	if e.Kind != Run {
+		e.Run = nil
+	}
+	return e, nil
+}
+
+func unmarshal(name string, raw json.RawMessage, p any) error {
+	if raw == nil {
+		return fmt.Errorf("has no %q", name)
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode(p); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// unique refuses text that is not one JSON object, and keys given twice: at the
+// top in any case of letters, below in the same.
+func unique(line []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.UseNumber()
+	var open nest
+	for {
+		tok, err := dec.Token()
+		if err == io.EOF && len(open) == 0 {
+			return errors.New("got nothing, want a JSON object")
+		}
+		if err != nil {
+			return err
+		}
+		if err := open.take(tok); err != nil {
+			return err
+		}
+		if len(open) == 0 {
+			break
+		}
+	}
+	if rest := line[dec.InputOffset():]; len(rest) > 0 {
+		return fmt.Errorf("got %d bytes after the object", len(rest))
+	}
+	return nil
+}
+
+// nest is the arrays and objects that are open.
+type nest []level
+
+type level struct {
+	keys map[string]bool // seen so far; nil in an array
+	key  bool            // the next token is a key
+}
+
+func (n *nest) take(tok json.Token) error {
+	top := len(*n) - 1
+	if top < 0 && tok != json.Delim('{') {
+		return fmt.Errorf("got %v, want a JSON object", tok)
+	}
+	if d, ok := tok.(json.Delim); ok && (d == '}' || d == ']') {
+		*n = (*n)[:top]
+		return nil
+	}
+	if top >= 0 && (*n)[top].keys != nil {
+		l := &(*n)[top]
+		if l.key = !l.key; !l.key {
+			return l.add(tok.(string), top == 0)
+		}
+	}
+	switch tok {
+	case json.Delim('{'):
+		*n = append(*n, level{keys: map[string]bool{}, key: true})
+	case json.Delim('['):
+		*n = append(*n, level{})
+	}
+	return nil
+}
+
+func (l level) add(key string, fold bool) error {
+	seen := key
+	if fold {
+		seen = strings.ToLower(key)
+	}
+	if l.keys[seen] {
+		return fmt.Errorf("has the key %q twice", key)
+	}
+	l.keys[seen] = true
+	return nil
+}
+
+// lines reads lines of at most MaxLine bytes.
+type lines struct {
+	r *bufio.Reader
+	n int // number of the last line read, from 1
+}
+
+func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, 64<<10)} }
+
+// next returns a line without its newline and whether it had one; io.EOF at the end.
+func (l *lines) next() (line []byte, whole bool, err error) {
+	l.n++
+	for {
+		part, err := l.r.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case len(line) > MaxLine+1:
+			return nil, false, fmt.Errorf("trace line %d: %w", l.n, errLong)
+		case err == nil:
+			return line[:len(line)-1], true, nil
+		case err == io.EOF && len(line) > 0:
+			return line, false, nil
+		case err != bufio.ErrBufferFull:
+			return nil, false, err
+		}
+	}
+}
+
+var errLong = fmt.Errorf("got more than %d bytes", MaxLine)

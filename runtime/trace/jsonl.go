@@ -1,0 +1,104 @@
+package trace
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+)
+
+// JSONL writes events to W, one JSON object a line, with the hash of the line
+// before: hex SHA-256 of its bytes without the newline. It numbers the events,
+// and counts the results and the steps left out for the end event. It is not
+// durable; see [File].
+type JSONL struct {
+	W io.Writer
+
+	seq    int
+	prev   string
+	counts Counts
+	err    error // of the write that did not succeed: nothing may follow it
+}
+
+// Emit writes e. After an error it writes nothing more and returns that error,
+// so that no line follows a torn one.
+func (j *JSONL) Emit(e Event) error {
+	if j.err != nil {
+		return j.err
+	}
+	e.Seq, e.Prev = j.seq+1, j.Head()
+	j.counts.add(e)
+	if e.Kind == End {
+		e.Counts = j.counts
+	}
+	line, err := encode(e)
+	if err != nil {
+		return err
+	}
+	j.seq, j.prev = e.Seq, hash(line)
+	if _, err := j.W.Write(append(line, '\n')); err != nil {
+		j.err = fmt.Errorf("trace %s: %w", e.Kind, err)
+	}
+	return j.err
+}
+
+// Head returns the hash of the last line, 64 zeros before the first. After the
+// end event it stands for the whole trace: the next run's RunInfo.Previous.
+func (j *JSONL) Head() string {
+	if j.prev == "" {
+		return zeroHash
+	}
+	return j.prev
+}
+
+// Durable is a file that can be told to reach the disk, such as *os.File.
+type Durable interface {
+	io.Writer
+	Sync() error
+}
+
+// File is a JSONL whose effect and end events are on disk before Emit returns.
+type File struct {
+	JSONL
+	f Durable
+}
+
+// NewFile returns a File that writes to f, and the same bytes to others. Whoever
+// made f has made sure that its name is on disk too.
+func NewFile(f Durable, others ...io.Writer) *File {
+	return &File{JSONL{W: io.MultiWriter(append([]io.Writer{f}, others...)...)}, f}
+}
+
+// Emit writes e. An error of writing or syncing is for good: what the disk
+// holds is then unknown, and asking again would hide that.
+func (f *File) Emit(e Event) error {
+	if err := f.JSONL.Emit(e); err != nil {
+		return err
+	}
+	if e.Kind != Effect && e.Kind != End {
+		return nil
+	}
+	if err := f.f.Sync(); err != nil {
+		f.err = fmt.Errorf("trace %s: %w", e.Kind, err)
+	}
+	return f.err
+}
+
+// add counts what e says of an op's outcome, or of a step that was left out.
+func (c *Counts) add(e Event) {
+	switch {
+	case e.Kind == Result && e.Outcome == Same:
+		c.Same++
+	case e.Kind == Result && e.Outcome == Changed:
+		c.Changed++
+	case e.Kind == Result && e.Outcome == Failed:
+		c.Failed++
+	case e.Kind == Result && e.Outcome == Skipped, e.Kind == Step && e.State == LeftOut:
+		c.Skipped++
+	}
+}
+
+func hash(line []byte) string {
+	sum := sha256.Sum256(line)
+	return hex.EncodeToString(sum[:])
+}

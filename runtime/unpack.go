@@ -1,0 +1,198 @@
+package runtime
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"time"
+
+	"go.starlark.net/starlark"
+)
+
+// A Path is an absolute, clean name of a file; Unpack refuses others.
+type Path string
+
+// convert stores v in the variable that p points to.
+func convert(v starlark.Value, p any) (err error) {
+	switch p := p.(type) {
+	case *starlark.Value:
+		*p = v
+	case *string:
+		*p, err = text(v)
+	case *Path:
+		*p, err = absolute(v)
+	case *bool:
+		b, ok := v.(starlark.Bool)
+		if !ok {
+			return wantType(v, "a bool")
+		}
+		*p = bool(b)
+	case *[]string:
+		*p, err = list(v, text)
+	case *[]Path:
+		*p, err = list(v, absolute)
+	case *[]int:
+		*p, err = list(v, integer)
+	case *map[string]string:
+		*p, err = stringMap(v)
+	case *time.Duration:
+		*p, err = duration(v)
+	default:
+		return convertNumber(v, p)
+	}
+	return err
+}
+
+func convertNumber(v starlark.Value, p any) error {
+	n, err := integer(v)
+	switch p := p.(type) {
+	case *int:
+		*p = n
+	case *int64:
+		*p = int64(n)
+	case *fs.FileMode:
+		if err == nil && (n < 0 || n > 0o777) {
+			return Hint(fmt.Errorf("got mode %#o, want 0 to 0o777", n), "write modes in octal: 0o644")
+		}
+		*p = fs.FileMode(n)
+	default:
+		panic(fmt.Sprintf("runtime: cannot unpack into %T", p))
+	}
+	return err
+}
+
+// text also takes a secret, as the placeholder that only the door resolves.
+func text(v starlark.Value) (string, error) {
+	switch v := v.(type) {
+	case secret:
+		return v.mark, nil
+	case starlark.String:
+		return string(v), nil
+	}
+	return "", wantType(v, "a string")
+}
+
+func absolute(v starlark.Value) (Path, error) {
+	s, err := text(v)
+	if err != nil {
+		return "", err
+	}
+	if !path.IsAbs(s) {
+		return "", Hint(fmt.Errorf("got relative path %q, want an absolute one", s), "begin it with /")
+	}
+	return Path(path.Clean(s)), nil
+}
+
+func integer(v starlark.Value) (int, error) {
+	i, ok := v.(starlark.Int)
+	if !ok {
+		return 0, wantType(v, "an int")
+	}
+	n, ok := i.Int64()
+	if !ok {
+		return 0, fmt.Errorf("got %s, want a smaller number", i)
+	}
+	return int(n), nil
+}
+
+func list[T any](v starlark.Value, one func(starlark.Value) (T, error)) ([]T, error) {
+	switch v.(type) {
+	case starlark.String, starlark.Int, secret:
+		x, err := one(v)
+		return []T{x}, err
+	}
+	seq, ok := v.(starlark.Iterable)
+	if _, dict := v.(*starlark.Dict); !ok || dict {
+		return nil, wantType(v, "a list")
+	}
+	it := seq.Iterate()
+	defer it.Done()
+	out := []T{}
+	for x := starlark.Value(nil); it.Next(&x); {
+		y, err := one(x)
+		if err != nil {
+			return nil, fmt.Errorf("element %d: %w", len(out), err)
+		}
+		out = append(out, y)
+	}
+	return out, nil
+}
+
+func stringMap(v starlark.Value) (map[string]string, error) {
+	d, ok := v.(*starlark.Dict)
+	if !ok {
+		return nil, wantType(v, "a dict")
+	}
+	m := map[string]string{}
+	for _, item := range d.Items() {
+		k, err := text(item[0])
+		if err != nil {
+			return nil, err
+		}
+		if m[k], err = text(item[1]); err != nil {
+			return nil, fmt.Errorf("%s: %w", k, err)
+		}
+	}
+	return m, nil
+}
+
+func duration(v starlark.Value) (time.Duration, error) {
+	var d time.Duration
+	var err error
+	switch v := v.(type) {
+	case starlark.String:
+		d, err = time.ParseDuration(string(v))
+	case starlark.Float:
+		d = time.Duration(float64(v) * float64(time.Second))
+	default:
+		n := 0
+		n, err = integer(v)
+		d = time.Duration(n) * time.Second
+	}
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("got %s, want seconds or text such as \"10m\"", v)
+	}
+	return d, nil
+}
+
+func wantType(v starlark.Value, want string) error {
+	if r, ok := v.(*result); ok {
+		return r.misuse()
+	}
+	return fmt.Errorf("got %s, want %s", v.Type(), want)
+}
+
+// plainValue returns v as Go values that JSON can hold.
+func plainValue(v starlark.Value) any {
+	switch v := v.(type) {
+	case starlark.String:
+		return string(v)
+	case starlark.Bytes:
+		return fmt.Sprintf("%d bytes", len(v))
+	case secret:
+		return v.mark
+	case starlark.Bool:
+		return bool(v)
+	case starlark.Int:
+		n, _ := v.Int64()
+		return n
+	case starlark.Float:
+		return float64(v)
+	case *starlark.Dict:
+		m := map[string]any{}
+		for _, item := range v.Items() {
+			k, err := text(item[0])
+			if err != nil {
+				k = item[0].String()
+			}
+			m[k] = plainValue(item[1])
+		}
+		return m
+	case starlark.NoneType:
+		return nil
+	case starlark.Iterable:
+		all, _ := list(v, func(x starlark.Value) (any, error) { return plainValue(x), nil })
+		return all
+	}
+	return v.String()
+}

@@ -1,0 +1,275 @@
+package runtime
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.starlark.net/starlark"
+)
+
+// Inputs is what a person gave for the vars of a runbook.
+type Inputs struct {
+	Flags map[string]string // --var; goes before the others
+	Env   map[string]string // of RUNBOOK_VAR_NAME, by NAME in the var's own spelling
+	Files map[string]any    // --vars
+	Dir   string            // what relative paths are relative to
+}
+
+// A Var is a value that the person running a runbook may set.
+type Var struct {
+	Name     string
+	Type     string // string, bool, int, path or list
+	Default  any    // nil if it is required
+	Help     string
+	Choices  []string
+	Pattern  string // regular expression that the whole value must match
+	Value    any    // string, bool, int64 or []string
+	From     string // flag, environment, file or default
+	Required bool
+}
+
+var names = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func declareVar(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
+	var v Var
+	var def starlark.Value
+	if err := c.Unpack(&v.Name, &def, &v.Help, &v.Type, &v.Choices, &v.Pattern); err != nil {
+		return nil, err
+	}
+	if !names.MatchString(v.Name) {
+		return nil, fmt.Errorf("var: got name %q, want letters, digits and _", v.Name)
+	}
+	if slices.ContainsFunc(l.book.Vars, func(o Var) bool { return o.Name == v.Name }) {
+		return nil, fmt.Errorf("var %s: declared twice", v.Name)
+	}
+	if err := v.declare(def); err != nil {
+		return nil, fmt.Errorf("var %s: %w", v.Name, err)
+	}
+	if err := v.take(l.in); err != nil {
+		l.wrong = append(l.wrong, &Error{Class: Input, Pos: c.pos(), Err: fmt.Errorf("var %s: %w", v.Name, err), Hint: v.hint()})
+		v.Value = cmp.Or[any](v.Default, zero(v.Type))
+	}
+	l.book.Vars = append(l.book.Vars, v)
+	return v.starlark(), nil
+}
+
+// declare settles v's type and default.
+func (v *Var) declare(def starlark.Value) (err error) {
+	if _, err := wholePattern(v.Pattern); err != nil {
+		return err
+	}
+	if def == nil {
+		v.Required, v.Type = true, cmp.Or(v.Type, "string")
+	} else {
+		v.Default = plainValue(def)
+		v.Type = cmp.Or(v.Type, typeOf(v.Default))
+	}
+	if zero(v.Type) == nil {
+		return fmt.Errorf("got type %q, want string, bool, int, path or list", v.Type)
+	}
+	if def != nil {
+		v.Default, err = v.parse(v.Default, "")
+	}
+	return err
+}
+
+func typeOf(v any) string {
+	switch v.(type) {
+	case bool:
+		return "bool"
+	case int64:
+		return "int"
+	case []any:
+		return "list"
+	}
+	return "string"
+}
+
+// zero is what a missing var counts as while loading goes on.
+func zero(typ string) any {
+	switch typ {
+	case "string":
+		return ""
+	case "path":
+		return "/"
+	case "bool":
+		return false
+	case "int":
+		return int64(0)
+	case "list":
+		return []string{}
+	}
+	return nil
+}
+
+// take finds v's value: a flag goes before the environment, that before a file.
+func (v *Var) take(in Inputs) (err error) {
+	given, from := v.Default, "default"
+	if s, ok := in.Flags[v.Name]; ok {
+		given, from = s, "flag"
+	} else if s, ok := in.Env[v.Name]; ok {
+		given, from = s, "environment"
+	} else if x, ok := in.Files[v.Name]; ok {
+		given, from = x, "file"
+	} else if v.Required {
+		return errors.New("missing")
+	}
+	v.From = from
+	if v.Value, err = v.parse(given, in.Dir); err != nil {
+		return err
+	}
+	return v.allowed()
+}
+
+// parse turns what was given into v's type. Text is read as a command line gives it.
+func (v *Var) parse(given any, dir string) (any, error) {
+	s, isText := given.(string)
+	bad := fmt.Errorf("got %v, want %s", show(given), wants[v.Type])
+	switch v.Type {
+	case "bool":
+		if b, ok := given.(bool); ok {
+			return b, nil
+		}
+		switch strings.ToLower(s) {
+		case "true", "yes", "1", "on":
+			return true, nil
+		case "false", "no", "0", "off":
+			return false, nil
+		}
+		return nil, bad
+	case "int":
+		switch n := given.(type) {
+		case int64:
+			return n, nil
+		case int:
+			return int64(n), nil
+		}
+		if n, err := strconv.ParseInt(s, 0, 64); err == nil {
+			return n, nil
+		}
+		return nil, bad
+	case "list":
+		return v.parseList(given, bad)
+	}
+	if !isText {
+		if _, deep := given.([]any); deep || given == nil {
+			return nil, bad
+		}
+		s = fmt.Sprint(given)
+	}
+	if v.Type == "path" && s != "" && dir != "" && !filepath.IsAbs(s) {
+		s = filepath.Join(dir, s)
+	}
+	return s, nil
+}
+
+var wants = map[string]string{"string": "text", "path": "a path", "bool": "true or false", "int": "a whole number", "list": "a list, on the command line with commas"}
+
+func (v *Var) parseList(given any, bad error) (any, error) {
+	out := []string{}
+	switch given := given.(type) {
+	case string:
+		for s := range strings.SplitSeq(given, ",") {
+			if s = strings.TrimSpace(s); s != "" {
+				out = append(out, s)
+			}
+		}
+	case []string:
+		return given, nil
+	case []any:
+		for _, x := range given {
+			out = append(out, fmt.Sprint(x))
+		}
+	default:
+		return nil, bad
+	}
+	return out, nil
+}
+
+func show(v any) string {
+	if s, ok := v.(string); ok {
+		return strconv.Quote(s)
+	}
+	return fmt.Sprint(v)
+}
+
+// allowed checks choices and pattern, of a list each element.
+func (v *Var) allowed() error {
+	values, ok := v.Value.([]string)
+	if !ok {
+		values = []string{fmt.Sprint(v.Value)}
+	}
+	re, _ := wholePattern(v.Pattern)
+	for _, s := range values {
+		if len(v.Choices) > 0 && !slices.Contains(v.Choices, s) {
+			return withNearest(fmt.Errorf("got %q, want one of %s", s, strings.Join(v.Choices, ", ")), s, v.Choices)
+		}
+		if v.Pattern != "" && !re.MatchString(s) {
+			return fmt.Errorf("got %q, want a match of %s", s, v.Pattern)
+		}
+	}
+	return nil
+}
+
+func wholePattern(p string) (*regexp.Regexp, error) { return regexp.Compile(`^(?:` + p + `)$`) }
+
+func (v *Var) hint() string {
+	hint := "give it with --var " + v.Name + "=..."
+	if v.Help != "" {
+		hint += " (" + v.Help + ")"
+	}
+	return hint
+}
+
+func (v *Var) starlark() starlark.Value {
+	switch x := v.Value.(type) {
+	case bool:
+		return starlark.Bool(x)
+	case int64:
+		return starlark.MakeInt64(x)
+	case []string:
+		elems := make([]starlark.Value, len(x))
+		for i, s := range x {
+			elems[i] = starlark.String(s)
+		}
+		return starlark.NewList(elems)
+	}
+	return starlark.String(v.Value.(string))
+}
+
+// problems returns what is wrong with the inputs: unknown names before others.
+// What else went wrong while loading may follow from a missing var.
+func (l *loader) problems(loadErr error) error {
+	var unknown Errors
+	var declared []string
+	for _, v := range l.book.Vars {
+		declared = append(declared, v.Name)
+	}
+	given := slices.Sorted(maps.Keys(l.in.Flags))
+	for _, name := range append(given, slices.Sorted(maps.Keys(l.in.Files))...) {
+		if slices.Contains(declared, name) {
+			continue
+		}
+		e := &Error{Class: Mistake, Err: fmt.Errorf("no var %q", name), Hint: "the vars are listed by: runbook show " + l.book.Name}
+		if n := nearest(name, declared); n != "" {
+			e.Hint = fmt.Sprintf("did you mean %q?", n)
+		}
+		unknown = append(unknown, e)
+	}
+	switch {
+	case loadErr != nil && len(l.wrong) == 0:
+		return nil // the file may not have got as far as all its vars
+	case len(unknown) > 0:
+		return unknown
+	case len(l.wrong) > 0:
+		return Errors(l.wrong)
+	}
+	return nil
+}
