@@ -52,7 +52,7 @@ func (ss *secrets) plain(v starlark.Value, depth int) error {
 			return errors.New("nested too deep to compare")
 		}
 		if d, ok := v.(*starlark.Dict); ok {
-			v = starlark.NewList(append(d.Keys(), d.Values()...))
+			v = starlark.NewList(keysAndValues(d))
 		}
 		it := v.Iterate()
 		defer it.Done()
@@ -63,6 +63,13 @@ func (ss *secrets) plain(v starlark.Value, depth int) error {
 		}
 	}
 	return nil
+}
+
+func keysAndValues(d *starlark.Dict) (all []starlark.Value) {
+	for _, item := range d.Items() {
+		all = append(all, item...)
+	}
+	return all
 }
 
 // A SecretDecl is a secret that a runbook declares.

@@ -126,6 +126,7 @@ type Response struct {
 	Offset int64 // of the first byte of Body; 0 if the server began anew
 	Size   int64 // of the whole, -1 if unknown
 	ETag   string
+	Type   string // media type in lower case, without parameters: "text/html"
 	Body   io.ReadCloser
 }
 

@@ -164,7 +164,7 @@ func (l *lines) next() (line []byte, whole bool, err error) {
 		line = append(line, part...)
 		switch {
 		case len(line) > MaxLine+1:
-			return nil, false, fmt.Errorf("trace line %d: %w", l.n, errLong)
+			return nil, false, fmt.Errorf("trace line %d: %w of %d bytes", l.n, errLong, MaxLine)
 		case err == nil:
 			return line[:len(line)-1], true, nil
 		case err == io.EOF && len(line) > 0:
@@ -175,4 +175,4 @@ func (l *lines) next() (line []byte, whole bool, err error) {
 	}
 }
 
-var errLong = fmt.Errorf("got more than %d bytes", MaxLine)
+var errLong = errors.New("got more than the most")

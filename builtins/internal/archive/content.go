@@ -57,6 +57,9 @@ func (s *section) arrive() (err error) {
 		if s.src, err = open(s.content, nil); err != nil {
 			return err
 		}
+		if s.src.plain != s.plain {
+			return errChanged
+		}
 		s.at = -s.off
 	}
 	if s.plain {

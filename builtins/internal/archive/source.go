@@ -123,25 +123,23 @@ func (s *source) expect(size int64) {
 // differently by different readers: those for all members, more than one of a
 // kind, mixed kinds, keys given twice, sparse files.
 func (s *source) checkHeaders(hdr *tar.Header) error {
-	var kinds string
-	for b := s.meta; len(b) >= block; {
-		kind := b[156] // the type flag: POSIX.1-1988 ustar
+	b, kinds := s.meta, ""
+	for len(b) > block {
+		kind := b[156] // the type flag of POSIX.1-1988 ustar
 		switch kind {
 		case tar.TypeXGlobalHeader:
 			return refuse(hdr.Name, "is preceded by a global header")
 		case tar.TypeXHeader, tar.TypeGNULongName, tar.TypeGNULongLink:
 		default:
-			if kinds != "" && s.size > 0 && len(b) > block {
-				return refuse(hdr.Name, "has %d bytes behind its header", len(b)-block)
-			}
-			return s.checkFits(hdr)
-		}
-		if strings.ContainsRune(kinds, rune(kind)) || kinds != "" && strings.ContainsRune(kinds+string(rune(kind)), tar.TypeXHeader) {
-			return refuse(hdr.Name, "has more than one extended header")
+			return refuse(hdr.Name, "has more headers than are known, or is sparse")
 		}
 		kinds += string(rune(kind))
+		if strings.Count(kinds, string(rune(kind))) > 1 || len(kinds) > 1 && strings.ContainsRune(kinds, tar.TypeXHeader) {
+			return refuse(hdr.Name, "has more than one extended header")
+		}
 		size, ok := octal(b[124:136])
-		if !ok || size > int64(len(b)-block) {
+		end := block + (size+block-1)/block*block
+		if !ok || end+block > int64(len(b)) {
 			return refuse(hdr.Name, "has an extended header of a wrong size")
 		}
 		if kind == tar.TypeXHeader {
@@ -149,16 +147,13 @@ func (s *source) checkHeaders(hdr *tar.Header) error {
 				return err
 			}
 		}
-		b = b[block+(size+block-1)/block*block:]
+		b = b[end:]
 	}
 	return s.checkFits(hdr)
 }
 
 // checkFits refuses a size beyond the end of a plain archive at once.
 func (s *source) checkFits(hdr *tar.Header) error {
-	if hdr.Typeflag == tar.TypeGNUSparse {
-		return refuse(hdr.Name, "is sparse")
-	}
 	if s.plain && dataSize(hdr) > s.size-s.pos {
 		return refuse(hdr.Name, "ends early: got %d bytes, want %d", s.size-s.pos, hdr.Size)
 	}
@@ -167,7 +162,7 @@ func (s *source) checkFits(hdr *tar.Header) error {
 
 func octal(b []byte) (int64, bool) {
 	n, err := strconv.ParseInt(strings.Trim(string(b), " \x00"), 8, 64)
-	return n, err == nil && n >= 0
+	return n, err == nil && n >= 0 && n <= maxMeta
 }
 
 // checkPAX looks at records "LENGTH KEY=VALUE\n" (POSIX.1-2001 pax).

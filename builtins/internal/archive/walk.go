@@ -40,9 +40,10 @@ func walk(ctx context.Context, src *source, strip int, f func(member, io.Reader)
 			return members, err
 		}
 		members++
-		if total += hdr.Size; members > MaxMembers || hdr.Size > MaxSize || total > MaxSize {
-			return members, refuse(hdr.Name, "is one too many: got %d members, %d bytes", members, total)
+		if size := dataSize(hdr); members > MaxMembers || size > MaxSize-total {
+			return members, refuse(hdr.Name, "is too much: got %d members, the last of %d bytes", members, size)
 		}
+		total += dataSize(hdr)
 		m, err := convert(hdr, strip)
 		if err != nil {
 			return members, err

@@ -43,8 +43,9 @@ func (index *Index) Bytes() []byte {
 func appendRecords(b []byte, records []Record, conda bool) []byte {
 	sep := "\n"
 	for _, r := range records {
-		if r.Conda == conda {
-			b, sep = appendMember(append(b, sep...), Member{r.File, r.Raw}), ",\n"
+		if r.Conda == conda { // a file's name needs no escapes
+			b = append(append(append(b, sep...), '"'), r.File...)
+			b, sep = append(append(b, `":`...), r.Raw...), ",\n"
 		}
 	}
 	return b

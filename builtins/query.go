@@ -1,0 +1,81 @@
+package builtins
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+var query = &runtime.Builtin{
+	Name: "query",
+	Args: []runtime.Arg{
+		param("argv", "list of string", "", "the command: a list, or one string that is split into words; no shell"),
+		param("assume", "string or dict", "None", `what a dry run takes for the answer where it may not ask: the standard output, or {"code", "stdout", "stderr"}`),
+		param("ok", "list of int", "[0]", "exit statuses that are no error"),
+		param("env", "dict", "{}", "added to the environment"),
+		param("cwd", "path", `""`, "working directory; the user's home if empty"),
+		param("stdin", "string", `""`, "standard input"),
+	},
+	Summary: "run a command that only reads and return .code, .stdout and .stderr",
+	Detail: []string{
+		"A dry run asks, too, unless the program or the user is not there yet or a word of argv meets a path that the run changed; then it needs assume=.",
+		"A command that changes anything belongs into run().",
+	},
+	Example: `log(query(["uname", "-r"], assume = "6.1").stdout)`,
+	RunsAs:  true,
+	Read:    readQuery,
+}
+
+func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
+	var assume starlark.Value
+	var cwd runtime.Path
+	var stdin string
+	p := host.Process{User: c.User()}
+	ok := []int{0}
+	if err := unpackWords(c, []int{0}, &p.Argv, &assume, &ok, &p.Env, &cwd, &stdin); err != nil {
+		return nil, fmt.Errorf("query: %w", err)
+	}
+	p.Dir, p.Stdin = string(cwd), []byte(stdin)
+	res, err := h.Query(c.Context(), p)
+	switch {
+	case errors.Is(err, host.ErrUnknown) && assume != nil:
+		runtime.Assume(c.Context(), "the answer of "+quote(p.Argv))
+		return assumedAnswer(assume)
+	case errors.Is(err, host.ErrUnknown):
+		return nil, runtime.Hint(fmt.Errorf("query %s: %w", quote(p.Argv), err), "state what a dry run may assume: assume=\"...\"")
+	case err != nil:
+		return nil, fmt.Errorf("query %s: %w", quote(p.Argv), err)
+	case !slices.Contains(ok, res.Code):
+		return nil, runtime.Hint(fmt.Errorf("query %s: exit status %d: %s", quote(p.Argv), res.Code, strings.TrimSpace(string(res.Stderr))),
+			fmt.Sprintf("if that is no error: ok=[0, %d]", res.Code))
+	}
+	return answer(starlark.MakeInt(res.Code), starlark.String(res.Stdout), starlark.String(res.Stderr)), nil
+}
+
+// assumedAnswer is an answer out of assume=.
+func assumedAnswer(v starlark.Value) (starlark.Value, error) {
+	d, ok := v.(*starlark.Dict)
+	if !ok {
+		return answer(starlark.MakeInt(0), v, starlark.String("")), nil
+	}
+	parts := map[string]starlark.Value{"code": starlark.MakeInt(0), "stdout": starlark.String(""), "stderr": starlark.String("")}
+	for _, kv := range d.Items() {
+		name, _ := starlark.AsString(kv[0])
+		if _, ok := parts[name]; !ok {
+			return nil, fmt.Errorf("query: argument \"assume\": got key %s, want code, stdout or stderr", kv[0])
+		}
+		parts[name] = kv[1]
+	}
+	return answer(parts["code"], parts["stdout"], parts["stderr"]), nil
+}
+
+func answer(code, stdout, stderr starlark.Value) starlark.Value {
+	return starlarkstruct.FromStringDict(starlark.String("answer"), starlark.StringDict{"code": code, "stdout": stdout, "stderr": stderr})
+}

@@ -1,0 +1,56 @@
+package fetch
+
+import (
+	"net/url"
+	"strings"
+	"unicode"
+)
+
+// Redact returns a URL as it may be shown: without userinfo, query, fragment or
+// what follows a /t/ in its path, which is where conda servers take tokens. It
+// works on any text: where it cannot be sure what is what, it shows less.
+func Redact(raw string) string {
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok || !word(scheme) || strings.ContainsFunc(rest, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return "<malformed URL>"
+	}
+	end := strings.IndexAny(rest, `/?#\`)
+	if end < 0 {
+		end = len(rest)
+	}
+	authority, tail := rest[:end], rest[end:]
+	if strings.Contains(tail, "@") { // it may end a password that was not escaped
+		return scheme + "://<redacted>"
+	}
+	if i := strings.LastIndex(authority, "@"); i >= 0 {
+		authority = "<redacted>@" + authority[i+1:]
+	}
+	if i := strings.LastIndex(authority, ":"); i >= 0 && authority[len(authority)-1] != ']' && strings.Trim(authority[i:], ":0123456789") != "" {
+		authority = "<redacted>" // what should be a port is none
+	}
+	tail, _, _ = strings.Cut(tail, "#")
+	p, _, query := strings.Cut(tail, "?")
+	if query {
+		return scheme + "://" + authority + redactPath(p) + "?<redacted>"
+	}
+	return scheme + "://" + authority + redactPath(p)
+}
+
+func word(s string) bool {
+	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
+}
+
+// redactPath hides the first segment after each that is "t", at any depth and
+// however it is escaped.
+func redactPath(p string) string {
+	segments := strings.Split(strings.NewReplacer(`\`, "/", "%2F", "/", "%2f", "/", "%5C", "/", "%5c", "/").Replace(p), "/")
+	after := false
+	for i, s := range segments {
+		plain, err := url.PathUnescape(s)
+		if after && s != "" {
+			segments[i], after = "<TOKEN>", false
+		}
+		after = after || err != nil || strings.EqualFold(plain, "t")
+	}
+	return strings.Join(segments, "/")
+}

@@ -1,0 +1,98 @@
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// newTransport limits everything but the time that a body takes.
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, ControlContext: checkDial}
+	return &http.Transport{
+		Proxy:                  proxy,
+		DialContext:            dialer.DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    20 * time.Second,
+		ResponseHeaderTimeout:  time.Minute,
+		MaxResponseHeaderBytes: 256 << 10,
+		MaxIdleConnsPerHost:    32,
+		IdleConnTimeout:        90 * time.Second,
+		DisableCompression:     true, // a package is what the server keeps, not what it inflates to
+	}
+}
+
+// proxy asks the environment. The standard error would show the proxy's password.
+func proxy(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, refusal("the proxy in the environment is a malformed URL")
+	}
+	return u, nil
+}
+
+// untrusted reports whether err is about who the server is.
+func untrusted(err error) bool {
+	var (
+		verify *tls.CertificateVerificationError
+		record tls.RecordHeaderError
+		alert  tls.AlertError
+		auth   x509.UnknownAuthorityError
+		name   x509.HostnameError
+		cert   x509.CertificateInvalidError
+	)
+	return errors.As(err, &verify) || errors.As(err, &record) || errors.As(err, &alert) ||
+		errors.As(err, &auth) || errors.As(err, &name) || errors.As(err, &cert)
+}
+
+// A body gives up on a server that stalls or trickles. Only time spent in Read
+// counts: a slow consumer is not the server's fault.
+type body struct {
+	io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	stall  time.Duration
+	timer  *time.Timer
+	spent  time.Duration
+	got    int
+}
+
+const leastRate = 1 << 10 // bytes a second
+
+func newBody(ctx context.Context, cancel context.CancelCauseFunc, rc io.ReadCloser, stall time.Duration) *body {
+	timer := time.AfterFunc(stall, func() { cancel(fmt.Errorf("got no data for %v", stall)) })
+	timer.Stop()
+	return &body{ReadCloser: rc, ctx: ctx, cancel: cancel, stall: stall, timer: timer}
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	start := time.Now()
+	b.timer.Reset(b.stall)
+	n, err := b.ReadCloser.Read(p)
+	b.timer.Stop()
+	b.spent, b.got = b.spent+time.Since(start), b.got+n
+	if window := 5 * b.stall; b.spent >= window {
+		if float64(b.got) < window.Seconds()*leastRate {
+			b.cancel(fmt.Errorf("got %d bytes in %v", b.got, window))
+		}
+		b.spent, b.got = 0, 0
+	}
+	if cause := context.Cause(b.ctx); cause != nil && err != io.EOF {
+		return n, cause
+	}
+	return n, err
+}
+
+func (b *body) Close() error {
+	b.timer.Stop()
+	err := b.ReadCloser.Close()
+	b.cancel(nil)
+	return err
+}

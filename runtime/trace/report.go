@@ -1,0 +1,93 @@
+package trace
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Report is what a trace proves of itself.
+type Report struct {
+	Complete  bool      // it ends with an end event and a newline
+	Events    int       // whole lines
+	Seq       int       // of the last whole line that is an event
+	Head      string    // hash of the last whole line: what a signature signs
+	Run       *RunInfo  // nil if there is none
+	Outcome   Outcome   // of the run, if Complete
+	Counts    Counts    // counted anew
+	Begun     []Event   // effects of an op without a result: whether they were done no trace can know
+	Proved    []string  // sentences
+	NotProved []string  // sentences
+	Broken    []Problem // at most a hundred
+}
+
+// A Problem is a line that is not as it was written.
+type Problem struct {
+	Line int // from 1
+	Seq  int // what the line claims; 0 if it cannot be read
+	What string
+}
+
+func (p Problem) String() string { return fmt.Sprintf("line %d: %s", p.Line, p.What) }
+
+// OK reports whether the trace is whole and unaltered as far as a trace alone
+// can tell; what it cannot is in NotProved.
+func (r Report) OK() bool { return r.Complete && len(r.Broken) == 0 }
+
+// String returns the report for people, a sentence a line.
+func (r Report) String() string {
+	var b strings.Builder
+	switch {
+	case len(r.Broken) > 0:
+		fmt.Fprintf(&b, "broken: the trace is not as it was written\n")
+	case !r.Complete:
+		fmt.Fprintf(&b, "incomplete: the trace stops after event %d\n", r.Seq)
+	default:
+		fmt.Fprintf(&b, "whole: %d events, the run ended %s\n", r.Events, Quote(string(r.Outcome)))
+	}
+	for _, p := range r.Broken {
+		fmt.Fprintf(&b, "  broken      %s\n", Quote(p.String()))
+	}
+	for _, e := range r.Begun {
+		fmt.Fprintf(&b, "  begun       event %d has no result: %s\n", e.Seq, Quote(describe(e)))
+	}
+	for _, s := range r.Proved {
+		fmt.Fprintf(&b, "  proved      %s\n", s)
+	}
+	for _, s := range r.NotProved {
+		fmt.Fprintf(&b, "  not proved  %s\n", s)
+	}
+	fmt.Fprintf(&b, "  head        %s\n", r.Head)
+	return b.String()
+}
+
+// conclude says in words what follows from what was read.
+func (r *Report) conclude() {
+	if len(r.Broken) == 0 && r.Events > 0 {
+		r.prove("no line up to event %d was changed, removed, added or moved without writing all after it anew", r.Seq)
+		r.prove("the recorded results match the ops: %s", r.Counts)
+	}
+	if r.OK() {
+		r.prove("the end event was written last and counts the same; nothing is missing at the end")
+	}
+	if !r.Complete {
+		r.doubt("what happened after event %d: the run was cut off, or lines were", r.Seq)
+	}
+	r.doubt("who wrote it: whoever may write the file can write all of it anew; only a signature or a copy of the head kept elsewhere shows that")
+	r.doubt("that clock times are right: order is proved by numbers and hashes only")
+	if r.Run != nil && r.Run.Previous != "" {
+		r.doubt("that the run before on this host had the head %s: compare it with that trace", Quote(r.Run.Previous))
+	}
+}
+
+func (r *Report) prove(format string, args ...any) {
+	r.Proved = append(r.Proved, fmt.Sprintf(format, args...))
+}
+
+func (r *Report) doubt(format string, args ...any) {
+	r.NotProved = append(r.NotProved, fmt.Sprintf(format, args...))
+}
+
+// String returns c in words.
+func (c Counts) String() string {
+	return fmt.Sprintf("%d same, %d changed, %d failed, %d skipped", c.Same, c.Changed, c.Failed, c.Skipped)
+}
