@@ -27,7 +27,30 @@ func (ss *secrets) maskContent(c host.Content) host.Content {
 		if err != nil {
 			return nil, err
 		}
-		return host.Bytes(ss.mask(head)).Reader()
+		f, err = host.Bytes(ss.mask(head)).Reader()
+		return masked{f, c}, err
+	}}
+}
+
+// masked is a file whose secrets are hidden.
+type masked struct {
+	host.File
+	plain host.Content
+}
+
+// Unmasked returns c, which a Host of a run gave, with what it really holds: for
+// copies and digests. Neither a script nor a trace may see it.
+func Unmasked(c host.Content) host.Content {
+	if c.Open == nil {
+		return c
+	}
+	return host.Content{Open: func() (host.File, error) {
+		f, err := c.Open()
+		if m, ok := f.(masked); ok && err == nil {
+			m.Close()
+			return m.plain.Reader()
+		}
+		return f, err
 	}}
 }
 

@@ -119,7 +119,7 @@ func (v *Var) take(in Inputs) (err error) {
 	} else if x, ok := in.Files[v.Name]; ok {
 		given, from = x, "file"
 	} else if v.Required {
-		return errors.New("missing")
+		return ErrMissing
 	}
 	v.From = from
 	if v.Value, err = v.parse(given, in.Dir); err != nil {

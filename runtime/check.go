@@ -1,0 +1,212 @@
+package runtime
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// Check returns the mistakes in a file, in the order of their positions:
+// syntax, unknown names and arguments, what is called too early, loads, vars
+// and functions that nothing uses, and what Load finds. That nobody gave the
+// required vars is none of them. Nothing but lib is read.
+//
+// A file without steps is taken for a library: others may use its functions.
+func (rt *Runtime) Check(lib Library, name string) Errors {
+	src, _, err := lib.read(name)
+	if err != nil {
+		return Errors{{Class: Mistake, Pos: name, Err: cause(err)}}
+	}
+	l := &loader{book: &Runbook{Name: path.Base(name), secrets: newSecrets()}, lib: lib}
+	c := &checker{rt: rt, lib: lib, pre: rt.predeclared(l), uses: map[*syntax.Ident]int{}}
+	f, err := parse(name, src, c.pre)
+	if err != nil {
+		return problemsOf(err)
+	}
+	if err := resolve.File(f, c.pre.Has, starlark.Universe.Has); err != nil {
+		c.found = problemsOf(parseError(err, known(f, c.pre)))
+	}
+	c.walk(f)
+	c.unused(f)
+	c.loading(name)
+	slices.SortStableFunc(c.found, func(a, b *Error) int { return comparePlaces(a.Pos, b.Pos) })
+	return c.found
+}
+
+// A checker gathers the mistakes of one file.
+type checker struct {
+	rt      *Runtime
+	lib     Library
+	pre     starlark.StringDict
+	uses    map[*syntax.Ident]int // of what the file binds, by its first identifier
+	runbook bool                  // it declares steps
+	found   Errors
+}
+
+func (c *checker) add(pos syntax.Position, err error) {
+	e := &Error{Class: Mistake, Pos: pos.String(), Err: cutHint(err), Hint: HintOf(err)}
+	c.found = append(c.found, explain(e))
+}
+
+func problemsOf(err error) Errors {
+	var all Errors
+	if errors.As(err, &all) {
+		return all
+	}
+	return Errors{located("", Mistake, err).(*Error)}
+}
+
+// walk looks at every name and every call.
+func (c *checker) walk(f *syntax.File) {
+	for _, s := range f.Stmts {
+		_, isDef := s.(*syntax.DefStmt)
+		early := !isDef // what stands outside functions runs while loading
+		syntax.Walk(s, func(n syntax.Node) bool {
+			switch n := n.(type) {
+			case *syntax.LambdaExpr:
+				c.body(n)
+				return false
+			case *syntax.LoadStmt:
+				c.load(n)
+				return false
+			default:
+				c.node(n, early)
+			}
+			return true
+		})
+	}
+}
+
+// body looks at what a lambda will do later.
+func (c *checker) body(l *syntax.LambdaExpr) {
+	for _, x := range append(slices.Clone(l.Params), l.Body) {
+		syntax.Walk(x, func(n syntax.Node) bool {
+			c.node(n, false)
+			return true
+		})
+	}
+}
+
+func (c *checker) node(n syntax.Node, early bool) {
+	switch n := n.(type) {
+	case *syntax.Ident:
+		if b, ok := n.Binding.(*resolve.Binding); ok && b.First != nil && b.First != n {
+			c.uses[b.First]++
+		}
+	case *syntax.DotExpr:
+		c.member(n, early)
+	case *syntax.CallExpr:
+		if b := c.builtin(n.Fn); b != nil {
+			c.call(b, n, early)
+		}
+	}
+}
+
+// builtin returns the builtin that x names, nil if it names none.
+func (c *checker) builtin(x syntax.Expr) *Builtin {
+	name := ""
+	switch x := x.(type) {
+	case *syntax.Ident:
+		name = predeclaredName(x)
+	case *syntax.DotExpr:
+		if space := predeclaredName(x.X); space != "" {
+			name = space + "." + x.Name.Name
+		}
+	}
+	for _, b := range c.rt.builtins {
+		if b.Name == name {
+			return b
+		}
+	}
+	return nil
+}
+
+// predeclaredName is x if it is a name that the file itself does not bind.
+func predeclaredName(x syntax.Expr) string {
+	id, ok := x.(*syntax.Ident)
+	if !ok {
+		return ""
+	}
+	if b, ok := id.Binding.(*resolve.Binding); !ok || b.Scope != resolve.Predeclared {
+		return ""
+	}
+	return id.Name
+}
+
+// unused finds what the file binds and nothing uses.
+func (c *checker) unused(f *syntax.File) {
+	for _, s := range f.Stmts {
+		switch s := s.(type) {
+		case *syntax.LoadStmt:
+			for _, id := range s.To {
+				c.mustUse(id, "load of", "leave it out")
+			}
+		case *syntax.DefStmt:
+			if c.runbook || strings.HasPrefix(s.Name.Name, "_") {
+				c.mustUse(s.Name, "function", fmt.Sprintf("make it a step: step(%s), or delete it", s.Name.Name))
+			}
+		case *syntax.AssignStmt:
+			id, isName := s.LHS.(*syntax.Ident)
+			call, isCall := s.RHS.(*syntax.CallExpr)
+			if !c.runbook || !isName || !isCall {
+				continue
+			}
+			if kind := predeclaredName(call.Fn); kind == "var" || kind == "secret" {
+				c.mustUse(id, kind, "use it, or delete it")
+			}
+		}
+	}
+}
+
+func (c *checker) mustUse(id *syntax.Ident, what, hint string) {
+	if c.uses[id] == 0 {
+		c.add(id.NamePos, Hint(fmt.Errorf("%s %s is never used", what, id.Name), hint))
+	}
+}
+
+// loading adds what Load finds and is not known yet.
+func (c *checker) loading(name string) {
+	_, err := c.rt.Load(c.lib, name, Inputs{})
+	if err == nil {
+		return
+	}
+	for _, e := range problemsOf(err) {
+		again := slices.ContainsFunc(c.found, func(o *Error) bool { return lineOf(o.Pos) == lineOf(e.Pos) })
+		if !again && !errors.Is(e.Err, ErrMissing) {
+			c.found = append(c.found, e)
+		}
+	}
+}
+
+// lineOf cuts the column off a position.
+func lineOf(pos string) string {
+	if i := strings.LastIndexByte(pos, ':'); i > 0 {
+		return pos[:i]
+	}
+	return pos
+}
+
+// comparePlaces orders positions by file, line and column.
+func comparePlaces(a, b string) int {
+	fa, fb := strings.Split(a, ":"), strings.Split(b, ":")
+	for i := range min(len(fa), len(fb)) {
+		na, erra := strconv.Atoi(fa[i])
+		nb, errb := strconv.Atoi(fb[i])
+		order := strings.Compare(fa[i], fb[i])
+		if erra == nil && errb == nil {
+			order = cmp.Compare(na, nb)
+		}
+		if order != 0 {
+			return order
+		}
+	}
+	return cmp.Compare(len(fa), len(fb))
+}

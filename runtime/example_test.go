@@ -1,0 +1,75 @@
+package runtime_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing/fstest"
+	"time"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+	"runbook/runtime/trace"
+)
+
+// A program that embeds runbooks registers what they may call. This one knows
+// how to greet.
+func Example() {
+	greet := &runtime.Builtin{
+		Name:    "greet",
+		Args:    []runtime.Arg{{Name: "path", Type: "path", Help: "file that holds the greeting"}},
+		Summary: "leave a greeting",
+		New: func(c *runtime.Call) (runtime.Op, string, error) {
+			var path runtime.Path
+			err := c.Unpack(&path)
+			return greeting(path), string(path), err
+		},
+	}
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	src := "where = var('where')\ndef hello(): greet(where)\nstep(hello)\n"
+	lib := runtime.Library{Shipped: fstest.MapFS{"hello.star": {Data: []byte(src)}}}
+	inputs := runtime.Inputs{Flags: map[string]string{"where": filepath.Join(dir, "greeting")}}
+
+	book, err := runtime.New(greet).Load(lib, "hello.star", inputs)
+	if err != nil {
+		panic(err)
+	}
+	for range 2 {
+		run := &runtime.Run{Host: host.NewLocal("/"), Sink: printer{}, Now: time.Now, Person: runtime.Nobody{}}
+		if err := run.Do(context.Background(), book); err != nil {
+			panic(err)
+		}
+	}
+	// Output:
+	// greet: changed
+	// greet: same
+}
+
+type greeting string
+
+func (g greeting) Check(_ context.Context, h host.Reader) ([]host.Change, error) {
+	there, err := host.Exists(h, string(g))
+	if err != nil || there {
+		return nil, err
+	}
+	return []host.Change{{What: "greeting", To: "hello"}}, nil
+}
+
+func (g greeting) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+	return h.WriteFile(string(g), host.Bytes([]byte("hello\n")), host.Meta{Mode: 0o644})
+}
+
+// A printer shows how each op ended.
+type printer struct{}
+
+func (printer) Emit(e trace.Event) error {
+	if e.Kind == trace.Result {
+		fmt.Printf("%s: %s\n", e.Op, e.Outcome)
+	}
+	return nil
+}

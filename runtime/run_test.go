@@ -1,0 +1,144 @@
+package runtime_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"runbook/runtime"
+	"runbook/runtime/trace"
+)
+
+func TestSecrets(t *testing.T) {
+	m := &machine{}
+	r, events, err := play(t, m, `
+p = secret("pw")
+def s():
+    put("/a", "x=" + p + "\n%s" % p + " {}".format(p) + ",".join([str(p)]))
+    put("/a", "x=" + p + "\n%s" % p + " {}".format(p) + ",".join([str(p)]))
+    log(call(["login", p], stdin=p, env={"PW": p}).stdout)
+step(s)
+`, map[string]string{"pw": "hunter22"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "x=hunter22\nhunter22 hunter22hunter22"; m.files["/a"] != want {
+		t.Errorf("got %q, want %q", m.files["/a"], want)
+	}
+	if c := m.execs[0]; c.Argv[1] != "hunter22" || string(c.Stdin) != "hunter22" || c.Env["PW"] != "hunter22" {
+		t.Errorf("got %v", c)
+	}
+	var outcomes []trace.Outcome
+	for _, e := range events.Events {
+		if e.Kind == trace.Result {
+			outcomes = append(outcomes, e.Outcome)
+		}
+		if e.Call == "exec" && (e.Argv[1] != "<secret:pw>" || e.Stdin != "<secret:pw>" || e.Detail["argv_exposed"] == nil) {
+			t.Errorf("got %v", e)
+		}
+	}
+	if len(outcomes) != 3 || outcomes[1] != trace.Same {
+		t.Errorf("got %v, want the second put to be the same", outcomes)
+	}
+	if all := fmt.Sprint(events.Events, r.Output); strings.Contains(all, "hunter22") || !strings.Contains(all, "got <secret:pw>") {
+		t.Errorf("got %s", all)
+	}
+}
+
+func TestDamagedSecretStops(t *testing.T) {
+	m := &machine{}
+	_, _, err := play(t, m, "p = secret('pw')\ndef s():\n  put('/a', str(p)[:30])\nstep(s)", map[string]string{"pw": "hunter22"})
+	if err == nil || !strings.Contains(err.Error(), "cut or changed") || len(m.files) > 0 {
+		t.Errorf("got %v and %v", err, m.files)
+	}
+}
+
+func TestSecretNobodyAskedFor(t *testing.T) {
+	src := "p = secret('pw', when=False)\ndef s():\n  put('/a', p)\nstep(s)"
+	if _, _, err := play(t, &machine{}, src, map[string]string{}); err == nil || !strings.Contains(err.Error(), "was not asked for") {
+		t.Errorf("got %v", err)
+	}
+	if _, _, err := play(t, &machine{}, src, nil); err != nil {
+		t.Errorf("dry run: %v", err)
+	}
+}
+
+func TestMisuse(t *testing.T) {
+	for src, want := range map[string]string{
+		"if put('/a', 'b'): put('/b', 'c')": "a result is no condition",
+		"x = put('/a', 'b') == True":        "a result is no condition",
+		"boom()":                            "boom: internal error: boom",
+		"put('a', 'b')":                     "want an absolute one",
+		"put('/a', texd='b')":               `no argument "texd"`,
+		"require(False, 'no disk', fix='buy one'); require(False, 'no memory'); put('/b', 'b')": "2 requirements are not met",
+	} {
+		m := &machine{}
+		_, _, err := play(t, m, "def s():\n  "+src+"\nstep(s)", nil)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "t.star:2:") {
+			t.Errorf("%s: got %v, want %s", src, err, want)
+		}
+		if m.files["/b"] != "" {
+			t.Errorf("%s: went on", src)
+		}
+	}
+}
+
+// An effect is told once, however often the op is tried.
+func TestRetries(t *testing.T) {
+	m := &machine{fail: 2}
+	_, events, err := play(t, m, "def s():\n  call(['x'], retries=3, delay=0)\nstep(s)", nil)
+	if err != nil || len(m.execs) != 3 {
+		t.Fatal(err, len(m.execs))
+	}
+	effects := 0
+	for _, e := range events.Events {
+		if e.Kind == trace.Effect {
+			effects++
+		}
+		if e.Kind == trace.Result && e.Observed["attempts"] != 3 {
+			t.Errorf("got %v", e.Observed)
+		}
+	}
+	if effects != 1 {
+		t.Errorf("got %d effects, want 1", effects)
+	}
+}
+
+func TestRefusingSinkStopsTheEffect(t *testing.T) {
+	book, err := load("def s():\n  put('/a', 'b')\nstep(s)", runtime.Inputs{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{files: map[string]string{}}
+	r := &runtime.Run{Host: m, Sink: refuser{}, Now: time.Now, Person: runtime.Nobody{}}
+	if err := r.Do(t.Context(), book); err == nil || len(m.files) > 0 {
+		t.Errorf("got %v and %v", err, m.files)
+	}
+}
+
+type refuser struct{}
+
+func (refuser) Emit(e trace.Event) error {
+	if e.Kind == trace.Effect {
+		return fmt.Errorf("disk full")
+	}
+	return nil
+}
+
+func TestManual(t *testing.T) {
+	src := "manual('licence', 'upload it')\nmanual('other', 'x', when=False)\n"
+	m := &machine{}
+	_, events, err := play(t, m, src, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events.Events {
+		if e.Kind == trace.Result && (e.Outcome != trace.Same || e.Op != "manual") {
+			t.Errorf("got %v", e)
+		}
+		if e.State == trace.LeftOut && e.Step != "other" {
+			t.Errorf("got %v", e)
+		}
+	}
+}
