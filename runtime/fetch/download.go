@@ -56,30 +56,23 @@ func Download(ctx context.Context, get func(context.Context, host.Request) (*hos
 	if progress == nil {
 		progress = func(_, _ int64) {}
 	}
-	p, err := openPart(ctx, dst, name, Redact(url))
-	if err != nil {
-		return Done{}, err
-	}
+	p := newPart(dst, name, Redact(url), want.MD5 != "")
 	defer p.close()
-	d := &download{get: get, url: url, page: isPage(name), want: want, progress: progress, part: p}
-	resumed := p.size
-	err = d.gather(ctx)
+	if err := p.resume(ctx); err != nil {
+		return Done{}, err
+	}
+	d := &download{get: get, url: url, page: isPage(name), want: want, progress: progress, part: p, resumed: p.size}
+	err := d.gather(ctx)
 	if errors.Is(err, errDigest) && d.spliced {
-		resumed = 0
-		if err = p.restart(""); err == nil {
-			err = d.gather(ctx)
-		}
+		err = d.gather(ctx)
 	}
 	if err != nil {
 		return Done{}, err
-	}
-	if !d.spliced {
-		resumed = 0
 	}
 	if err := p.publish(name, cmp.Or(want.Mode, 0o644)); err != nil {
 		return Done{}, err
 	}
-	return Done{Size: p.size, SHA256: p.sha256(), ETag: p.etag, Resumed: resumed}, nil
+	return Done{Size: p.size, SHA256: digest(p.sha), ETag: p.etag, Resumed: d.resumed}, nil
 }
 
 func isPage(name string) bool {
@@ -93,7 +86,8 @@ type download struct {
 	want     Want
 	progress func(done, total int64)
 	part     *part
-	spliced  bool // what the part holds came in more than one answer
+	resumed  int64 // bytes in the part that an earlier run had left
+	spliced  bool  // what the part holds came in more than one answer
 }
 
 var (
@@ -124,7 +118,7 @@ func (d *download) gather(ctx context.Context) error {
 		case try == tries:
 			return err
 		}
-		if err := sleep(ctx, backoff(200*time.Millisecond, 10*time.Second, try+1)); err != nil {
+		if err := sleep(ctx, backoff(200*time.Millisecond, 10*time.Second, try)); err != nil {
 			return err
 		}
 	}
@@ -145,6 +139,7 @@ func (d *download) ask(ctx context.Context) error {
 		return err
 	}
 	if resp.Offset == 0 || resp.Offset != d.part.size {
+		d.resumed = 0
 		if err := d.part.restart(resp.ETag); err != nil {
 			return err
 		}
@@ -209,8 +204,8 @@ func (d *download) copy(resp *host.Response) error {
 // resuming it would be wrong for ever.
 func (d *download) verify() error {
 	for _, c := range []struct{ kind, have, want string }{
-		{"sha256", d.part.sha256(), d.want.SHA256},
-		{"md5", d.part.md5(), d.want.MD5},
+		{"sha256", digest(d.part.sha), d.want.SHA256},
+		{"md5", digest(d.part.md), d.want.MD5},
 	} {
 		if c.want != "" && !strings.EqualFold(c.have, c.want) {
 			err := fmt.Errorf("%w: got %s %s, want %s", errDigest, c.kind, c.have, c.want)

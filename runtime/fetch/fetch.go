@@ -173,7 +173,7 @@ func (c *Client) send(ctx context.Context, u *url.URL, auth *url.Userinfo, r hos
 	resp, err := c.Transport.RoundTrip(req)
 	if err != nil {
 		cancel(nil)
-		return nil, err
+		return nil, quiet{err}
 	}
 	resp.Body = newBody(ctx, cancel, resp.Body, c.Stall)
 	return resp, nil

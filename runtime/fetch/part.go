@@ -30,26 +30,35 @@ type part struct {
 	saved int64 // of them, on disk for sure
 	etag  string
 	sha   hash.Hash
-	md    hash.Hash
+	md    hash.Hash // nil if nobody wants to know
 }
 
 // checkpoint is how many bytes may be lost to a power cut.
 const checkpoint = 64 << 20
 
-// openPart opens the part of name, and takes over what an earlier run left of url.
-func openPart(ctx context.Context, root *os.Root, name, url string) (*part, error) {
-	p := &part{root: root, name: path.Join(path.Dir(name), "."+path.Base(name)+".part"), url: url, sha: sha256.New(), md: md5.New()}
-	etag, size := p.note()
-	if f, err := openRegular(root, p.name, os.O_RDWR); err == nil && size > 0 {
-		p.f = f
-		if err := p.takeOver(ctx, etag, size); err == nil || ctx.Err() != nil {
-			return p, err
-		}
-		f.Close()
-	} else if err == nil {
-		f.Close()
+func newPart(root *os.Root, name, url string, md5sum bool) *part {
+	p := &part{root: root, name: path.Join(path.Dir(name), "."+path.Base(name)+".part"), url: url, sha: sha256.New()}
+	if md5sum {
+		p.md = md5.New()
 	}
-	return p, p.drop()
+	return p
+}
+
+// resume takes over what an earlier run left, as far as that can be relied on.
+func (p *part) resume(ctx context.Context) error {
+	etag, size := p.note()
+	f, err := openRegular(p.root, p.name, os.O_RDWR)
+	if err != nil || size == 0 {
+		if err == nil {
+			f.Close()
+		}
+		return p.drop()
+	}
+	p.f = f
+	if err := p.takeOver(ctx, etag, size); err != nil && ctx.Err() == nil {
+		return p.drop()
+	}
+	return ctx.Err()
 }
 
 // note reads what is known of the part.
@@ -95,6 +104,9 @@ func openRegular(root *os.Root, name string, flag int) (*os.File, error) {
 
 // takeOver keeps the first size bytes of the file and sums them up.
 func (p *part) takeOver(ctx context.Context, etag string, size int64) error {
+	if fi, err := p.f.Stat(); err != nil || fi.Size() < size {
+		return errors.Join(err, errCut)
+	}
 	if err := p.f.Truncate(size); err != nil {
 		return err
 	}
@@ -112,7 +124,9 @@ func (p *part) takeOver(ctx context.Context, etag string, size int64) error {
 
 func (p *part) sum(b []byte) {
 	p.sha.Write(b)
-	p.md.Write(b)
+	if p.md != nil {
+		p.md.Write(b)
+	}
 	p.size += int64(len(b))
 }
 
@@ -165,7 +179,9 @@ func (p *part) drop() error {
 	p.close()
 	p.f, p.size, p.saved, p.etag = nil, 0, 0, ""
 	p.sha.Reset()
-	p.md.Reset()
+	if p.md != nil {
+		p.md.Reset()
+	}
 	for _, name := range []string{p.name + ".etag", p.name} {
 		if err := p.root.RemoveAll(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -205,5 +221,9 @@ func (p *part) close() error {
 	return err
 }
 
-func (p *part) sha256() string { return hex.EncodeToString(p.sha.Sum(nil)) }
-func (p *part) md5() string    { return hex.EncodeToString(p.md.Sum(nil)) }
+func digest(h hash.Hash) string {
+	if h == nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Redact returns a URL as it may be shown: without userinfo, query, fragment or
@@ -11,7 +12,7 @@ import (
 // works on any text: where it cannot be sure what is what, it shows less.
 func Redact(raw string) string {
 	scheme, rest, ok := strings.Cut(raw, "://")
-	if !ok || !word(scheme) || strings.ContainsFunc(rest, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if !ok || !word(scheme) || !utf8.ValidString(rest) || strings.ContainsFunc(rest, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return "<malformed URL>"
 	}
 	end := strings.IndexAny(rest, `/?#\`)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"time"
 )
 
@@ -17,7 +18,7 @@ import (
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, ControlContext: checkDial}
 	return &http.Transport{
-		Proxy:                  proxy,
+		Proxy:                  proxyFrom(http.ProxyFromEnvironment),
 		DialContext:            dialer.DialContext,
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    20 * time.Second,
@@ -29,13 +30,15 @@ func newTransport() *http.Transport {
 	}
 }
 
-// proxy asks the environment. The standard error would show the proxy's password.
-func proxy(r *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(r)
-	if err != nil {
-		return nil, refusal("the proxy in the environment is a malformed URL")
+// proxyFrom asks the environment. The standard error would show the proxy's password.
+func proxyFrom(env func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(r *http.Request) (*url.URL, error) {
+		u, err := env(r)
+		if err != nil {
+			return nil, refusal("the proxy in the environment is a malformed URL")
+		}
+		return u, nil
 	}
-	return u, nil
 }
 
 // untrusted reports whether err is about who the server is.
@@ -51,6 +54,15 @@ func untrusted(err error) bool {
 	return errors.As(err, &verify) || errors.As(err, &record) || errors.As(err, &alert) ||
 		errors.As(err, &auth) || errors.As(err, &name) || errors.As(err, &cert)
 }
+
+// quiet is an error of the connection without what it quotes: that is what a
+// server sent, and may be a Location with a token.
+type quiet struct{ error }
+
+func (q quiet) Error() string { return quotation.ReplaceAllString(q.error.Error(), "<data>") }
+func (q quiet) Unwrap() error { return q.error }
+
+var quotation = regexp.MustCompile(`"(?:[^"\\]|\\.)*"?`)
 
 // A body gives up on a server that stalls or trickles. Only time spent in Read
 // counts: a slow consumer is not the server's fault.

@@ -1,0 +1,383 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"runbook/runtime/host"
+)
+
+// A shelf serves one file, as badly as it is told to.
+type shelf struct {
+	data     []byte
+	etag     string
+	mime     string
+	noRange  bool
+	unsized  bool                                                           // until the connection closes
+	cut      func(request int) int                                          // bytes to send before breaking off; -1 for all
+	instead  func(request int, w http.ResponseWriter, r *http.Request) bool // answers itself
+	requests int
+	sent     int
+}
+
+func (s *shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.requests++
+	if s.instead != nil && s.instead(s.requests, w, r) {
+		return
+	}
+	offset := 0
+	if s.etag != "" {
+		w.Header().Set("ETag", s.etag)
+	}
+	if s.mime != "" {
+		w.Header().Set("Content-Type", s.mime)
+	}
+	if s.unsized {
+		w.Header().Set("Transfer-Encoding", "identity")
+		w.Header().Set("Connection", "close")
+	} else if fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &offset); s.noRange || r.Header.Get("If-Range") != s.etag {
+		offset = 0
+	}
+	rest := s.data[offset:]
+	if !s.unsized {
+		w.Header().Set("Content-Length", fmt.Sprint(len(rest)))
+	}
+	if offset > 0 {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", offset, len(s.data)-1, len(s.data)))
+		w.WriteHeader(206)
+	}
+	if s.cut != nil {
+		if n := s.cut(s.requests); n >= 0 && n < len(rest) {
+			s.sent += n
+			w.Write(rest[:n])
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
+	}
+	s.sent += len(rest)
+	w.Write(rest)
+}
+
+func noise(n int) []byte {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{byte(n)})
+	r.Read(b)
+	return b
+}
+
+func hash256(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:]) }
+func hash5(b []byte) string   { s := md5.Sum(b); return hex.EncodeToString(s[:]) }
+
+// load downloads s into dir as "x".
+func load(t *testing.T, ctx context.Context, s http.Handler, dir string, want Want) (Done, error) {
+	t.Helper()
+	srv := serve(t, s.ServeHTTP)
+	return loadFrom(t, ctx, srv.URL+"/x", dir, want)
+}
+
+func loadFrom(t *testing.T, ctx context.Context, url, dir string, want Want) (Done, error) {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	c, _ := quick()
+	return Download(ctx, c.Get, url, root, "x", want, nil)
+}
+
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	es, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range es {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
+}
+
+func TestDownload(t *testing.T) {
+	data := noise(300 << 10)
+	sum, sum5 := hash256(data), hash5(data)
+	size := int64(len(data))
+	after := func(n, cut int) func(int) int {
+		return func(request int) int {
+			if request > n {
+				return -1
+			}
+			return cut
+		}
+	}
+	for _, test := range []struct {
+		name     string
+		shelf    shelf
+		want     Want
+		requests int
+		problem  string
+		left     string
+	}{
+		{"plain", shelf{}, Want{}, 1, "", "x"},
+		{"all checks", shelf{}, Want{SHA256: sum, MD5: strings.ToUpper(sum5), Size: size}, 1, "", "x"},
+		{"until closed", shelf{unsized: true}, Want{SHA256: sum}, 1, "", "x"},
+		{"wrong sha256", shelf{}, Want{SHA256: sum5 + sum5}, 1, "got sha256 " + sum + ", want " + sum5 + sum5, ""},
+		{"wrong md5", shelf{}, Want{MD5: sum[:32]}, 1, "got md5 " + sum5, ""},
+		{"wrong size", shelf{}, Want{Size: size + 1}, 1, fmt.Sprintf("got a file of %d bytes, want %d", size, size+1), ""},
+		{"too long until closed", shelf{unsized: true}, Want{Size: 1000}, 1, "got more than 1000 bytes", ".x.part"},
+		{"too short until closed", shelf{unsized: true}, Want{Size: size + 1}, 5, "cut short: got 307200 of 307201", ".x.part"},
+		{"cut and resumed", shelf{etag: `"1"`, cut: after(2, 100<<10)}, Want{SHA256: sum}, 3, "", "x"},
+		{"cut and begun anew", shelf{cut: after(2, 100<<10)}, Want{SHA256: sum}, 3, "", "x"},
+		{"cut, weak tag", shelf{etag: `W/"1"`, cut: after(1, 100<<10)}, Want{SHA256: sum}, 2, "", "x"},
+		{"cut, range ignored", shelf{etag: `"1"`, noRange: true, cut: after(2, 100<<10)}, Want{SHA256: sum}, 3, "", "x"},
+		{"always cut", shelf{etag: `"1"`, cut: after(99, 1)}, Want{}, 5, "cut short", ".x.part .x.part.etag"},
+		{"page", shelf{mime: "text/html; charset=utf-8"}, Want{}, 1, "got an HTML page", ""},
+		{"xhtml", shelf{mime: "application/xhtml+xml"}, Want{}, 1, "got an HTML page", ""},
+		{"gone", shelf{instead: status(404)}, Want{}, 1, "got status 404 Not Found", ""},
+		{"no content", shelf{instead: status(204)}, Want{}, 1, "got status 204 No Content", ""},
+		{"not modified", shelf{instead: status(304)}, Want{}, 1, "got status 304 Not Modified", ""},
+		{"down", shelf{instead: status(503)}, Want{}, 5, "got status 503 Service Unavailable", ""},
+	} {
+		s, dir := test.shelf, t.TempDir()
+		s.data = data
+		done, err := load(t, context.Background(), &s, dir, test.want)
+		if s.requests != test.requests || names(t, dir) != test.left {
+			t.Errorf("%s: %d requests left %q, %v", test.name, s.requests, names(t, dir), err)
+		}
+		if test.problem != "" {
+			if err == nil || !strings.Contains(err.Error(), test.problem) {
+				t.Errorf("%s: got %v", test.name, err)
+			}
+			continue
+		}
+		got, _ := os.ReadFile(filepath.Join(dir, "x"))
+		if err != nil || !bytes.Equal(got, data) || done != (Done{Size: size, SHA256: sum, ETag: s.etag}) {
+			t.Errorf("%s: got %+v, %v", test.name, done, err)
+		}
+	}
+}
+
+func status(code int) func(int, http.ResponseWriter, *http.Request) bool {
+	return func(_ int, w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(code); return true }
+}
+
+func TestEmptyFileAndPageByName(t *testing.T) {
+	dir := t.TempDir()
+	if done, err := load(t, context.Background(), &shelf{}, dir, Want{SHA256: hash256(nil)}); err != nil || done.Size != 0 || names(t, dir) != "x" {
+		t.Errorf("empty: got %+v, %v", done, err)
+	}
+	root, _ := os.OpenRoot(dir)
+	defer root.Close()
+	srv := serve(t, (&shelf{data: []byte("<p>"), mime: "text/html"}).ServeHTTP)
+	c, _ := quick()
+	if _, err := Download(context.Background(), c.Get, srv.URL, root, "index.HTML", Want{}, nil); err != nil {
+		t.Errorf("page: %v", err)
+	}
+	if _, err := Download(context.Background(), c.Get, srv.URL, root, "index", Want{}, nil); !errors.Is(err, ErrPage) {
+		t.Errorf("no page: %v", err)
+	}
+	if _, err := Download(context.Background(), c.Get, srv.URL, root, "../x.html", Want{}, nil); err == nil {
+		t.Error("left the root")
+	}
+}
+
+func TestModeAndProgress(t *testing.T) {
+	dir := t.TempDir()
+	root, _ := os.OpenRoot(dir)
+	defer root.Close()
+	if err := root.Mkdir("sub", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := quick()
+	srv := serve(t, (&shelf{data: noise(1 << 20)}).ServeHTTP)
+	for mode, want := range map[fs.FileMode]fs.FileMode{0: 0o644, 0o600: 0o600, 0o755: 0o755} {
+		var done, total int64
+		_, err := Download(context.Background(), c.Get, srv.URL, root, "sub/x", Want{Mode: mode}, func(d, t int64) { done, total = d, t })
+		fi, serr := root.Stat("sub/x")
+		if err != nil || serr != nil || fi.Mode() != want || done != 1<<20 || total != 1<<20 || names(t, filepath.Join(dir, "sub")) != "x" {
+			t.Errorf("%v: got %v, %v, told of %d of %d", mode, fi.Mode(), err, done, total)
+		}
+	}
+}
+
+// interrupt downloads n bytes of s into dir, then stops.
+func interrupt(t *testing.T, url, dir string, n int64) {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c, _ := quick()
+	get := func(ctx context.Context, r host.Request) (*host.Response, error) {
+		resp, err := c.Get(ctx, r)
+		if err == nil {
+			resp.Body = &stopper{resp.Body, n, cancel}
+		}
+		return resp, err
+	}
+	if _, err := Download(ctx, get, url, root, "x", Want{}, nil); !errors.Is(err, context.Canceled) {
+		t.Fatalf("interrupted download: %v", err)
+	}
+}
+
+// A stopper cancels after n bytes.
+type stopper struct {
+	io.ReadCloser
+	n      int64
+	cancel func()
+}
+
+func (s *stopper) Read(p []byte) (int, error) {
+	if s.n == 0 {
+		s.cancel()
+		return 0, context.Canceled
+	}
+	n, err := s.ReadCloser.Read(p[:min(int64(len(p)), s.n)])
+	s.n -= int64(n)
+	return n, err
+}
+
+func TestResumeAfterInterrupt(t *testing.T) {
+	data, half := noise(400<<10), int64(200<<10)
+	sum := hash256(data)
+	other := append([]byte("other"), data[5:]...)
+	for _, test := range []struct {
+		name    string
+		spoil   func(s *shelf, dir string)
+		want    Want
+		resumed int64
+		sent    int // in the second run
+		problem string
+	}{
+		{"as it was", func(*shelf, string) {}, Want{SHA256: sum, MD5: hash5(data)}, half, 200 << 10, ""},
+		{"no digest", func(*shelf, string) {}, Want{}, half, 200 << 10, ""},
+		{"new version", func(s *shelf, _ string) { s.etag, s.data = `"2"`, other }, Want{SHA256: hash256(other)}, 0, 400 << 10, ""},
+		{"new version, same tag", func(s *shelf, _ string) { s.data = other }, Want{SHA256: hash256(other)}, 0, 600 << 10, ""},
+		{"wrong digest for ever", func(*shelf, string) {}, Want{SHA256: hash256(other)}, 0, 600 << 10, "wrong digest"},
+		{"no note", func(_ *shelf, dir string) { os.Remove(dir + "/.x.part.etag") }, Want{SHA256: sum}, 0, 400 << 10, ""},
+		{"torn note", func(_ *shelf, dir string) { os.WriteFile(dir+"/.x.part.etag", []byte(`"1"`), 0o600) }, Want{SHA256: sum}, 0, 400 << 10, ""},
+		{"part too short", func(_ *shelf, dir string) { os.Truncate(dir+"/.x.part", half-1) }, Want{SHA256: sum}, 0, 400 << 10, ""},
+		{"part longer than noted", func(_ *shelf, dir string) { appendTo(dir+"/.x.part", "junk that was never synced") }, Want{SHA256: sum}, half, 200 << 10, ""},
+		{"part lost", func(_ *shelf, dir string) { os.Remove(dir + "/.x.part") }, Want{SHA256: sum}, 0, 400 << 10, ""},
+		{"part rotten", func(_ *shelf, dir string) { flip(dir + "/.x.part") }, Want{SHA256: sum}, 0, 600 << 10, ""},
+		{"part is a directory", func(_ *shelf, dir string) { os.Remove(dir + "/.x.part"); os.Mkdir(dir+"/.x.part", 0o755) }, Want{SHA256: sum}, 0, 400 << 10, ""},
+	} {
+		s, dir := &shelf{data: data, etag: `"1"`}, t.TempDir()
+		url := serve(t, s.ServeHTTP).URL + "/x"
+		interrupt(t, url, dir, half)
+		test.spoil(s, dir)
+		s.sent = 0
+		done, err := loadFrom(t, context.Background(), url, dir, test.want)
+		if done.Resumed != test.resumed || s.sent != test.sent {
+			t.Errorf("%s: resumed %d, sent %d, %v", test.name, done.Resumed, s.sent, err)
+		}
+		if test.problem != "" {
+			if err == nil || !strings.Contains(err.Error(), test.problem) || names(t, dir) != "" {
+				t.Errorf("%s: got %v, left %s", test.name, err, names(t, dir))
+			}
+			continue
+		}
+		if got, _ := os.ReadFile(dir + "/x"); err != nil || !bytes.Equal(got, s.data) || names(t, dir) != "x" {
+			t.Errorf("%s: got %v, left %s", test.name, err, names(t, dir))
+		}
+	}
+}
+
+func appendTo(name, text string) {
+	f, _ := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+	f.WriteString(text)
+	f.Close()
+}
+
+func flip(name string) {
+	b, _ := os.ReadFile(name)
+	b[len(b)/2] ^= 1
+	os.WriteFile(name, b, 0o600)
+}
+
+func TestPartOfAnotherURLIsNotTaken(t *testing.T) {
+	s, dir := &shelf{data: noise(1000), etag: `"1"`}, t.TempDir()
+	srv := serve(t, s.ServeHTTP)
+	interrupt(t, srv.URL+"/old", dir, 500)
+	if done, err := loadFrom(t, context.Background(), srv.URL+"/new", dir, Want{}); err != nil || done.Resumed != 0 {
+		t.Errorf("got %+v, %v", done, err)
+	}
+}
+
+// Where others may write, a part may be a trap.
+func TestPlantedPartIsNotWritten(t *testing.T) {
+	for name, plant := range map[string]func(victim, part string) error{
+		"symbolic link": os.Symlink, "hard link": os.Link,
+		"fifo": func(_, part string) error { return syscall.Mkfifo(part, 0o666) },
+	} {
+		for _, file := range []string{".x.part", ".x.part.etag"} {
+			s, dir := &shelf{data: noise(1000), etag: `"1"`}, t.TempDir()
+			url := serve(t, s.ServeHTTP).URL + "/x"
+			interrupt(t, url, dir, 500)
+			victim := dir + "/victim"
+			if err := os.WriteFile(victim, noise(600), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			os.Remove(dir + "/" + file)
+			if err := plant(victim, dir+"/"+file); err != nil {
+				t.Fatal(err)
+			}
+			_, err := loadFrom(t, context.Background(), url, dir, Want{SHA256: hash256(s.data)})
+			if got, _ := os.ReadFile(victim); err != nil || !bytes.Equal(got, noise(600)) || names(t, dir) != "victim x" {
+				t.Errorf("%s as %s: %v, left %s", name, file, err, names(t, dir))
+			}
+		}
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skip("SKIPPED, no full disk to be had: ", err)
+	}
+	defer syscall.Unmount(dir, syscall.MNT_DETACH)
+	s := &shelf{data: noise(1 << 20), etag: `"1"`}
+	_, err := load(t, context.Background(), s, dir, Want{})
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), ".x.part") || s.requests != 1 {
+		t.Errorf("got %v after %d requests", err, s.requests)
+	}
+}
+
+func TestStallWhileDownloading(t *testing.T) {
+	s := &shelf{data: noise(1000), etag: `"1"`}
+	s.instead = func(request int, w http.ResponseWriter, r *http.Request) bool {
+		if request == 1 {
+			w.Header().Set("ETag", s.etag)
+			w.Header().Set("Content-Length", "1000")
+			w.Write(s.data[:500])
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return true
+		}
+		return false
+	}
+	dir, start := t.TempDir(), time.Now()
+	_, err := load(t, context.Background(), s, dir, Want{SHA256: hash256(s.data)})
+	if err != nil || s.sent != 500 || time.Since(start) > 5*time.Second {
+		t.Errorf("got %v, sent %d", err, s.sent)
+	}
+}
