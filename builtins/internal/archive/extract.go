@@ -194,6 +194,9 @@ func (x *extraction) publish() error {
 	if err := x.pointers(); err != nil {
 		return err
 	}
+	if err := x.syncDirs(); err != nil {
+		return err
+	}
 	for _, e := range slices.Backward(x.Entries) {
 		if e.Mode.IsDir() && e.Mode.Perm()&0o700 != 0o700 && x.want(e.Name) {
 			if err := x.root.Chmod(e.Name, e.Mode.Perm()); err != nil {
@@ -201,7 +204,7 @@ func (x *extraction) publish() error {
 			}
 		}
 	}
-	return x.syncDirs()
+	return nil
 }
 
 // pointers makes symbolic and hard links, replacing what is there.
