@@ -1,0 +1,155 @@
+package rpm
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Units returns the systemd services that the package installs: "mongod.service".
+func (p *Package) Units() []string {
+	return p.below(func(dir, base string) bool {
+		return (dir == "/usr/lib/systemd/system" || dir == "/lib/systemd/system" || dir == "/etc/systemd/system") &&
+			strings.HasSuffix(base, ".service")
+	})
+}
+
+// InitScripts returns the names of the init scripts that the package installs.
+func (p *Package) InitScripts() []string {
+	return p.below(func(dir, base string) bool {
+		return (dir == "/etc/init.d" || dir == "/etc/rc.d/init.d") && base != "functions" && base != "README"
+	})
+}
+
+// below returns the base names of the installed files that match, sorted.
+func (p *Package) below(match func(dir, base string) bool) (names []string) {
+	for _, f := range p.Files {
+		if dir, base := path.Split(f.Name); !f.Ghost && !f.Mode.IsDir() && match(path.Clean(dir), base) {
+			names = append(names, base)
+		}
+	}
+	return tidy(names)
+}
+
+func tidy(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Users guesses which accounts the package makes when it is installed: those
+// that its scriptlets give to useradd or describe for systemd-sysusers, and
+// those that it provides as user(NAME).
+func (p *Package) Users() []string {
+	names := p.provided("user(")
+	for _, s := range p.Scripts {
+		for _, argv := range commands(s) {
+			if argv[0] == "useradd" || argv[0] == "adduser" {
+				names = append(names, account(argv[1:])...)
+			}
+		}
+		names = append(names, sysusers(s, "u")...)
+	}
+	return tidy(names)
+}
+
+// Groups guesses which groups the package makes, from groupadd in the same way.
+// A user usually gets one of its own name too, which is not in the list.
+func (p *Package) Groups() []string {
+	names := p.provided("group(")
+	for _, s := range p.Scripts {
+		for _, argv := range commands(s) {
+			if argv[0] == "groupadd" || argv[0] == "addgroup" {
+				names = append(names, account(argv[1:])...)
+			}
+		}
+		names = append(names, sysusers(s, "g")...)
+	}
+	return tidy(names)
+}
+
+// Enables guesses which services the package has start at boot, without ".service".
+func (p *Package) Enables() []string {
+	var names []string
+	for _, s := range p.Scripts {
+		for _, argv := range commands(s) {
+			words := slices.DeleteFunc(slices.Clone(argv[1:]), func(w string) bool { return strings.HasPrefix(w, "-") && w != "--add" })
+			switch {
+			case argv[0] == "chkconfig" && len(words) == 2 && words[0] == "--add":
+				names = append(names, words[1])
+			case argv[0] == "chkconfig" && len(words) == 2 && words[1] == "on":
+				names = append(names, words[0])
+			case argv[0] == "systemctl" && len(words) > 1 && words[0] == "enable":
+				for _, w := range words[1:] {
+					names = append(names, strings.TrimSuffix(w, ".service"))
+				}
+			}
+		}
+	}
+	return tidy(slices.DeleteFunc(names, func(n string) bool { return !plainName.MatchString(n) }))
+}
+
+// provided returns NAME of what is provided as PREFIX NAME ")".
+func (p *Package) provided(prefix string) (names []string) {
+	for _, s := range p.Provides {
+		rest, ok := strings.CutPrefix(s, prefix)
+		if name, closed := strings.CutSuffix(rest, ")"); ok && closed && plainName.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+var plainName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]*$`)
+
+// valued are the options of useradd and groupadd that take a value, as the next
+// word if it is not attached.
+const valued = "bcdefgkKGpsuZRP"
+
+// account returns the name among the arguments of useradd or groupadd: the last
+// word that is no option and no option's value.
+func account(args []string) []string {
+	var found []string
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case strings.HasPrefix(a, "--"):
+			if !strings.Contains(a, "=") && longValued(a) {
+				i++
+			}
+		case strings.HasPrefix(a, "-"):
+			if strings.ContainsRune(valued, rune(a[len(a)-1])) {
+				i++
+			}
+		case strings.HasSuffix(a, ">") || strings.HasSuffix(a, "<"):
+			i++ // the file of a redirection
+		case plainName.MatchString(a):
+			found = []string{a}
+		}
+	}
+	return found
+}
+
+func longValued(opt string) bool {
+	switch opt {
+	case "--system", "--create-home", "--no-create-home", "--no-log-init", "--non-unique", "--user-group", "--no-user-group", "--force":
+		return false
+	}
+	return true
+}
+
+// sysuser is a line of sysusers.d(5).
+var sysuser = regexp.MustCompile(`(?m)^\s*([ug])!?\s+"?([A-Za-z_][A-Za-z0-9_.-]*)"?(?:\s|$)`)
+
+// sysusers returns the names that a script pipes into systemd-sysusers.
+func sysusers(script, kind string) (names []string) {
+	if !strings.Contains(script, "sysusers") {
+		return nil
+	}
+	for _, m := range sysuser.FindAllStringSubmatch(script, -1) {
+		if m[1] == kind {
+			names = append(names, m[2])
+		}
+	}
+	return names
+}

@@ -1,0 +1,137 @@
+package rpm
+
+import (
+	"cmp"
+	"path"
+	"strings"
+)
+
+// ParseFilename takes NAME-VERSION-RELEASE.ARCH.rpm apart, with or without
+// directories before it. Only names may hold dashes.
+func ParseFilename(file string) (name, version, release, arch string, ok bool) {
+	s, ok := strings.CutSuffix(path.Base(file), ".rpm")
+	if !ok {
+		return "", "", "", "", false
+	}
+	dot := strings.LastIndexByte(s, '.')
+	if dot < 0 {
+		return "", "", "", "", false
+	}
+	s, arch = s[:dot], s[dot+1:]
+	r := strings.LastIndexByte(s, '-')
+	if r < 0 {
+		return "", "", "", "", false
+	}
+	v := strings.LastIndexByte(s[:r], '-')
+	if v < 0 {
+		return "", "", "", "", false
+	}
+	name, version, release = s[:v], s[v+1:r], s[r+1:]
+	return name, version, release, arch, name != "" && version != "" && release != "" && arch != ""
+}
+
+// CompareEVR orders "EPOCH:VERSION-RELEASE": -1, 0 or 1. No epoch counts as 0,
+// and a release counts only if both have one.
+func CompareEVR(a, b string) int {
+	ae, av, ar := splitEVR(a)
+	be, bv, br := splitEVR(b)
+	if c := CompareVersions(ae, be); c != 0 {
+		return c
+	}
+	if c := CompareVersions(av, bv); c != 0 || ar == "" || br == "" {
+		return c
+	}
+	return CompareVersions(ar, br)
+}
+
+func splitEVR(s string) (epoch, version, release string) {
+	epoch = "0"
+	if e, rest, ok := strings.Cut(s, ":"); ok {
+		epoch, s = cmp.Or(e, "0"), rest
+	}
+	if i := strings.LastIndexByte(s, '-'); i >= 0 {
+		return epoch, s[:i], s[i+1:]
+	}
+	return epoch, s, ""
+}
+
+// CompareVersions orders versions or releases as rpm does: -1, 0 or 1. Runs of
+// digits are numbers and newer than runs of letters; other bytes only separate;
+// "~" is older than the end, "^" newer than the end and older than all else. The
+// rules are those of rpmvercmp in rpm's manual (docs/man/rpm-version.7).
+func CompareVersions(a, b string) int {
+	for a != "" || b != "" {
+		a, b = strings.TrimLeftFunc(a, separates), strings.TrimLeftFunc(b, separates)
+		if c, decided, both := special(a, b); decided {
+			return c
+		} else if both {
+			a, b = a[1:], b[1:]
+			continue
+		}
+		if a == "" || b == "" {
+			break
+		}
+		in := letter
+		if digit(rune(a[0])) {
+			in = digit
+		}
+		var x, y string
+		x, a = span(a, in)
+		y, b = span(b, in)
+		if y == "" { // a number against letters, or the reverse
+			if digit(rune(x[0])) {
+				return 1
+			}
+			return -1
+		}
+		if c := compareRuns(x, y); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(min(len(a), 1), min(len(b), 1))
+}
+
+// special compares where "~" or "^" begins one of the rests; both says that it
+// begins the two.
+func special(a, b string) (c int, decided, both bool) {
+	for _, mark := range []string{"~", "^"} {
+		x, y := strings.HasPrefix(a, mark), strings.HasPrefix(b, mark)
+		switch {
+		case x && y:
+			return 0, false, true
+		case !x && !y:
+			continue
+		case mark == "^" && a == "":
+			return -1, true, false
+		case mark == "^" && b == "":
+			return 1, true, false
+		case x:
+			return -1, true, false
+		}
+		return 1, true, false
+	}
+	return 0, false, false
+}
+
+func digit(r rune) bool  { return r >= '0' && r <= '9' }
+func letter(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }
+func separates(r rune) bool {
+	return !digit(r) && !letter(r) && r != '~' && r != '^'
+}
+
+// span splits s behind its leading runes that in holds for.
+func span(s string, in func(rune) bool) (head, rest string) {
+	rest = strings.TrimLeftFunc(s, in)
+	return s[:len(s)-len(rest)], rest
+}
+
+// compareRuns compares two numbers of any length, or two words.
+func compareRuns(x, y string) int {
+	if digit(rune(x[0])) {
+		x, y = strings.TrimLeft(x, "0"), strings.TrimLeft(y, "0")
+		if c := cmp.Compare(len(x), len(y)); c != 0 {
+			return c
+		}
+	}
+	return strings.Compare(x, y)
+}
