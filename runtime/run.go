@@ -85,7 +85,12 @@ func (r *Run) end(err error) error {
 			e.Outcome = trace.Interrupted
 		}
 	}
-	return errors.Join(err, r.emit(e))
+	refused := r.emit(e)
+	if err == nil && refused != nil { // a followed trace wants more: the run is no success
+		e.Outcome, e.Error = trace.Failed, refused.Error()
+		return errors.Join(refused, r.emit(e))
+	}
+	return errors.Join(err, refused)
 }
 
 func traceVars(book *Runbook) (vars []trace.Var) {

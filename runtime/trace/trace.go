@@ -1,9 +1,14 @@
 // Package trace carries what a run did, one event at a time, to those who want to know.
 //
-// An [Event] is one fact about a run; a [Sink] receives events in order. The
-// JSON form of events is the format of trace files: each line holds the hash of
-// the line before it, and the last one seals the file. Effects are told before
-// they happen: a sink that refuses one stops it.
+// An [Event] is one fact about a run; a [Sink] receives events in order. Two
+// things to know: effects are told before they happen, and a sink that refuses
+// one stops it; and the JSON form of events is the format of trace files, in
+// which each line holds the hash of the line before it and the last one seals
+// the file.
+//
+// The runtime emits; cmd chooses the sinks and puts those that refuse first:
+// [Guard], [Follow], then [File], then [Terminal] or [Shell]. What was written
+// is read by [ReadAll], [Verify], [Diff] and [Show], which know no host.
 package trace
 
 import (

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -231,17 +230,19 @@ func marshal(v any) ([]byte, error) {
 	return escape(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// escape writes control and format characters as \uXXXX. JSON has such only
+// escape writes what does not show as itself, such as DEL, C1 controls and
+// bidirectional controls, as \uXXXX. JSON has such only
 // inside strings, so the whole text may be treated alike; package json has
-// already seen to those below U+0020 and to invalid UTF-8, which becomes U+FFFD.
+// already seen to those below U+0020 and to invalid UTF-8, which becomes \ufffd.
+// So U+FFFD itself is escaped too: an event read from a file is written as before.
 func escape(b []byte) []byte {
-	if bytes.IndexFunc(b, obeyed) < 0 {
+	if bytes.IndexFunc(b, escaped) < 0 {
 		return b
 	}
 	out := make([]byte, 0, len(b)+16)
 	for _, r := range string(b) {
 		switch hi, lo := utf16.EncodeRune(r); {
-		case !obeyed(r):
+		case !escaped(r):
 			out = utf8.AppendRune(out, r)
 		case r > 0xffff:
 			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
@@ -252,9 +253,7 @@ func escape(b []byte) []byte {
 	return out
 }
 
-// obeyed tells characters that act on what shows them: C1 controls, DEL,
-// bidirectional controls and others without a shape.
-func obeyed(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf) }
+func escaped(r rune) bool { return hidden(r) || r == utf8.RuneError }
 
 func quoteJSON(s string) []byte {
 	b, _ := marshal(s) // a string has no way not to be JSON

@@ -1,0 +1,186 @@
+package trace
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// A markdown is a Sink that writes a document: a heading for each step, an item
+// for each op, below it what changed and what was done for that.
+type markdown struct {
+	w   io.Writer
+	op  Event
+	did []Event // effects of op
+	sum summary
+	dry bool
+	err error
+}
+
+// Emit writes e, an op only when its result is known.
+func (m *markdown) Emit(e Event) error {
+	switch e.Kind {
+	case Run:
+		m.run(e)
+	case Step:
+		m.step(e)
+	case Op:
+		m.op, m.did = e, nil
+	case Effect:
+		m.did = append(m.did, e)
+	case Result:
+		m.sum.count(e)
+		m.result(e)
+	case Log:
+		m.print("\n%s\n", lined("> ", e.Text))
+	case End:
+		m.print("\n## Result\n\n%s: %s.\n", prose(string(e.Outcome)), m.sum.words(m.dry))
+		m.text(e.Error, "")
+	}
+	return m.err
+}
+
+func (m *markdown) print(format string, args ...any) {
+	if m.err == nil {
+		_, m.err = fmt.Fprintf(m.w, format, args...)
+	}
+}
+
+func (m *markdown) run(e Event) {
+	r := e.Run
+	if r == nil {
+		return
+	}
+	m.dry = r.Mode == DryRun
+	m.print("# %s\n\n", prose(r.Runbook))
+	for _, row := range [][2]string{
+		{"Mode", r.Mode}, {"Host", r.Host.Hostname}, {"System", r.Host.OS}, {"User", r.User.Name}, {"Through sudo by", r.User.SudoUser},
+		{"Ticket", r.Ticket}, {"Began", e.Time.UTC().Format(time.RFC3339)}, {"Program", r.Binary.Version},
+	} {
+		if row[1] != "" {
+			m.print("- %s: %s\n", row[0], prose(row[1]))
+		}
+	}
+	for i, s := range r.Sources {
+		if i == 0 {
+			m.print("\n| Source | Origin | SHA-256 |\n| --- | --- | --- |\n")
+		}
+		m.print("| %s | %s | %s |\n", cell(s.Name), prose(s.Origin), cell(s.SHA256))
+	}
+	for i, v := range r.Vars {
+		if i == 0 {
+			m.print("\n| Var | Value | From |\n| --- | --- | --- |\n")
+		}
+		m.print("| %s | %s | %s |\n", cell(v.Name), cell(text(v.Value)), prose(v.From))
+	}
+}
+
+func (m *markdown) step(e Event) {
+	if e.State != Begin && e.State != LeftOut {
+		return
+	}
+	m.print("\n## %s\n\n", prose(e.Step+inWords(": ", e.Title)))
+	if e.State == LeftOut {
+		m.sum.left++
+		m.print("Skipped: %s\n\n", prose(e.Why))
+	}
+	if e.Text != "" {
+		m.print("%s\n", lined("", e.Text))
+	}
+}
+
+func (m *markdown) result(e Event) {
+	outcome := string(e.Outcome)
+	if m.dry && e.Outcome == Changed {
+		outcome = "would change"
+	}
+	m.print("- **%s** %s: %s", prose(e.Op), code(e.Target), prose(outcome))
+	if e.Elapsed > 100*time.Millisecond {
+		m.print(" (%s)", spent(e.Elapsed))
+	}
+	m.print("\n")
+	for _, c := range m.op.Changes {
+		if isText(c) {
+			_, lines := textDiff(c.From, c.To, 1000)
+			m.print("  - %s:\n", prose(c.What))
+			m.fence("    ", "diff", lines)
+			continue
+		}
+		m.print("  - %s: %s → %s\n", prose(c.What), code(cmp.Or(c.From, "(none)")), code(cmp.Or(c.To, "(none)")))
+	}
+	for _, d := range m.did {
+		m.print("  - does %s\n", code(describe(d)))
+	}
+	for _, a := range e.Assumed {
+		m.print("  - assumed: %s\n", prose(a))
+	}
+	m.text(e.Error, "  ")
+	if e.Hint != "" {
+		m.print("\n%s\n", lined("  ", "Hint: "+e.Hint))
+	}
+	m.did = nil
+}
+
+// lined is prose of several lines, each behind a prefix.
+func lined(prefix, text string) string {
+	var b strings.Builder
+	for l := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+		b.WriteString(prefix + strings.TrimSpace(prose(l)) + "\n")
+	}
+	return b.String()
+}
+
+// text writes an error.
+func (m *markdown) text(s, indent string) {
+	if s != "" {
+		m.print("\n")
+		m.fence(indent, "", strings.Split(s, "\n"))
+	}
+}
+
+// fence writes lines between fences that are longer than any row of backticks in them.
+func (m *markdown) fence(indent, language string, lines []string) {
+	marks := strings.Repeat("`", max(3, 1+longestRun(strings.Join(lines, "\n"))))
+	m.print("%s%s%s\n", indent, marks, language)
+	for _, l := range lines {
+		m.print("%s%s\n", indent, Quote(l))
+	}
+	m.print("%s%s\n", indent, marks)
+}
+
+// code shows s as it is.
+func code(s string) string {
+	s = Quote(s)
+	if s == "" {
+		return ""
+	}
+	marks := strings.Repeat("`", 1+longestRun(s))
+	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") {
+		s = " " + s + " "
+	}
+	return marks + s + marks
+}
+
+// cell is code in a table, where even there a bar would end the cell.
+func cell(s string) string { return strings.ReplaceAll(code(s), "|", `\|`) }
+
+// prose shows s as text: no character of it is markup.
+func prose(s string) string {
+	var b strings.Builder
+	for _, r := range Quote(s) {
+		if strings.ContainsRune("\\`*_[]<>#|~&", r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func longestRun(s string) (n int) {
+	for strings.Contains(s, strings.Repeat("`", n+1)) {
+		n++
+	}
+	return n
+}

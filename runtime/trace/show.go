@@ -1,0 +1,50 @@
+package trace
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Formats are those that Show knows.
+func Formats() []string { return []string{"text", "sh", "json", "md"} }
+
+// Show writes events as text, as a shell transcript, as the lines of a trace
+// file, or as a Markdown document. The lines are those of the file that the
+// events were read from, byte for byte, if this version knows all their keys.
+func Show(w io.Writer, events []Event, format string) error {
+	var s Sink
+	switch format {
+	case "text":
+		s = NewTerminal(w, Options{Width: 100})
+	case "sh":
+		sh := NewShell(w)
+		sh.known = secretsUsed(events)
+		s = sh
+	case "json":
+		s = &JSONL{W: w}
+	case "md":
+		s = &markdown{w: w}
+	default:
+		return fmt.Errorf("format %s: want one of %s", format, strings.Join(Formats(), ", "))
+	}
+	for _, e := range events {
+		if err := s.Emit(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// secretsUsed returns the secrets that a transcript of events needs.
+func secretsUsed(events []Event) (names []string) {
+	for _, e := range events {
+		if e.Kind == Effect {
+			names = append(names, secretsOf(e)...)
+		}
+		for _, c := range e.Changes {
+			names = append(names, secretsIn(c.To)...)
+		}
+	}
+	return names
+}
