@@ -117,3 +117,11 @@ func shorten(names []string) string {
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:n], " "), len(names)-n)
 }
+
+// absent takes what is not there for no error.
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

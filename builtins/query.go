@@ -56,14 +56,14 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 		return nil, runtime.Hint(fmt.Errorf("query %s: exit status %d: %s", quote(p.Argv), res.Code, strings.TrimSpace(string(res.Stderr))),
 			fmt.Sprintf("if that is no error: ok=[0, %d]", res.Code))
 	}
-	return answer(starlark.MakeInt(res.Code), starlark.String(res.Stdout), starlark.String(res.Stderr)), nil
+	return queryAnswer(starlark.MakeInt(res.Code), starlark.String(res.Stdout), starlark.String(res.Stderr)), nil
 }
 
 // assumedAnswer is an answer out of assume=.
 func assumedAnswer(v starlark.Value) (starlark.Value, error) {
 	d, ok := v.(*starlark.Dict)
 	if !ok {
-		return answer(starlark.MakeInt(0), v, starlark.String("")), nil
+		return queryAnswer(starlark.MakeInt(0), v, starlark.String("")), nil
 	}
 	parts := map[string]starlark.Value{"code": starlark.MakeInt(0), "stdout": starlark.String(""), "stderr": starlark.String("")}
 	for _, kv := range d.Items() {
@@ -73,9 +73,9 @@ func assumedAnswer(v starlark.Value) (starlark.Value, error) {
 		}
 		parts[name] = kv[1]
 	}
-	return answer(parts["code"], parts["stdout"], parts["stderr"]), nil
+	return queryAnswer(parts["code"], parts["stdout"], parts["stderr"]), nil
 }
 
-func answer(code, stdout, stderr starlark.Value) starlark.Value {
+func queryAnswer(code, stdout, stderr starlark.Value) starlark.Value {
 	return starlarkstruct.FromStringDict(starlark.String("answer"), starlark.StringDict{"code": code, "stdout": stdout, "stderr": stderr})
 }

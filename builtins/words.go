@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/shlex"
 	"go.starlark.net/starlark"
 
 	"runbook/runtime"
@@ -38,7 +37,7 @@ func unpackWords(c *runtime.Call, at []int, vars ...any) error {
 // list is what its author means, blanks or not.
 func split(given starlark.Value, argv *[]string) (err error) {
 	if _, ok := given.(starlark.String); ok {
-		if *argv, err = shlex.Split((*argv)[0]); err != nil {
+		if *argv, err = SplitWords((*argv)[0]); err != nil {
 			return fmt.Errorf("got %s, want words with balanced quotes", given)
 		}
 	}

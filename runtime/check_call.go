@@ -95,4 +95,3 @@ func (c *checker) load(n *syntax.LoadStmt) {
 		}
 	}
 }
-

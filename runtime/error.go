@@ -112,10 +112,13 @@ func located(step string, class Class, err error) error {
 		places = append(framesOf(ee), places...)
 	}
 	for inner := (*Error)(nil); errors.As(e.Err, &inner); e.Err = inner.Err {
+		e.Class = max(e.Class, inner.Class)
+		if _, bare := e.Err.(*Error); !bare && inner.Pos == "" {
+			break // the text before it says which op it was
+		}
 		if inner.Pos != "" {
 			places = append([]string{inner.Pos}, places...)
 		}
-		e.Class = max(e.Class, inner.Class)
 	}
 	if len(places) > 0 {
 		e.Pos, e.From = places[0], places[1:]

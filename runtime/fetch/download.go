@@ -32,8 +32,12 @@ type Done struct {
 	Resumed int64 // bytes that an earlier run had left
 }
 
-// ErrPage is a web page where a file was wanted.
-var ErrPage = errors.New("got an HTML page, want a file: a proxy, a portal or a login page may have answered")
+var (
+	// ErrPage is a web page where a file was wanted.
+	ErrPage = errors.New("got an HTML page, want a file: a proxy, a portal or a login page may have answered")
+	// ErrDigest is a whole file with a digest that is not the wanted one.
+	ErrDigest = errors.New("wrong digest")
+)
 
 // A StatusError is an answer that holds no file.
 type StatusError int
@@ -50,7 +54,8 @@ func (e StatusError) Error() string {
 // digest is begun anew once. progress, if not nil, is told bytes (total is -1 if
 // unknown) a few times a second.
 //
-// Errors do not repeat url. They wrap ErrPage or a StatusError where one answered.
+// Errors do not repeat url. They wrap ErrPage, ErrDigest or a StatusError
+// where that is what is wrong.
 func Download(ctx context.Context, get func(context.Context, host.Request) (*host.Response, error), url string,
 	dst *os.Root, name string, want Want, progress func(done, total int64)) (Done, error) {
 	if progress == nil {
@@ -63,7 +68,7 @@ func Download(ctx context.Context, get func(context.Context, host.Request) (*hos
 	}
 	d := &download{get: get, url: url, page: isPage(name), want: want, progress: progress, part: p, resumed: p.size}
 	err := d.gather(ctx)
-	if errors.Is(err, errDigest) && d.spliced {
+	if errors.Is(err, ErrDigest) && d.spliced {
 		err = d.gather(ctx)
 	}
 	if err != nil {
@@ -90,10 +95,7 @@ type download struct {
 	spliced  bool  // what the part holds came in more than one answer
 }
 
-var (
-	errCut    = errors.New("cut short")
-	errDigest = errors.New("wrong digest")
-)
+var errCut = errors.New("cut short")
 
 // gather asks until the part is whole and verified. A body that breaks off is
 // asked for again, five times unless each brings the file well forward.
@@ -208,7 +210,7 @@ func (d *download) verify() error {
 		{"md5", digest(d.part.md), d.want.MD5},
 	} {
 		if c.want != "" && !strings.EqualFold(c.have, c.want) {
-			err := fmt.Errorf("%w: got %s %s, want %s", errDigest, c.kind, c.have, c.want)
+			err := fmt.Errorf("%w: got %s %s, want %s", ErrDigest, c.kind, c.have, c.want)
 			return errors.Join(err, d.part.drop())
 		}
 	}

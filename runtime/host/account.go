@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,49 @@ var (
 	Comment = &Kind{"comment", account("/etc/passwd", "passwd", 4)} // GECOS field
 	Primary = &Kind{"primary", primaryGroup}                        // name of a user's own group
 	Groups  = &Kind{"groups", supplementary}                        // a user's other groups, sorted, with commas
+
+	userName  = &Kind{"username", nameOf("/etc/passwd", "passwd")} // of a numeric id
+	groupName = &Kind{"groupname", nameOf("/etc/group", "group")}  // of a numeric id
 )
+
+// Self is the user name of whoever runs, by number where it has none; the
+// fact's name is "". See proc_pid_status(5).
+var Self = &Kind{"self", func(ctx context.Context, r Reader, _ string) (string, error) {
+	lines, err := Lines(r, "/proc/self/status")
+	for _, l := range lines {
+		// Uid: real, effective, saved, file system
+		if f := strings.Fields(l); len(f) > 2 && f[0] == "Uid:" {
+			name, err := r.Fact(ctx, Fact{userName, f[2]})
+			return cmp.Or(name, f[2]), err
+		}
+	}
+	return "", err
+}}
+
+// nameOf returns a probe for the name that goes with a numeric id: the first
+// in the alphabet if there are several.
+func nameOf(file, database string) func(context.Context, Reader, string) (string, error) {
+	return func(ctx context.Context, r Reader, id string) (string, error) {
+		lines, err := Lines(r, file)
+		if err != nil {
+			return "", err
+		}
+		var names []string
+		for _, l := range lines {
+			if f := strings.Split(l, ":"); len(f) > 2 && f[2] == id {
+				names = append(names, f[0])
+			}
+		}
+		if len(names) > 0 {
+			return slices.Min(names), nil
+		}
+		res, err := r.Query(ctx, Process{Argv: []string{"getent", database, id}})
+		if f := strings.Split(strings.TrimSpace(string(res.Stdout)), ":"); err == nil && res.Code == 0 && len(f) > 2 && f[2] == id {
+			return f[0], nil
+		}
+		return "", nil // a system without getent knows only its files
+	}
+}
 
 // account returns a probe for one field of an account's line.
 func account(file, database string, field int) func(context.Context, Reader, string) (string, error) {
@@ -71,15 +114,12 @@ func supplementary(_ context.Context, r Reader, user string) (string, error) {
 	lines, err := Lines(r, "/etc/group")
 	var names []string
 	for _, l := range lines {
-		if g := strings.Split(l, ":"); len(g) > 3 {
-			for m := range strings.SplitSeq(g[3], ",") {
-				if m == user {
-					names = append(names, g[0])
-				}
-			}
+		if g := strings.Split(l, ":"); len(g) > 3 && slices.Contains(strings.Split(g[3], ","), user) {
+			names = append(names, g[0])
 		}
 	}
-	return strings.Join(slices.Sorted(slices.Values(names)), ","), err
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ","), err
 }
 
 // Lines returns the lines of a file without their ends; none if there is no file.
@@ -109,6 +149,26 @@ func id(r Reader, k *Kind, name string) (string, error) {
 		err = fmt.Errorf("no %s %q", k.Name, name)
 	}
 	return v, err
+}
+
+// named returns o with the names that Lstat reports: an account may be meant by
+// its number or by one of two names. What has no number yet keeps its name.
+func (o Owner) named(r Reader) (Owner, error) {
+	user, err := named(r, User, userName, o.User)
+	if err != nil {
+		return o, err
+	}
+	group, err := named(r, Group, groupName, o.Group)
+	return Owner{user, group}, err
+}
+
+func named(r Reader, ids, names *Kind, name string) (string, error) {
+	n, err := id(r, ids, name)
+	if err != nil || n == "" || strings.Trim(n, "0123456789") != "" {
+		return name, err
+	}
+	v, err := r.Fact(context.Background(), Fact{names, n})
+	return cmp.Or(v, name), err
 }
 
 // Known refuses an owner that r does not know.

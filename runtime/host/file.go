@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -85,9 +86,10 @@ func ReadFile(r Reader, name string) ([]byte, error) {
 }
 
 // Exists reports whether there is a file, a directory or a link called name.
+// Below a file there is nothing.
 func Exists(r Reader, name string) (bool, error) {
 	_, err := r.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	if absent(err) {
 		return false, nil
 	}
 	return err == nil, err
@@ -125,38 +127,79 @@ func (m Manifest) Totals() (files int, bytes int64, digest string) {
 	return files, bytes, hex.EncodeToString(h.Sum(nil))
 }
 
-// check refuses what leaves dir or would be written through a symbolic link.
-// Every host calls it first, so that all refuse the same.
+// check refuses what leaves dir, would be written through a symbolic link, or
+// takes the place of a directory. Every host calls it first, so that all refuse the same.
 func (m Manifest) check(r Reader, dir string) error {
 	if d, err := r.Lstat(dir); err != nil {
 		return err
 	} else if !d.Mode.IsDir() {
-		return fmt.Errorf("%s: is not a directory", dir)
+		return guest("tree", dir, syscall.ENOTDIR)
 	}
-	types := map[string]fs.FileMode{".": fs.ModeDir}
+	l := layout{r, dir, map[string]fs.FileMode{".": fs.ModeDir}}
 	for _, e := range m {
-		if !filepath.IsLocal(e.Name) {
-			return fmt.Errorf("%s: leaves %s", e.Name, dir)
+		if err := l.check(e); err != nil {
+			return guest("tree", path.Join(dir, e.Name), err)
 		}
-		for p := path.Dir(e.Name); p != "."; p = path.Dir(p) {
-			if _, ok := types[p]; !ok {
-				pm, err := r.Lstat(path.Join(dir, p))
-				if errors.Is(err, fs.ErrNotExist) {
-					return fmt.Errorf("%s: %s is not in the manifest", e.Name, p)
-				}
-				types[p] = pm.Mode.Type()
-			}
-			if types[p] != fs.ModeDir {
-				return fmt.Errorf("%s: %s is not a directory", e.Name, p)
-			}
-		}
-		types[e.Name] = e.Mode.Type()
+		l.types[path.Clean(e.Name)] = e.Mode.Type()
 	}
 	return nil
 }
 
+// A layout is what a manifest makes of a directory; types has what it found out.
+type layout struct {
+	Reader
+	dir   string
+	types map[string]fs.FileMode
+}
+
+func (l layout) check(e Entry) error {
+	if !filepath.IsLocal(e.Name) {
+		return fmt.Errorf("leaves %s", l.dir)
+	}
+	for p := path.Dir(path.Clean(e.Name)); p != "."; p = path.Dir(p) {
+		switch t, err := l.typeOf(p); {
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("%s is not in the manifest", p)
+		case err != nil && !errors.Is(err, ErrUnknown):
+			return err
+		case t != fs.ModeDir:
+			return fmt.Errorf("%s is not a directory", p)
+		}
+	}
+	t, err := l.typeOf(path.Clean(e.Name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrUnknown):
+		return nil
+	case err != nil:
+		return err
+	case e.Mode.IsDir() && t != fs.ModeDir:
+		return errors.New("is there and not a directory")
+	case !e.Mode.IsDir() && t == fs.ModeDir:
+		return errors.New("is there and a directory")
+	}
+	return nil
+}
+
+// typeOf believes in a directory where nobody can look.
+func (l layout) typeOf(p string) (fs.FileMode, error) {
+	if t, ok := l.types[p]; ok {
+		return t, nil
+	}
+	m, err := l.Lstat(path.Join(l.dir, p))
+	if errors.Is(err, ErrUnknown) && p != "." {
+		return fs.ModeDir, err
+	}
+	if err == nil {
+		l.types[p] = m.Mode.Type()
+	}
+	return m.Mode.Type(), err
+}
+
 // Differ counts the files at and below name that do not belong to o.
 func Differ(r Reader, name string, o Owner) (n int, err error) {
+	if o, err = o.named(r); err != nil {
+		return 0, err
+	}
 	err = Walk(r, name, func(_ string, m Meta) error {
 		if o.Or(m.Owner) != m.Owner {
 			n++

@@ -91,7 +91,9 @@ type Cmd struct {
 	Touches      []string        // trees changed in unknowable ways
 	TouchesFacts []Fact          // facts changed in unknowable ways
 	Assumes      map[Fact]string // believed by an overlay, asserted by nobody
+	Follows      map[Fact]string // what an overlay concludes from Sets: no guess, so it notes nothing
 	MayMake      bool            // may also make directories that nobody can list
+	Settle       time.Duration   // how long Sets may take to hold; a real host asks again until then
 
 	Detail   map[string]any // more for the trace
 	Volatile []string       // names of trace fields in which a dry run and a run may differ

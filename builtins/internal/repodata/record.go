@@ -5,22 +5,22 @@ import "strconv"
 // record reads a record into f, whose Depends is used again.
 func (x *scanner) record(f *Fields) {
 	*f = Fields{Size: -1, Depends: f.Depends[:0]}
-	for key := range x.members() {
-		switch key {
+	for c := x.object(); x.next(&c); {
+		switch c.key {
 		case "name":
-			f.Name = x.text(key)
+			f.Name = x.text(c.key)
 		case "version":
-			f.Version = x.text(key)
+			f.Version = x.text(c.key)
 		case "build":
-			f.Build = x.text(key)
+			f.Build = x.text(c.key)
 		case "md5":
-			f.MD5 = x.digest(key, 32)
+			f.MD5 = x.digest(c.key, 32)
 		case "sha256":
-			f.SHA256 = x.digest(key, 64)
+			f.SHA256 = x.digest(c.key, 64)
 		case "size":
 			f.Size = x.size()
 		case "depends":
-			f.Depends = x.list(f.Depends, key)
+			f.Depends = x.list(f.Depends, c.key)
 		case "subdir":
 			f.Subdir = x.textIfAny()
 		case "license":
@@ -110,7 +110,7 @@ func (x *scanner) list(l []string, key string) []string {
 		x.value()
 		return l
 	}
-	for range x.elements() {
+	for c := x.array(); x.next(&c); {
 		if x.peek() != '"' {
 			x.fail("%s: got %s, want strings", key, x.glimpse())
 			break

@@ -12,6 +12,7 @@ package repodata
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"unicode/utf8"
 )
@@ -56,7 +57,7 @@ const (
 
 // Parse splits text, which must be one JSON object in UTF-8. Text of nothing but
 // white space is an empty index (CEP 36). Errors name the line and column. All records
-// are checked here, so that Fields has no error to return.
+// are checked here, so that All has no error to return.
 func Parse(text string) (*Index, error) {
 	x := &scanner{s: text}
 	switch {
@@ -70,8 +71,8 @@ func Parse(text string) (*Index, error) {
 	if x.space(); x.i == len(text) {
 		return index, x.err
 	}
-	for key := range x.members() {
-		x.top(index, key)
+	for c := x.object(); x.next(&c); {
+		x.top(index, c.key)
 	}
 	if x.space(); x.err == nil && x.i < len(text) {
 		x.fail("got %s after the end", x.glimpse())
@@ -88,8 +89,8 @@ func (x *scanner) top(index *Index, key string) {
 	case key == "info" && x.peek() == 'n':
 		x.value()
 	case key == "info":
-		for k := range x.members() {
-			index.Info = append(index.Info, Member{k, x.value()})
+		for c := x.object(); x.next(&c); {
+			index.Info = append(index.Info, Member{c.key, x.value()})
 		}
 	case key == "packages" || key == "packages.conda":
 		x.records(index, key == "packages.conda")
@@ -107,7 +108,8 @@ func (x *scanner) top(index *Index, key string) {
 // records reads an object of records.
 func (x *scanner) records(index *Index, conda bool) {
 	var f Fields
-	for file := range x.members() {
+	for c := x.object(); x.next(&c); {
+		file := c.key
 		if err := CheckFile(file); err != nil {
 			x.fail("%v", err)
 			return
@@ -158,17 +160,34 @@ func CheckFile(name string) error {
 	return nil
 }
 
-// Fields reads the fields of r.
-func (r Record) Fields() Fields {
-	x, f := &scanner{s: r.Raw}, Fields{}
-	if x.record(&f); x.err != nil {
-		panic("repodata: record that Parse did not check: " + x.err.Error())
+// BaseURL returns where the info says that the files are (CEP 15), "" for beside the index.
+func (index *Index) BaseURL() string {
+	for _, m := range index.Info {
+		if x := (&scanner{s: m.Raw}); m.Key == "base_url" {
+			return x.textIfAny()
+		}
 	}
-	return f
+	return ""
+}
+
+// All yields each record with its fields, which are good until the next one.
+func (index *Index) All() iter.Seq2[Record, *Fields] {
+	return func(yield func(Record, *Fields) bool) {
+		x, f := &scanner{}, &Fields{}
+		for _, r := range index.Records {
+			x.s, x.i = r.Raw, 0
+			if x.record(f); x.err != nil {
+				panic("repodata: record that Parse did not check: " + x.err.Error())
+			}
+			if !yield(r, f) {
+				return
+			}
+		}
+	}
 }
 
 // Named reports whether r's file is called what its fields say, as CEP 26 wants.
-func (r Record) Named(f Fields) bool {
+func (r Record) Named(f *Fields) bool {
 	stem := strings.TrimSuffix(strings.TrimSuffix(r.File, ".conda"), ".tar.bz2")
 	n, v := len(f.Name), len(f.Version)
 	return len(stem) == n+v+len(f.Build)+2 && stem[:n] == f.Name && stem[n] == '-' &&

@@ -1,12 +1,9 @@
 package repodata
 
 import (
-	"encoding/json"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // A scanner goes once over JSON text and remembers the first error, behind which
@@ -60,33 +57,78 @@ func (x *scanner) peek() byte {
 	return 0
 }
 
-// members yields the keys of an object; the loop's body reads the value.
-func (x *scanner) members() iter.Seq[string] {
-	return func(yield func(string) bool) {
-		base, rising := len(x.keys), true
-		for range x.items('{', '}') {
-			if x.peek() != '"' {
-				x.fail("got %s, want a key", x.glimpse())
-				return
-			}
-			key := x.str()
-			if n := len(x.keys); n > base && key <= x.keys[n-1] {
-				rising = false
-			}
-			x.keys = append(x.keys, key)
-			if x.colon(); x.err != nil || !yield(key) {
-				return
-			}
-		}
-		if !rising { // keys that rise are all different
-			x.unique(x.keys[base:])
-		}
-		x.keys = x.keys[:base]
+// A cursor stands in an object or an array. One loop goes over all of it:
+//
+//	for c := x.object(); x.next(&c); { ... c.key ...; x.value() }
+type cursor struct {
+	key  string // of the member whose value is next
+	end  byte
+	n    int  // items so far
+	base int  // of its keys in scanner.keys
+	wild bool // the keys do not rise
+}
+
+// object goes into an object, whose keys must differ.
+func (x *scanner) object() cursor { return x.enter('{', '}') }
+
+// array goes into an array.
+func (x *scanner) array() cursor { return x.enter('[', ']') }
+
+func (x *scanner) enter(open, end byte) cursor {
+	if x.depth++; x.peek() != open {
+		x.fail("got %s, want %q", x.glimpse(), open)
+	} else if x.depth > maxDepth {
+		x.fail("got more than %d levels", maxDepth)
+	} else {
+		x.i++
+	}
+	return cursor{end: end, base: len(x.keys)}
+}
+
+// next goes to the next value and reports whether there is one; if not, it has left c.
+func (x *scanner) next(c *cursor) bool {
+	x.space()
+	switch b := x.peek(); {
+	case x.err != nil:
+		return false
+	case b == c.end:
+		x.leave(c)
+		return false
+	case c.n == 0:
+	case b != ',':
+		x.fail("got %s, want a comma or %q", x.glimpse(), c.end)
+		return false
+	default:
+		x.i++
+		x.space()
+	}
+	if c.n++; c.end == '}' {
+		x.nextKey(c)
+	}
+	return x.err == nil
+}
+
+func (x *scanner) leave(c *cursor) {
+	if c.wild { // keys that rise are all different
+		x.unique(x.keys[c.base:])
+	}
+	x.keys = x.keys[:c.base]
+	x.depth--
+	if x.err == nil {
+		x.i++
 	}
 }
 
-// colon goes to the value of a member.
-func (x *scanner) colon() {
+// nextKey goes behind a key and its colon.
+func (x *scanner) nextKey(c *cursor) {
+	if x.peek() != '"' {
+		x.fail("got %s, want a key", x.glimpse())
+		return
+	}
+	last := c.key
+	c.key = x.str()
+	c.wild = c.wild || c.n > 1 && c.key <= last
+	x.keys = append(x.keys, c.key)
 	if x.space(); x.peek() != ':' {
 		x.fail("got %s, want a colon", x.glimpse())
 		return
@@ -106,51 +148,6 @@ func (x *scanner) unique(keys []string) {
 	}
 }
 
-// elements yields for each element of an array; the loop's body reads it.
-func (x *scanner) elements() iter.Seq[int] { return x.items('[', ']') }
-
-// items yields for each part between an opening and a closing byte.
-func (x *scanner) items(open, end byte) iter.Seq[int] {
-	return func(yield func(int) bool) {
-		if x.peek() != open {
-			x.fail("got %s, want %q", x.glimpse(), open)
-			return
-		}
-		if x.depth++; x.depth > maxDepth {
-			x.fail("got more than %d levels", maxDepth)
-		}
-		x.i++
-		for n := 0; x.more(n, end); n++ {
-			if !yield(n) {
-				return
-			}
-		}
-		x.depth--
-	}
-}
-
-// more goes to item n, or behind the closing byte.
-func (x *scanner) more(n int, end byte) bool {
-	x.space()
-	switch c := x.peek(); {
-	case x.err != nil:
-		return false
-	case c == end && c != 0:
-		x.i++
-		return false
-	case n == 0:
-		return true
-	case c != ',':
-		x.fail("got %s, want a comma or %q", x.glimpse(), end)
-		return false
-	}
-	x.i++
-	if x.space(); x.peek() == end {
-		x.fail("got %q after a comma", end)
-	}
-	return x.err == nil
-}
-
 // value returns the text of any value.
 func (x *scanner) value() string {
 	start := x.i
@@ -158,11 +155,11 @@ func (x *scanner) value() string {
 	case c == '"':
 		x.skipString()
 	case c == '{':
-		for range x.members() {
+		for c := x.object(); x.next(&c); {
 			x.value()
 		}
 	case c == '[':
-		for range x.elements() {
+		for c := x.array(); x.next(&c); {
 			x.value()
 		}
 	case c == '-' || c >= '0' && c <= '9':
@@ -217,90 +214,4 @@ func (x *scanner) digits() {
 	if x.i == start {
 		x.fail("got %s, want a digit", x.glimpse())
 	}
-}
-
-// str returns what a string says.
-func (x *scanner) str() (s string) {
-	start := x.i
-	escaped := x.skipString()
-	switch {
-	case x.err != nil:
-		return ""
-	case !escaped:
-		return x.s[start+1 : x.i-1]
-	}
-	if err := json.Unmarshal([]byte(x.s[start:x.i]), &s); err != nil {
-		x.fail("%v", err)
-	}
-	return s
-}
-
-// skipString also checks what json.Unmarshal lets pass: lone surrogates.
-func (x *scanner) skipString() (escaped bool) {
-	for i := x.i + 1; i < len(x.s); i++ {
-		switch c := x.s[i]; {
-		case c == '"':
-			x.i = i + 1
-			return escaped
-		case c == '\\':
-			n := escape(x.s[i:])
-			if x.i = i; n == 0 {
-				x.fail("got %s, want an escape", x.glimpse())
-				return
-			}
-			escaped, i = true, i+n-1
-		case c < ' ':
-			x.i = i
-			x.fail("got the control character %q in a string", c)
-			return
-		}
-	}
-	x.i = len(x.s)
-	x.fail("got the end, want the end of a string")
-	return
-}
-
-// escape returns the length of the escape that s begins with, 0 if it is none.
-func escape(s string) int {
-	switch {
-	case len(s) > 1 && strings.IndexByte(`"\/bfnrt`, s[1]) >= 0:
-		return 2
-	case len(s) < 6 || s[1] != 'u':
-		return 0
-	}
-	switch u := hex4(s[2:6]); {
-	case u < 0 || u >= 0xdc00 && u < 0xe000:
-		return 0
-	case u < 0xd800 || u >= 0xe000:
-		return 6
-	}
-	if len(s) < 12 || s[6:8] != `\u` {
-		return 0
-	}
-	if low := hex4(s[8:12]); low < 0xdc00 || low >= 0xe000 {
-		return 0
-	}
-	return 12
-}
-
-// hex4 returns the value of four hex digits, -1 if they are none.
-func hex4(s string) (n int) {
-	for _, c := range []byte(s) {
-		d := strings.IndexByte("0123456789abcdef", c|0x20)
-		if d < 0 || c < '0' {
-			return -1
-		}
-		n = n<<4 | d
-	}
-	return n
-}
-
-// invalidAt returns where s stops being UTF-8.
-func invalidAt(s string) int {
-	for i, r := range s {
-		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd") {
-			return i
-		}
-	}
-	return len(s)
 }

@@ -69,8 +69,8 @@ func signatures(raw string, records []Record) string {
 		return "{}"
 	}
 	b, sep := []byte{'{'}, ""
-	for file := range x.members() {
-		if m := (Member{file, x.value()}); listed(records, file) {
+	for c := x.object(); x.next(&c); {
+		if m := (Member{c.key, x.value()}); listed(records, m.Key) {
 			b, sep = appendMember(append(b, sep...), m), ","
 		}
 	}

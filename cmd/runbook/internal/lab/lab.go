@@ -5,7 +5,7 @@
 // Two things to know: a test binary that uses jails starts itself again as the first process of each, so its TestMain
 // calls MaybeInit first; and nothing that a jail does reaches the machine: its files are memory, its network is
 // a loopback device (and what Wire adds), and when the test process dies, by kill -9 too, the jail is gone.
-// The tests of cmd/runbook, builtins and runtime/host call it; it calls lab/cache.
+// The tests below cmd/runbook call it; it calls lab/cache.
 package lab
 
 import (
@@ -29,8 +29,8 @@ type Options struct {
 	Hostname string // "" is "jail", which Base's /etc/hosts knows
 }
 
-// A Jail is a running throw-away machine. Its methods may be called by several goroutines at once, but like the
-// methods of testing.TB that end a test, those that fail the test only by the test's own goroutine.
+// A Jail is a running throw-away machine. Start, Do, ReadFile, WriteFile, DialContext and Listen, which return errors, may
+// be called by several goroutines at once; the others fail the test, and are for the test's own goroutine.
 type Jail struct {
 	t       testing.TB
 	init    *exec.Cmd

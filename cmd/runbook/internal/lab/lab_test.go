@@ -47,7 +47,7 @@ func TestRunLeavesDaemon(t *testing.T) {
 	t.Parallel()
 	j := New(t, Options{})
 	begin := time.Now()
-	j.Must("setsid sleep 30 & echo left")
+	j.Must("setsid sleep 30 & until pgrep -x sleep; do :; done")
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("waited %v for a daemon", took)
 	}

@@ -67,7 +67,7 @@ func (j *Jail) Start(c Cmd) (*Proc, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proc{out: out, errs: errs}
+	p := &Proc{out: out, errs: errs, ended: make(chan struct{})}
 	err = j.Do(func() (err error) {
 		p.cmd, err = c.command()
 		if err != nil {
@@ -82,7 +82,12 @@ func (j *Jail) Start(c Cmd) (*Proc, error) {
 	if c.Timeout == 0 {
 		c.Timeout = 2 * time.Minute
 	}
-	p.timer = time.AfterFunc(c.Timeout, p.Kill)
+	timer := time.AfterFunc(c.Timeout, p.Kill)
+	go func() { // at once, whoever waits: a jail's first process cannot end before its last child is collected
+		p.cmd.Wait()
+		timer.Stop()
+		close(p.ended)
+	}()
 	return p, nil
 }
 
@@ -135,7 +140,7 @@ func (j *Jail) Reboot() {
 type Proc struct {
 	cmd       *exec.Cmd
 	out, errs *os.File
-	timer     *time.Timer
+	ended     chan struct{}
 }
 
 // PID is the process as the machine outside numbers it.
@@ -152,8 +157,7 @@ func (p *Proc) Output() string { return contents(p.out) }
 
 // Wait waits for the process, once.
 func (p *Proc) Wait() Result {
-	p.cmd.Wait()
-	p.timer.Stop()
+	<-p.ended
 	defer p.out.Close()
 	defer p.errs.Close()
 	return Result{Out: contents(p.out), Err: contents(p.errs), Code: p.cmd.ProcessState.ExitCode()}

@@ -18,11 +18,10 @@ import (
 // Dir returns the directory called name (no slashes). If it is not there, fill makes its content in an empty
 // directory of mode 0755 that gets the name only after fill returned nil. Errors are fill's and the system's.
 func Dir(name string, fill func(dir string) error) (string, error) {
-	root := root()
-	if err := os.MkdirAll(root, 0o755); err != nil {
+	dir := filepath.Join(root(), name)
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
-	dir := filepath.Join(root, name)
 	unlock, err := lock(dir + ".lock")
 	if err != nil {
 		return "", err

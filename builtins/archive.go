@@ -1,0 +1,163 @@
+package builtins
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"runbook/builtins/internal/compress"
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+var archiveBuiltin = &runtime.Builtin{
+	Name: "archive",
+	Args: []runtime.Arg{
+		param("path", "path", "", "the archive; .tar, .tar.gz, .tar.bz2 or .tar.zst says how it is compressed"),
+		param("texts", "dict", "{}", "names of members and what they hold"),
+		param("files", "dict", "{}", "names of members and the files that they are copies of"),
+		param("mode", "int", "0o644", "permission bits"),
+		param("owner", "string", "the step's", "user that owns it"),
+		param("group", "string", "the step's", "group that owns it"),
+	},
+	Summary: "write a tar archive of small files, the same bytes each time",
+	Detail: []string{
+		"Members are sorted and carry no time and no owner. Together they may hold at most 64 MiB.",
+		"A small conda package can be made with it: a .tar.bz2 whose info/index.json describes it.",
+	},
+	Example: `archive("/tmp/hello.tar.gz", texts={"hello/motd": "hello\n"})`,
+	New: func(c *runtime.Call) (runtime.Op, string, error) {
+		op := archiveOp{meta: host.Meta{Mode: 0o644, Owner: c.Owner()}}
+		var p runtime.Path
+		if err := c.Unpack(&p, &op.texts, &op.files, &op.meta.Mode, &op.meta.User, &op.meta.Group); err != nil {
+			return nil, "", err
+		}
+		op.path = string(p)
+		for name := range op.texts {
+			if _, twice := op.files[name]; twice {
+				return nil, "", fmt.Errorf("archive: two members are called %q", name)
+			}
+		}
+		for _, name := range op.names() {
+			if !filepath.IsLocal(name) || strings.HasSuffix(name, "/") {
+				return nil, "", fmt.Errorf("archive: got member %q, want the relative name of a file", name)
+			}
+		}
+		return &op, op.path, nil
+	},
+}
+
+type archiveOp struct {
+	path         string
+	texts, files map[string]string
+	meta         host.Meta
+
+	data []byte
+}
+
+const archiveLimit = 64 << 20
+
+func (op *archiveOp) names() []string {
+	return slices.Sorted(maps.Keys(maps.Collect(func(yield func(string, bool) bool) {
+		for _, m := range []map[string]string{op.texts, op.files} {
+			for name := range m {
+				if !yield(name, true) {
+					return
+				}
+			}
+		}
+	})))
+}
+
+func (op *archiveOp) Check(_ context.Context, h host.Reader) ([]host.Change, error) {
+	if err := op.build(h); err != nil {
+		return nil, err
+	}
+	op.meta.Size = int64(len(op.data))
+	have, err := host.ReadFile(h, op.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return []host.Change{want("archive", "", op.describe(op.data))}, nil
+	case err != nil:
+		return nil, err
+	case !bytes.Equal(have, op.data):
+		return []host.Change{want("archive", op.describe(have), op.describe(op.data))}, nil
+	}
+	m, err := h.Lstat(op.path)
+	if err != nil || m.Mode.Perm() == op.meta.Mode && op.meta.Or(m.Owner) == m.Owner {
+		return nil, err
+	}
+	return []host.Change{want("mode", m.Mode.Perm().String(), op.meta.Mode.String())}, nil
+}
+
+func (*archiveOp) describe(data []byte) string {
+	sum := sha256.Sum256(data)
+	return fmt.Sprintf("%d bytes, sha256 %s", len(data), hex.EncodeToString(sum[:]))
+}
+
+func (op *archiveOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+	return h.WriteFile(op.path, host.Bytes(op.data), op.meta)
+}
+
+// build makes the archive in memory, so that a dry run knows its bytes too.
+func (op *archiveOp) build(h host.Reader) error {
+	var b bytes.Buffer
+	z, err := compressor(op.path, &b)
+	if err != nil {
+		return err
+	}
+	w, total := tar.NewWriter(z), 0
+	for _, name := range op.names() {
+		data := []byte(op.texts[name])
+		if file, ok := op.files[name]; ok {
+			if data, err = host.ReadFile(h, file); err != nil {
+				return err
+			}
+		}
+		if total += len(data); total > archiveLimit {
+			return fmt.Errorf("more than %d bytes", archiveLimit)
+		}
+		hdr := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data)), ModTime: time.Unix(0, 0)}
+		if err := w.WriteHeader(hdr); err != nil {
+			return err
+		}
+		if _, err := w.Write(data); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		return err
+	}
+	op.data = b.Bytes()
+	return nil
+}
+
+// compressor returns the writer that the name of an archive asks for.
+func compressor(name string, w io.Writer) (io.WriteCloser, error) {
+	switch {
+	case strings.HasSuffix(name, ".tar"):
+		return plainWriter{w}, nil
+	case strings.HasSuffix(name, ".tar.gz"), strings.HasSuffix(name, ".tgz"):
+		return compress.NewGzip(w)
+	case strings.HasSuffix(name, ".tar.bz2"):
+		return compress.NewBzip2(w)
+	case strings.HasSuffix(name, ".tar.zst"):
+		return compress.NewZstd(w)
+	}
+	return nil, errors.New("want a name that ends in .tar, .tar.gz, .tar.bz2 or .tar.zst")
+}
+
+type plainWriter struct{ io.Writer }
+
+func (plainWriter) Close() error { return nil }

@@ -1,0 +1,190 @@
+package builtins
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+var condaBootstrap = &runtime.Builtin{
+	Name: "conda.bootstrap",
+	Args: []runtime.Arg{
+		param("installer", "path", "", "a Miniconda or Anaconda installer for Linux, a shell script"),
+		param("prefix", "path", "", "the directory to install into; its parent must exist"),
+		param("sha256", "string", `""`, "what the installer must hash to"),
+		param("md5", "string", `""`, "the same, for old media that come with nothing better"),
+	},
+	Summary: "install conda below a prefix without asking, unless it is there",
+	Detail: []string{
+		"To run it is to accept the installer's licence.",
+		"An installation that was interrupted is removed and done again; a directory that holds anything else is never touched.",
+	},
+	Example: `write("/srv/conda.sh", "#!/bin/sh\n")
+conda.bootstrap("/srv/conda.sh", "/srv/conda")`,
+	RunsAs: true,
+	New:    newCondaBootstrap,
+}
+
+// bootstrapOp is a conda below prefix.
+type bootstrapOp struct {
+	installer, prefix, user string
+	sha256, md5             string
+}
+
+func newCondaBootstrap(c *runtime.Call) (runtime.Op, string, error) {
+	var installer, prefix runtime.Path
+	op := &bootstrapOp{user: c.User()}
+	if err := c.Unpack(&installer, &prefix, &op.sha256, &op.md5); err != nil {
+		return nil, "", err
+	}
+	op.installer, op.prefix = string(installer), string(prefix)
+	return op, op.prefix, checkPrefix(op.prefix)
+}
+
+// checkPrefix refuses what conda's own installers refuse, and what is no prefix.
+func checkPrefix(prefix string) error {
+	if strings.ContainsAny(prefix, " \t\n") || prefix == "/" {
+		return fmt.Errorf("argument \"prefix\": got %q, want a directory without blanks in its name", prefix)
+	}
+	return nil
+}
+
+// marker lies beside the prefix while the installer runs.
+func (op *bootstrapOp) marker() string { return op.prefix + ".runbook-incomplete" }
+
+// installed are the files that only a finished installation has.
+func (op *bootstrapOp) installed() []string {
+	return []string{path.Join(op.prefix, "conda-meta/history"), path.Join(op.prefix, "bin/conda")}
+}
+
+func (op *bootstrapOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+	state, err := op.state(h)
+	if err != nil || state == "installed" {
+		return nil, err
+	}
+	if err := needUser(ctx, h, op.user); err != nil {
+		return nil, err
+	}
+	if ok, err := host.Exists(h, path.Dir(op.prefix)); err == nil && !ok {
+		dir := path.Dir(op.prefix)
+		return nil, runtime.Hint(fmt.Errorf("%s: no such directory", dir), `make it first: mkdir("`+dir+`")`)
+	}
+	return []host.Change{want(op.prefix, state, "installed")}, op.checkInstaller(ctx, h)
+}
+
+// state is "" for an absent prefix, "installed" or "incomplete"; any other is an error.
+func (op *bootstrapOp) state(h host.Reader) (string, error) {
+	if half, err := host.Exists(h, op.marker()); half || err != nil {
+		return "incomplete", err
+	}
+	if ok, err := host.Exists(h, op.prefix); !ok || err != nil {
+		return "", err
+	}
+	for _, name := range op.installed() {
+		ok, err := host.Exists(h, name)
+		if err != nil {
+			return "", err
+		}
+		if !ok {
+			return "", runtime.Hint(fmt.Errorf("is there but has no %s", strings.TrimPrefix(name, op.prefix+"/")),
+				"it is no finished conda and was not begun here: choose another prefix, or move it away")
+		}
+	}
+	return "installed", nil
+}
+
+// checkInstaller refuses a file that cannot be the installer: an error page
+// that was saved under its name is no shell script.
+func (op *bootstrapOp) checkInstaller(ctx context.Context, h host.Reader) error {
+	content, err := h.Content(op.installer)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return runtime.Hint(fmt.Errorf("%s: no such file", op.installer), "download() it first, or see where the media are mounted")
+		}
+		return assumeInstaller(ctx, op.installer, err)
+	}
+	f, err := content.Reader()
+	if err != nil {
+		return assumeInstaller(ctx, op.installer, err)
+	}
+	defer f.Close()
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(f, head); err != nil || string(head) != "#!" {
+		return runtime.Hint(fmt.Errorf("%s: is not a shell script", op.installer), "look into it: it may be an error page that was saved under this name")
+	}
+	return errors.Join(verify(f, op.installer, sha256.New(), op.sha256), verify(f, op.installer, md5.New(), op.md5))
+}
+
+func assumeInstaller(ctx context.Context, name string, err error) error {
+	if errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, name+" is the right installer")
+		return nil
+	}
+	return err
+}
+
+// verify compares f with a digest in hex; none is always right.
+func verify(f io.ReadSeeker, name string, sum hash.Hash, digest string) error {
+	if digest == "" {
+		return nil
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := io.Copy(sum, f); err != nil {
+		return err
+	}
+	if have := hex.EncodeToString(sum.Sum(nil)); !strings.EqualFold(have, digest) {
+		return runtime.Hint(fmt.Errorf("%s: got digest %s, want %s", name, have, digest), "fetch it again; never run it")
+	}
+	return nil
+}
+
+func (op *bootstrapOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+	if wantsFrom(todo, "incomplete") {
+		if err := removeTree(h, op.prefix); err != nil {
+			return err
+		}
+	}
+	owner := ownerOf(ctx, h, op.user)
+	if err := h.WriteFile(op.marker(), host.Bytes(nil), host.Meta{Mode: 0o644, Owner: owner}); err != nil {
+		return err
+	}
+	cmd := host.Cmd{Process: host.Process{Argv: []string{"bash", op.installer, "-b", "-p", op.prefix}, User: op.user}, Touches: []string{op.prefix}}
+	for _, dir := range []string{op.prefix, path.Join(op.prefix, "bin"), path.Join(op.prefix, "conda-meta")} {
+		cmd.Makes = append(cmd.Makes, host.Entry{Name: dir, Meta: host.Meta{Mode: fs.ModeDir | 0o755, Owner: owner}})
+	}
+	for _, name := range op.installed() {
+		cmd.Makes = append(cmd.Makes, host.Entry{Name: name, Meta: host.Meta{Mode: 0o644, Size: -1, Owner: owner}, Content: host.Unknown(name)})
+	}
+	if _, err := h.Exec(ctx, cmd); err != nil {
+		return runtime.Hint(err, "the account needs to be able to read the installer and to write to "+path.Dir(op.prefix)+"; the next run removes the half-made prefix and tries again")
+	}
+	return h.Remove(op.marker(), 1)
+}
+
+func wantsFrom(todo []host.Change, from string) bool { return len(todo) > 0 && todo[0].From == from }
+
+// removeTree removes name, if it is there, with all below it.
+func removeTree(h host.Host, name string) error {
+	files := 0
+	err := host.Walk(h, name, func(string, host.Meta) error { files++; return nil })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return h.Remove(name, files)
+}

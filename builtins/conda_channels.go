@@ -1,0 +1,203 @@
+package builtins
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+var condaChannels = &runtime.Builtin{
+	Name: "conda.channels",
+	Args: []runtime.Arg{
+		param("prefix", "path", "", "where conda is installed"),
+		param("add", "list of string", "[]", "channels to be searched first, in this order"),
+		param("remove", "list of string", "[]", `channels that must not be searched, such as "defaults"`),
+	},
+	Summary: "set the channels of PREFIX/.condarc",
+	Detail: []string{
+		"Other settings and comments stay. Without a list of channels conda searches defaults; removing it writes the list.",
+		"A file with a token in it is made readable by its owner only.",
+	},
+	Example: `mkdir("/srv/conda")
+conda.channels("/srv/conda", add = ["file:///srv/pkgs"], remove = ["defaults"])`,
+	RunsAs: true,
+	New:    newCondaChannels,
+}
+
+// channelsOp is an order of channels.
+type channelsOp struct {
+	file, user  string
+	add, remove []string
+}
+
+func newCondaChannels(c *runtime.Call) (runtime.Op, string, error) {
+	var prefix runtime.Path
+	op := &channelsOp{user: c.User()}
+	if err := c.Unpack(&prefix, &op.add, &op.remove); err != nil {
+		return nil, "", err
+	}
+	if len(op.add)+len(op.remove) == 0 {
+		return nil, "", errors.New("got neither add nor remove, want one of them")
+	}
+	for _, ch := range op.add {
+		if strings.TrimSpace(ch) == "" || slices.Contains(op.remove, ch) {
+			return nil, "", fmt.Errorf("argument \"add\": got %q, want a channel that is not removed", ch)
+		}
+	}
+	op.file = path.Join(string(prefix), ".condarc")
+	return op, string(prefix), checkPrefix(string(prefix))
+}
+
+func (op *channelsOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+	if err := needUser(ctx, h, op.user); err != nil {
+		return nil, err
+	}
+	text, err := readText(ctx, h, op.file)
+	if err != nil {
+		return nil, err
+	}
+	rc, err := parseCondarc(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", op.file, err)
+	}
+	have := rc.channels()
+	wanted := op.wanted(have)
+	if len(wanted) == 0 {
+		return nil, runtime.Hint(errors.New("no channel would be left"), "add the channel that takes the place of "+strings.Join(op.remove, ", "))
+	}
+	if slices.Equal(have, wanted) {
+		return nil, nil
+	}
+	return []host.Change{want("channels", strings.Join(have, " "), strings.Join(wanted, " "))}, nil
+}
+
+// wanted puts what is added in front of what stays.
+func (op *channelsOp) wanted(have []string) []string {
+	rest := slices.DeleteFunc(slices.Clone(have), func(ch string) bool {
+		return slices.Contains(op.remove, ch) || slices.Contains(op.add, ch)
+	})
+	return append(slices.Clone(op.add), rest...)
+}
+
+func (op *channelsOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
+	text, err := readText(ctx, h, op.file)
+	if err != nil {
+		return err
+	}
+	rc, err := parseCondarc(text)
+	if err != nil {
+		return err
+	}
+	out, err := rc.with(op.wanted(rc.channels()))
+	if err != nil {
+		return err
+	}
+	meta := host.Meta{Mode: 0o644, Owner: ownerOf(ctx, h, op.user), Size: int64(len(out))}
+	if old, err := h.Lstat(op.file); err == nil {
+		meta.Mode, meta.Owner = old.Mode.Perm(), old.Owner
+	}
+	if slices.ContainsFunc(op.add, holdsToken) {
+		meta.Mode = 0o600
+	}
+	err = h.WriteFile(op.file, host.Bytes(out), meta)
+	if errors.Is(err, fs.ErrNotExist) {
+		return runtime.Hint(err, "install conda first: conda.bootstrap()")
+	}
+	return err
+}
+
+// holdsToken knows the channels that let in whoever has their name: tokens
+// follow /t/ in the path, passwords stand before an @.
+func holdsToken(channel string) bool {
+	return strings.Contains(channel, "/t/") || strings.Contains(channel, "<secret:") || strings.Contains(channel, "@")
+}
+
+// A condarc is a configuration of conda as it is written, so that what is not
+// understood stays.
+type condarc struct{ doc yaml.Node }
+
+func parseCondarc(text string) (*condarc, error) {
+	rc := new(condarc)
+	if err := yaml.Unmarshal([]byte(text), &rc.doc); err != nil {
+		return nil, err
+	}
+	if rc.doc.Kind == 0 {
+		rc.doc = yaml.Node{Kind: yaml.DocumentNode, HeadComment: strings.TrimSpace(text)}
+	}
+	if len(rc.doc.Content) == 0 || rc.doc.Content[0].Tag == "!!null" {
+		rc.doc.Content = []*yaml.Node{{Kind: yaml.MappingNode}}
+	}
+	if rc.doc.Content[0].Kind != yaml.MappingNode {
+		return nil, errors.New("got a list or a text, want settings")
+	}
+	return rc, nil
+}
+
+// list returns the node of the channels, nil if the file has none.
+func (rc *condarc) list() *yaml.Node {
+	settings := rc.doc.Content[0].Content
+	for i := 0; i+1 < len(settings); i += 2 {
+		if settings[i].Value == "channels" {
+			return settings[i+1]
+		}
+	}
+	return nil
+}
+
+// channels returns the channels that conda searches. It takes an empty list
+// for none at all.
+func (rc *condarc) channels() (names []string) {
+	list := rc.list()
+	if list == nil {
+		return []string{"defaults"}
+	}
+	for _, n := range list.Content {
+		names = append(names, n.Value)
+	}
+	if len(names) == 0 && list.Value != "" {
+		names = []string{list.Value} // channels: NAME
+	}
+	if len(names) == 0 {
+		return []string{"defaults"}
+	}
+	return names
+}
+
+// with returns the text of the file with other channels.
+func (rc *condarc) with(channels []string) ([]byte, error) {
+	list := rc.list()
+	if list == nil {
+		list = new(yaml.Node)
+		key := &yaml.Node{Kind: yaml.ScalarNode, Value: "channels"}
+		rc.doc.Content[0].Content = append(rc.doc.Content[0].Content, key, list)
+	}
+	old := list.Content
+	*list = yaml.Node{Kind: yaml.SequenceNode, HeadComment: list.HeadComment, LineComment: list.LineComment, FootComment: list.FootComment}
+	for _, ch := range channels {
+		i := slices.IndexFunc(old, func(n *yaml.Node) bool { return n.Value == ch })
+		if i >= 0 {
+			list.Content = append(list.Content, old[i])
+			continue
+		}
+		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: ch}
+		if strings.ContainsAny(ch, "<#") {
+			n.Style = yaml.DoubleQuotedStyle // a secret may hold what YAML would take for its own
+		}
+		list.Content = append(list.Content, n)
+	}
+	var b bytes.Buffer
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	err := enc.Encode(&rc.doc)
+	return b.Bytes(), errors.Join(err, enc.Close())
+}

@@ -1,0 +1,241 @@
+package builtins
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"runbook/runtime/host"
+)
+
+// What each builtin does, by its effects and what it leaves: "path mode content",
+// where content of a link is "-> target".
+func TestFileBuiltins(t *testing.T) {
+	files := map[string]string{"/etc/conf": "a=1\nb=2\n", "/etc/bare": "a=1", "/srv/tree/x": "x", "/srv/tree/sub/y": "y", "/srv/same": "a=1\nb=2\n"}
+	for _, test := range []struct{ body, effects, leaves string }{
+		{`write("/etc/new", "hi\n")`, "write /etc/new", "/etc/new 0644 hi"},
+		{`write("/etc/new", b"\x00\xff", mode=0o600)`, "write /etc/new", "/etc/new 0600 \x00\xff"},
+		{`write("/etc/new", "")`, "write /etc/new", "/etc/new 0644"},
+		{`write("/etc/conf", "a=1\nb=2\n")`, "", "/etc/conf 0644 a=1\nb=2"},
+		{`write("/etc/conf", "a=1\nb=2\n", mode=0o600)`, "meta /etc/conf", "/etc/conf 0600 a=1\nb=2"},
+		{`write("/etc/conf", "c\n", mode=0o600)`, "write /etc/conf", "/etc/conf 0600 c"},
+		{`write("/etc/conf", "a=1\nb=2\n", owner="nobody", group="nogroup")`, "meta /etc/conf", "/etc/conf 0644 nobody:nogroup a=1\nb=2"},
+		{`write("/etc/conf", "c\n", owner="65534", group="0")`, "write /etc/conf", "/etc/conf 0644 nobody:root c"},
+
+		{`mkdir("/srv/a/b/c", mode=0o770, owner="nobody")`, "mkdir /srv/a|mkdir /srv/a/b|mkdir /srv/a/b/c", "/srv/a 0755|/srv/a/b/c 0770 nobody:root"},
+		{`mkdir("/srv/tree")`, "", "/srv/tree 0755"},
+		{`mkdir("/srv/tree", mode=0o700, group="adm")`, "meta /srv/tree", "/srv/tree 0700 root:adm|/srv/tree/x 0644 x"},
+		{"symlink('/srv/l', 'tree')\nmkdir('/srv/l', mode=0o700)\nmkdir('/srv/l/in')", "symlink /srv/l|meta /srv/tree|mkdir /srv/l/in", "/srv/tree/in 0755"},
+
+		{`line("/etc/conf", "c=3")`, "write /etc/conf", "/etc/conf 0644 a=1\nb=2\nc=3"},
+		{`line("/etc/bare", "c=3")`, "write /etc/bare", "/etc/bare 0644 a=1\nc=3"},
+		{`line("/etc/bare", "a=1")`, "", "/etc/bare 0644 a=1"},
+		{`line("/etc/conf", "b=3", match="^b=")`, "write /etc/conf", "/etc/conf 0644 a=1\nb=3"},
+		{`line("/etc/conf", "z", match="=")`, "write /etc/conf", "/etc/conf 0644 a=1\nz"},
+		{`line("/etc/conf", "a=9", match="=")`, "write /etc/conf", "/etc/conf 0644 a=1\na=9"},
+		{`line("/etc/conf", "a=1", match="^x")`, "", "/etc/conf 0644 a=1\nb=2"},
+		{`line("/etc/new", "c=3", match="^c")`, "write /etc/new", "/etc/new 0644 c=3"},
+
+		{`copy("/etc/conf", "/srv/conf")`, "write /srv/conf", "/srv/conf 0644 a=1\nb=2"},
+		{`copy("/etc/conf", "/etc/bare", mode=0o600, owner="nobody")`, "write /etc/bare", "/etc/bare 0600 nobody:root a=1\nb=2"},
+		{`copy("/etc/conf", "/srv/same", mode=0o640)`, "meta /srv/same", "/srv/same 0640 a=1\nb=2"},
+		{`copy("/srv/tree", "/srv/copy", owner="nobody")`, "mkdir /srv/copy|tree /srv/copy", "/srv/copy 0755 nobody:root|/srv/copy/sub/y 0644 nobody:root y"},
+		{"mkdir('/srv/copy', mode=0o700)\nwrite('/srv/copy/x', 'x')\nwrite('/srv/copy/z', 'z')\ncopy('/srv/tree', '/srv/copy')", "mkdir /srv/copy|write /srv/copy/x|write /srv/copy/z|tree /srv/copy",
+			"/srv/copy 0700|/srv/copy/x 0644 x|/srv/copy/z 0644 z|/srv/copy/sub/y 0644 y"},
+		{"symlink('/srv/tree/l', 'x')\ncopy('/srv/tree', '/srv/copy')", "symlink /srv/tree/l|mkdir /srv/copy|tree /srv/copy", "/srv/copy/l -> x"},
+
+		{`move("/srv/tree", "/srv/moved")`, "move /srv/moved", "/srv/moved/sub/y 0644 y|/srv/tree gone"},
+		{`remove("/srv/tree")`, "remove /srv/tree", "/srv/tree gone"},
+		{`remove("/srv/nothing/at/all")`, "", "/srv/nothing gone"},
+		{`remove("/etc/conf")`, "remove /etc/conf", "/etc/conf gone"},
+
+		{`symlink("/srv/l", "../nowhere")`, "symlink /srv/l", "/srv/l -> ../nowhere"},
+		{`symlink("/srv/l", "tree", owner="nobody")`, "symlink /srv/l", "/srv/l -> tree nobody:root"},
+
+		{`chown("/srv/tree", "nobody")`, "meta /srv/tree", "/srv/tree 0755 nobody:nogroup|/srv/tree/sub/y 0644 nobody:nogroup y"},
+		{`chown("/srv/tree", "nobody", group="adm", recursive=False)`, "meta /srv/tree", "/srv/tree 0755 nobody:adm|/srv/tree/x 0644 x"},
+		{`chown("/srv/tree", "0", group="0")`, "", "/srv/tree 0755"},
+		{`chown("/srv/tree", "65534", group="4")`, "meta /srv/tree", "/srv/tree/x 0644 nobody:adm x"},
+	} {
+		s := newScene(t, files)
+		_, real := s.thrice(test.body)
+		if got := strings.Join(effects(real), "|"); got != test.effects {
+			t.Errorf("%s: effects %s, want %s", test.body, got, test.effects)
+		}
+		for want := range strings.SplitSeq(test.leaves, "|") {
+			name, _, _ := strings.Cut(want, " ")
+			if got := s.describe(name); got != want {
+				t.Errorf("%s: left %q, want %q", test.body, got, want)
+			}
+		}
+	}
+}
+
+// describe says what is at name; owners only if not root's.
+func (s *scene) describe(name string) string {
+	l := s.host()
+	m, err := l.Lstat(name)
+	if err != nil {
+		return name + " gone"
+	}
+	owner := ""
+	if m.Owner != (host.Owner{User: "root", Group: "root"}) {
+		owner = " " + m.User + ":" + m.Group
+	}
+	if target, err := l.Readlink(name); err == nil {
+		return name + " -> " + target + owner
+	}
+	out := name + " " + modeText(m.Mode) + owner
+	if data, err := host.ReadFile(l, name); err == nil && len(data) > 0 {
+		out += " " + strings.TrimSuffix(string(data), "\n")
+	}
+	return out
+}
+
+func TestWrongLinkIsReplaced(t *testing.T) {
+	s := newScene(t, nil)
+	s.must(os.Symlink("old", filepath.Join(s.root, "srv/l")))
+	_, real := s.thrice(`symlink("/srv/l", "new")`)
+	if got := effects(real); !slices.Equal(got, []string{"remove /srv/l", "symlink /srv/l"}) || s.describe("/srv/l") != "/srv/l -> new" {
+		t.Errorf("got %v, left %s", got, s.describe("/srv/l"))
+	}
+	s.thrice(`symlink("/srv/l", "new", owner="nobody", group="nogroup")`)
+	if got := s.describe("/srv/l"); got != "/srv/l -> new nobody:nogroup" {
+		t.Errorf("left %s", got)
+	}
+}
+
+func TestFileBuiltinsRefuse(t *testing.T) {
+	s := newScene(t, map[string]string{"/etc/conf": "a", "/srv/tree/x": "x", "/srv/bad": "\xff"})
+	s.must(os.Symlink("conf", filepath.Join(s.root, "etc/link")))
+	s.must(os.Symlink("nowhere", filepath.Join(s.root, "etc/dangling")))
+	s.must(syscall.Mkfifo(filepath.Join(s.root, "srv/fifo"), 0o600))
+	for body, want := range map[string]string{
+		`write("/no/x", "")`:                      `mkdir("/no")`,
+		`write("/etc/conf/x", "")`:                "/etc/conf is a file",
+		`write("/etc/link", "")`:                  "name the file that it points to, /etc/conf",
+		`write("/etc/dangling", "")`:              "is a symbolic link",
+		`write("/srv/tree", "")`:                  "is a directory, want a file",
+		`write("/srv/fifo", "")`:                  "is a special file",
+		`write("/etc/x", 1)`:                      "got int, want a string or bytes",
+		`write("/etc/x", "", owner="who")`:        `useradd("who")`,
+		`write("/etc/x", "", group="who")`:        `no group "who"`,
+		`write("etc/x", "")`:                      "relative",
+		`mkdir("/etc/conf")`:                      "is a file, want a directory",
+		`mkdir("/etc/conf/x")`:                    "/etc/conf is a file",
+		`mkdir("/etc/dangling")`:                  "which is missing",
+		`line("/etc/conf", "a\nb")`:               "more than one line",
+		`line("/etc/conf", "a", match="(")`:       "missing closing",
+		`line("/etc/link", "a")`:                  "is a symbolic link",
+		`line("/no/x", "a")`:                      `mkdir("/no")`,
+		`copy("/no", "/srv/x")`:                   "/no is not there",
+		`copy("/etc/conf", "/srv/tree")`:          `name the copy itself: "/srv/tree/conf"`,
+		`copy("/srv/tree", "/etc/conf")`:          "is a file, want a directory",
+		`copy("/srv/tree", "/srv/tree/in")`:       "cannot copy",
+		`copy("/srv/tree", "/srv/t", mode=0o600)`: "for a directory",
+		`copy("/srv/fifo", "/srv/f")`:             "is a special file",
+		`copy("/etc/conf", "/no/x")`:              `mkdir("/no")`,
+		`move("/no", "/nor")`:                     "neither is /nor",
+		`move("/etc/conf", "/srv/tree")`:          "/srv/tree is there, too",
+		`move("/srv/tree", "/srv/tree/x")`:        "cannot move",
+		`move("/etc/conf", "/no/x")`:              `mkdir("/no")`,
+		`symlink("/etc/conf", "x")`:               "is a file, want a symbolic link",
+		`symlink("/srv/tree", "x")`:               "is a directory, want a symbolic link",
+		`symlink("/no/x", "x")`:                   `mkdir("/no")`,
+		`symlink("/srv/l", "")`:                   "got no name",
+		`chown("/no", "root")`:                    "is not there",
+		`chown("/srv/tree", "who")`:               `useradd("who")`,
+		`chown("/srv/tree", "")`:                  "got no name",
+		`read("/no")`:                             "read /no: ",
+		`read("/srv/bad")`:                        "no UTF-8",
+		`read("/srv/tree")`:                       "read /srv/tree: ",
+		`sha256("/no")`:                           "sha256 /no: ",
+		`exists("/etc", assume="yes")`:            "got string, want bool",
+		`glob("/etc/**/x")`:                       "got **",
+		`glob("/etc/[a")`:                         "syntax error",
+	} {
+		s.fails(body, want)
+	}
+	for _, name := range strings.Fields("/ /usr /usr/lib /etc /etc/ /var /var/lib /home /proc/1 /sys/kernel /dev/null /lib64 /boot/grub /usr/../etc") {
+		s.fails(`remove("`+name+`")`, "the system needs it")
+	}
+	for _, name := range strings.Fields("/usr/lib/x /var/lib/x /home/x /opt/x /dev/shm/x /etcetera") {
+		if vital(name) {
+			t.Errorf("%s may be removed", name)
+		}
+	}
+}
+
+func TestWriteShows(t *testing.T) {
+	big := strings.Repeat("x", showLimit+1)
+	s := newScene(t, map[string]string{"/etc/a": "old\n", "/etc/big": big, "/etc/empty": "", "/etc/bin": "\x00"})
+	s.write("/etc/key", "hunter2\n")
+	s.must(os.Chmod(filepath.Join(s.root, "etc/key"), 0o600))
+	for body, want := range map[string]host.Change{
+		`write("/etc/new", "new\n")`:     {What: "content", From: "", To: "new\n"},
+		`write("/etc/a", "new\n")`:       {What: "content", From: "old\n", To: "new\n"},
+		`write("/etc/empty", "x")`:       {What: "content", From: "(empty)", To: "x"},
+		`write("/etc/a", "")`:            {What: "content", From: "old\n", To: "(empty)"},
+		`write("/etc/key", "new")`:       {What: "content", From: "8 bytes that others may not read", To: "new"},
+		`line("/etc/key", "a", "h")`:     {What: "line", From: "7 bytes that others may not read", To: "a"},
+		`write("/etc/big", "x")`:         {What: "content", From: "65537 bytes, sha256 " + hexSum(big), To: "x"},
+		`write("/etc/bin", b"\x01\x00")`: {What: "content", From: "1 bytes, sha256 " + hexSum("\x00"), To: "2 bytes, sha256 " + hexSum("\x01\x00")},
+	} {
+		events, err := s.dry(body)
+		if got := changes(events, 0); err != nil || len(got) == 0 || got[0] != want {
+			t.Errorf("%s: got %q, %v, want %q", body, got, err, want)
+		}
+	}
+}
+
+func TestSecretsInFiles(t *testing.T) {
+	s := newScene(t, nil)
+	s.secrets = map[string]string{"pw": `hun"ter2\`}
+	_, real := s.thrice(`
+write("/etc/a", "pw=" + pw + "\n", mode=0o600)
+line("/etc/l", "again=" + pw)
+write("/etc/b", pw)
+copy("/etc/b", "/srv/b")
+write("/etc/j", json.encode({"pw": pw}))
+write("/etc/y", yaml.encode({"pw": "x" + pw, "list": [pw]}))`)
+	for name, want := range map[string]string{
+		"/etc/a": "pw=hun\"ter2\\\n", "/etc/l": "again=hun\"ter2\\\n", "/etc/b": `hun"ter2\`, "/srv/b": `hun"ter2\`,
+		"/etc/j": `{"pw":"hun\"ter2\\"}`, "/etc/y": "pw: \"xhun\\\"ter2\\\\\"\nlist:\n  - \"hun\\\"ter2\\\\\"\n",
+	} {
+		if got := s.read(name); got != want {
+			t.Errorf("%s holds %q, want %q", name, got, want)
+		}
+	}
+	if _, err := s.real(`copy("/etc", "/srv/etc")`); err != nil || s.read("/srv/etc/a") != s.read("/etc/a") {
+		t.Errorf("copied tree holds %q, %v", s.read("/srv/etc/a"), err)
+	}
+	if text := strings.Join(told(real), ""); strings.Contains(text, "ter2") || !strings.Contains(text, "<secret:pw>") {
+		t.Errorf("told %s", text)
+	}
+}
+
+// What keeps its owner keeps it on every host.
+func TestOwnerStays(t *testing.T) {
+	for _, body := range []string{
+		`write("/srv/x", "new")`, `line("/srv/x", "new")`, `copy("/etc/passwd", "/srv/x")`, `copy("/etc", "/srv")`, `download("/etc/group", "/srv/x")`,
+		`download(URL + "/x", "/srv/x", sha256="` + hexSum("data") + `")`, `write("/srv/x", "old", mode=0o600)`, `mkdir("/srv", mode=0o700)`,
+	} {
+		s := newScene(t, map[string]string{"/etc/x": "etc", "/srv/x": "old"})
+		body = strings.ReplaceAll(body, "URL", `"`+s.serve(files(map[string]string{"/x": "data"}))+`"`)
+		s.must(os.Chown(filepath.Join(s.root, "srv/x"), 65534, 4))
+		l := s.host()
+		o := host.NewOverlay(l, l.Self())
+		if _, err := s.play(o, nil, body); err != nil {
+			t.Fatal(err)
+		}
+		s.thrice(body)
+		for _, h := range []host.Host{o, s.host()} {
+			if m, err := h.Lstat("/srv/x"); err != nil || m.Owner != (host.Owner{User: "nobody", Group: "adm"}) {
+				t.Errorf("%s: on %T x belongs to %v, %v", body, h, m.Owner, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package iptables
+
+import (
+	"slices"
+	"strings"
+)
+
+// Inserted returns the text of Save as it will be when r was inserted.
+func Inserted(text string, r Rule) (string, error) { return added(text, r, false) }
+
+// Appended returns the text of Save as it will be when r was appended.
+func Appended(text string, r Rule) (string, error) { return added(text, r, true) }
+
+// Builtin reports whether every table of that name has the chain.
+func Builtin(table, chain string) bool { return slices.Contains(builtinChains(table), chain) }
+
+// builtinChains are those of ip_tables(7) and iptables(8).
+func builtinChains(table string) []string {
+	switch table {
+	case "filter":
+		return []string{"INPUT", "FORWARD", "OUTPUT"}
+	case "nat":
+		return []string{"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"}
+	case "mangle":
+		return []string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
+	case "raw":
+		return []string{"PREROUTING", "OUTPUT"}
+	case "security":
+		return []string{"INPUT", "FORWARD", "OUTPUT"}
+	}
+	return nil
+}
+
+// added puts the line of r into text. A table that is left out of text comes
+// into being with its first rule.
+func added(text string, r Rule, last bool) (string, error) {
+	set, err := Parse(text)
+	if err != nil {
+		return "", err
+	}
+	table := r.table()
+	if set[table] == nil {
+		text += "*" + table + "\n"
+		for _, c := range builtinChains(table) {
+			text += ":" + c + " ACCEPT [0:0]\n"
+		}
+		text += "COMMIT\n"
+	}
+	lines := slices.Collect(strings.Lines(text))
+	from := slices.Index(lines, "*"+table+"\n")
+	end := from + slices.Index(lines[from:], "COMMIT\n")
+	at := end
+	first := slices.IndexFunc(lines[from:end], func(l string) bool { return strings.HasPrefix(l, "-A ") })
+	if !last && first >= 0 {
+		at = from + first // before all rules of the table; Save sorts them by chain
+	}
+	return Save(strings.Join(slices.Insert(lines, at, r.line()+"\n"), ""))
+}
+
+// line is how iptables-save will print the rule.
+func (r Rule) line() string {
+	var b strings.Builder
+	b.WriteString("-A " + r.Chain)
+	spec := r.spec()
+	for i, w := range spec {
+		if i > 0 && spec[i-1] == "--comment" {
+			w = saved(w)
+		}
+		b.WriteString(" " + w)
+	}
+	if r.Jump == "REJECT" {
+		b.WriteString(" --reject-with icmp-port-unreachable")
+	}
+	return b.String()
+}
+
+// saved writes a text as xtables_save_string of iptables does: in quotes unless
+// it is letters, digits, "-" and "_".
+func saved(s string) string {
+	const plain = "_-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, `'`, `\'`).Replace(s) + `"`
+}

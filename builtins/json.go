@@ -1,0 +1,176 @@
+package builtins
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	starlarkjson "go.starlark.net/lib/json"
+	"go.starlark.net/starlark"
+
+	"runbook/runtime"
+)
+
+var jsonEncode = &runtime.Builtin{
+	Name:    "json.encode",
+	Args:    []runtime.Arg{param("value", "any", "None", "None, a bool, number, string or secret, or a list or dict of such; keys are strings")},
+	Summary: "return a value as JSON on one line, keys sorted",
+	Example: `write("/srv/site.json", json.indent(json.encode({"port": 8080})))`,
+	Pure: func(c *runtime.Call) (starlark.Value, error) {
+		var v starlark.Value
+		if err := c.Unpack(&v); err != nil {
+			return nil, err
+		}
+		if v == nil {
+			v = starlark.None
+		}
+		var b bytes.Buffer
+		if err := writeJSON(&b, v, maxDepth); err != nil {
+			return nil, fmt.Errorf("json.encode: %w", err)
+		}
+		return starlark.String(b.String()), nil
+	},
+}
+
+var jsonDecode = &runtime.Builtin{
+	Name: "json.decode",
+	Args: []runtime.Arg{
+		param("text", "string", "", "one JSON value"),
+		param("default", "any", "none", "what to return if text is no JSON, instead of an error"),
+	},
+	Summary: "return the value that a JSON text stands for",
+	Example: `json.decode('{"port": 8080}')["port"]`,
+	Pure: func(c *runtime.Call) (starlark.Value, error) {
+		var text string
+		var other starlark.Value
+		if err := c.Unpack(&text, &other); err != nil {
+			return nil, err
+		}
+		args := starlark.Tuple{starlark.String(text)}
+		if other != nil {
+			args = append(args, other)
+		}
+		return starlark.Call(&starlark.Thread{Name: "json"}, starlarkjson.Module.Members["decode"], args, nil)
+	},
+}
+
+var jsonIndent = &runtime.Builtin{
+	Name: "json.indent",
+	Args: []runtime.Arg{
+		param("text", "string", "", "one JSON value"),
+		param("prefix", "string", `""`, "what each line but the first begins with"),
+		param("indent", "string", `"  "`, "what each level adds"),
+	},
+	Summary: "return a JSON text on several lines, for people",
+	Example: `json.indent('{"port":8080}')`,
+	Pure: func(c *runtime.Call) (starlark.Value, error) {
+		var text, prefix string
+		indent := "  "
+		if err := c.Unpack(&text, &prefix, &indent); err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		if err := json.Indent(&b, []byte(text), prefix, indent); err != nil {
+			return nil, fmt.Errorf("json.indent: %w", err)
+		}
+		return starlark.String(b.String()), nil
+	},
+}
+
+// maxDepth is how deep values may be nested; one that holds itself is deeper.
+const maxDepth = 200
+
+var errDeep = errors.New("value is nested too deep, or holds itself")
+
+func writeJSON(b *bytes.Buffer, v starlark.Value, depth int) error {
+	if depth == 0 {
+		return errDeep
+	}
+	switch v := v.(type) {
+	case starlark.NoneType:
+		b.WriteString("null")
+	case starlark.Bool:
+		fmt.Fprint(b, bool(v))
+	case starlark.Int:
+		b.WriteString(v.String())
+	case starlark.Float:
+		if math.IsInf(float64(v), 0) || math.IsNaN(float64(v)) {
+			return fmt.Errorf("got %s, want a finite number", v)
+		}
+		b.WriteString(v.String())
+	case starlark.String:
+		return writeQuoted(b, string(v))
+	case *starlark.Dict:
+		return writeObject(b, v, depth)
+	case starlark.Iterable:
+		return writeArray(b, v, depth)
+	default:
+		if mark, ok := secretMark(v); ok {
+			return writeQuoted(b, mark)
+		}
+		return fmt.Errorf("got %s, want None, a bool, number, string, list or dict", v.Type())
+	}
+	return nil
+}
+
+// writeQuoted also takes texts that hold secrets: they are told to come quoted.
+func writeQuoted(b *bytes.Buffer, s string) error {
+	if !utf8.ValidString(s) {
+		return fmt.Errorf("got string %q, want UTF-8", s)
+	}
+	s, _ = runtime.Quotable(s)
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false) // it would damage placeholders
+	if err := e.Encode(s); err != nil {
+		return err
+	}
+	b.Truncate(b.Len() - 1) // Encode ends the line
+	return nil
+}
+
+func writeObject(b *bytes.Buffer, d *starlark.Dict, depth int) error {
+	items := d.Items()
+	for _, item := range items {
+		if _, ok := item[0].(starlark.String); !ok {
+			return fmt.Errorf("got key of type %s, want string", item[0].Type())
+		}
+	}
+	slices.SortFunc(items, func(a, b starlark.Tuple) int {
+		return strings.Compare(string(a[0].(starlark.String)), string(b[0].(starlark.String)))
+	})
+	b.WriteString("{")
+	for i, item := range items {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		if err := writeQuoted(b, string(item[0].(starlark.String))); err != nil {
+			return err
+		}
+		b.WriteString(":")
+		if err := writeJSON(b, item[1], depth-1); err != nil {
+			return fmt.Errorf("in %s: %w", item[0], err)
+		}
+	}
+	b.WriteString("}")
+	return nil
+}
+
+func writeArray(b *bytes.Buffer, v starlark.Iterable, depth int) error {
+	it := v.Iterate()
+	defer it.Done()
+	b.WriteString("[")
+	sep := ""
+	for x := starlark.Value(nil); it.Next(&x); sep = "," {
+		b.WriteString(sep)
+		if err := writeJSON(b, x, depth-1); err != nil {
+			return err
+		}
+	}
+	b.WriteString("]")
+	return nil
+}

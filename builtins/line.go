@@ -1,0 +1,132 @@
+package builtins
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+var line = &runtime.Builtin{
+	Name: "line",
+	Args: []runtime.Arg{
+		param("path", "path", "", "a text file of at most 16 MiB; it is made, with mode 0644, if it is missing"),
+		param("text", "string", "", "the line, without its end; it may hold secrets"),
+		param("match", "string", `""`, "regular expression (RE2): the last line with a match gives way to text"),
+	},
+	Summary: "make sure that a file has a line",
+	Detail: []string{
+		"The line is put in the place of the last one that matches, or at the end. It is there already if a line equals text, unless text itself matches: then the last match must be it.",
+		"Mode and owner stay. A file that is written ends with a newline.",
+	},
+	Example: `line("/etc/hosts", "127.0.0.1 localhost", match="^127[.]0[.]0[.]1")`,
+	New: func(c *runtime.Call) (runtime.Op, string, error) {
+		op := &lineOp{}
+		var p runtime.Path
+		var match string
+		if err := c.Unpack(&p, &op.text, &match); err != nil {
+			return nil, "", err
+		}
+		op.path = string(p)
+		if strings.ContainsAny(op.text, "\r\n") {
+			return nil, "", runtime.Hint(errors.New("argument \"text\": got more than one line, want one"), "call line() for each, or write() the whole file")
+		}
+		if match == "" {
+			return op, op.path, nil
+		}
+		var err error
+		if op.match, err = regexp.Compile(match); err != nil {
+			return nil, "", runtime.Hint(fmt.Errorf("argument \"match\": %w", err), `a literal text is escaped with \\, or a character with []`)
+		}
+		return op, op.path, nil
+	},
+}
+
+// lineOp is a line of a file.
+type lineOp struct {
+	path, text string
+	match      *regexp.Regexp // nil: no line gives way
+
+	content host.Content // of the last Check: the file as it should be
+	meta    host.Meta    // of the last Check
+}
+
+const textLimit = 16 << 20
+
+func (op *lineOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+	m, there, err := look(ctx, h, op.path)
+	if err != nil {
+		return nil, err
+	}
+	if err := needPlace(h, op.path, m, there); err != nil {
+		return nil, err
+	}
+	op.meta = host.Meta{Mode: m.Mode.Perm()} // the host keeps the owner
+	if !there {
+		op.meta, op.content = host.Meta{Mode: 0o644}, host.Bytes([]byte(op.text+"\n"))
+		return []host.Change{want("line", "", op.text)}, nil
+	}
+	data, err := readUpTo(h, op.path, textLimit)
+	switch {
+	case errors.Is(err, host.ErrUnknown):
+		runtime.Assume(ctx, op.path+" lacks the line")
+		op.content, op.meta.Size = host.Unknown(op.path), -1
+		return []host.Change{want("line", "", op.text)}, nil
+	case err != nil:
+		return nil, err
+	case len(data) > textLimit:
+		return nil, fmt.Errorf("got a file of %d bytes, want a text of at most %d", m.Size, textLimit)
+	}
+	lines := splitLines(data)
+	i, ok := op.find(lines)
+	if ok {
+		return nil, nil
+	}
+	from := ""
+	if i < len(lines) {
+		from = showOld(lines[i], m)
+		lines[i] = []byte(op.text)
+	} else {
+		lines = append(lines, []byte(op.text))
+	}
+	op.content = host.Bytes(append(bytes.Join(lines, []byte("\n")), '\n'))
+	return []host.Change{want("line", from, op.text)}, nil
+}
+
+// find returns where the line belongs, and whether it is there. A line that
+// does not match stays when the one that did is gone: that is why it counts.
+func (op *lineOp) find(lines [][]byte) (i int, ok bool) {
+	is := func(l []byte) bool { return runtime.SameText(l, []byte(op.text)) }
+	if op.match == nil || !op.match.MatchString(op.text) {
+		if slices.ContainsFunc(lines, is) {
+			return 0, true
+		}
+	}
+	for i := len(lines) - 1; i >= 0 && op.match != nil; i-- {
+		if op.match.Match(lines[i]) {
+			return i, is(lines[i])
+		}
+	}
+	return len(lines), false
+}
+
+func splitLines(data []byte) [][]byte {
+	if len(data) == 0 {
+		return nil
+	}
+	return bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
+}
+
+func (op *lineOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+	op.meta.Size = int64(len(op.content.Text))
+	if op.content.Open != nil {
+		op.meta.Size = -1
+	}
+	return h.WriteFile(op.path, op.content, op.meta)
+}

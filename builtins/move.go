@@ -1,0 +1,65 @@
+package builtins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+var move = &runtime.Builtin{
+	Name: "move",
+	Args: []runtime.Arg{
+		param("src", "path", "", "the file or directory as it is called now"),
+		param("dest", "path", "", "its new name, in full; on the same file system"),
+	},
+	Summary: "rename a file or directory",
+	Detail: []string{
+		"It is done if src is gone and dest is there. If both are there it is an error: nothing is replaced, and nothing is moved into a directory of that name.",
+	},
+	Example: `write("/srv/new.conf", "x = 1\n")
+move("/srv/new.conf", "/srv/site.conf")`,
+	New: func(c *runtime.Call) (runtime.Op, string, error) {
+		var src, dest runtime.Path
+		if err := c.Unpack(&src, &dest); err != nil {
+			return nil, "", err
+		}
+		if src == dest || strings.HasPrefix(string(dest), string(src)+"/") {
+			return nil, "", fmt.Errorf("cannot move %s to %s", src, dest)
+		}
+		return moveOp{string(src), string(dest)}, string(src), nil
+	},
+}
+
+// moveOp is a new name for a file.
+type moveOp struct{ src, dest string }
+
+func (op moveOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+	src, err := host.Exists(h, op.src)
+	if errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, op.src+" is there")
+		src, err = true, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, dest, err := look(ctx, h, op.dest)
+	switch {
+	case err != nil:
+		return nil, err
+	case src && dest:
+		return nil, runtime.Hint(fmt.Errorf("%s is there, too", op.dest), "see which of them is wanted and remove() the other")
+	case dest:
+		return nil, nil
+	case !src:
+		return nil, runtime.Hint(fmt.Errorf("is not there, and neither is %s", op.dest), "see whether an earlier step should have made it")
+	}
+	return []host.Change{want("name", op.src, op.dest)}, needDir(h, op.dest)
+}
+
+func (op moveOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+	return h.Move(op.src, op.dest)
+}

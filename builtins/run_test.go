@@ -1,0 +1,106 @@
+package builtins
+
+import (
+	"strings"
+	"testing"
+
+	"runbook/runtime/trace"
+)
+
+func TestRun(t *testing.T) {
+	m := newMachine(t, map[string]string{
+		"/usr/bin/make":  `echo "$@" "$X" $(cat) > $R/srv/made`,
+		"/usr/bin/init":  `mkdir -p $R/srv/db`,
+		"/usr/bin/check": `[ -e $R/srv/checked ]`,
+		"/usr/bin/touch": `exec /usr/bin/touch $R$1`,
+		"/usr/bin/user":  `[ -e $R/srv/user ] && { echo "user $1 already exists" >&2; exit 3; }; : > $R/srv/user`,
+	})
+	m.thrice(`run("make 'a b' c", creates = "/srv/made", env = {"X": "1"}, stdin = "in")
+run(["init"], creates = "/srv/db/")
+run(["touch", "/srv/checked"], unless = "check it")
+run(["make", "again"], once = "again")`)
+	if got := m.read("/srv/made"); got != "again\n" && !strings.HasPrefix(got, "again") {
+		t.Errorf("got %q", got)
+	}
+	if got := m.read("/var/state/once/again.json"); !strings.Contains(got, `"once":"again","argv_sha256":"`) {
+		t.Errorf("got %q", got)
+	}
+	for range 2 {
+		if _, err := m.play(m.local(), false, `run(["user", "bob"], already = "already exists")`); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	m := newMachine(t, nil)
+	m.fails(`run("a 'b")`, "balanced quotes")
+	m.fails(`run([])`, "want a command")
+	m.fails(`run("a", creates = "b")`, "want an absolute one")
+	m.fails(`run("a", once = "../x")`, "want letters")
+	m.fails(`run("a", touches = ["b"])`, "the kinds are")
+	m.fails(`run("a", touches = ["nothing:b"])`, "the kinds are")
+	m.fails(`run("a", already = "(")`, "missing closing")
+	m.fails(`run("a", user = "none")`, `useradd("none")`)
+	m.fails(`run("a", unless = "/no/such/program")`, "unless /no/such/program")
+}
+
+// A command that says it makes something and does not is a failure.
+func TestRunIsVerified(t *testing.T) {
+	m := newMachine(t, nil)
+	_, err := m.play(m.local(), false, `run("true", creates = "/srv/made")`)
+	if err == nil || !strings.Contains(err.Error(), "did not take effect") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What a command touches a dry run does not know any more.
+func TestRunTouches(t *testing.T) {
+	m := newMachine(t, map[string]string{"/srv/t/done": "", "/usr/bin/check": "exit 0"})
+	dry, err := m.dry(`run("x", touches = ["/srv/t", "port:8080"])
+run("y", creates = "/srv/t/done")
+run("z", unless = "check /srv/t/done")
+wait_for(port = 8080)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outcomes []trace.Outcome
+	for _, e := range dry {
+		if e.Kind == trace.Result {
+			outcomes = append(outcomes, e.Outcome)
+			if len(outcomes) > 1 && len(e.Assumed) == 0 {
+				t.Errorf("%s: nothing assumed", e.Target)
+			}
+		}
+	}
+	if got := outcomes; len(got) != 4 || got[1] != trace.Changed || got[2] != trace.Changed || got[3] != trace.Same {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestQuery(t *testing.T) {
+	m := newMachine(t, map[string]string{"/usr/bin/ask": `echo "$1-$X-$(cat)"; echo err >&2; exit $2`})
+	body := `a = query("ask 'a b' 3", ok = [0, 3], env = {"X": "y"}, stdin = "in")
+if a.code != 3 or a.stdout != "a b-y-in\n" or a.stderr != "err\n": fail(str(a))`
+	if _, err := m.dry(body); err != nil {
+		t.Error(err)
+	}
+	if _, err := m.play(m.local(), false, body); err != nil {
+		t.Error(err)
+	}
+	m.fails(`query("ask a 3")`, "ok=[0, 3]")
+	m.fails(`query("no-such-program")`, "executable file not found")
+}
+
+func TestQueryAfterChange(t *testing.T) {
+	m := newMachine(t, map[string]string{"/usr/bin/ask": `cat $R$1`, "/srv/a": "old"})
+	change := "run('x', touches = ['/srv/a'])\n"
+	m.fails(change+`query("ask /srv/a")`, "assume=")
+	for _, assume := range []string{`"new"`, `{"stdout": "new", "code": 0}`} {
+		dry, err := m.dry(change + `if query("ask /srv/a", assume = ` + assume + `).stdout != "new": fail("old")` + "\nrun('y')")
+		if err != nil {
+			t.Errorf("%s: %v, %v", assume, err, told(dry))
+		}
+	}
+	m.fails(change+`query("ask /srv/a", assume = {"out": "new"})`, "want code, stdout or stderr")
+}

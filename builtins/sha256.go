@@ -1,0 +1,59 @@
+package builtins
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"io"
+
+	"go.starlark.net/starlark"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+var sha256Builtin = &runtime.Builtin{
+	Name: "sha256",
+	Args: []runtime.Arg{
+		param("path", "path", "", "a file"),
+		assumeParam("string"),
+	},
+	Summary: "return the SHA-256 of what a file holds, in hex",
+	Example: `sha256("/etc/passwd")`,
+	Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) {
+		var p runtime.Path
+		var assume starlark.Value
+		if err := c.Unpack(&p, &assume); err != nil {
+			return nil, err
+		}
+		sum, err := digestOf(c.Context(), h, string(p), sha256.New())
+		return answer(c, string(p), starlark.String(sum), err, assume)
+	},
+}
+
+// digestOf returns the hex digest of what name holds, secrets and all.
+func digestOf(ctx context.Context, h host.Reader, name string, d hash.Hash) (string, error) {
+	f, err := openFile(h, name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if _, err := io.Copy(d, untilDone{ctx, f}); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(d.Sum(nil)), nil
+}
+
+// untilDone reads until its context ends.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := context.Cause(u.ctx); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}

@@ -1,0 +1,148 @@
+package builtins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"time"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+var waitFor = &runtime.Builtin{
+	Name: "wait_for",
+	Args: []runtime.Arg{
+		param("port", "int", "None", "a TCP port of this machine that something must listen on"),
+		param("url", "string", `""`, "an address that must answer with a status below 400; either this or port"),
+		param("timeout", "duration", "60", `how long to wait: seconds, or "5m"`),
+	},
+	Summary: "wait until something listens on a port or an address answers",
+	Detail:  []string{"A dry run looks once. After a start that it only predicted it assumes that the wait would end well."},
+	Example: `run(["/bin/true"], touches = ["port:8080"])
+wait_for(port = 8080)`,
+	New: newWaitFor,
+}
+
+// waitOp is a look that must succeed in time.
+type waitOp struct {
+	port, url string
+	timeout   time.Duration
+}
+
+func newWaitFor(c *runtime.Call) (runtime.Op, string, error) {
+	port := 0
+	op := &waitOp{timeout: time.Minute}
+	if err := c.Unpack(&port, &op.url, &op.timeout); err != nil {
+		return nil, "", err
+	}
+	if (port == 0) == (op.url == "") {
+		return nil, "", errors.New("want either port or url")
+	}
+	if op.url != "" {
+		return op, op.url, op.setURL()
+	}
+	if port < 1 || port > 65535 {
+		return nil, "", fmt.Errorf("argument \"port\": got %d, want 1 to 65535", port)
+	}
+	op.port = strconv.Itoa(port)
+	return op, "port " + op.port, nil
+}
+
+// setURL also remembers the port of an address of this machine: what starts
+// here will answer there.
+func (op *waitOp) setURL() error {
+	u, err := url.Parse(op.url)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("argument \"url\": got %q, want http://HOST/ or https://HOST/", op.url)
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil
+	}
+	if op.port = u.Port(); op.port == "" {
+		op.port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return nil
+}
+
+// Check waits, too: it only looks, and there is nothing to change.
+func (op *waitOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+	deadline := time.Now().Add(op.timeout)
+	pause := 50 * time.Millisecond
+	for n := 1; ; n++ {
+		why, err := op.look(ctx, h, n)
+		if err != nil || why == "" {
+			runtime.Observe(ctx, "attempts", n)
+			return nil, err
+		}
+		if time.Now().Add(pause).After(deadline) {
+			return nil, runtime.Hint(fmt.Errorf("%s, after %s", why, op.timeout), "see whether what should answer runs, and what it wrote to its log")
+		}
+		runtime.Progress(ctx, why)
+		err = runtime.Sleep(ctx, pause)
+		if errors.Is(err, runtime.ErrNoWaiting) {
+			return nil, op.predicted(ctx, h, why)
+		}
+		if err != nil {
+			return nil, err
+		}
+		pause = min(2*pause, time.Second)
+	}
+}
+
+// Apply has nothing to do.
+func (op *waitOp) Apply(context.Context, host.Host, []host.Change) error { return nil }
+
+// look returns why it is not yet as wanted.
+func (op *waitOp) look(ctx context.Context, h host.Reader, n int) (why string, err error) {
+	if op.url == "" {
+		return op.lookAtPort(ctx, h, n)
+	}
+	res, err := h.Get(ctx, host.Request{URL: op.url, Head: true})
+	if err != nil {
+		return err.Error(), ctx.Err()
+	}
+	res.Body.Close()
+	if res.Status >= 400 {
+		return fmt.Sprintf("answers with status %d", res.Status), nil
+	}
+	return "", nil
+}
+
+func (op *waitOp) lookAtPort(ctx context.Context, h host.Reader, n int) (why string, err error) {
+	owner := ""
+	if n == 1 {
+		owner, err = h.Fact(ctx, fact(host.Port, op.port))
+	} else { // a host remembers facts until something changes
+		owner, err = host.Port.Probe(ctx, h, op.port)
+	}
+	if errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, "something listens on port "+op.port)
+		return "", nil
+	}
+	if err == nil && owner == "" {
+		why = "nothing listens on port " + op.port
+	}
+	return why, err
+}
+
+// predicted decides for a dry run, which cannot wait: something that it only
+// predicted to start may answer later.
+func (op *waitOp) predicted(ctx context.Context, h host.Reader, why string) error {
+	owner := ""
+	var err error
+	if op.port != "" {
+		owner, err = h.Fact(ctx, fact(host.Port, op.port))
+	}
+	if err == nil && owner == "" {
+		_, err = h.Fact(ctx, fact(openedKind, "others"))
+	}
+	if owner == "" && err == nil {
+		return runtime.Hint(errors.New(why), "start what should answer first, or say what a command starts: run(..., touches = [\"port:8080\"])")
+	}
+	runtime.Assume(ctx, "what was started answers in time")
+	return nil
+}

@@ -1,0 +1,91 @@
+package builtins
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"runbook/runtime/host"
+)
+
+// A reachable machine has the ports of the real one.
+func reachable(t *testing.T) *host.Local {
+	l := host.NewLocal("/")
+	l.Net = func(_ context.Context, r host.Request) (*host.Response, error) {
+		if strings.HasSuffix(r.URL, "/up") {
+			return &host.Response{Status: 204, Body: io.NopCloser(strings.NewReader(""))}, nil
+		}
+		if strings.HasSuffix(r.URL, "/missing") {
+			return &host.Response{Status: 404, Body: io.NopCloser(strings.NewReader(""))}, nil
+		}
+		return nil, errors.New("connection refused")
+	}
+	return l
+}
+
+func TestWaitForPort(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	op := &waitOp{port: port, timeout: 10 * time.Second}
+	if todo, err := op.Check(t.Context(), reachable(t)); err != nil || todo != nil {
+		t.Errorf("got %v, %v", todo, err)
+	}
+	l.Close()
+	op.timeout = 20 * time.Millisecond
+	if _, err := op.Check(t.Context(), reachable(t)); err == nil || !strings.Contains(err.Error(), "nothing listens on port "+port) {
+		t.Errorf("got %v", err)
+	}
+	time.AfterFunc(150*time.Millisecond, func() { l, _ = net.Listen("tcp", "127.0.0.1:"+port) })
+	op.timeout = 10 * time.Second
+	if _, err := op.Check(t.Context(), reachable(t)); err != nil {
+		t.Errorf("got %v", err)
+	}
+	l.Close()
+}
+
+func TestWaitForURL(t *testing.T) {
+	for url, want := range map[string]string{"http://a/up": "", "http://a/missing": "status 404", "http://a/": "connection refused"} {
+		_, err := (&waitOp{url: url, timeout: time.Millisecond}).Check(t.Context(), reachable(t))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", url, err, want)
+		}
+	}
+}
+
+func TestWaitForPorts(t *testing.T) {
+	for url, want := range map[string]string{"http://localhost/": "80", "https://127.0.0.1": "443", "http://[::1]:81/": "81", "http://example.org/": ""} {
+		op := &waitOp{url: url}
+		if err := op.setURL(); err != nil || op.port != want {
+			t.Errorf("%s: got %q, %v", url, op.port, err)
+		}
+	}
+}
+
+// A dry run looks once; only after a predicted start it assumes.
+func TestWaitForInDryRun(t *testing.T) {
+	m := newMachine(t, sysv)
+	free := strconv.Itoa(1)
+	m.fails("wait_for(port = "+free+")", "nothing listens on port 1")
+	m.fails("wait_for(url = 'http://localhost:1/')", "no network")
+	m.fails("wait_for(port = 0)", "want either")
+	m.fails("wait_for(port = 80, url = 'http://localhost:1/')", "want either")
+	m.fails("wait_for(url = 'ftp://localhost:1/')", "want http://")
+	for _, wait := range []string{"port = 1", "url = 'http://localhost:1/'", "url = 'http://elsewhere/'"} {
+		dry, err := m.dry("service('mongod')\nwait_for(" + wait + ")")
+		if err != nil || !strings.Contains(strings.Join(m.assumed(dry), ""), "answers in time") {
+			t.Errorf("%s: got %v, %v", wait, m.assumed(dry), err)
+		}
+	}
+	dry, err := m.dry("service('mongod', ports = [1])\nwait_for(port = 1)")
+	if err != nil || len(m.assumed(dry)) != 0 {
+		t.Errorf("got %v, %v", m.assumed(dry), err)
+	}
+}

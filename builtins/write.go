@@ -1,0 +1,116 @@
+package builtins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.starlark.net/starlark"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+var write = &runtime.Builtin{
+	Name: "write",
+	Args: append([]runtime.Arg{
+		param("path", "path", "", "the file; its directory must exist"),
+		param("content", "string or bytes", "", "all that the file will hold; it may hold secrets"),
+		param("mode", "int", "0o644", "permission bits"),
+	}, ownerParams()...),
+	Summary: "make a file hold a text, with a mode and an owner",
+	Detail: []string{
+		"The file is replaced in one moment: no reader sees half of it. The trace shows the lines that change; of a file that others may not read it shows only how long it was.",
+		"If only mode or owner differ, the content is not written.",
+		"A symbolic link in the place of the file is refused: name the file that it points to.",
+	},
+	Example: `write("/etc/motd", "Managed by runbook.\n")`,
+	New:     newWrite,
+}
+
+// writeOp is a file with a content.
+type writeOp struct {
+	path    string
+	content []byte
+	meta    host.Meta
+
+	write bool // of the last Check: the content differs
+}
+
+func newWrite(c *runtime.Call) (runtime.Op, string, error) {
+	op := &writeOp{meta: host.Meta{Mode: 0o644}}
+	var p runtime.Path
+	var content starlark.Value
+	if err := c.Unpack(&p, &content, &op.meta.Mode, &op.meta.User, &op.meta.Group); err != nil {
+		return nil, "", err
+	}
+	op.path, op.meta.Owner = string(p), op.meta.Or(c.Owner())
+	switch v := content.(type) {
+	case starlark.String:
+		op.content = []byte(v)
+	case starlark.Bytes:
+		op.content = []byte(v)
+	default:
+		mark, ok := secretMark(content)
+		if !ok {
+			return nil, "", runtime.Hint(fmt.Errorf("argument \"content\": got %s, want a string or bytes", content.Type()),
+				"yaml.encode and json.encode make texts of values")
+		}
+		op.content = []byte(mark)
+	}
+	return op, op.path, nil
+}
+
+// secretMark returns the placeholder of a secret.
+func secretMark(v starlark.Value) (string, bool) { return v.String(), v.Type() == "secret" }
+
+func (op *writeOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+	var err error
+	if op.meta.Owner, err = resolveOwner(ctx, h, op.meta.Owner); err != nil {
+		return nil, err
+	}
+	m, there, err := look(ctx, h, op.path)
+	if err != nil {
+		return nil, err
+	}
+	if err := needPlace(h, op.path, m, there); err != nil {
+		return nil, err
+	}
+	if op.write = true; !there {
+		return append([]host.Change{want("content", "", showText(op.content))}, newMeta(op.meta)...), nil
+	}
+	old, err := op.old(ctx, h, m)
+	if op.write = old != nil; err != nil || !op.write {
+		return metaChanges(m, op.meta), err
+	}
+	return append([]host.Change{want("content", *old, showText(op.content))}, metaChanges(m, op.meta)...), nil
+}
+
+// old shows what the file holds now, nil if that is what is wanted.
+func (op *writeOp) old(ctx context.Context, h host.Reader, m host.Meta) (*string, error) {
+	// Secrets are masked in what is read, which changes its length: only what is
+	// far too long differs unseen.
+	limit := len(op.content) + 4<<20
+	data, err := readUpTo(h, op.path, limit)
+	shown := showOld(data, m)
+	switch {
+	case errors.Is(err, host.ErrUnknown):
+		runtime.Assume(ctx, op.path+" holds something else")
+		shown = "unknown"
+		return &shown, nil
+	case err != nil:
+		return nil, err
+	case len(data) > limit:
+		shown = fmt.Sprintf("%d bytes", m.Size)
+	case runtime.SameText(data, op.content):
+		return nil, nil
+	}
+	return &shown, nil
+}
+
+func (op *writeOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+	if op.write {
+		return h.WriteFile(op.path, host.Bytes(op.content), op.meta)
+	}
+	return h.SetMeta(op.path, op.meta)
+}

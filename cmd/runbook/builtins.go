@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"runbook/runtime"
+)
+
+func (p *program) builtinsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "builtins [NAME]", Short: "What a builtin does, its arguments, an example",
+		Long:    "List what a runbook can call, or say all about one of them.",
+		Example: "  runbook builtins\n  runbook builtins yum",
+		Args:    operands(0, 1, "NAME"),
+		ValidArgsFunction: func(_ *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			for _, b := range p.rt.Builtins() {
+				names = append(names, b.Name+"\t"+b.Summary)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return listBuiltins(p.out, p.rt.Builtins())
+			}
+			b, err := p.rt.Builtin(args[0])
+			if err != nil {
+				hint := runtime.HintOf(err)
+				if hint == "" {
+					hint = "all are listed by: runbook builtins"
+				}
+				return mistake(hint, "no builtin %q", args[0])
+			}
+			return describeBuiltin(p.out, b)
+		},
+	}
+}
+
+func listBuiltins(w io.Writer, all []*runtime.Builtin) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, b := range all {
+		fmt.Fprintf(t, "%s\t%s\n", b.Name, b.Summary)
+	}
+	return t.Flush()
+}
+
+func describeBuiltin(w io.Writer, b *runtime.Builtin) error {
+	fmt.Fprintf(w, "%s\n\n%s will %s.\n", signature(b), b.Name, b.Summary)
+	for _, s := range b.Detail {
+		fmt.Fprintln(w, s)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(b.Params()) > 0 {
+		fmt.Fprintln(t, "\nArguments")
+	}
+	for _, a := range b.Params() {
+		row(t, a.Name, a.Type, defaultText(a), a.Help)
+	}
+	t.Flush()
+	_, err := fmt.Fprintf(w, "\nExample\n  %s\n", strings.ReplaceAll(strings.TrimSpace(b.Example), "\n", "\n  "))
+	return err
+}
+
+func defaultText(a runtime.Arg) string {
+	if a.Default == "" {
+		return "required"
+	}
+	return "= " + a.Default
+}
+
+// signature is b as it is called: what may be left out has its default, what
+// the runtime adds comes after the star.
+func signature(b *runtime.Builtin) string {
+	if b.Property {
+		return b.Name
+	}
+	var parts []string
+	for i, a := range b.Params() {
+		if i == len(b.Args) {
+			parts = append(parts, "*")
+		}
+		switch {
+		case a.Default == "":
+			parts = append(parts, a.Name)
+		case strings.ContainsAny(a.Default, " '"): // words, not a value
+			parts = append(parts, a.Name+"=")
+		default:
+			parts = append(parts, a.Name+"="+a.Default)
+		}
+	}
+	return b.Name + "(" + strings.Join(parts, ", ") + ")"
+}
+
+// builtinsPage is the README of package builtins.
+func builtinsPage(all []*runtime.Builtin) string {
+	var b strings.Builder
+	b.WriteString("# Builtins\n\nWhat a runbook can call. This page is generated: `go test ./cmd/runbook -run TestBuiltinsPage -update`.\n\n")
+	b.WriteString("| builtin | what it will do |\n| --- | --- |\n")
+	for _, x := range all {
+		fmt.Fprintf(&b, "| [%s](#%s) | %s |\n", x.Name, anchor(x.Name), cell(x.Summary))
+	}
+	for _, x := range all {
+		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\n`%s` will %s.\n", x.Name, signature(x), x.Name, x.Summary)
+		for _, s := range x.Detail {
+			b.WriteString(s + "\n")
+		}
+		if len(x.Params()) > 0 {
+			b.WriteString("\n| argument | type | default | meaning |\n| --- | --- | --- | --- |\n")
+		}
+		for _, a := range x.Params() {
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", a.Name, cell(a.Type), cell(strings.TrimPrefix(defaultText(a), "= ")), cell(a.Help))
+		}
+		fmt.Fprintf(&b, "\n```python\n%s\n```\n", strings.TrimSpace(x.Example))
+	}
+	return b.String()
+}
+
+// anchor is how Markdown viewers name a heading.
+func anchor(heading string) string { return strings.ReplaceAll(heading, ".", "") }

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"runbook/runtime/trace"
+)
+
+func (p *program) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check [FILE|DIR...]", Short: "Find mistakes in runbooks, without running anything",
+		Long: "Find mistakes in runbooks without running anything: syntax, unknown names and arguments, unused loads\n" +
+			"and vars, functions that are no step. Without operands all *.star files below the current directory\n" +
+			"are checked. The exit code is 2 if there are any.",
+		Example: "  runbook check\n  runbook check install.star lib/",
+		Args:    operands(0, -1, ""), ValidArgsFunction: p.completeRunbook,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{"."}
+			}
+			found := 0
+			for _, a := range args {
+				n, err := p.check(a)
+				if err != nil {
+					return err
+				}
+				found += n
+			}
+			if found > 0 {
+				return exit(2)
+			}
+			return nil
+		},
+	}
+}
+
+// check prints the mistakes of a file, or of all below a directory, and
+// returns how many there are.
+func (p *program) check(operand string) (found int, err error) {
+	if fi, err := os.Stat(operand); err == nil && fi.IsDir() {
+		return p.checkBelow(operand)
+	}
+	lib, err := p.find(operand)
+	if err != nil {
+		return 0, err
+	}
+	dir := ""
+	if lib.root != nil {
+		lib, dir, err = p.fromTop(lib, filepath.Dir(operand))
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer lib.close()
+	return p.checkIn(lib, dir), nil
+}
+
+// checkBelow checks every runbook below dir, and refuses to find none.
+func (p *program) checkBelow(dir string) (found int, err error) {
+	files := 0
+	err = filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return mistake("", "%w", err)
+		case e.IsDir() && name != dir && strings.HasPrefix(e.Name(), "."):
+			return filepath.SkipDir
+		case e.IsDir() || filepath.Ext(name) != ".star" || strings.HasSuffix(name, "_test.star"):
+			return nil
+		}
+		files++
+		n, err := p.check(name)
+		found += n
+		return err
+	})
+	if err == nil && files == 0 {
+		err = mistake("", "no .star files in %s", dir)
+	}
+	return found, err
+}
+
+// fromTop looks at a file in lib/ from the directory above, as the runbooks
+// there do that load it. It returns that directory.
+func (p *program) fromTop(lib *library, dir string) (*library, string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil || filepath.Base(abs) != "lib" {
+		return lib, dir, err
+	}
+	lib.close()
+	top := filepath.Join(dir, "..")
+	lib, err = p.libraryAt(top, "lib/"+lib.name)
+	return lib, top, err
+}
+
+func (p *program) checkIn(lib *library, dir string) int {
+	problems := p.rt.Check(lib.Library, lib.name)
+	for _, e := range problems {
+		line := filepath.Join(dir, e.Pos) + ": " + e.Err.Error()
+		if e.Hint != "" {
+			line += " (" + e.Hint + ")"
+		}
+		fmt.Fprintln(p.out, trace.Quote(line))
+	}
+	return len(problems)
+}

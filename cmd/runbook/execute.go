@@ -1,0 +1,203 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/term"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+	"runbook/runtime/trace"
+)
+
+// A session is one run, from the command line on.
+type session struct {
+	*program
+	flags    runFlags
+	given    given
+	sources  map[string]source
+	approved []trace.Event // nil if there is none to follow
+	state    state
+	local    *host.Local
+	console  *console
+	watch    watch
+}
+
+// dryRun runs against a copy-on-write view of this machine, and asks nobody.
+func (s *session) dryRun(ctx context.Context) error {
+	ctx, stop := s.interruptible(ctx, false)
+	defer stop()
+	self := s.local.Self()
+	overlay := host.NewOverlay(predicted(s.local, s.state, self), self)
+	r := s.newRun(trace.DryRun)
+	r.Host, r.Person, r.Sleep = overlay, runtime.Nobody{}, runtime.NoWaiting
+	overlay.Assume = r.Assume
+	var file *os.File
+	var err error
+	if s.flags.trace != "" {
+		if file, err = create(s.flags.trace); err != nil {
+			return err
+		}
+		defer file.Close()
+	}
+	if _, err := s.do(ctx, r, file, nil, s.out); err != nil {
+		return err
+	}
+	if s.flags.exitCode && s.watch.Changed > 0 {
+		return exit(10)
+	}
+	return nil
+}
+
+// realRun runs on this machine, one run at a time.
+func (s *session) realRun(ctx context.Context) (err error) {
+	ctx, stop := s.interruptible(ctx, true)
+	defer stop()
+	if err := s.state.prepare(); err != nil {
+		return err
+	}
+	unlock, err := s.state.lock(holder(userName(), s.given.book.Name, s.now()))
+	if err != nil {
+		return err
+	}
+	defer unlock.Close()
+	r := s.newRun(trace.RealRun)
+	if r.Secrets, err = s.secrets(ctx); err != nil {
+		return err
+	}
+	r.Host = s.local
+	r.Person = &person{ctx, s.console, s.flags.yes, s.flags.acks}
+	name := s.flags.trace
+	if name == "" {
+		if name, err = s.state.traceName(s.given.book.Name, s.now()); err != nil {
+			return fmt.Errorf("trace: %w", err)
+		}
+	}
+	file, err := create(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	printed := &outputFile{name: name + ".out"}
+	head, err := s.do(ctx, r, file, printed, lenient{s.out})
+	return errors.Join(err, s.conclude(name, head, printed))
+}
+
+// newRun is a Run that knows all but the machine and the people.
+func (s *session) newRun(mode string) *runtime.Run {
+	return &runtime.Run{
+		Now:    s.now,
+		State:  string(s.state),
+		Select: s.flags.selection.chooser(),
+		Info:   info(mode, s.flags.ticket, s.state.head()),
+	}
+}
+
+// do runs r, telling the sinks in order: what may refuse goes before the trace,
+// and the trace before what is shown. It returns the head of the trace.
+func (s *session) do(ctx context.Context, r *runtime.Run, file *os.File, printed *outputFile, out io.Writer) (head string, err error) {
+	shown := s.display(out)
+	record := &trace.File{}
+	switch {
+	case file != nil && shown == nil:
+		record = trace.NewFile(file, out)
+	case file != nil:
+		record = trace.NewFile(file)
+	case shown == nil:
+		record = trace.NewFile(unsynced{out})
+	default:
+		record = trace.NewFile(unsynced{io.Discard})
+	}
+	told := trace.Tee{record, &s.watch}
+	if shown != nil {
+		told = append(told, shown)
+	}
+	if printed != nil {
+		told = append(told, printed)
+		r.Output = printed
+	}
+	if t, ok := shown.(*trace.Terminal); ok {
+		if r.Progress = t.Progress; printed != nil {
+			printed.tail = t.Tail
+		}
+	}
+	first := trace.Tee{trace.NewGuard(s.given.book.Leaks(r.Secrets, public(r.Info)...))}
+	if s.flags.follow != "" {
+		first = append(first, trace.NewFollow(s.approved))
+	}
+	r.Sink = append(first, told...)
+	err = r.Do(ctx, s.given.book)
+	if errors.Is(err, trace.ErrDeviates) && !s.watch.ended { // refused, too: the end as done
+		err = errors.Join(err, told.Emit(trace.Event{Kind: trace.End, Time: r.Now(), Outcome: trace.Failed, Error: err.Error()}))
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		err = errors.Join(err, cause)
+	}
+	return record.Head(), err
+}
+
+// display is what standard output shows; nil for the events themselves.
+func (s *session) display(out io.Writer) trace.Sink {
+	f := s.flags
+	switch f.format {
+	case "json":
+		return nil
+	case "sh":
+		return trace.NewShell(out)
+	}
+	fd := int(s.out.Fd())
+	opts := trace.Options{Quiet: f.quiet, Verbose: f.verbose}
+	if term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
+		opts.Live = true
+		opts.Color = !f.noColor && os.Getenv("NO_COLOR") == ""
+		opts.Width, _, _ = term.GetSize(fd)
+	}
+	return trace.NewTerminal(out, opts)
+}
+
+// public is what of info everybody may read: a secret that is a word of it
+// could not be told from it.
+func public(i trace.RunInfo) []string {
+	return []string{i.Binary.Version, i.Host.Hostname, i.Host.OS, i.Host.Kernel, i.Host.Machine, i.User.Name, i.User.SudoUser, i.Ticket}
+}
+
+// conclude leaves what the next run needs and says where things are.
+func (s *session) conclude(name, head string, printed *outputFile) error {
+	made, err := printed.close()
+	if err != nil {
+		err = fmt.Errorf("output of commands: %w", err)
+	}
+	if herr := s.state.setHead(head); herr != nil {
+		err = cmp.Or(err, fmt.Errorf("state directory: %w", herr))
+	}
+	if s.flags.quiet {
+		return err
+	}
+	if abs, aerr := filepath.Abs(name); aerr == nil {
+		name = abs
+	}
+	fmt.Fprintln(s.err, "runbook: trace: "+name)
+	if made {
+		fmt.Fprintln(s.err, "runbook: output of commands: "+name+".out")
+	}
+	return err
+}
+
+// unsynced is a Durable that nobody needs to be durable.
+type unsynced struct{ io.Writer }
+
+func (unsynced) Sync() error { return nil }
+
+// lenient is a standard output that may go away without stopping a run.
+type lenient struct{ w io.Writer }
+
+func (l lenient) Write(b []byte) (int, error) {
+	_, _ = l.w.Write(b) // the trace is the record
+	return len(b), nil
+}

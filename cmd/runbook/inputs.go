@@ -1,0 +1,201 @@
+package main
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"gopkg.in/yaml.v3"
+
+	"runbook/runtime"
+)
+
+// inputFlags are how a person gives vars.
+type inputFlags struct{ vars, files []string }
+
+func (f *inputFlags) add(c *cobra.Command, p *program) {
+	c.Flags().StringArrayVar(&f.vars, "var", nil, "set a var: `NAME=VALUE`; repeatable")
+	c.Flags().StringArrayVar(&f.files, "vars", nil, "read vars from a YAML `FILE`; repeatable, later wins")
+	c.RegisterFlagCompletionFunc("var", p.completeVar)
+}
+
+// given is a loaded runbook and the secrets that --vars files set.
+type given struct {
+	book    *runtime.Runbook
+	secrets map[string]string
+}
+
+// load loads FILE with what a person gave. With an error about vars the
+// runbook is returned as far as it goes.
+func (p *program) load(file string, f inputFlags) (given, error) {
+	lib, err := p.find(file)
+	if err != nil {
+		return given{}, err
+	}
+	defer lib.close()
+	in, files, err := f.read()
+	if err != nil {
+		return given{}, err
+	}
+	book, err := p.rt.Load(lib.Library, lib.name, in)
+	secrets, serr := files.takeSecrets(book, in.Files)
+	if len(secrets) > 0 {
+		book, err = p.rt.Load(lib.Library, lib.name, in)
+	}
+	return given{book, secrets}, errors.Join(err, serr)
+}
+
+// read gathers what flags, environment and files say.
+func (f inputFlags) read() (in runtime.Inputs, files varsFiles, err error) {
+	in = runtime.Inputs{Flags: map[string]string{}, Env: envVars(os.Environ()), Files: map[string]any{}}
+	if in.Dir, err = os.Getwd(); err != nil {
+		return in, nil, err
+	}
+	var problems []error
+	for _, s := range f.vars {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			problems = append(problems, mistake("write --var NAME=VALUE", "--var %s: got no name and value", s))
+		}
+		in.Flags[name] = value
+	}
+	for _, name := range f.files {
+		vf, err := readVarsFile(name)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		files = append(files, vf)
+		maps.Copy(in.Files, vf.values)
+	}
+	return in, files, errors.Join(problems...)
+}
+
+// envVars finds RUNBOOK_VAR_NAME. Environments are mostly written in capitals
+// and vars are not, so NAME also stands for name.
+func envVars(environ []string) map[string]string {
+	vars := map[string]string{}
+	for _, exact := range []bool{false, true} {
+		for _, s := range environ {
+			name, value, _ := strings.Cut(s, "=")
+			name, ok := strings.CutPrefix(name, "RUNBOOK_VAR_")
+			if ok && exact {
+				vars[name] = value
+			} else if ok {
+				vars[strings.ToLower(name)] = value
+			}
+		}
+	}
+	return vars
+}
+
+// A varsFile is a YAML file that sets vars, and secrets if nobody else can read it.
+type varsFile struct {
+	name   string
+	values map[string]any
+	open   bool // to others
+}
+
+type varsFiles []varsFile
+
+func readVarsFile(name string) (varsFile, error) {
+	fi, err := os.Stat(name)
+	if err != nil {
+		return varsFile{}, mistake("", "--vars: %w", err)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return varsFile{}, mistake("", "--vars: %w", err)
+	}
+	var nodes map[string]yaml.Node
+	if err := yaml.Unmarshal(data, &nodes); err != nil {
+		return varsFile{}, &runtime.Error{Class: runtime.Input, Err: errors.New("vars file " + name + ": " + strings.TrimPrefix(err.Error(), "yaml: ")), Hint: "it holds a line for each var: name: value"}
+	}
+	values := map[string]any{}
+	for k, n := range nodes {
+		values[k] = asWritten(&n)
+	}
+	return varsFile{name, values, fi.Mode().Perm()&0o077 != 0}, nil
+}
+
+// asWritten is a value as its text in the file, so that 1.10 stays 1.10: the
+// var's own type decides what it means.
+func asWritten(n *yaml.Node) any {
+	switch n.Kind {
+	case yaml.AliasNode:
+		return asWritten(n.Alias)
+	case yaml.ScalarNode:
+		if n.Tag == "!!null" {
+			return nil
+		}
+		return n.Value
+	case yaml.SequenceNode:
+		list := []any{}
+		for _, x := range n.Content {
+			list = append(list, asWritten(x))
+		}
+		return list
+	}
+	return map[string]any{}
+}
+
+// takeSecrets moves the values of declared secrets out of vars. A file that
+// others can read must not have any.
+func (files varsFiles) takeSecrets(book *runtime.Runbook, vars map[string]any) (map[string]string, error) {
+	secrets := map[string]string{}
+	var problems []error
+	for _, d := range secretsOf(book) {
+		delete(vars, d)
+		for _, f := range files {
+			v, ok := f.values[d].(string)
+			if !ok {
+				continue
+			}
+			if secrets[d] = v; f.open {
+				problems = append(problems, &runtime.Error{Class: runtime.Input, Err: errors.New("vars file " + f.name + ": sets the secret " + d + ", and others can read it"), Hint: "chmod 600 " + f.name})
+			}
+		}
+	}
+	return secrets, errors.Join(problems...)
+}
+
+func secretsOf(book *runtime.Runbook) (names []string) {
+	if book != nil {
+		for _, d := range book.Secrets {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}
+
+// completeVar offers the vars of the runbook that the command line names.
+func (p *program) completeVar(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	if len(args) > 0 {
+		g, _ := p.load(args[0], inputFlags{})
+		if g.book != nil {
+			for _, v := range g.book.Vars {
+				names = append(names, v.Name+"=\t"+v.Help)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeRunbook offers the shipped runbooks beside files.
+func (p *program) completeRunbook(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, n := range p.shippedNames() {
+		if strings.HasPrefix(n, typed) {
+			names = append(names, n)
+		}
+	}
+	return names, cobra.ShellCompDirectiveDefault
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"os/user"
+	"runtime/debug"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"runbook/runtime/trace"
+)
+
+// info is what a trace says first.
+func info(mode, ticket string, previous string) trace.RunInfo {
+	return trace.RunInfo{
+		Mode: mode, Ticket: ticket, Previous: previous,
+		Binary: trace.Binary{Version: version(), SHA256: ownDigest()},
+		Host:   machine(),
+		User:   trace.Person{Name: userName(), SudoUser: os.Getenv("SUDO_USER")},
+	}
+}
+
+// machine describes where the program runs; what cannot be known is empty.
+func machine() trace.Machine {
+	m := trace.Machine{OS: prettyName(), Boot: firstLine("/proc/sys/kernel/random/boot_id")}
+	m.Hostname, _ = os.Hostname()
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		m.Kernel, m.Machine = unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:])
+	}
+	return m
+}
+
+// prettyName is the system's name as os-release(5) has it.
+func prettyName() string {
+	text, _ := os.ReadFile("/etc/os-release")
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if v, ok := strings.CutPrefix(line, "PRETTY_NAME="); ok {
+			return strings.Trim(v, `"'`)
+		}
+	}
+	return ""
+}
+
+func firstLine(name string) string {
+	text, _ := os.ReadFile(name)
+	line, _, _ := strings.Cut(string(text), "\n")
+	return line
+}
+
+func userName() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}
+
+// ownDigest is the digest of the program that runs, even if its file is replaced.
+func ownDigest() string {
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// version is the module's, or the commit it was built from.
+func version() string {
+	b, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := b.Main.Version
+	if v != "" && v != "(devel)" {
+		return v
+	}
+	v = "devel"
+	for _, s := range b.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			v += " " + s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			v += " modified"
+		}
+	}
+	return v
+}

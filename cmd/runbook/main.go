@@ -1,0 +1,71 @@
+// Command runbook runs installation manuals that are programs.
+//
+// Each subcommand is a file; run is spread over the files named for what a run
+// needs: inputs, secrets, state, lock, record, person. Two things to know: what
+// differs between a dry run and a real one is chosen here, in machine.go and
+// execute.go, and nowhere below; and errors are printed in one place, report.
+//
+// It calls builtins, runbooks and the runtime packages; nothing calls it.
+package main
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"runbook/builtins"
+	"runbook/runbooks"
+	"runbook/runtime"
+)
+
+func main() { os.Exit(newProgram().main(os.Args[1:])) }
+
+// A program is what the subcommands share.
+type program struct {
+	in, out, err *os.File
+	now          func() time.Time
+	rt           *runtime.Runtime
+	shipped      fs.FS
+	rootState    string // state directory of root
+}
+
+func newProgram() *program {
+	return &program{os.Stdin, os.Stdout, os.Stderr, time.Now, runtime.New(builtins.All()...), runbooks.FS, "/var/lib/runbook"}
+}
+
+// main runs a command line and returns the exit code.
+func (p *program) main(args []string) int {
+	root := p.rootCommand()
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	report(p.err, err)
+	return exitCode(err)
+}
+
+func (p *program) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "runbook",
+		Short:         "Run installation manuals that are programs",
+		Long:          "runbook runs installation manuals that are programs: every step is checked first, and only what differs is changed.",
+		Example:       "  runbook run install.star --dry-run          what would be changed here\n  runbook run install.star                    change it\n  runbook show install.star                   what can be set, and the steps",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          subcommandOnly,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetOut(p.out)
+	root.SetErr(p.err)
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(p.runCommand(), p.showCommand(), p.docCommand(), p.checkCommand(), p.builtinsCommand(), p.auditCommand(), p.versionCommand())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = subcommandOnly, func(c *cobra.Command, _ []string) error { return c.Help() }
+		}
+	}
+	return root
+}

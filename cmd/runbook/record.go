@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"runbook/runtime/trace"
+)
+
+// create makes a trace file, which must not exist or be empty, so that no
+// record is lost. Its name is on disk when it returns.
+func create(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, mistake("a trace is never replaced: give another name, or move that file away", "trace %s: exists", name)
+	}
+	if err != nil {
+		return nil, mistake("", "trace: %w", err)
+	}
+	dir, err := os.Open(filepath.Dir(name))
+	if err == nil {
+		err = dir.Sync()
+		dir.Close()
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("trace %s: %w", name, err)
+	}
+	return f, nil
+}
+
+// traceName is where a real run writes its trace if nobody says where.
+func (s state) traceName(runbook string, now time.Time) (string, error) {
+	dir := filepath.Join(string(s), "traces")
+	random := make([]byte, 4)
+	rand.Read(random) // never fails
+	name := fmt.Sprintf("%s-%s-%s.jsonl", now.UTC().Format("20060102T150405Z"), strings.TrimSuffix(runbook, ".star"), hex.EncodeToString(random))
+	return filepath.Join(dir, name), os.MkdirAll(dir, 0o700)
+}
+
+// output is what commands print: a file beside the trace, made with the first
+// line, and the terminal's last lines. It never stops a command.
+type outputFile struct {
+	name string
+	tail func(line string) // may be nil
+
+	mu   sync.Mutex
+	file *os.File
+	err  error
+	head string // tells of the command under way, not yet written
+	rest []byte // of a line without an end
+}
+
+// Emit notes which command prints next.
+func (o *outputFile) Emit(e trace.Event) error {
+	if e.Kind == trace.Effect && e.Call == "exec" {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.head = fmt.Sprintf("== %s  step %s: %s\n", e.Time.UTC().Format(time.RFC3339), e.Step, trace.Quote(strings.Join(e.Argv, " ")))
+	}
+	return nil
+}
+
+// Write takes what a command prints.
+func (o *outputFile) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.file == nil && o.err == nil {
+		o.file, o.err = os.OpenFile(o.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	if o.err == nil {
+		_, o.err = o.file.Write(append([]byte(o.head), p...))
+		o.head = ""
+	}
+	if o.tail == nil {
+		return len(p), nil
+	}
+	o.rest = append(o.rest, p...)
+	for {
+		line, rest, ok := bytes.Cut(o.rest, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		o.tail(string(line))
+		o.rest = bytes.Clone(rest)
+	}
+}
+
+// close returns what went wrong with the file, and whether there is one.
+func (o *outputFile) close() (made bool, err error) {
+	if o.file == nil {
+		return false, o.err
+	}
+	return true, errors.Join(o.err, o.file.Close())
+}
+
+// watch remembers what is under way and how it ended.
+type watch struct {
+	mu    sync.Mutex
+	op    string
+	ended bool
+	trace.Counts
+}
+
+// Emit takes note of e.
+func (w *watch) Emit(e trace.Event) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch e.Kind {
+	case trace.Op:
+		w.op = strings.TrimSpace(e.Op + " " + e.Target)
+	case trace.Result:
+		w.op = ""
+	case trace.End:
+		w.ended, w.Counts = true, e.Counts
+	}
+	return nil
+}
+
+// underWay is the op under way, or "".
+func (w *watch) underWay() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.op
+}

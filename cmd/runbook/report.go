@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"runbook/runtime"
+	"runbook/runtime/trace"
+)
+
+// What a person is told goes to standard error, begins with "runbook: ", is
+// lower case and has no full stop; below it stands what to try.
+
+// An exit is an error that has been told already, or needs no words.
+type exit int
+
+func (exit) Error() string { return "" }
+
+// exitCode is what the shell gets for err.
+func exitCode(err error) int {
+	var code exit
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	return map[runtime.Class]int{
+		runtime.Failed: 1, runtime.Mistake: 2, runtime.Input: 3, runtime.NeedsPerson: 4, runtime.Deviates: 5, runtime.Interrupted: 130,
+	}[runtime.ClassOf(err)]
+}
+
+// report prints every problem that err holds.
+func report(w io.Writer, err error) {
+	for _, e := range flatten(err) {
+		prefix := "runbook: "
+		for line := range strings.SplitSeq(runtime.Readable(e.Error()), "\n") {
+			fmt.Fprintln(w, prefix+trace.Quote(line))
+			prefix = ""
+		}
+		for _, pos := range e.From {
+			fmt.Fprintln(w, "  called from "+trace.Quote(pos))
+		}
+		for _, hint := range hints(e) {
+			fmt.Fprintln(w, "  hint: "+trace.Quote(runtime.Readable(hint)))
+		}
+	}
+}
+
+// flatten returns the problems in err one by one, each with its hint.
+func flatten(err error) []*runtime.Error {
+	var code exit
+	if err == nil || errors.As(err, &code) {
+		return nil
+	}
+	if e, ok := err.(*runtime.Error); ok && e.Pos == "" && e.Step == "" && e.Hint == "" {
+		return flatten(e.Err)
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		if errs := many.Unwrap(); lines(errs) == err.Error() {
+			var all []*runtime.Error
+			for _, one := range errs {
+				all = append(all, flatten(one)...)
+			}
+			return all
+		}
+	}
+	if e, ok := err.(*runtime.Error); ok {
+		return []*runtime.Error{e}
+	}
+	return []*runtime.Error{{Err: err}}
+}
+
+// hints returns all advice that an error carries, each once.
+func hints(err error) (all []string) {
+	for e := (*runtime.Error)(nil); errors.As(err, &e); err = e.Err {
+		if e.Hint != "" && !contains(all, e.Hint) {
+			all = append(all, e.Hint)
+		}
+	}
+	return all
+}
+
+// lines is how a list of problems reads; an error that reads otherwise is one
+// problem, however many errors it wraps.
+func lines(errs []error) string {
+	var texts []string
+	for _, err := range errs {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(texts, "\n")
+}
+
+// mistake is an error of the command line.
+func mistake(hint, format string, args ...any) error {
+	return &runtime.Error{Class: runtime.Mistake, Err: fmt.Errorf(format, args...), Hint: hint}
+}
+
+// unknown is the mistake of naming what is not there; what says what it is.
+func unknown(what, name string, names []string, otherwise string) error {
+	err := runtime.Nearest(fmt.Errorf("no %s %q", what, name), name, names)
+	hint := runtime.HintOf(err)
+	if hint == "" {
+		hint = otherwise
+	}
+	return mistake(hint, "no %s %q", what, name)
+}
+
+func flagError(c *cobra.Command, err error) error {
+	hint := fmt.Sprintf("see: %s --help", c.CommandPath())
+	var missing *pflag.NotExistError
+	if !errors.As(err, &missing) || missing.GetSpecifiedShortnames() != "" {
+		return mistake(hint, "%w", err)
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+	return unknown("flag", "--"+missing.GetSpecifiedName(), names, hint)
+}
+
+// subcommandOnly refuses what is no subcommand of c.
+func subcommandOnly(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	slices.Sort(names)
+	return unknown("command", args[0], names, "the commands are: "+strings.Join(names, " "))
+}
+
+// operands wants between least and most of what a command works on.
+func operands(least, most int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		hint := "usage: " + c.UseLine()
+		switch {
+		case len(args) < least:
+			return mistake(hint, "%s: %s is missing", c.CommandPath(), what)
+		case most >= 0 && len(args) > most:
+			return mistake(hint, "%s: got %q, which is one too many", c.CommandPath(), args[most])
+		}
+		return nil
+	}
+}
+
+// shown is text that a terminal can be given: no line of it is obeyed.
+func shown(text string) string {
+	var out []string
+	for line := range strings.SplitSeq(text, "\n") {
+		out = append(out, trace.Quote(line))
+	}
+	return strings.Join(out, "\n")
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"runbook/runtime"
+	"runbook/runtime/fetch"
+	"runbook/runtime/host"
+	"runbook/runtime/trace"
+)
+
+// runFlags are the flags of run.
+type runFlags struct {
+	inputFlags
+	selection
+	secrets, acks                 []string
+	trace, follow, format, ticket string
+	state                         string
+	dryRun, exitCode, yes         bool
+	noColor, quiet, verbose       bool
+}
+
+const runHelp = `Run the steps of a runbook on this machine.
+
+Each step is checked first, and only what differs is changed: a second run changes
+nothing, and a run that failed or was interrupted can be started again. FILE is
+looked up as a path, then among the shipped runbooks.
+
+Vars, first found wins: --var, RUNBOOK_VAR_NAME in the environment, --vars, the
+default. A secret comes from --secret, from a --vars file that only you can read,
+or is asked for on the terminal; a dry run never asks.
+
+Interrupt (Ctrl-C) ends the command under way, then the run; a package manager is
+waited for. A terminal that goes away does not end a run.
+
+Exit codes: 0 done; 1 a step failed; 2 wrong usage, or a runbook with mistakes;
+3 vars missing or wrong, or preflight checks not met; 4 a person is needed;
+5 the run differs from the trace it follows; 10 (--exit-code) there are changes to
+make; 130 interrupted.`
+
+const runExample = `  runbook run install.star --dry-run --trace plan.jsonl
+  runbook run install.star --follow plan.jsonl --ticket CHG-4711
+  runbook run install.star --var airgap=true --secret superuser_password=file:/root/pw
+  runbook run install.star --from mongodb --skip port80`
+
+func (p *program) runCommand() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use: "run FILE", Short: "Run a runbook on this machine", Long: runHelp, Example: runExample,
+		Args: operands(1, 1, "FILE"), ValidArgsFunction: p.completeRunbook,
+		RunE: func(c *cobra.Command, args []string) error { return p.run(c.Context(), f, args[0]) },
+	}
+	f.inputFlags.add(c, p)
+	f.selection.add(c)
+	fl := c.Flags()
+	fl.StringArrayVar(&f.secrets, "secret", nil, "where a secret comes from: `NAME=file:PATH`, NAME=env:VARIABLE or NAME=cmd:COMMAND; repeatable")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "change nothing, tell what would be changed")
+	fl.BoolVar(&f.exitCode, "exit-code", false, "with --dry-run: exit with 10 if there are changes to make")
+	fl.StringVar(&f.trace, "trace", "", "write the trace to `FILE`, which must not exist")
+	fl.StringVar(&f.follow, "follow", "", "stop before the first effect that the approved `TRACE` does not have next")
+	fl.StringVar(&f.format, "format", "text", "standard output: `text`, json (the events) or sh (a shell transcript)")
+	fl.BoolVar(&f.yes, "yes", false, "answer every confirmation with yes")
+	fl.StringSliceVar(&f.acks, "ack", nil, "say that the manual step `NAME` is done; repeatable, or with commas")
+	fl.StringVar(&f.ticket, "ticket", "", "change ticket or reason, kept in the trace")
+	fl.StringVar(&f.state, "state", "", "`DIR` for lock, markers and traces (default "+p.rootState+" for root, else below ~/.local/state)")
+	fl.BoolVar(&f.noColor, "no-color", false, "no colours; so do NO_COLOR and output that is no terminal")
+	fl.BoolVar(&f.quiet, "quiet", false, "show only what changes or fails, and the summary")
+	fl.BoolVar(&f.verbose, "verbose", false, "show also manual texts, effects and what commands print")
+	return c
+}
+
+// check refuses flags that do not go together.
+func (f runFlags) check() error {
+	var problems []error
+	if !contains([]string{"text", "json", "sh"}, f.format) {
+		problems = append(problems, unknown("format", f.format, []string{"text", "json", "sh"}, "want text, json or sh"))
+	}
+	if f.exitCode && !f.dryRun {
+		problems = append(problems, mistake("a real run makes the changes: its exit code is 0 then", "--exit-code needs --dry-run"))
+	}
+	if f.quiet && f.verbose {
+		problems = append(problems, mistake("give one of them", "--quiet and --verbose contradict each other"))
+	}
+	return errors.Join(problems...)
+}
+
+// run loads the runbook, checks the whole command line against it, then executes it.
+func (p *program) run(ctx context.Context, f runFlags, file string) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	g, err := p.load(file, f.inputFlags)
+	if err != nil && (g.book == nil || runtime.ClassOf(err) != runtime.Input) {
+		return err
+	}
+	sources, serr := secretSources(f.secrets, g.book)
+	if err := errors.Join(serr, f.selection.check(g.book), checkAcks(f.acks, g.book), err); err != nil {
+		return err // names that are unknown come before vars that are missing
+	}
+	approved, err := approvedTrace(f.follow)
+	if err != nil {
+		return err
+	}
+	dir, err := p.stateAt(f.state)
+	if err != nil {
+		return err
+	}
+	local := host.NewLocal("/")
+	local.Net = fetch.New().Get
+	s := &session{program: p, flags: f, given: g, sources: sources, approved: approved, state: dir, local: local, console: newConsole(p.in, p.err)}
+	if f.dryRun {
+		return s.dryRun(ctx)
+	}
+	return s.realRun(ctx)
+}
+
+func checkAcks(acks []string, book *runtime.Runbook) error {
+	var names []string
+	for _, s := range book.Steps {
+		if s.Manual {
+			names = append(names, s.Name)
+		}
+	}
+	var problems []error
+	for _, a := range acks {
+		if !contains(names, a) {
+			problems = append(problems, unknown("manual step", a, names, "the manual steps are: "+strings.Join(names, " ")))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// approvedTrace reads the trace to follow, which must be whole; nil without one.
+func approvedTrace(name string) ([]trace.Event, error) {
+	if name == "" {
+		return nil, nil
+	}
+	report, err := verify(name)
+	if err != nil {
+		return nil, err
+	}
+	if !report.OK() {
+		return nil, mistake("see: runbook audit verify "+name, "--follow %s: the trace is not whole and unaltered", name)
+	}
+	if report.Outcome != trace.Done {
+		return nil, mistake("approve the trace of a dry run that is done", "--follow %s: the run that it tells of ended %s", name, report.Outcome)
+	}
+	return readTrace(name)
+}
+
+func readTrace(name string) ([]trace.Event, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, mistake("", "trace: %w", err)
+	}
+	defer f.Close()
+	events, err := trace.ReadAll(f)
+	if err != nil {
+		return nil, runtime.Hint(err, "see: runbook audit verify "+name)
+	}
+	return events, nil
+}
+
+func verify(name string) (trace.Report, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return trace.Report{}, mistake("", "trace: %w", err)
+	}
+	defer f.Close()
+	return trace.Verify(f)
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"runbook/cmd/runbook/internal/lab"
+	"runbook/runtime"
+)
+
+var update = flag.Bool("update", false, "write the goldens of scripts and generated pages anew")
+
+func TestMain(m *testing.M) {
+	lab.MaybeInit()
+	testscript.Main(m, map[string]func(){"runbook": scriptMain})
+}
+
+// scriptMain is main, but root keeps its state where everybody else does, so
+// that scripts meet neither each other nor this machine.
+func scriptMain() {
+	p := newProgram()
+	p.rootState = filepath.Join(os.Getenv("XDG_STATE_HOME"), "runbook")
+	os.Exit(p.main(os.Args[1:]))
+}
+
+// TestScripts runs testscripts/*.txtar: what the program promises to those who
+// call it. They need no privileges and keep to their own directory.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "../../testscripts",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "xdg"))
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "root" {
+				return false, fmt.Errorf("no condition %q", cond)
+			}
+			return os.Geteuid() == 0, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor},
+	})
+}
+
+// TestBuiltinsPage keeps builtins/README.md what the builtins say of themselves.
+func TestBuiltinsPage(t *testing.T) {
+	const name = "../../builtins/README.md"
+	want := builtinsPage(newProgram().rt.Builtins())
+	if *update {
+		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != want {
+		t.Errorf("%s is stale: go test ./cmd/runbook -run TestBuiltinsPage -update", name)
+	}
+}
+
+// TestShippedRunbooks finds no mistakes in what is shipped.
+func TestShippedRunbooks(t *testing.T) {
+	p := newProgram()
+	names := p.shippedNames()
+	if len(names) == 0 {
+		t.Fatal("no runbooks are shipped")
+	}
+	for _, name := range names {
+		for _, e := range p.rt.Check(runtime.Library{Shipped: p.shipped}, name) {
+			t.Errorf("%s (%s)", e, e.Hint)
+		}
+	}
+}
+
+func TestEnvVars(t *testing.T) {
+	have := envVars([]string{"RUNBOOK_VAR_AIRGAP=true", "RUNBOOK_VAR_dir=/a=b", "RUNBOOK_VAR_DIR=/c", "HOME=/root", "RUNBOOK_VARX=1"})
+	for name, want := range map[string]string{"airgap": "true", "AIRGAP": "true", "dir": "/a=b", "HOME": ""} {
+		if have[name] != want {
+			t.Errorf("%s: got %q, want %q", name, have[name], want)
+		}
+	}
+}
+
+// waitFor is a command of scripts: waitfor FILE TEXT waits until the file holds the text.
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitfor file text")
+	}
+	for range 600 {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && strings.Contains(string(text), args[1]) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	ts.Fatalf("%s never held %q", args[0], args[1])
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"runbook/builtins"
+	"runbook/runtime"
+	"runbook/runtime/host"
+	"runbook/runtime/trace"
+)
+
+// A source is where a secret comes from.
+type source struct{ kind, rest string }
+
+const secretUsage = "write --secret NAME=file:PATH, NAME=env:VARIABLE or NAME=cmd:COMMAND"
+
+// secretSources reads the --secret flags and refuses names that book does not declare.
+func secretSources(flags []string, book *runtime.Runbook) (map[string]source, error) {
+	sources := map[string]source{}
+	var problems []error
+	for _, s := range flags {
+		name, from, _ := strings.Cut(s, "=")
+		kind, rest, _ := strings.Cut(from, ":")
+		switch {
+		case rest == "" || kind != "file" && kind != "env" && kind != "cmd":
+			problems = append(problems, mistake(secretUsage, "--secret %s: got no source", name))
+		case !contains(secretsOf(book), name):
+			problems = append(problems, unknown("secret", name, secretsOf(book), "the secrets are listed by: runbook show "+book.Name))
+		}
+		sources[name] = source{kind, rest}
+	}
+	return sources, errors.Join(problems...)
+}
+
+// secrets gets every secret that the runbook asks for: from its source, a
+// --vars file, or the terminal. What is missing or not fit to be one is an error.
+func (s *session) secrets(ctx context.Context) (map[string]string, error) {
+	values := map[string]string{}
+	var problems []error
+	for _, d := range s.given.book.Secrets {
+		if !d.Asked {
+			continue
+		}
+		v, ok, err := s.secret(ctx, d)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil {
+			problems = append(problems, &runtime.Error{Class: runtime.Input, Err: fmt.Errorf("secret %s: %w", d.Name, err)})
+		}
+		if ok {
+			values[d.Name] = v
+		}
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return values, s.given.book.CheckSecrets(values)
+}
+
+func (s *session) secret(ctx context.Context, d runtime.SecretDecl) (value string, ok bool, err error) {
+	if src, given := s.sources[d.Name]; given {
+		value, err = src.get(ctx, s.local)
+		return value, err == nil, err
+	}
+	if v, given := s.given.secrets[d.Name]; given {
+		return v, true, nil
+	}
+	if !s.console.there() {
+		return "", false, nil
+	}
+	prompt := "secret " + d.Name
+	if d.Help != "" {
+		prompt += " (" + d.Help + ")"
+	}
+	value, err = s.console.hidden(ctx, trace.Quote(prompt)+": ")
+	return value, err == nil, err
+}
+
+// get returns the secret without the newline that editors and commands add.
+func (src source) get(ctx context.Context, r host.Reader) (string, error) {
+	var text []byte
+	var err error
+	switch src.kind {
+	case "file":
+		text, err = os.ReadFile(src.rest)
+	case "cmd":
+		text, err = output(ctx, r, src.rest)
+	case "env":
+		v, ok := os.LookupEnv(src.rest)
+		if !ok {
+			return "", fmt.Errorf("the environment has no %s", src.rest)
+		}
+		return v, nil
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), err
+}
+
+// output runs a command, without a shell, for what it prints.
+func output(ctx context.Context, r host.Reader, command string) ([]byte, error) {
+	argv, err := builtins.SplitWords(command)
+	if err != nil || len(argv) == 0 {
+		return nil, fmt.Errorf("got command %q, want words with balanced quotes", command)
+	}
+	res, err := r.Query(ctx, host.Process{Argv: argv})
+	if err == nil && res.Code != 0 {
+		said := strings.Split(strings.TrimSpace(string(res.Stderr)), "\n")
+		err = fmt.Errorf("%s: exit status %d: %s", argv[0], res.Code, said[len(said)-1])
+	}
+	return res.Stdout, err
+}

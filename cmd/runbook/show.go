@@ -1,0 +1,192 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"runbook/runtime"
+	"runbook/runtime/trace"
+)
+
+func (p *program) showCommand() *cobra.Command {
+	var f inputFlags
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "show FILE", Short: "Show a runbook's vars and steps, without running anything",
+		Long:    "Show what can be set in a runbook, its secrets, its steps and the files it is made of.\nNothing is run and nothing of this machine is read.",
+		Example: "  runbook show install.star\n  runbook show install.star --var airgap=true\n  runbook show install.star --json",
+		Args:    operands(1, 1, "FILE"), ValidArgsFunction: p.completeRunbook,
+		RunE: func(_ *cobra.Command, args []string) error {
+			book, err := p.declared(args[0], f)
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return showJSON(p.out, book)
+			}
+			return showText(p.out, book)
+		},
+	}
+	f.add(c, p)
+	c.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
+	return c
+}
+
+// declared loads FILE for its declarations: that required vars are missing is
+// no error here.
+func (p *program) declared(file string, f inputFlags) (*runtime.Runbook, error) {
+	g, err := p.load(file, f)
+	if err == nil {
+		return g.book, nil
+	}
+	if g.book == nil || len(without(flatten(err), missing(g.book))) > 0 {
+		return nil, err
+	}
+	return g.book, nil
+}
+
+// missing returns what Load says of each required var that nobody gave.
+func missing(book *runtime.Runbook) (texts []string) {
+	for _, v := range book.Vars {
+		if v.Required && v.From == "" {
+			texts = append(texts, "var "+v.Name+": missing")
+		}
+	}
+	return texts
+}
+
+func without(problems []*runtime.Error, texts []string) (rest runtime.Errors) {
+	for _, e := range problems {
+		if !contains(texts, e.Err.Error()) {
+			rest = append(rest, e)
+		}
+	}
+	return rest
+}
+
+func showText(w io.Writer, book *runtime.Runbook) error {
+	fmt.Fprintln(w, book.Name)
+	if doc := strings.TrimSpace(book.Doc); doc != "" {
+		fmt.Fprintln(w, shown(doc))
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	section(t, "Vars", len(book.Vars))
+	for _, v := range book.Vars {
+		row(t, v.Name, v.Type, valueText(v), help(v.Help, v.Choices, v.Pattern))
+	}
+	section(t, "Secrets", len(book.Secrets))
+	for _, s := range book.Secrets {
+		row(t, s.Name, "", map[bool]string{true: "(asked for)", false: "(not needed)"}[s.Asked], help(s.Help, nil, s.Pattern))
+	}
+	section(t, "Steps", len(book.Steps))
+	for i, s := range book.Steps {
+		row(t, fmt.Sprint(i+1), s.Name, s.Title, strings.Join(notes(s), "; "))
+	}
+	section(t, "Files", len(book.Sources))
+	for _, s := range book.Sources {
+		row(t, s.Name, s.Origin, "sha256 "+s.SHA256[:16])
+	}
+	return t.Flush()
+}
+
+func section(t *tabwriter.Writer, title string, rows int) {
+	if rows > 0 {
+		t.Flush()
+		fmt.Fprintln(t, "\n"+title)
+	}
+}
+
+func row(w io.Writer, cells ...string) {
+	for i, c := range cells {
+		cells[i] = trace.Quote(c)
+	}
+	fmt.Fprintln(w, "  "+strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+}
+
+// valueText is a var's value as the command line would give it.
+func valueText(v runtime.Var) string {
+	if v.Required && v.From == "" {
+		return "(required)"
+	}
+	s := plain(v.Value)
+	if s == "" {
+		s = "(empty)"
+	}
+	if v.From != "default" {
+		s += " (from " + v.From + ")"
+	}
+	return s
+}
+
+func plain(v any) string {
+	if list, ok := v.([]string); ok {
+		return strings.Join(list, ",")
+	}
+	if v == nil {
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+func help(text string, choices []string, pattern string) string {
+	parts := []string{}
+	if text != "" {
+		parts = append(parts, text)
+	}
+	if len(choices) > 0 {
+		parts = append(parts, "one of "+strings.Join(choices, ", "))
+	}
+	if pattern != "" {
+		parts = append(parts, "matches "+pattern)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// notes is what else there is to know of a step.
+func notes(s runtime.Step) (parts []string) {
+	if s.Manual {
+		parts = append(parts, "done by a person")
+	}
+	if s.User != "" {
+		parts = append(parts, "as "+s.User)
+	}
+	switch s.When {
+	case "no":
+		parts = append(parts, "left out: its condition does not hold")
+	case "function":
+		parts = append(parts, "decided during the run")
+	}
+	if len(s.Tags) > 0 {
+		parts = append(parts, "tags "+strings.Join(s.Tags, ", "))
+	}
+	return parts
+}
+
+func showJSON(w io.Writer, book *runtime.Runbook) error {
+	type object = map[string]any
+	vars, secrets, steps := []object{}, []object{}, []object{}
+	for _, v := range book.Vars {
+		vars = append(vars, object{"name": v.Name, "type": v.Type, "default": v.Default, "value": v.Value, "from": v.From,
+			"help": v.Help, "choices": orEmpty(v.Choices), "pattern": v.Pattern, "required": v.Required})
+	}
+	for _, s := range book.Secrets {
+		secrets = append(secrets, object{"name": s.Name, "help": s.Help, "pattern": s.Pattern, "asked": s.Asked})
+	}
+	for _, s := range book.Steps {
+		steps = append(steps, object{"name": s.Name, "title": s.Title, "text": s.Doc, "user": s.User, "tags": orEmpty(s.Tags),
+			"when": s.When, "manual": s.Manual, "pos": s.Pos})
+	}
+	text, err := json.MarshalIndent(object{"name": book.Name, "doc": book.Doc, "vars": vars, "secrets": secrets, "steps": steps, "files": book.Sources}, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, werr := w.Write(append(text, '\n'))
+	return werr
+}
+
+func orEmpty(list []string) []string { return append([]string{}, list...) }

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"runbook/runtime"
+)
+
+// interruptible returns a context that SIGINT and SIGTERM end. What the run is
+// waiting for then is said each time.
+//
+// A real run also outlives its terminal: SIGHUP and SIGPIPE change nothing. They
+// are caught, not ignored, because children would inherit that.
+func (s *session) interruptible(ctx context.Context, outlives bool) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if outlives {
+		signal.Notify(signals, syscall.SIGHUP, syscall.SIGPIPE)
+	}
+	go func() {
+		for sig := range signals {
+			s.signalled(sig, cancel)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		cancel(nil)
+	}
+}
+
+func (s *session) signalled(sig os.Signal, cancel context.CancelCauseFunc) {
+	switch sig {
+	case syscall.SIGPIPE:
+		return
+	case syscall.SIGHUP:
+		fmt.Fprintln(s.err, "runbook: the terminal is gone: the run goes on")
+		return
+	}
+	name := unix.SignalName(sig.(syscall.Signal))
+	cancel(&runtime.Error{Class: runtime.Interrupted, Err: errors.New("interrupted by " + name), Hint: "what is done stays; the same command goes on from there"})
+	if op := s.watch.underWay(); op != "" {
+		fmt.Fprintln(s.err, "runbook: "+name+": the run ends as soon as this does: "+shown(op))
+	}
+}

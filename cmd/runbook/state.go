@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+// A state is the directory that holds lock, traces and markers.
+type state string
+
+// stateAt returns the directory that --state names, or the one of whoever runs.
+func (p *program) stateAt(flag string) (state, error) {
+	dir := flag
+	switch data, home := os.Getenv("XDG_STATE_HOME"), os.Getenv("HOME"); {
+	case dir != "":
+	case os.Geteuid() == 0:
+		dir = p.rootState
+	case filepath.IsAbs(data):
+		dir = filepath.Join(data, "runbook")
+	case filepath.IsAbs(home):
+		dir = filepath.Join(home, ".local/state/runbook")
+	default:
+		return "", mistake("name it: --state DIR", "no state directory: HOME is not set")
+	}
+	abs, err := filepath.Abs(dir)
+	return state(abs), err
+}
+
+// prepare makes the directory, for its owner only.
+func (s state) prepare() error {
+	if err := os.MkdirAll(string(s), 0o700); err != nil {
+		return runtime.Hint(fmt.Errorf("state directory: %w", err), "name one that you may write: --state DIR")
+	}
+	return nil
+}
+
+// head is what the last run left: the hash that stands for its trace.
+func (s state) head() string {
+	text, _ := os.ReadFile(filepath.Join(string(s), "head")) // nobody may have run yet, or it is not ours to read
+	return strings.TrimSpace(string(text))
+}
+
+// setHead replaces it, atomically.
+func (s state) setHead(head string) error {
+	name := filepath.Join(string(s), "head")
+	if err := os.WriteFile(name+".new", []byte(head+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+// lock keeps other runs out until the file is closed. The file is never
+// removed: whoever opened it before would lock a file that nobody else sees.
+func (s state) lock(who string) (io.Closer, error) {
+	name := filepath.Join(string(s), "lock")
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, runtime.Hint(fmt.Errorf("lock: %w", err), "name a state directory that you may write: --state DIR")
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		holder, _ := io.ReadAll(io.LimitReader(f, 1000))
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, runtime.Hint(fmt.Errorf("lock %s: another run holds it: %s", name, strings.TrimSpace(string(holder))), "wait until it has ended; nothing was changed")
+		}
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	if err := errors.Join(f.Truncate(0), write(f, who+"\n")); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	return f, nil
+}
+
+func write(f *os.File, text string) error {
+	_, err := f.WriteAt([]byte(text), 0)
+	return err
+}
+
+// holder describes this run to one that finds the lock taken.
+func holder(user, runbook string, since time.Time) string {
+	return fmt.Sprintf("pid %d, %s, %s, since %s", os.Getpid(), user, runbook, since.UTC().Format(time.RFC3339))
+}
+
+// withState shows a reader the state directory that a real run makes before
+// its first effect, so that a dry run predicts the same effects.
+type withState struct {
+	host.Reader
+	dir  string
+	self host.Owner
+}
+
+// predicted returns base, with dir if it is not there yet.
+func predicted(base host.Reader, dir state, self host.Owner) host.Reader {
+	if ok, err := host.Exists(base, string(dir)); ok || err != nil {
+		return base
+	}
+	return withState{base, string(dir), self}
+}
+
+// Lstat describes the directory and those above it that are missing.
+func (r withState) Lstat(name string) (host.Meta, error) {
+	m, err := r.Reader.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) && r.leadsTo(name) {
+		return host.Meta{Mode: fs.ModeDir | 0o700, Owner: r.self}, nil
+	}
+	return m, err
+}
+
+// ReadDir adds what leads to the directory.
+func (r withState) ReadDir(name string) ([]string, error) {
+	names, err := r.Reader.ReadDir(name)
+	if !r.leadsTo(name) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return names, err
+	}
+	rest := strings.TrimPrefix(strings.TrimPrefix(r.dir, path.Clean(name)), "/")
+	if next, _, _ := strings.Cut(rest, "/"); next != "" && !contains(names, next) {
+		names = append(slices.Clone(names), next)
+		slices.Sort(names)
+	}
+	return names, nil
+}
+
+func (r withState) leadsTo(name string) bool {
+	return name == "/" || name == r.dir || strings.HasPrefix(r.dir, name+"/")
+}

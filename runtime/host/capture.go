@@ -1,0 +1,65 @@
+package host
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// captureHalf is how much of the beginning and of the end of an output is kept.
+const captureHalf = 512 << 10 // bytes
+
+// A capture keeps the beginning and the end of what a process prints and
+// passes all of it on. It never fails: a closed terminal must not stop a
+// package manager.
+type capture struct {
+	head, tail []byte
+	total      int64
+	copy       io.Writer
+}
+
+func (c *capture) Write(p []byte) (int, error) {
+	if c.copy != nil {
+		c.copy.Write(p)
+	}
+	c.total += int64(len(p))
+	n := min(len(p), captureHalf-len(c.head))
+	c.head = append(c.head, p[:n]...)
+	c.tail = append(c.tail, p[n:]...)
+	if len(c.tail) > 4*captureHalf { // seldom, so that bytes are not moved for each write
+		c.tail = append([]byte(nil), c.tail[len(c.tail)-captureHalf:]...)
+	}
+	return len(p), nil
+}
+
+// Bytes returns what was kept and says in between what was not.
+func (c *capture) Bytes() []byte {
+	tail := c.tail[max(0, len(c.tail)-captureHalf):]
+	cut := c.total - int64(len(c.head)+len(tail))
+	if cut == 0 {
+		return append(c.head, tail...)
+	}
+	return append(fmt.Appendf(bytes.Clone(c.head), "\n[... %d bytes left out ...]\n", cut), tail...)
+}
+
+// A shared writer is written to by both outputs of a process.
+type shared struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
+}
+
+// captures returns one capture for each output of a process.
+func captures(w io.Writer) (stdout, stderr *capture) {
+	if w == nil {
+		return &capture{}, &capture{}
+	}
+	w = &shared{w: w}
+	return &capture{copy: w}, &capture{copy: w}
+}

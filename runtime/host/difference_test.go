@@ -1,0 +1,102 @@
+package host_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"runbook/runtime/host"
+	"runbook/runtime/host/hosttest"
+)
+
+const histories, hampered = 15000, 4000
+
+// TestOverlayActsLikeLocal compares them over equal machines.
+func TestOverlayActsLikeLocal(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: not root, so owners cannot be given; TestHamperedOverlay has the rest")
+	}
+	dir := hosttest.Machine(t)
+	for seed := range int64(histories) {
+		acts, base := machines(t, filepath.Join(dir, fmt.Sprint(seed)), seed)
+		hosttest.History(t, seed, 8, acts, host.NewOverlay(base, base.Self()))
+		os.RemoveAll(filepath.Join(dir, fmt.Sprint(seed)))
+	}
+}
+
+// machines returns two hosts below dir that went through the same changes.
+func machines(t *testing.T, dir string, seed int64) (a, b *host.Local) {
+	for _, s := range []string{"a", "b"} {
+		hosttest.Furnish(t, filepath.Join(dir, s))
+	}
+	a, b = host.NewLocal(filepath.Join(dir, "a")), host.NewLocal(filepath.Join(dir, "b"))
+	a.Path, b.Path = dir, dir // no getent: the accounts are those of the machines
+	hosttest.Plant(t, a)
+	hosttest.Plant(t, b)
+	r := rand.New(rand.NewSource(-seed - 1))
+	for range 6 {
+		if log, errs := hosttest.Change(r, a, b); fmt.Sprint(errs[0]) != fmt.Sprint(errs[1]) {
+			t.Fatal("equal machines differ: ", log)
+		}
+	}
+	return a, b
+}
+
+// hamperedDir tells the test below that it runs as nobody.
+const hamperedDir = "RUNBOOK_TEST_HAMPERED"
+
+// TestHamperedOverlay compares refusals: nobody works in a place of its own
+// where some things belong to others.
+func TestHamperedOverlay(t *testing.T) {
+	if dir := os.Getenv(hamperedDir); dir != "" {
+		compareAsNobody(t, dir)
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: not root, so there is nobody to become")
+	}
+	dir := hosttest.Machine(t)
+	for seed := range int64(hampered) {
+		machines(t, filepath.Join(dir, fmt.Sprint(seed)), seed)
+		giveSome(filepath.Join(dir, fmt.Sprint(seed), "a"), seed)
+		giveSome(filepath.Join(dir, fmt.Sprint(seed), "b"), seed)
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestHamperedOverlay$")
+	cmd.Env = append(os.Environ(), hamperedDir+"="+dir)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534, Groups: []uint32{2000}}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// giveSome gives nobody a machine and some of what is in it; the rest stays with root.
+func giveSome(dir string, seed int64) {
+	for i, name := range []string{".", "a", "b", "a/c", "b/f"} {
+		if i == 0 || seed&(1<<i) != 0 {
+			os.Lchown(filepath.Join(dir, name), 65534, 65534)
+		}
+	}
+}
+
+func compareAsNobody(t *testing.T, dir string) {
+	if os.Geteuid() != 65534 {
+		t.Fatal("still somebody")
+	}
+	_, err := host.NewLocal("/").Exec(t.Context(), host.Cmd{Process: host.Process{Argv: []string{"true"}, User: "root"}})
+	var h interface{ Hint() string }
+	if !errors.As(err, &h) || h.Hint() == "" {
+		t.Errorf("nobody acts as root, or is not told why not: %v", err)
+	}
+	for seed := range int64(hampered) {
+		p := filepath.Join(dir, fmt.Sprint(seed))
+		acts, base := host.NewLocal(filepath.Join(p, "a")), host.NewLocal(filepath.Join(p, "b"))
+		acts.Path, base.Path = dir, dir
+		hosttest.History(t, seed, 12, acts, host.NewOverlay(base, base.Self()))
+	}
+}

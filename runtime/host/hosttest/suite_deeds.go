@@ -1,0 +1,140 @@
+package hosttest
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"testing"
+
+	"runbook/runtime/host"
+)
+
+func owners(t *testing.T, h host.Host) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root can give files away")
+	}
+	ann, bob := host.Owner{User: "ann", Group: "staff"}, host.Owner{User: "bob"}
+	c, m := file("text")
+	m.Owner = ann
+	must(t, h.Mkdir("/d", host.Meta{Mode: 0o755, Owner: bob}), h.WriteFile("/d/f", c, m), h.Symlink("/etc", "/d/l", bob))
+	is(t, h, "/d", fs.ModeDir|0o755, bob)
+	is(t, h, "/d/f", 0o640, ann)
+	is(t, h, "/d/l", fs.ModeSymlink|0o777, bob)
+	must(t, write(h, "/d/f", "more"))
+	is(t, h, "/d/f", 0o640, ann) // what replaces a file keeps its owner
+	n, err := host.Differ(h, "/d", host.Owner{User: "1000"})
+	if must(t, err); n != 2 {
+		t.Errorf("%d differ from 1000, want 2", n)
+	}
+	must(t, h.Chown("/d", host.Owner{User: "1000", Group: "team"}, 3))
+	for _, name := range []string{"/d", "/d/f", "/d/l"} {
+		m, err := h.Lstat(name)
+		if must(t, err); m.Owner != (host.Owner{User: "ann", Group: "team"}) {
+			t.Errorf("%s belongs to %v", name, m.Owner)
+		}
+	}
+	is(t, h, "/etc", fs.ModeDir|0o755, host.Owner{User: "root"})
+	if err := h.Chown("/d", host.Owner{User: "carl"}, 3); err == nil {
+		t.Error("nobody knows carl, but now he owns files")
+	}
+}
+
+func trees(t *testing.T, h host.Host) {
+	m := host.Manifest{
+		{Name: "e", Meta: host.Meta{Mode: fs.ModeDir | 0o750}},
+		{Name: "e/h", Meta: host.Meta{Mode: 0o640, Size: 2}, Content: host.Bytes([]byte("hh"))},
+		{Name: "g", Meta: host.Meta{Mode: fs.ModeSymlink}, Target: "../b"},
+	}
+	must(t, mkdir(h, "/d"), mkdir(h, "/b"), write(h, "/d/kept", "kept"))
+	must(t, h.WriteTree(context.Background(), "/d", m, plant))
+	text(t, h, "/d/e/h", "hh")
+	text(t, h, "/d/kept", "kept")
+	is(t, h, "/d/e", fs.ModeDir|0o750, host.Owner{})
+	if s, err := h.Readlink("/d/g"); s != "../b" || err != nil {
+		t.Errorf("got %q %v", s, err)
+	}
+	must(t, h.WriteTree(context.Background(), "/d", m, plant)) // again, over itself
+}
+
+func refusedTrees(t *testing.T, h host.Host) {
+	must(t, mkdir(h, "/d"), mkdir(h, "/d/sub"), mkdir(h, "/elsewhere"), write(h, "/d/f", ""), h.Symlink("/elsewhere", "/d/l", host.Owner{}))
+	one := func(name string, mode fs.FileMode) host.Manifest {
+		return host.Manifest{{Name: name, Meta: host.Meta{Mode: mode}}}
+	}
+	for want, m := range map[string]host.Manifest{
+		"above":              one("../x", 0o644),
+		"absolute":           one("/x", 0o644),
+		"through a link":     one("l/x", 0o644),
+		"through a file":     one("f/x", 0o644),
+		"through an own one": append(one("n", fs.ModeSymlink), one("n/x", 0o644)...),
+		"no parent":          one("none/x", 0o644),
+		"over a directory":   one("sub", 0o644),
+		"directory on file":  one("f", fs.ModeDir|0o755),
+		"directory on link":  one("l", fs.ModeDir|0o755),
+	} {
+		err := h.WriteTree(context.Background(), "/d", m, func(context.Context, *host.Root) error {
+			t.Errorf("%s: was not refused", want)
+			return errors.New("filled")
+		})
+		if err == nil {
+			t.Errorf("%s: no error", want)
+		}
+	}
+	if err := h.WriteTree(context.Background(), "/d/l", nil, nil); err == nil {
+		t.Error("wrote into what a link leads to")
+	}
+	names, err := h.ReadDir("/elsewhere")
+	if must(t, err); len(names) > 0 {
+		t.Errorf("it left its directory: %q", names)
+	}
+}
+
+func facts(t *testing.T, h host.Host) {
+	asked := 0
+	k := &host.Kind{Name: "text", Probe: func(_ context.Context, r host.Reader, name string) (string, error) {
+		asked++
+		data, err := host.ReadFile(r, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", nil
+		}
+		return string(data), err
+	}}
+	f := host.Fact{Kind: k, Name: "/f"}
+	ask := func(want string) {
+		t.Helper()
+		for range 2 {
+			if v, err := h.Fact(context.Background(), f); v != want || err != nil {
+				t.Errorf("got %q %v, want %q", v, err, want)
+			}
+		}
+	}
+	ask("")
+	must(t, write(h, "/f", "one"))
+	ask("one")
+	must(t, write(h, "/f", "two"))
+	ask("two")
+	if asked != 3 {
+		t.Errorf("probed %d times, want 3: once after each change", asked)
+	}
+}
+
+func accounts(t *testing.T, h host.Host) {
+	for _, c := range []struct {
+		kind       *host.Kind
+		name, want string
+	}{
+		{host.User, "ann", "1000"}, {host.Group, "team", "2000"}, {host.Home, "root", "/root"}, {host.Shell, "ann", "/bin/sh"},
+		{host.Primary, "ann", "staff"}, {host.Groups, "nobody", "team"}, {host.User, "no-such-user-here", ""},
+	} {
+		if v, err := h.Fact(context.Background(), host.Fact{Kind: c.kind, Name: c.name}); v != c.want || err != nil {
+			t.Errorf("%s %s: got %q %v, want %q", c.kind.Name, c.name, v, err, c.want)
+		}
+	}
+	for _, o := range []host.Owner{{User: "ann"}, {Group: "team"}, {User: "7"}} {
+		must(t, o.Known(h))
+	}
+	if (host.Owner{User: "no-such-user-here"}).Known(h) == nil {
+		t.Error("anybody is known")
+	}
+}

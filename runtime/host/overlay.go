@@ -1,0 +1,228 @@
+package host
+
+import (
+	"context"
+	"io/fs"
+	"path"
+	"slices"
+)
+
+// Overlay reads through to a base and keeps changes to itself. It predicts the
+// errors that the base would give, also those of permission if self is not
+// root. It is for one goroutine at a time.
+//
+// What is read is never remembered by the base: facts are probed through the
+// overlay. What the base holds must not change meanwhile.
+type Overlay struct {
+	// Assume is told what the overlay takes for granted. It may be nil.
+	Assume func(note string)
+
+	base    Reader
+	self    Owner
+	groups  []string // that self belongs to; nil until asked
+	top     *node
+	changed bool
+	mayMake bool // a believed command may have made directories
+
+	facts   map[Fact]string // believed
+	touched map[Fact]bool   // changed in unknowable ways
+	asked   map[Fact]string // probed, forgotten after each change
+	owners  map[Owner]Owner // known, by the names that Lstat reports
+}
+
+var _ Host = (*Overlay)(nil)
+
+// NewOverlay returns a copy-on-write view of base. self runs the program: what
+// is made belongs to it, and what it may not do is refused; empty means root.
+func NewOverlay(base Reader, self Owner) *Overlay {
+	if self.User == "" || self.User == "0" {
+		self.User = root
+	}
+	if self.Group == "" {
+		self.Group = root
+	}
+	return &Overlay{
+		base: base, self: self,
+		facts: map[Fact]string{}, touched: map[Fact]bool{}, asked: map[Fact]string{}, owners: map[Owner]Owner{},
+	}
+}
+
+const root = "root"
+
+// Changed reports whether any effect was predicted.
+func (o *Overlay) Changed() bool { return o.changed }
+
+func (o *Overlay) assume(note string) {
+	if o.Assume != nil {
+		o.Assume(note)
+	}
+}
+
+// Lstat is Reader's.
+func (o *Overlay) Lstat(name string) (Meta, error) {
+	p, err := o.find(name, false)
+	if err == nil && p.unknown {
+		err = ErrUnknown
+	}
+	if err != nil {
+		return Meta{}, guest("lstat", name, err)
+	}
+	return p.meta, nil
+}
+
+// Content is Reader's.
+func (o *Overlay) Content(name string) (Content, error) {
+	c, err := o.content(name)
+	return c, guest("open", name, err)
+}
+
+func (o *Overlay) content(name string) (Content, error) {
+	p, err := o.find(name, true)
+	if err != nil {
+		return Content{}, err
+	}
+	if err := o.readable(p.node); err != nil {
+		return Content{}, err
+	}
+	switch {
+	case p.meta.Mode.IsDir():
+		return Content{}, errDir
+	case p.base == "":
+		return p.content, nil
+	}
+	c, err := o.base.Content(p.base)
+	return c, o.allowed(err)
+}
+
+// Readlink is Reader's.
+func (o *Overlay) Readlink(name string) (string, error) {
+	p, err := o.find(name, false)
+	if err != nil {
+		return "", guest("readlink", name, err)
+	}
+	target, linked, err := steps{o: o}.link(p)
+	switch {
+	case err == nil && p.unknown:
+		err = ErrUnknown
+	case err == nil && !linked:
+		err = errInvalid
+	}
+	return target, guest("readlink", name, err)
+}
+
+// ReadDir is Reader's.
+func (o *Overlay) ReadDir(name string) ([]string, error) {
+	p, err := o.find(name, true)
+	switch {
+	case err != nil:
+	case !p.unknown && !p.meta.Mode.IsDir():
+		err = errNotDir
+	default:
+		err = o.readable(p.node)
+	}
+	if err != nil {
+		return nil, guest("readdir", name, err)
+	}
+	names, err := o.list(p.node)
+	return names, guest("readdir", name, err)
+}
+
+// list returns the names in a directory.
+func (o *Overlay) list(n *node) (names []string, err error) {
+	switch {
+	case n.unknown || n.touched:
+		return nil, ErrUnknown
+	case !n.meta.Mode.IsDir():
+		return nil, errNotDir
+	case n.base != "":
+		if names, err = o.base.ReadDir(n.base); err != nil {
+			return nil, o.allowed(err)
+		}
+	}
+	names = slices.DeleteFunc(slices.Clone(names), func(s string) bool { _, ok := n.kids[s]; return ok })
+	for s, kid := range n.kids {
+		if kid != nil {
+			names = append(names, s)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Get asks the base.
+func (o *Overlay) Get(ctx context.Context, r Request) (*Response, error) { return o.base.Get(ctx, r) }
+
+// find returns what is called name.
+func (o *Overlay) find(name string, follow bool) (*place, error) {
+	w := steps{o: o}
+	dir, base, err := walk(w, name, follow)
+	if err != nil {
+		return nil, err
+	}
+	return w.child(dir, base)
+}
+
+// A node is a file that the overlay knows of because it, or something below
+// it, was changed. Nodes hang in directories as in any file system; moving one
+// takes along what the base shows below it.
+type node struct {
+	meta    Meta
+	kids    map[string]*node // what hides the base; nil: removed
+	base    string           // the name in the base of what still shows, "" if nothing does
+	below   Owner            // given to all that the base shows below
+	content Content
+	target  string
+	touched bool // what else is below is not known
+	unknown bool // nor is it known whether this exists
+	changed bool // itself, not just something below
+}
+
+// A place is a node and how it was reached. Until something is changed there,
+// nodes of the base hang nowhere.
+type place struct {
+	*node
+	name string
+	up   *place
+}
+
+func (p *place) path() string {
+	if p.up == nil {
+		return "/"
+	}
+	return path.Join(p.up.path(), p.name)
+}
+
+// pin makes the overlay keep the node at p, or turns to the one that it keeps
+// already: two places may have been found where one file is.
+func (p *place) pin() {
+	if p.up == nil {
+		return
+	}
+	p.up.pin()
+	if kept := p.up.kids[p.name]; kept != nil {
+		p.node = kept
+		return
+	}
+	p.up.put(p.name, p.node)
+}
+
+func (n *node) put(name string, kid *node) {
+	if n.kids == nil {
+		n.kids = map[string]*node{}
+	}
+	n.kids[name] = kid
+}
+
+// given returns m after a chown to o, which takes setuid and, where the group
+// may execute, setgid from files; see chown(2).
+func (m Meta) given(o Owner) Meta {
+	was := m.Owner
+	m.Owner = o.Or(was)
+	if m.Owner != was && m.Mode.IsRegular() {
+		m.Mode &^= fs.ModeSetuid
+		if m.Mode&0o010 != 0 {
+			m.Mode &^= fs.ModeSetgid
+		}
+	}
+	return m
+}

@@ -1,0 +1,166 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"path"
+)
+
+// Exec runs nothing. It believes that c would succeed and do what it declares.
+func (o *Overlay) Exec(ctx context.Context, c Cmd) (Result, error) {
+	if err := o.exec(ctx, c); err != nil {
+		return Result{}, fmt.Errorf("%s: %w", title(c.Argv), err)
+	}
+	res := Result{Unknown: true}
+	if len(c.OK) > 0 {
+		res.Code = c.OK[0]
+	}
+	return res, nil
+}
+
+func (o *Overlay) exec(ctx context.Context, c Cmd) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("not started: %w", err)
+	}
+	maker, err := o.maker(ctx, c.User)
+	if err != nil {
+		return err
+	}
+	o.change()
+	clear(o.owners)
+	o.mayMake = o.mayMake || c.MayMake
+	o.learn(c) // first: what it makes may belong to a user that it makes
+	for _, t := range c.Touches {
+		if err := o.touch(t); err != nil {
+			return err
+		}
+	}
+	for _, e := range c.Makes {
+		name := path.Join("/", e.Name)
+		w := steps{o: o, missing: func() *node {
+			return &node{meta: Meta{Mode: fs.ModeDir | 0o755, Owner: maker}, changed: true}
+		}}
+		if err := o.believe(w, name, e, maker); err != nil {
+			return guest("make", name, err)
+		}
+	}
+	return nil
+}
+
+// maker is who owns what a command of user makes.
+func (o *Overlay) maker(ctx context.Context, user string) (Owner, error) {
+	if user == "" {
+		return o.self, nil
+	}
+	if _, err := id(o, User, user); err != nil {
+		return Owner{}, err
+	}
+	if user != o.self.User && !o.isRoot() {
+		return Owner{}, notRoot(user)
+	}
+	group, err := o.Fact(ctx, Fact{Primary, user})
+	if errors.Is(err, ErrUnknown) {
+		err = nil
+	}
+	return Owner{user, cmp.Or(group, user)}, err
+}
+
+// learn takes over the facts that c declares.
+func (o *Overlay) learn(c Cmd) {
+	for _, f := range c.TouchesFacts {
+		delete(o.facts, f)
+		o.touched[f] = true
+	}
+	for _, f := range SortedFacts(c.Assumes) {
+		o.assume(fmt.Sprintf("%s = %q", f, c.Assumes[f]))
+		o.believeFact(f, c.Assumes[f])
+	}
+	for f, v := range c.Follows {
+		o.believeFact(f, v)
+	}
+	for f, v := range c.Sets {
+		o.believeFact(f, v)
+	}
+}
+
+func (o *Overlay) believeFact(f Fact, value string) {
+	delete(o.touched, f)
+	o.facts[f] = value
+}
+
+// touch makes unknown what lies below name, and name itself unless it is a directory.
+func (o *Overlay) touch(name string) error {
+	w := steps{o: o, missing: func() *node { return &node{unknown: true} }}
+	dir, base, err := walk(w, name, true)
+	if err != nil {
+		return guest("touch", name, err)
+	}
+	p, err := w.child(dir, base)
+	if err != nil {
+		return guest("touch", name, err)
+	}
+	p.pin()
+	if !p.meta.Mode.IsDir() {
+		*p.node = node{unknown: true}
+	}
+	p.touched, p.changed = true, true
+	p.kids, p.base, p.below = nil, "", Owner{}
+	return nil
+}
+
+// Fact probes through the overlay, never through the base: a probe reads files
+// that only the overlay may have.
+func (o *Overlay) Fact(ctx context.Context, f Fact) (string, error) {
+	if o.touched[f] {
+		return "", fmt.Errorf("fact %s: %w", f, ErrUnknown)
+	}
+	if v, ok := o.facts[f]; ok {
+		return v, nil
+	}
+	if v, ok := o.asked[f]; ok {
+		return v, nil
+	}
+	v, err := o.probe(ctx, f)
+	if errors.Is(err, ErrUnknown) || errors.Is(err, exec.ErrNotFound) {
+		v, err = "", nil // nobody can have it yet
+	}
+	if err == nil {
+		o.asked[f] = v
+	}
+	return v, err
+}
+
+func (o *Overlay) probe(ctx context.Context, f Fact) (string, error) {
+	switch f.Kind {
+	case DiskFree:
+		return o.diskFree(ctx, f.Name)
+	case userName, groupName:
+		if name := o.predicted(f); name != "" {
+			return name, nil
+		}
+	}
+	return f.Kind.Probe(ctx, probing{o}, f.Name)
+}
+
+// predicted returns the name of an account that only the overlay knows.
+func (o *Overlay) predicted(number Fact) string {
+	kind := User
+	if number.Kind == groupName {
+		kind = Group
+	}
+	for _, f := range SortedFacts(o.facts) {
+		if f.Kind == kind && o.facts[f] == number.Name {
+			return f.Name
+		}
+	}
+	return ""
+}
+
+// probing is the overlay as a probe sees it: what it asks is no assumption.
+type probing struct{ *Overlay }
+
+func (p probing) Query(ctx context.Context, q Process) (Result, error) { return p.query(ctx, q) }

@@ -1,0 +1,196 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A spot is a name in a directory that is held open. What is done through it
+// cannot be led elsewhere by a link that somebody plants meanwhile.
+// The directory is open as O_PATH, which asks no more of it than its path does.
+type spot struct {
+	fd       int
+	dir      string // without links, below the host's root
+	base     string // "." for the root itself
+	op, name string // for errors
+}
+
+// spot resolves the links in name's directories, then opens these one by one
+// and refuses any that has become a link in between.
+func (l *Local) spot(op, name string) (*spot, error) {
+	dir, base, err := walk(links{l.dir}, name, false)
+	if err != nil {
+		return nil, guest(op, name, err)
+	}
+	fd, err := unix.Open(l.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	for _, p := range parts(dir) {
+		if err != nil {
+			break
+		}
+		up := fd
+		fd, err = unix.Openat(up, p, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		unix.Close(up)
+	}
+	if err != nil {
+		return nil, guest(op, name, err)
+	}
+	return &spot{fd, dir, base, op, name}, nil
+}
+
+func (s *spot) close() { unix.Close(s.fd) }
+
+func (s *spot) error(err error) error { return guest(s.op, s.name, err) }
+
+func (s *spot) stat() (unix.Stat_t, error) {
+	var st unix.Stat_t
+	err := unix.Fstatat(s.fd, s.base, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return st, err
+}
+
+// vacant is an error if there is something at s.
+func (s *spot) vacant() error {
+	switch _, err := s.stat(); {
+	case err == nil:
+		return syscall.EEXIST
+	case errors.Is(err, syscall.ENOENT):
+		return nil
+	default:
+		return err
+	}
+}
+
+// sync makes what was named or unnamed in the directory survive a power cut.
+func (s *spot) sync() error {
+	fd, err := unix.Openat(s.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, syscall.EACCES) {
+		return nil // one may add to a directory without being allowed to read it
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err = unix.Fsync(fd); errors.Is(err, syscall.EINVAL) {
+		return nil // file systems without such a thing
+	}
+	return err
+}
+
+// ids are a user and a group by number; -1 leaves what is there.
+type ids struct{ uid, gid int }
+
+// give sets the owner where it differs. Links are given, not followed.
+func (s *spot) give(o ids) error {
+	st, err := s.stat()
+	if err != nil || !o.differ(st) {
+		return err
+	}
+	return unix.Fchownat(s.fd, s.base, o.uid, o.gid, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+func (o ids) differ(st unix.Stat_t) bool {
+	return o.uid >= 0 && o.uid != int(st.Uid) || o.gid >= 0 && o.gid != int(st.Gid)
+}
+
+// set gives the owner before the mode, for chown clears setuid.
+func (s *spot) set(o ids, m fs.FileMode) error {
+	if err := s.give(o); err != nil {
+		return err
+	}
+	return s.chmod(m)
+}
+
+// chmod changes what is at s itself. A link has no mode: fchmodat(2) would
+// follow it, and kernels before 6.6 have no flag against that.
+func (s *spot) chmod(m fs.FileMode) error {
+	fd, err := unix.Openat(s.fd, s.base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return errLink
+	}
+	err = unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), modeBits(m))
+	if errors.Is(err, syscall.ENOENT) { // no /proc here
+		err = unix.Fchmodat(s.fd, s.base, modeBits(m), unix.AT_SYMLINK_NOFOLLOW)
+	}
+	return err
+}
+
+var errLink = errors.New("is a symbolic link, which has no mode of its own")
+
+// modeBits returns a mode as the system has it, without the type.
+func modeBits(m fs.FileMode) uint32 {
+	bits := uint32(m.Perm())
+	for flag, bit := range map[fs.FileMode]uint32{
+		fs.ModeSetuid: unix.S_ISUID, fs.ModeSetgid: unix.S_ISGID, fs.ModeSticky: unix.S_ISVTX,
+	} {
+		if m&flag != 0 {
+			bits |= bit
+		}
+	}
+	return bits
+}
+
+// typeBits returns the type of a mode as the system has it.
+func typeBits(m fs.FileMode) uint32 {
+	switch m.Type() {
+	case 0:
+		return unix.S_IFREG
+	case fs.ModeDir:
+		return unix.S_IFDIR
+	case fs.ModeSymlink:
+		return unix.S_IFLNK
+	default:
+		return 0 // nothing that a host makes
+	}
+}
+
+// space adds to an error of a full or closed file system what a person needs
+// to cure it. need is in bytes, negative where it is not known.
+func (s *spot) space(err error, need int64) error {
+	var fsys unix.Statfs_t
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, syscall.EROFS):
+		return hinted{s.error(err), "the file system of " + filepath.Dir(s.name) + " is mounted read-only"}
+	default:
+		return s.error(err)
+	}
+	if unix.Fstatfs(s.fd, &fsys) != nil {
+		return s.error(err)
+	}
+	var known []string
+	if need >= 0 {
+		known = append(known, fmt.Sprintf("%d bytes needed", need))
+	}
+	known = append(known, fmt.Sprintf("%d bytes and %d files free", fsys.Bavail*uint64(fsys.Bsize), fsys.Ffree))
+	return hinted{fmt.Errorf("%w (%s)", s.error(err), strings.Join(known, ", ")), "make room on the file system of " + filepath.Dir(s.name)}
+}
+
+// below opens the directory at s to read it; files in it are reached through
+// the descriptor that comes with their names.
+func (s *spot) below() (*os.File, []string, error) {
+	fd, err := unix.Openat(s.fd, s.base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := os.NewFile(uintptr(fd), s.name)
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, names, nil
+}
