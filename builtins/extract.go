@@ -112,7 +112,7 @@ func (op *extractOp) Check(ctx context.Context, h host.Reader) (todo []host.Chan
 	return append(todo, want(op.dest, "", total)), nil
 }
 
-// checkDest refuses a destination that is no directory.
+// checkDest refuses a destination that is no directory, and an owner that is nobody.
 func (op *extractOp) checkDest(ctx context.Context, h host.Reader) error {
 	m, err := h.Lstat(op.dest)
 	switch {
@@ -128,7 +128,7 @@ func (op *extractOp) checkDest(ctx context.Context, h host.Reader) error {
 	case !m.Mode.IsDir():
 		return fmt.Errorf("%s: got %s, want a directory", op.dest, kindOf(m.Mode))
 	}
-	return nil
+	return op.owner.Known(h)
 }
 
 // read lists the archive, or predicts the list where only a real run has it.

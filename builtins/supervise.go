@@ -149,7 +149,20 @@ func (op *superviseOp) Check(ctx context.Context, h host.Reader) ([]host.Change,
 			todo = append(todo, want(cmp.Or(what, f.String()), state, sets[f]))
 		}
 	}
-	return todo, nil
+	return todo, op.doubt(ctx, h, todo)
+}
+
+// doubt notes what a dry run takes for granted of a supervisord that it may not
+// ask, because something before changed what it would ask about.
+func (op *superviseOp) doubt(ctx context.Context, h host.Reader, todo []host.Change) error {
+	status, err := known(ctx, h, fact(statusKind, op.config))
+	if err != nil || status != "" || len(todo) == 0 {
+		return err
+	}
+	if _, err := h.Query(ctx, statusQuery(h, op.config, op.user)); errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, "no supervisord runs with "+op.config)
+	}
+	return nil
 }
 
 // readConfig returns the configuration that is there.
@@ -161,7 +174,7 @@ func (op *superviseOp) readConfig(ctx context.Context, h host.Reader) (string, e
 	case errors.Is(err, fs.ErrNotExist):
 		return "", runtime.Hint(fmt.Errorf("%s: no such file", op.config), "run first what writes it, or describe the programs: programs = {...}")
 	case errors.Is(err, host.ErrUnknown):
-		runtime.Assume(ctx, op.config+" is there, and its supervisord does not run yet")
+		runtime.Assume(ctx, op.config+" is there")
 		return "", nil
 	}
 	return string(data), err
@@ -202,6 +215,11 @@ func (op *superviseOp) atBoot(ctx context.Context, h host.Reader) (*cronOp, erro
 }
 
 func (op *superviseOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+	// Asked first: a dry run gets no answer about a configuration that it changed.
+	status, err := known(ctx, h, fact(statusKind, op.config))
+	if err != nil {
+		return err
+	}
 	rewritten := wants(todo, "config")
 	if rewritten {
 		meta := host.Meta{Mode: 0o644, Size: int64(len(op.text)), Owner: ownerOf(ctx, h, op.user)}
@@ -222,12 +240,12 @@ func (op *superviseOp) Apply(ctx context.Context, h host.Host, todo []host.Chang
 	if len(todo) == 0 {
 		return nil
 	}
-	return op.start(ctx, h, rewritten)
+	return op.start(ctx, h, status != "", rewritten)
 }
 
 // start starts what does not run, or has a running supervisord read its new
 // configuration.
-func (op *superviseOp) start(ctx context.Context, h host.Host, rewritten bool) error {
+func (op *superviseOp) start(ctx context.Context, h host.Host, running, rewritten bool) error {
 	have, err := op.readConfig(ctx, h)
 	if err != nil {
 		return err
@@ -236,18 +254,14 @@ func (op *superviseOp) start(ctx context.Context, h host.Host, rewritten bool) e
 	if cmd.Sets, err = op.sets(have); err != nil {
 		return err
 	}
-	status, err := known(ctx, h, fact(statusKind, op.config))
-	if err != nil {
-		return err
-	}
 	ctl := []string{besideConfig(h, op.config, "supervisorctl"), "-c", op.config}
 	switch {
-	case status == "":
+	case !running:
 		cmd.Argv = []string{besideConfig(h, op.config, "supervisord"), "-c", op.config}
 	case rewritten:
-		cmd.Argv = append(ctl, "update")
+		cmd.Argv = append(slices.Clone(ctl), "update")
 	default:
-		cmd.Argv = append(ctl, "start")
+		cmd.Argv = append(slices.Clone(ctl), "start")
 		for _, f := range host.SortedFacts(cmd.Sets) {
 			if _, name, ok := strings.Cut(f.Name, " "); ok {
 				cmd.Argv = append(cmd.Argv, name)

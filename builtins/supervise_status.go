@@ -60,8 +60,7 @@ func askSupervisord(ctx context.Context, r host.Reader, config string) (string, 
 	if err != nil {
 		return "", err
 	}
-	p := host.Process{Argv: []string{besideConfig(r, config, "supervisorctl"), "-c", config, "status"}, User: m.User}
-	res, err := r.Query(ctx, p)
+	res, err := r.Query(ctx, statusQuery(r, config, m.User))
 	if err != nil {
 		return "", err
 	}
@@ -89,4 +88,8 @@ func besideConfig(r host.Reader, config, name string) string {
 		return file
 	}
 	return name
+}
+
+func statusQuery(r host.Reader, config, user string) host.Process {
+	return host.Process{Argv: []string{besideConfig(r, config, "supervisorctl"), "-c", config, "status"}, User: user}
 }

@@ -21,17 +21,20 @@ import (
 type machine struct {
 	t    *testing.T
 	root string
+	bin  string // a real directory with programs
 }
 
 // newMachine has the given files; names below /bin are programs in sh.
 func newMachine(t *testing.T, files map[string]string) *machine {
 	t.Helper()
-	m := &machine{t, t.TempDir()}
+	m := &machine{t: t, root: t.TempDir()}
+	m.bin = filepath.Join(m.root, "usr/bin")
 	for _, dir := range []string{"etc", "home", "srv", "var", "tmp", "usr/bin", "usr/sbin"} {
 		m.must(os.MkdirAll(filepath.Join(m.root, dir), 0o755))
 	}
 	m.write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
 	m.write("/etc/group", "root:x:0:\nnogroup:x:65534:\nwheel:x:10:\nadm:x:4:\n")
+	m.write("/proc/self/status", "Uid:\t0\t0\t0\t0\n")
 	for name, text := range files {
 		m.write(name, text)
 	}
@@ -67,7 +70,7 @@ func (m *machine) read(name string) string {
 
 func (m *machine) local() *host.Local {
 	l := host.NewLocal(m.root)
-	l.Path = filepath.Join(m.root, "usr/bin") + ":/usr/bin:/bin"
+	l.Path = m.bin + ":/usr/bin:/bin"
 	return l
 }
 
@@ -91,7 +94,7 @@ func (m *machine) play(h host.Host, dry bool, body string) ([]trace.Event, error
 // systemBuiltins are those under test here.
 func systemBuiltins() []*runtime.Builtin {
 	return []*runtime.Builtin{
-		condaBootstrap, condaChannels, condaInstall, cron, query, run, service, useradd, waitFor, yum,
+		condaBootstrap, condaChannels, condaInstall, cron, iptablesBuiltin, iptablesSave, query, run, service, supervise, useradd, waitFor, yum,
 		hostCPUs, hostDiskFree, hostFamily, hostHostname, hostLinks, hostListening, hostMemory, hostOS, hostUser, hostVersion,
 	}
 }

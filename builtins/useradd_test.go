@@ -40,7 +40,7 @@ func TestUseradd(t *testing.T) {
 		t.Errorf("got %s", all)
 	}
 	m.thrice(`useradd("app", shell = "/bin/sh", comment = "else", groups = ["nogroup"])`)
-	if got := m.read("/etc/passwd"); !strings.Contains(got, "app:x:0:0:else:/home/app:/bin/sh\n") {
+	if got := m.read("/etc/passwd"); !strings.Contains(got, "app:x:0:1001:else:/home/app:/bin/sh\n") {
 		t.Errorf("got %s", got)
 	}
 	m.thrice(`useradd("sys", create_home = False, group = "adm", uid = 77, system = True)`)

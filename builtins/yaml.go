@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -90,14 +91,7 @@ func yamlNode(v starlark.Value, depth int) (*yaml.Node, error) {
 		return n, nil
 	case starlark.Iterable:
 		n := &yaml.Node{Kind: yaml.SequenceNode}
-		it := v.Iterate()
-		defer it.Done()
-		for x := starlark.Value(nil); it.Next(&x); {
-			if err := addYAML(n, depth-1, x); err != nil {
-				return nil, err
-			}
-		}
-		return n, nil
+		return n, addYAML(n, depth-1, slices.Collect(starlark.Elements(v))...)
 	}
 	if mark, ok := secretMark(v); ok {
 		return yamlString(mark)

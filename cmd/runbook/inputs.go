@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -110,15 +111,36 @@ func readVarsFile(name string) (varsFile, error) {
 	if err != nil {
 		return varsFile{}, mistake("", "--vars: %w", err)
 	}
-	var nodes map[string]yaml.Node
-	if err := yaml.Unmarshal(data, &nodes); err != nil {
-		return varsFile{}, &runtime.Error{Class: runtime.Input, Err: errors.New("vars file " + name + ": " + strings.TrimPrefix(err.Error(), "yaml: ")), Hint: "it holds a line for each var: name: value"}
+	nodes, err := mapping(data)
+	if err != nil {
+		return varsFile{}, &runtime.Error{Class: runtime.Input, Err: fmt.Errorf("vars file %s: %w", name, err), Hint: "it holds a line for each var: name: value"}
 	}
 	values := map[string]any{}
 	for k, n := range nodes {
 		values[k] = asWritten(&n)
 	}
 	return varsFile{name, values, fi.Mode().Perm()&0o077 != 0}, nil
+}
+
+// mapping parses YAML that maps names to values; nothing is an empty mapping.
+func mapping(data []byte) (map[string]yaml.Node, error) {
+	var doc yaml.Node
+	var nodes map[string]yaml.Node
+	err := yaml.Unmarshal(data, &doc)
+	if err == nil && len(doc.Content) > 0 && doc.Content[0].Kind != yaml.MappingNode {
+		return nil, errors.New("got no mapping of names to values")
+	}
+	if err == nil {
+		err = doc.Decode(&nodes)
+	}
+	var details *yaml.TypeError // such as a name that is there twice
+	switch {
+	case errors.As(err, &details):
+		return nil, errors.New(strings.Join(details.Errors, "; "))
+	case err != nil:
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	return nodes, nil
 }
 
 // asWritten is a value as its text in the file, so that 1.10 stays 1.10: the

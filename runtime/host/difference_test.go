@@ -14,7 +14,7 @@ import (
 	"runbook/runtime/host/hosttest"
 )
 
-const histories, hampered = 15000, 4000
+const histories, hampered = 2500, 400
 
 // TestOverlayActsLikeLocal compares them over equal machines.
 func TestOverlayActsLikeLocal(t *testing.T) {

@@ -12,7 +12,10 @@ func TestLocal(t *testing.T) {
 }
 
 func TestOverlay(t *testing.T) {
-	hosttest.Suite(t, func(t *testing.T) host.Host { return over(t) })
+	hosttest.Suite(t, func(t *testing.T) host.Host {
+		base := host.NewLocal(hosttest.Machine(t))
+		return host.NewOverlay(base, base.Self())
+	})
 }
 
 // TestOverlayOnOverlay shows that an overlay asks nothing of its base that is
@@ -21,8 +24,7 @@ func TestOverlayOnOverlay(t *testing.T) {
 	hosttest.Suite(t, func(t *testing.T) host.Host { return host.NewOverlay(over(t), host.Owner{}) })
 }
 
-// over returns an overlay of a fresh machine, as whoever runs the test.
+// over returns root's overlay of a fresh machine.
 func over(t *testing.T) *host.Overlay {
-	base := host.NewLocal(hosttest.Machine(t))
-	return host.NewOverlay(base, base.Self())
+	return host.NewOverlay(host.NewLocal(hosttest.Machine(t)), host.Owner{})
 }

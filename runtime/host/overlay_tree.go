@@ -125,6 +125,9 @@ func (o *Overlay) believe(w steps, name string, e Entry, maker Owner) error {
 	n := &node{meta: e.Meta, content: e.Content, target: e.Target}
 	n.settle(name)
 	if maker != (Owner{}) {
+		if n.meta.Mode.Perm() == 0 { // a command's umask is not for us to know
+			n.meta.Mode |= usual(n.meta.Mode)
+		}
 		n.touched = old != nil && old.unknown && e.Mode.IsDir()
 		n.meta.Owner = own.Or(maker)
 		dir.exist(maker)
@@ -142,6 +145,14 @@ func (o *Overlay) believe(w steps, name string, e Entry, maker Owner) error {
 	o.suppose(dir)
 	o.put(dir, base, n)
 	return nil
+}
+
+// usual are the permissions of what most programs make.
+func usual(m fs.FileMode) fs.FileMode {
+	if m.IsDir() {
+		return 0o755
+	}
+	return 0o644
 }
 
 // exist turns directories that may be there into such that are, because a
