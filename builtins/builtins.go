@@ -52,6 +52,7 @@ func All() []*runtime.Builtin {
 		service,
 		useradd,
 		cron,
+		supervise,
 		run,
 		iptablesBuiltin,
 		iptablesSave,

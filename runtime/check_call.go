@@ -18,11 +18,11 @@ func (c *checker) member(n *syntax.DotExpr, early bool) {
 	}
 	if !slices.Contains(ns.AttrNames(), n.Name.Name) {
 		err := Hint(fmt.Errorf("%s has no .%s", space, n.Name.Name), "it has: "+strings.Join(ns.AttrNames(), ", "))
-		c.add(n.NamePos, err)
+		c.add(n.Name.NamePos, err)
 		return
 	}
 	if early && ns.property[n.Name.Name] {
-		c.add(n.NamePos, notWhileLoading(space+"."+n.Name.Name))
+		c.add(n.Name.NamePos, notWhileLoading(space+"."+n.Name.Name))
 	}
 }
 
@@ -89,8 +89,9 @@ func (c *checker) load(n *syntax.LoadStmt) {
 			}
 		}
 	}
-	for _, from := range n.From {
+	for i, from := range n.From {
 		if !slices.Contains(names, from.Name) {
+			c.uses[n.To[i]]++ // one mistake is enough
 			c.add(from.NamePos, withNearest(fmt.Errorf("%s does not define %s", module, from.Name), from.Name, names))
 		}
 	}

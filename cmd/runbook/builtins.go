@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -41,11 +40,11 @@ func (p *program) builtinsCommand() *cobra.Command {
 }
 
 func listBuiltins(w io.Writer, all []*runtime.Builtin) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var rows [][]string
 	for _, b := range all {
-		fmt.Fprintf(t, "%s\t%s\n", b.Name, b.Summary)
+		rows = append(rows, []string{b.Name, b.Summary})
 	}
-	return t.Flush()
+	return table(w, "", rows)
 }
 
 func describeBuiltin(w io.Writer, b *runtime.Builtin) error {
@@ -53,15 +52,12 @@ func describeBuiltin(w io.Writer, b *runtime.Builtin) error {
 	for _, s := range b.Detail {
 		fmt.Fprintln(w, s)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if len(b.Params()) > 0 {
-		fmt.Fprintln(t, "\nArguments")
-	}
+	var rows [][]string
 	for _, a := range b.Params() {
-		row(t, a.Name, a.Type, defaultText(a), a.Help)
+		rows = append(rows, []string{a.Name, a.Type, defaultText(a), a.Help})
 	}
-	t.Flush()
-	_, err := fmt.Fprintf(w, "\nExample\n  %s\n", strings.ReplaceAll(strings.TrimSpace(b.Example), "\n", "\n  "))
+	err := table(w, "\nArguments\n", rows)
+	fmt.Fprintf(w, "\nExample\n  %s\n", strings.ReplaceAll(strings.TrimSpace(b.Example), "\n", "\n  "))
 	return err
 }
 

@@ -4,58 +4,16 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"runbook/cmd/runbook/internal/lab"
-	"runbook/cmd/runbook/internal/media"
 )
-
-const password = "Tr0ub4dor3horse"
-
-// all are the flags of an installation that does everything.
-var all = []string{
-	"--var", "airgap=true", "--var", "mirror_r=true", "--var", "mirror_wakari=true", "--var", "mirror_cluster=true",
-	"--var", "port80=true", "--secret", "superuser_password=file:/root/password", "--ack", "licence",
-}
-
-// A site is a bare host with media, and the program.
-type site struct {
-	*lab.Jail
-	t testing.TB
-}
-
-func newSite(t testing.TB, mediaDir string) site {
-	t.Helper()
-	j := lab.New(t, lab.Options{Lower: lab.Base(t)})
-	j.Bind(mediaDir, "/installer")
-	j.Bind(binary(t), "/usr/local/bin/runbook")
-	j.WriteFile("/root/password", []byte(password+"\n"), 0o600)
-	return site{j, t}
-}
-
-// run runs the program in the site and returns its output; it must exit with code.
-func (s site) run(code int, args ...string) string {
-	s.t.Helper()
-	r := s.Exec(lab.Cmd{Argv: append([]string{"/usr/local/bin/runbook"}, args...), Timeout: 5 * time.Minute})
-	if r.Code != code {
-		s.t.Fatalf("runbook %s: exit %d, want %d\n%s%s", strings.Join(args, " "), r.Code, code, r.Out, r.Err)
-	}
-	return r.Out + r.Err
-}
-
-func (s site) install(code int, more ...string) string {
-	s.t.Helper()
-	return s.run(code, append(append([]string{"run", "install.star"}, all...), more...)...)
-}
 
 // The main job, on a bare root with media: dry, for real, and again.
 func TestInstall(t *testing.T) {
@@ -172,58 +130,6 @@ func checkSecret(t *testing.T, s site) {
 	if err != nil || !strings.Contains(string(real), `"argv_exposed"`) {
 		t.Errorf("the trace does not say that the password was an argument: %v", err)
 	}
-}
-
-// binary builds the program once for all tests.
-func binary(t testing.TB) string {
-	t.Helper()
-	name, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
-
-var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "runbook-binary")
-	if err != nil {
-		return "", err
-	}
-	name := dir + "/runbook"
-	build := exec.Command("go", "build", "-o", name, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w: %s", err, out)
-	}
-	return name, nil
-})
-
-// expandedMedia makes media once for all tests, with real packages where they are.
-func expandedMedia(t testing.TB) string {
-	t.Helper()
-	dir, err := laidOut()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-var laidOut = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "runbook-media")
-	if err != nil {
-		return "", err
-	}
-	return dir, media.Expanded(dir, media.Options{DataDir: dataDir()})
-})
-
-// dataDir is where real channels lie beside the project; media are made without
-// them where they are absent.
-func dataDir() string {
-	const dir = "../../../shared/data"
-	if _, err := os.Stat(dir); err != nil {
-		return ""
-	}
-	return dir
 }
 
 func md5File(name string) (string, error) {

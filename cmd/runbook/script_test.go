@@ -19,7 +19,15 @@ var update = flag.Bool("update", false, "write the goldens of scripts and genera
 
 func TestMain(m *testing.M) {
 	lab.MaybeInit()
-	testscript.Main(m, map[string]func(){"runbook": scriptMain})
+	testscript.Main(shop{m}, map[string]func(){"runbook": scriptMain})
+}
+
+// A shop runs the tests and clears up what they shared.
+type shop struct{ *testing.M }
+
+func (s shop) Run() int {
+	defer os.RemoveAll(workshop())
+	return s.M.Run()
 }
 
 // scriptMain is main, but root keeps its state where everybody else does, so

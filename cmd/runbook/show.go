@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -44,29 +46,15 @@ func (p *program) declared(file string, f inputFlags) (*runtime.Runbook, error) 
 	if err == nil {
 		return g.book, nil
 	}
-	if g.book == nil || len(without(flatten(err), missing(g.book))) > 0 {
+	if g.book == nil || wrong(err) {
 		return nil, err
 	}
 	return g.book, nil
 }
 
-// missing returns what Load says of each required var that nobody gave.
-func missing(book *runtime.Runbook) (texts []string) {
-	for _, v := range book.Vars {
-		if v.Required && v.From == "" {
-			texts = append(texts, "var "+v.Name+": missing")
-		}
-	}
-	return texts
-}
-
-func without(problems []*runtime.Error, texts []string) (rest runtime.Errors) {
-	for _, e := range problems {
-		if !contains(texts, e.Err.Error()) {
-			rest = append(rest, e)
-		}
-	}
-	return rest
+// wrong reports whether err tells of more than vars that nobody gave.
+func wrong(err error) bool {
+	return slices.ContainsFunc(flatten(err), func(e *runtime.Error) bool { return !errors.Is(e, runtime.ErrMissing) })
 }
 
 func showText(w io.Writer, book *runtime.Runbook) error {
@@ -74,38 +62,47 @@ func showText(w io.Writer, book *runtime.Runbook) error {
 	if doc := strings.TrimSpace(book.Doc); doc != "" {
 		fmt.Fprintln(w, shown(doc))
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	section(t, "Vars", len(book.Vars))
+	var vars, secrets, steps, files [][]string
 	for _, v := range book.Vars {
-		row(t, v.Name, v.Type, valueText(v), help(v.Help, v.Choices, v.Pattern))
+		vars = append(vars, []string{v.Name, v.Type, valueText(v), help(v.Help, v.Choices, v.Pattern)})
 	}
-	section(t, "Secrets", len(book.Secrets))
 	for _, s := range book.Secrets {
-		row(t, s.Name, "", map[bool]string{true: "(asked for)", false: "(not needed)"}[s.Asked], help(s.Help, nil, s.Pattern))
+		secrets = append(secrets, []string{s.Name, map[bool]string{true: "asked for", false: "not needed"}[s.Asked], help(s.Help, nil, s.Pattern)})
 	}
-	section(t, "Steps", len(book.Steps))
 	for i, s := range book.Steps {
-		row(t, fmt.Sprint(i+1), s.Name, s.Title, strings.Join(notes(s), "; "))
+		steps = append(steps, []string{fmt.Sprint(i + 1), s.Name, s.Title, strings.Join(notes(s), "; ")})
 	}
-	section(t, "Files", len(book.Sources))
 	for _, s := range book.Sources {
-		row(t, s.Name, s.Origin, "sha256 "+s.SHA256[:16])
+		files = append(files, []string{s.Name, s.Origin, "sha256 " + s.SHA256[:16]})
 	}
-	return t.Flush()
+	return errors.Join(table(w, "\nVars\n", vars), table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps), table(w, "\nFiles\n", files))
 }
 
-func section(t *tabwriter.Writer, title string, rows int) {
-	if rows > 0 {
-		t.Flush()
-		fmt.Fprintln(t, "\n"+title)
+// table writes rows in columns below a title; nothing if there are none.
+func table(w io.Writer, title string, rows [][]string) error {
+	if len(rows) == 0 {
+		return nil
 	}
-}
-
-func row(w io.Writer, cells ...string) {
-	for i, c := range cells {
-		cells[i] = trace.Quote(c)
+	width := make([]int, len(rows[0]))
+	for _, r := range rows {
+		for i, c := range r {
+			r[i] = trace.Quote(c)
+			width[i] = max(width[i], utf8.RuneCountInString(r[i]))
+		}
 	}
-	fmt.Fprintln(w, "  "+strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+	var b strings.Builder
+	b.WriteString(title)
+	for _, r := range rows {
+		line := ""
+		for i, c := range r {
+			if width[i] > 0 {
+				line += "  " + c + strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
+			}
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // valueText is a var's value as the command line would give it.
@@ -171,6 +168,9 @@ func showJSON(w io.Writer, book *runtime.Runbook) error {
 	type object = map[string]any
 	vars, secrets, steps := []object{}, []object{}, []object{}
 	for _, v := range book.Vars {
+		if v.Required && v.From == "" {
+			v.Value = nil
+		}
 		vars = append(vars, object{"name": v.Name, "type": v.Type, "default": v.Default, "value": v.Value, "from": v.From,
 			"help": v.Help, "choices": orEmpty(v.Choices), "pattern": v.Pattern, "required": v.Required})
 	}

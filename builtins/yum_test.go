@@ -1,0 +1,155 @@
+package builtins
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/google/rpmpack"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+// fakeRPM keeps the versions of packages in files and installs what the names
+// of files say; mongodb-org-server brings what its header says.
+var fakeRPM = map[string]string{
+	"/usr/bin/rpm": `cat $R/var/rpms/$4 2>/dev/null || { echo "package $4 is not installed"; exit 1; }`,
+	"/usr/bin/yum": `echo "$@" >> $R/var/calls; verb=$1; shift 2
+for p; do case $p in --*) continue;; esac
+b=${p##*/}; n=${b%%-[0-9]*}; v=${b#$n-}; v=${v%.x86_64.rpm}; [ $v = $n ] && v=1-1
+case $n in
+missing) echo "Error: Unable to find a match: missing" >&2; exit 1;;
+sick) echo "Error in POSTIN scriptlet in rpm package sick";;
+mongodb-org-server) cp $R/srv/mongod $R/etc/init.d/mongod; mkdir -p $R/var/lib/mongo; echo "mongod:x:99:99::/var/lib/mongo:/bin/false" >> $R/etc/passwd; echo "mongod:x:99:" >> $R/etc/group;;
+esac
+if [ $verb = install ]; then echo $v > $R/var/rpms/$n; else rm $R/var/rpms/$n; fi; done`,
+	"/usr/bin/service":           sysv["/usr/bin/service"],
+	"/etc/init.d/.keep":          "",
+	"/var/rpms/.keep":            "",
+	"/srv/media/notes.list":      "",
+	"/srv/media/mongodb-org.md5": "",
+}
+
+// newYumMachine has the packages of the manual on a medium.
+func newYumMachine(t *testing.T) *machine {
+	m := newMachine(t, fakeRPM)
+	m.write("/etc/init.d/src", daemon)
+	m.write("/srv/mongod", m.read("/etc/init.d/src"))
+	for _, name := range []string{"mongodb-org", "mongodb-org-server", "mongodb-org-tools"} {
+		m.write("/srv/media/"+name+"-2.6.8-1.x86_64.rpm", packageText(t, name, "2.6.8"))
+	}
+	return m
+}
+
+func packageText(t *testing.T, name, version string) string {
+	t.Helper()
+	r, err := rpmpack.NewRPM(rpmpack.RPMMetaData{Name: name, Version: version, Release: "1", Arch: "x86_64", OS: "linux", Compressor: "gzip"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name == "mongodb-org-server" {
+		r.AddFile(rpmpack.RPMFile{Name: "/etc/init.d/mongod", Body: []byte("x"), Mode: 0o100755, Owner: "root", Group: "root"})
+		r.AddFile(rpmpack.RPMFile{Name: "/var/lib/mongo", Mode: 0o040755, Owner: "mongod", Group: "mongod"})
+		r.AddFile(rpmpack.RPMFile{Name: "/usr/share/doc/mongodb/README", Body: []byte("x"), Mode: 0o100644, Owner: "root", Group: "root"})
+		r.AddPrein("useradd -r -M -d /var/lib/mongo -s /bin/false mongod\n")
+	}
+	var b bytes.Buffer
+	if err := r.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// The step of the manual: packages from a medium, then the service that they bring.
+func TestYumFiles(t *testing.T) {
+	m := newYumMachine(t)
+	dry, _ := m.thrice("yum('/srv/media/mongodb-org*')\nservice('mongod')\nrun('true', user = 'root', unless = 'test -e /var/lib/mongo')")
+	if got := m.read("/var/calls"); !strings.HasPrefix(got, "install -y --disablerepo=* /srv/media/mongodb-org-2.6.8-1.x86_64.rpm /srv/media/mongodb-org-server-2.6.8-1.x86_64.rpm /srv/media/mongodb-org-tools") || strings.Count(got, "\n") != 1 {
+		t.Errorf("got %s", got)
+	}
+	notes := strings.Join(m.assumed(dry), "\n")
+	for _, want := range []string{`service:mongod = "stopped"`, `user:mongod = "present"`} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("got %s, want %s", notes, want)
+		}
+	}
+}
+
+// Later steps of a dry run see the files of a package and who owns them.
+func TestYumPredictsFiles(t *testing.T) {
+	m := newYumMachine(t)
+	l := m.local()
+	o := host.NewOverlay(l, l.Self())
+	op := &yumOp{words: []string{"/srv/media/mongodb-org-server-2.6.8-1.x86_64.rpm"}}
+	todo, err := op.Check(t.Context(), o)
+	if err == nil {
+		err = op.Apply(t.Context(), o, todo)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	have, err := o.Lstat("/var/lib/mongo")
+	if err != nil || have.Mode != fs.ModeDir|0o755 || have.User != "mongod" {
+		t.Errorf("got %v, %v", have, err)
+	}
+	if _, err := host.ReadFile(o, "/etc/init.d/mongod"); !errors.Is(err, host.ErrUnknown) {
+		t.Errorf("got %v, want unknown content", err)
+	}
+	if _, err := o.Lstat("/usr/share/doc/mongodb/README"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v: documentation need not be installed", err)
+	}
+}
+
+func TestYumVersions(t *testing.T) {
+	m := newYumMachine(t)
+	m.write("/var/rpms/mongodb-org", "2.10.0-1\n")
+	m.write("/var/rpms/mongodb-org-tools", "2.6.7-9\n")
+	_, real := m.thrice(`yum(["/srv/media/mongodb-org-2.6.8-1.x86_64.rpm", "file:///srv/media/mongodb-org-tools-2.6.8-1.x86_64.rpm"])`)
+	if all := strings.Join(told(real), ""); !strings.Contains(all, "[{mongodb-org-tools 2.6.7-9 2.6.8-1}]") {
+		t.Errorf("got %s: a newer package must stay, an older one is replaced", all)
+	}
+	m.thrice(`yum(["mongodb-org", "mongodb-org-tools"], state = "absent")`)
+	m.thrice(`yum(["git", "https://example.org/a/tool-1.0-2.x86_64.rpm"])`)
+	if got := m.read("/var/calls"); !strings.HasSuffix(got, "install -y git https://example.org/a/tool-1.0-2.x86_64.rpm\n") {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A file that only an earlier step would fetch, and names: what they bring
+// nobody knows, so a service is taken for theirs.
+func TestYumUnknownContent(t *testing.T) {
+	m := newYumMachine(t)
+	for _, what := range []string{`run("fetch", creates = "/srv/new-1.0-1.x86_64.rpm")
+yum("/srv/new-1.0-1.x86_64.rpm")`, `yum("new")`} {
+		dry, err := m.dry(what + "\nservice('newd')")
+		if notes := strings.Join(m.assumed(dry), "\n"); err != nil || !strings.Contains(notes, "service newd is installed and stopped") {
+			t.Errorf("%s: got %v, %s", what, err, notes)
+		}
+	}
+}
+
+func TestYumRefuses(t *testing.T) {
+	m := newYumMachine(t)
+	m.write("/srv/media/broken.rpm", "<html>")
+	m.write("/srv/b/mongodb-org-2.6.9-1.x86_64.rpm", packageText(t, "mongodb-org", "2.6.9"))
+	m.fails(`yum("/srv/media/nginx*")`, "there is: broken.rpm mongodb-org-2.6.8-1.x86_64.rpm")
+	m.fails(`yum("/srv/none/x*")`, "does not exist")
+	m.fails(`yum("/srv/media/broken.rpm")`, "is no RPM package")
+	m.fails(`yum(["/srv/media/mongodb-org-2*", "/srv/b/*"])`, "are both mongodb-org")
+	m.fails(`yum("mongodb-org*")`, "list the names")
+	m.fails(`yum("a.rpm")`, "begin it with /")
+	m.fails(`yum("-y")`, "want a name")
+	m.fails(`yum([])`, "want at least one")
+	m.fails(`yum("a", state = "latest")`, "want present or absent")
+	_, err := m.play(m.local(), false, `yum("missing")`)
+	if err == nil || !strings.Contains(runtime.HintOf(err), "no repository has it") {
+		t.Errorf("got %v", err)
+	}
+	_, err = m.play(m.local(), false, `yum("sick")`)
+	if err == nil || !strings.Contains(err.Error(), "installed, but not set up") {
+		t.Errorf("got %v: yum exits with 0 when a scriptlet failed", err)
+	}
+}
