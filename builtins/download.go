@@ -61,7 +61,7 @@ func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 		return nil, "", err
 	}
 	op.dest, op.meta.Owner = string(dest), op.meta.Or(c.Owner())
-	op.shown = fetch.Redact(secretInURL.ReplaceAllString(op.url, "<secret:$1>"))
+	op.shown = host.RedactURL(secretInURL.ReplaceAllString(op.url, "<secret:$1>"))
 	lower := strings.ToLower(op.url)
 	switch {
 	case strings.HasPrefix(lower, "http://"), strings.HasPrefix(lower, "https://"):

@@ -9,7 +9,6 @@ import (
 
 	"runbook/builtins/internal/mirror"
 	"runbook/runtime"
-	"runbook/runtime/fetch"
 	"runbook/runtime/host"
 )
 
@@ -51,7 +50,7 @@ type mirrorOp struct {
 
 func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	var dest, config runtime.Path
-	op := &mirrorOp{mirror: mirror.Mirror{Account: "anaconda", Redact: fetch.Redact}}
+	op := &mirrorOp{mirror: mirror.Mirror{Account: "anaconda", Redact: host.RedactURL}}
 	m, a := &op.mirror, &op.args
 	err := c.Unpack(&a.Channels, &dest, &m.Account, &a.Platforms, &config, &a.PkgList, &a.Whitelist, &a.Blacklist, &a.LicenseBlacklist,
 		&a.PythonVersions, &m.Owner.User, &m.Owner.Group)

@@ -199,14 +199,19 @@ func (op *serviceOp) command(h host.Reader) host.Cmd {
 
 // bootCommand returns the command that makes a service enabled or disabled.
 func bootCommand(h host.Reader, name, state string) ([]string, error) {
-	verbs := map[string][3]string{"enabled": {"enable", "on", "enable"}, "disabled": {"disable", "off", "disable"}}[state]
+	verb, onOff := "enable", "on"
+	if state == "disabled" {
+		verb, onOff = "disable", "off"
+	}
 	switch {
 	case underSystemd(h):
-		return []string{"systemctl", verbs[0], name + ".service"}, nil
+		return []string{"systemctl", verb, name + ".service"}, nil
 	case program(h, "chkconfig") != "":
-		return []string{"chkconfig", name, verbs[1]}, nil
+		return []string{"chkconfig", name, onOff}, nil
+	case program(h, "update-rc.d") != "" && len(bootLinks(h, name)) == 0:
+		return []string{"update-rc.d", name, "defaults"}, nil // enable is for those that have links
 	case program(h, "update-rc.d") != "":
-		return []string{"update-rc.d", name, verbs[2]}, nil
+		return []string{"update-rc.d", name, verb}, nil
 	}
 	return nil, runtime.Hint(errors.New("nothing here decides what starts at boot: got no systemd, chkconfig or update-rc.d"), "leave enabled= out")
 }

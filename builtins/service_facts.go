@@ -142,22 +142,27 @@ func serviceAtBoot(ctx context.Context, r host.Reader, name string) (string, err
 		}
 		return "disabled", err
 	}
-	return linkedAtBoot(r, name), nil
+	if strings.Contains(bootLinks(r, name), "S") {
+		return "enabled", nil
+	}
+	return "disabled", nil
 }
 
-// linkedAtBoot looks for the links S01NAME, S02NAME ... of a runlevel that a
-// machine comes up in.
-func linkedAtBoot(r host.Reader, name string) string {
+// bootLinks tells what the runlevels that a machine comes up in do about an
+// init script: "S" or "K" for each link such as S01NAME.
+func bootLinks(r host.Reader, name string) (letters string) {
 	for _, level := range []string{"2", "3", "4", "5"} {
 		names, err := r.ReadDir("/etc/rc" + level + ".d")
 		if err != nil {
-			continue
+			continue // not every system has all of them
 		}
-		if slices.ContainsFunc(names, func(n string) bool { return len(n) > 3 && n[0] == 'S' && n[3:] == name }) {
-			return "enabled"
+		for _, n := range names {
+			if len(n) > 3 && n[3:] == name {
+				letters += n[:1]
+			}
 		}
 	}
-	return "disabled"
+	return letters
 }
 
 func installedServices(_ context.Context, r host.Reader, _ string) (string, error) {

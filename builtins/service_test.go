@@ -17,16 +17,17 @@ esac`
 var sysv = map[string]string{
 	"/etc/init.d/mongod":   daemon,
 	"/usr/bin/service":     `[ -x $R/etc/init.d/$1 ] || { echo "$1: unrecognized service" >&2; exit 1; }; $R/etc/init.d/$1 $2`,
-	"/usr/bin/update-rc.d": `mkdir -p $R/etc/rc3.d; rm -f $R/etc/rc3.d/?01$1; [ $2 = enable ] && s=S || s=K; touch $R/etc/rc3.d/${s}01$1`,
+	"/usr/bin/update-rc.d": `mkdir -p $R/etc/rc3.d; rm -f $R/etc/rc3.d/?01$1; [ $2 = disable ] && s=K || s=S; touch $R/etc/rc3.d/${s}01$1`,
 }
 
 func TestService(t *testing.T) {
 	m := newMachine(t, sysv)
 	_, real := m.thrice(`service("mongod", enabled = True)`)
-	if all := strings.Join(told(real), ""); !strings.Contains(all, "[service mongod start]") || !strings.Contains(all, "[update-rc.d mongod enable]") {
+	if all := strings.Join(told(real), ""); !strings.Contains(all, "[service mongod start]") || !strings.Contains(all, "[update-rc.d mongod defaults]") {
 		t.Errorf("got %s", all)
 	}
 	m.thrice(`service("mongod", state = "stopped", enabled = False)`)
+	m.thrice(`service("mongod", enabled = True)`)
 	if _, err := m.play(m.local(), false, `if service("mongod", state = "restarted").changed: log("x")`); err != nil || m.read("/var/restarts") != "x\n" {
 		t.Errorf("got %v, %s", err, m.read("/var/restarts"))
 	}

@@ -159,6 +159,9 @@ func (op *superviseOp) doubt(ctx context.Context, h host.Reader, todo []host.Cha
 	if err != nil || status != "" || len(todo) == 0 {
 		return err
 	}
+	if _, err := h.Lstat(op.config); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if _, err := h.Query(ctx, statusQuery(h, op.config, op.user)); errors.Is(err, host.ErrUnknown) {
 		runtime.Assume(ctx, "no supervisord runs with "+op.config)
 	}

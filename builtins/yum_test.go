@@ -23,7 +23,7 @@ b=${p##*/}; n=${b%%-[0-9]*}; v=${b#$n-}; v=${v%.x86_64.rpm}; [ $v = $n ] && v=1-
 case $n in
 missing) echo "Error: Unable to find a match: missing" >&2; exit 1;;
 sick) echo "Error in POSTIN scriptlet in rpm package sick";;
-mongodb-org-server) cp $R/srv/mongod $R/etc/init.d/mongod; mkdir -p $R/var/lib/mongo; echo "mongod:x:99:99::/var/lib/mongo:/bin/false" >> $R/etc/passwd; echo "mongod:x:99:" >> $R/etc/group;;
+mongodb-org-server) cp $R/srv/mongod $R/etc/init.d/mongod; chmod 755 $R/etc/init.d/mongod; mkdir -p $R/var/lib/mongo; echo "mongod:x:99:99::/var/lib/mongo:/bin/false" >> $R/etc/passwd; echo "mongod:x:99:" >> $R/etc/group;;
 esac
 if [ $verb = install ]; then echo $v > $R/var/rpms/$n; else rm $R/var/rpms/$n; fi; done`,
 	"/usr/bin/service":           sysv["/usr/bin/service"],
@@ -66,7 +66,7 @@ func packageText(t *testing.T, name, version string) string {
 // The step of the manual: packages from a medium, then the service that they bring.
 func TestYumFiles(t *testing.T) {
 	m := newYumMachine(t)
-	dry, _ := m.thrice("yum('/srv/media/mongodb-org*')\nservice('mongod')\nrun('true', user = 'root', unless = 'test -e /var/lib/mongo')")
+	dry, _ := m.thrice("yum('/srv/media/mongodb-org*')\nservice('mongod')")
 	if got := m.read("/var/calls"); !strings.HasPrefix(got, "install -y --disablerepo=* /srv/media/mongodb-org-2.6.8-1.x86_64.rpm /srv/media/mongodb-org-server-2.6.8-1.x86_64.rpm /srv/media/mongodb-org-tools") || strings.Count(got, "\n") != 1 {
 		t.Errorf("got %s", got)
 	}
@@ -133,10 +133,10 @@ yum("/srv/new-1.0-1.x86_64.rpm")`, `yum("new")`} {
 
 func TestYumRefuses(t *testing.T) {
 	m := newYumMachine(t)
-	m.write("/srv/media/broken.rpm", "<html>")
+	m.write("/srv/media/broken.rpm", "<html>"+strings.Repeat("x", 200))
 	m.write("/srv/b/mongodb-org-2.6.9-1.x86_64.rpm", packageText(t, "mongodb-org", "2.6.9"))
 	m.fails(`yum("/srv/media/nginx*")`, "there is: broken.rpm mongodb-org-2.6.8-1.x86_64.rpm")
-	m.fails(`yum("/srv/none/x*")`, "does not exist")
+	m.fails(`yum("/srv/none/x*")`, "no such file or directory")
 	m.fails(`yum("/srv/media/broken.rpm")`, "is no RPM package")
 	m.fails(`yum(["/srv/media/mongodb-org-2*", "/srv/b/*"])`, "are both mongodb-org")
 	m.fails(`yum("mongodb-org*")`, "list the names")

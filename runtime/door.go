@@ -88,7 +88,7 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 }
 
 func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) {
-	shown := d.secrets.redact(r.URL)
+	shown := host.RedactURL(d.secrets.redact(r.URL))
 	var err error
 	if r.URL, err = d.secrets.resolve(r.URL, url.PathEscape); err != nil {
 		return nil, err
@@ -112,11 +112,12 @@ func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 		if err != nil {
 			return err
 		}
-		if d.secrets.values == nil && d.secrets.in(text) {
-			d.run.Assume(name + " holds secrets, which a dry run does not know")
-		}
 		c = host.Bytes([]byte(text))
 		m.Size = int64(len(text))
+		if d.secrets.values == nil && d.secrets.in(text) {
+			d.run.Assume(name + " holds secrets, which a dry run does not know")
+			m.Size = -1
+		}
 	}
 	return d.effect(trace.Event{Call: "write", Path: name, Detail: detail}, func() error {
 		return d.host.WriteFile(name, c, m)

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"strings"
+
 	"runbook/runtime/host"
 	"runbook/runtime/trace"
 )
@@ -17,6 +19,7 @@ func (ss *secrets) redactEvent(e trace.Event) trace.Event {
 	e.Changes = changes
 	e.Argv, e.Assumed = ss.redactAll(e.Argv), ss.redactAll(e.Assumed)
 	e.Args, e.Detail, e.Observed = ss.redactMap(e.Args), ss.redactMap(e.Detail), ss.redactMap(e.Observed)
+	e.Args, _ = withoutCredentials(e.Args).(map[string]any)
 	e.Sets, _ = ss.redactAny(e.Sets).(map[string]string)
 	return e
 }
@@ -24,4 +27,24 @@ func (ss *secrets) redactEvent(e trace.Event) trace.Event {
 func (ss *secrets) redactMap(m map[string]any) map[string]any {
 	out, _ := ss.redactAny(m).(map[string]any)
 	return out
+}
+
+// withoutCredentials hides what a URL among a call's arguments carries besides
+// an address: a user, a query, a token in its path.
+func withoutCredentials(v any) any {
+	switch v := v.(type) {
+	case string:
+		if strings.HasPrefix(v, "http://") || strings.HasPrefix(v, "https://") {
+			return host.RedactURL(v)
+		}
+	case []any:
+		for i := range v {
+			v[i] = withoutCredentials(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = withoutCredentials(v[k])
+		}
+	}
+	return v
 }

@@ -86,8 +86,8 @@ func expandedMedia(t testing.TB) string {
 }
 
 var laidOut = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp(workshop(), "media")
-	if err != nil {
+	dir := workshop() + "/media" // readable by everybody, as the service account needs it
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
 	return dir, media.Expanded(dir, media.Options{DataDir: dataDir()})

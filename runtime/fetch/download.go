@@ -61,7 +61,7 @@ func Download(ctx context.Context, get func(context.Context, host.Request) (*hos
 	if progress == nil {
 		progress = func(_, _ int64) {}
 	}
-	p := newPart(dst, name, Redact(url), want.MD5 != "")
+	p := newPart(dst, name, host.RedactURL(url), want.MD5 != "")
 	defer p.close()
 	if err := p.resume(ctx); err != nil {
 		return Done{}, err

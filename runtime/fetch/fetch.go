@@ -102,7 +102,9 @@ func Once(ctx context.Context) context.Context { return context.WithValue(ctx, o
 
 type onceKey struct{}
 
-func wrap(r host.Request, err error) error { return fmt.Errorf("get %s: %w", Redact(r.URL), err) }
+func wrap(r host.Request, err error) error {
+	return fmt.Errorf("get %s: %w", host.RedactURL(r.URL), err)
+}
 
 // parse reads a URL. Its errors say nothing of the text, which may hold
 // credentials anywhere if it is malformed.

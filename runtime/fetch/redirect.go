@@ -22,7 +22,7 @@ func (c *Client) follow(ctx context.Context, first *url.URL, r host.Request) (*h
 	for hops := 0; ; hops++ {
 		resp, err := c.send(ctx, u, auth, r)
 		if err != nil && hops > 0 {
-			return nil, fmt.Errorf("redirected to %s: %w", Redact(u.String()), err)
+			return nil, fmt.Errorf("redirected to %s: %w", host.RedactURL(u.String()), err)
 		}
 		if err != nil || !redirects(resp) {
 			return resp, err
@@ -62,7 +62,7 @@ func hop(from *url.URL, location string) (*url.URL, error) {
 		return nil, refusal("redirected to a malformed URL")
 	}
 	to.User = nil
-	where := Redact(to.String())
+	where := host.RedactURL(to.String())
 	switch _, err := parse(to.String()); {
 	case err != nil:
 		return nil, refusal(fmt.Sprintf("redirected to %s: %v", where, err))

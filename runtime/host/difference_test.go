@@ -3,6 +3,7 @@ package host_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand"
 	"os"
 	"os/exec"
@@ -75,11 +76,19 @@ func TestHamperedOverlay(t *testing.T) {
 	}
 }
 
-// giveSome gives nobody a machine and some of what is in it; the rest stays with root.
+// giveSome gives nobody a machine and some of what is in it. The rest stays
+// with root, more or less open to others.
 func giveSome(dir string, seed int64) {
-	for i, name := range []string{".", "a", "b", "a/c", "b/f"} {
-		if i == 0 || seed&(1<<i) != 0 {
-			os.Lchown(filepath.Join(dir, name), 65534, 65534)
+	r := rand.New(rand.NewSource(seed))
+	modes := []fs.FileMode{0o755, 0o777, 0o777 | fs.ModeSticky, 0o775, 0o770, 0o711, 0o744}
+	os.Lchown(dir, 65534, 65534)
+	for _, name := range []string{"a", "b", "a/c", "b/f", "a/d", "b/n"} {
+		name = filepath.Join(dir, name)
+		if r.Intn(2) == 0 {
+			os.Lchown(name, 65534, 65534)
+		} else if fi, err := os.Lstat(name); err == nil && fi.IsDir() {
+			os.Lchown(name, 0, 2000*r.Intn(2))
+			os.Chmod(name, modes[r.Intn(len(modes))])
 		}
 	}
 }

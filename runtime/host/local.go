@@ -159,7 +159,7 @@ func (l *Local) Query(ctx context.Context, p Process) (Result, error) {
 // Get is Reader's.
 func (l *Local) Get(ctx context.Context, r Request) (*Response, error) {
 	if l.Net == nil {
-		return nil, &fs.PathError{Op: "get", Path: r.URL, Err: errors.New("this host has no network")}
+		return nil, &fs.PathError{Op: "get", Path: RedactURL(r.URL), Err: errors.New("this host has no network")}
 	}
 	return l.Net(ctx, r)
 }

@@ -60,13 +60,13 @@ func (u unit) events() []Event {
 // effects, or change from something else.
 func eased(dry, run unit) (unit, unit) {
 	dry.head.Changes, run.head.Changes = anyFrom(dry.head.Changes), anyFrom(run.head.Changes)
+	if !slices.ContainsFunc(run.head.Changes, func(c host.Change) bool { return !slices.Contains(dry.head.Changes, c) }) {
+		dry.head.Changes = run.head.Changes
+	}
 	if run.result != nil && run.result.Outcome == Same {
 		result := *dry.result
 		result.Outcome = Same
 		dry.result = &result
-		if len(run.head.Changes) == 0 {
-			dry.head.Changes = nil
-		}
 	}
 	dry.effects = without(dry.effects, run.effects)
 	return dry, run
@@ -83,13 +83,23 @@ func anyFrom(changes []host.Change) []host.Change {
 // without leaves out of dry what run left out; what run adds stays a difference.
 func without(dry, run []Event) (out []Event) {
 	for _, e := range run {
-		i := slices.IndexFunc(dry, func(d Event) bool { return key(d) == key(e) })
+		i := slices.IndexFunc(dry, func(d Event) bool { return key(d) == key(likeDry(d, e)) })
 		if i < 0 {
 			return append(out, dry...)
 		}
-		out, dry = append(out, dry[i]), dry[i+1:]
+		out, dry = append(out, e), dry[i+1:]
 	}
 	return out
+}
+
+// likeDry returns e without the digest of a text that d could not know.
+func likeDry(d, e Event) Event {
+	if _, known := d.Detail["sha256"]; known || d.Call != "write" || e.Call != "write" {
+		return e
+	}
+	e.Detail = maps.Clone(e.Detail)
+	delete(e.Detail, "sha256")
+	return e
 }
 
 // key is what an event in two traces must agree on, as text.

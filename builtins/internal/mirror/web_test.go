@@ -146,7 +146,7 @@ func TestLocate(t *testing.T) {
 func TestTokensStayHidden(t *testing.T) {
 	r := newRig(t)
 	m := r.mirror("https://u:sesame@127.0.0.1:1/t/sesame/c?sesame")
-	m.Redact = fetch.Redact
+	m.Redact = host.RedactURL
 	h := r.local()
 	h.Net = func(context.Context, host.Request) (*host.Response, error) { return nil, errors.New("refused") }
 	if _, err := r.run(m, h); err == nil || strings.Contains(err.Error(), "sesame") {

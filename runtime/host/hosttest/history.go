@@ -89,7 +89,7 @@ func look(t *testing.T, r *rand.Rand, seed int64, logs []string, real, over host
 var (
 	names   = [...]string{"/a", "/b", "/a/c", "/a/d", "/a/c/e", "/b/f", "/b/f/g", "/a/c/e/h", "/a/l/f", "/b/m/e", "/b/n", "/a/x", "/b/f/y", "/a/l/z"}
 	targets = [...]string{"a", "b", "c", "c/e", "/a/c", "/nowhere", "../b", "../a/c", "..", "/", "../../b/f", "d/.."}
-	modes   = [...]fs.FileMode{0o755, 0o700, 0o711, 0o644, 0o777, 0o777 | fs.ModeSticky, 0o775 | fs.ModeSetgid, 0o755 | fs.ModeSetuid, 0}
+	modes   = [...]fs.FileMode{0o755, 0o700, 0o711, 0o644, 0o777, 0o777 | fs.ModeSticky, 0o775 | fs.ModeSetgid, 0o755 | fs.ModeSetuid, 0o077, 0}
 	users   = [...]string{"", "", "", "nobody", "ann", "bob", "1000", "nobody", "0", "carl"}
 	teams   = [...]string{"", "", "", "staff", "team", "2000", "root"}
 )

@@ -1,4 +1,4 @@
-package fetch
+package host
 
 import (
 	"net/url"
@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// Redact returns a URL as it may be shown: without userinfo, query, fragment or
+// RedactURL returns a URL as it may be shown: without userinfo, query, fragment or
 // what follows a /t/ in its path, which is where conda servers take tokens. It
 // works on any text: where it cannot be sure what is what, it shows less.
-func Redact(raw string) string {
+func RedactURL(raw string) string {
 	scheme, rest, ok := strings.Cut(raw, "://")
-	if !ok || !word(scheme) || !utf8.ValidString(rest) || strings.ContainsFunc(rest, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if !ok || !schemeWord(scheme) || !utf8.ValidString(rest) || strings.ContainsFunc(rest, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return "<malformed URL>"
 	}
 	end := strings.IndexAny(rest, `/?#\`)
@@ -37,7 +37,7 @@ func Redact(raw string) string {
 	return scheme + "://" + authority + redactPath(p)
 }
 
-func word(s string) bool {
+func schemeWord(s string) bool {
 	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
 }
 
