@@ -127,6 +127,7 @@ func (op *cronOp) Apply(ctx context.Context, h host.Host, todo []host.Change) er
 	cmd := host.Cmd{
 		Process:  host.Process{Argv: []string{"crontab", "-u", op.user, "-"}},
 		Sets:     map[host.Fact]string{op.fact(todo[0].To): host.Present},
+		Follows:  map[host.Fact]string{},
 		Detail:   map[string]any{"line": todo[0].To},
 		Volatile: []string{"stdin"}, // the other lines belong to others
 	}
@@ -134,7 +135,7 @@ func (op *cronOp) Apply(ctx context.Context, h host.Host, todo []host.Change) er
 		l = strings.TrimSuffix(l, "\n")
 		old := crontab.Parse(l)[0]
 		text = crontab.Remove(text, old.Schedule, old.Command)
-		cmd.Sets[op.fact(l)] = ""
+		cmd.Follows[op.fact(l)] = "" // not in Sets: a dry run may not know of it
 	}
 	if text, err = crontab.Add(text, op.schedule, op.command); err != nil {
 		return err

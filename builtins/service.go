@@ -182,8 +182,9 @@ func (op *serviceOp) command(h host.Reader) host.Cmd {
 		verb = "restart"
 	}
 	cmd := host.Cmd{
-		Sets:   map[host.Fact]string{fact(serviceKind, op.name): state},
-		Settle: answerTime,
+		Sets:     map[host.Fact]string{fact(serviceKind, op.name): state},
+		Settle:   answerTime,
+		Hopeless: []string{failed},
 		// It may open ports that nobody named.
 		TouchesFacts: []host.Fact{fact(openedKind, "others")},
 	}

@@ -253,7 +253,12 @@ func (op *superviseOp) start(ctx context.Context, h host.Host, running, rewritte
 	if err != nil {
 		return err
 	}
-	cmd := host.Cmd{Settle: op.wait, Already: regexp.MustCompile(`already started`), TouchesFacts: []host.Fact{fact(openedKind, "others")}}
+	cmd := host.Cmd{
+		Settle:       op.wait,
+		Hopeless:     []string{supervisor.Fatal},
+		Already:      regexp.MustCompile(`already started`),
+		TouchesFacts: []host.Fact{fact(openedKind, "others")},
+	}
 	if cmd.Sets, err = op.sets(have); err != nil {
 		return err
 	}

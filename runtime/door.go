@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/url"
+	"slices"
 	"strings"
 
 	"runbook/runtime/host"
@@ -125,9 +126,7 @@ func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 }
 
 func (d *door) WriteTree(ctx context.Context, dir string, m host.Manifest, fill func(context.Context, *host.Root) error) error {
-	files, bytes, digest := m.Totals()
-	detail := map[string]any{"files": files, "bytes": bytes, "digest": digest}
-	return d.effect(trace.Event{Call: "tree", Path: dir, Detail: detail}, func() error {
+	return d.effect(trace.Event{Call: "tree", Path: dir, Detail: tree(m)}, func() error {
 		return d.host.WriteTree(ctx, dir, m, fill)
 	})
 }
@@ -170,6 +169,24 @@ func (d *door) Remove(name string, files int) error {
 	return d.effect(trace.Event{Call: "remove", Path: name, Detail: map[string]any{"files": files}}, func() error {
 		return d.host.Remove(name, files)
 	})
+}
+
+// tree is what the trace says of m. Where a size is not known beforehand, as of
+// a download, neither bytes nor digest would mean anything.
+func tree(m host.Manifest) map[string]any {
+	files, bytes, digest := m.Totals()
+	detail := map[string]any{"files": files, "bytes": bytes, "digest": digest}
+	if slices.ContainsFunc(m, func(e host.Entry) bool { return e.Size < 0 }) {
+		delete(detail, "bytes")
+		delete(detail, "digest")
+	}
+	if len(m) == 1 {
+		detail["file"] = m[0].Name
+		if m[0].Sum != "" {
+			detail["sha256"] = m[0].Sum
+		}
+	}
+	return detail
 }
 
 func meta(m host.Meta) map[string]any {

@@ -48,7 +48,7 @@ func listBuiltins(w io.Writer, all []*runtime.Builtin) error {
 }
 
 func describeBuiltin(w io.Writer, b *runtime.Builtin) error {
-	fmt.Fprintf(w, "%s\n\n%s will %s.\n", signature(b), b.Name, b.Summary)
+	fmt.Fprintf(w, "%s\n\n%s will %s.\n", signature(b), b.Name, sentence(b.Summary))
 	for _, s := range b.Detail {
 		fmt.Fprintln(w, s)
 	}
@@ -60,6 +60,9 @@ func describeBuiltin(w io.Writer, b *runtime.Builtin) error {
 	fmt.Fprintf(w, "\nExample\n  %s\n", strings.ReplaceAll(strings.TrimSpace(b.Example), "\n", "\n  "))
 	return err
 }
+
+// sentence is a summary without the dots that may end it.
+func sentence(summary string) string { return strings.TrimRight(summary, ". ") }
 
 func defaultText(a runtime.Arg) string {
 	if a.Default == "" {
@@ -100,7 +103,7 @@ func builtinsPage(all []*runtime.Builtin) string {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s |\n", x.Name, anchor(x.Name), cell(x.Summary))
 	}
 	for _, x := range all {
-		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\n`%s` will %s.\n", x.Name, signature(x), x.Name, x.Summary)
+		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\n`%s` will %s.\n", x.Name, signature(x), x.Name, sentence(x.Summary))
 		for _, s := range x.Detail {
 			b.WriteString(s + "\n")
 		}

@@ -86,7 +86,7 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	defer file.Close()
 	printed := &outputFile{name: name + ".out"}
 	head, err := s.do(ctx, r, file, printed, lenient{s.out})
-	return errors.Join(err, s.conclude(name, head, printed))
+	return errors.Join(err, s.conclude(name, head, printed, s.flags.quiet && err == nil))
 }
 
 // newRun is a Run that knows all but the machine and the people.
@@ -168,7 +168,7 @@ func public(i trace.RunInfo) []string {
 }
 
 // conclude leaves what the next run needs and says where things are.
-func (s *session) conclude(name, head string, printed *outputFile) error {
+func (s *session) conclude(name, head string, printed *outputFile, quiet bool) error {
 	made, err := printed.close()
 	if err != nil {
 		err = fmt.Errorf("output of commands: %w", err)
@@ -176,7 +176,7 @@ func (s *session) conclude(name, head string, printed *outputFile) error {
 	if herr := s.state.setHead(head); herr != nil {
 		err = cmp.Or(err, fmt.Errorf("state directory: %w", herr))
 	}
-	if s.flags.quiet {
+	if quiet {
 		return err
 	}
 	if abs, aerr := filepath.Abs(name); aerr == nil {

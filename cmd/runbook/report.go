@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -128,14 +127,7 @@ func subcommandOnly(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	var names []string
-	for _, sub := range c.Commands() {
-		if sub.IsAvailableCommand() {
-			names = append(names, sub.Name())
-		}
-	}
-	slices.Sort(names)
-	return unknown("command", args[0], names, "the commands are: "+strings.Join(names, " "))
+	return unknown("command", args[0], subcommands(c), "the commands are: "+strings.Join(subcommands(c), " "))
 }
 
 // operands wants between least and most of what a command works on.

@@ -78,6 +78,9 @@ func showText(w io.Writer, book *runtime.Runbook) error {
 	return errors.Join(table(w, "\nVars\n", vars), table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps), table(w, "\nFiles\n", files))
 }
 
+// A cell wider than this goes over the edge of its column.
+const widest = 40
+
 // table writes rows in columns below a title; nothing if there are none.
 func table(w io.Writer, title string, rows [][]string) error {
 	if len(rows) == 0 {
@@ -87,7 +90,9 @@ func table(w io.Writer, title string, rows [][]string) error {
 	for _, r := range rows {
 		for i, c := range r {
 			r[i] = trace.Quote(c)
-			width[i] = max(width[i], utf8.RuneCountInString(r[i]))
+			if n := utf8.RuneCountInString(r[i]); n <= widest {
+				width[i] = max(width[i], n)
+			}
 		}
 	}
 	var b strings.Builder
@@ -95,8 +100,8 @@ func table(w io.Writer, title string, rows [][]string) error {
 	for _, r := range rows {
 		line := ""
 		for i, c := range r {
-			if width[i] > 0 {
-				line += "  " + c + strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
+			if c != "" || width[i] > 0 {
+				line += "  " + c + strings.Repeat(" ", max(0, width[i]-utf8.RuneCountInString(c)))
 			}
 		}
 		b.WriteString(strings.TrimRight(line, " ") + "\n")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"time"
 
@@ -142,7 +143,7 @@ func (l *Local) assertOwner(fi fs.FileInfo, o Owner) error {
 func (l *Local) assertCmd(ctx context.Context, c Cmd) error {
 	deadline := time.Now().Add(c.Settle)
 	for _, f := range SortedFacts(c.Sets) {
-		if err := l.assertFact(ctx, f, c.Sets[f], deadline); err != nil {
+		if err := l.assertFact(ctx, c, f, deadline); err != nil {
 			return err
 		}
 	}
@@ -170,19 +171,20 @@ func (l *Local) assertMade(name string, want fs.FileMode) error {
 	return nil
 }
 
-func (l *Local) assertFact(ctx context.Context, f Fact, want string, deadline time.Time) error {
-	for {
+func (l *Local) assertFact(ctx context.Context, c Cmd, f Fact, deadline time.Time) error {
+	want := c.Sets[f]
+	for pause := 100 * time.Millisecond; ; pause = min(pause*3/2, time.Second) {
 		have, err := l.Fact(ctx, f)
 		if err == nil && Holds(want, have) {
 			return nil
 		}
-		if ctx.Err() != nil || time.Now().After(deadline) {
+		if ctx.Err() != nil || time.Now().After(deadline) || slices.Contains(c.Hopeless, have) {
 			return cmp.Or(err, missed(f.String()+" =", strconv.Quote(want), strconv.Quote(have)))
 		}
 		l.forget()
 		select {
 		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }

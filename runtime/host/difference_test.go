@@ -15,7 +15,7 @@ import (
 	"runbook/runtime/host/hosttest"
 )
 
-const histories, hampered = 2500, 400
+const histories, hampered = 2500, 800
 
 // TestOverlayActsLikeLocal compares them over equal machines.
 func TestOverlayActsLikeLocal(t *testing.T) {

@@ -94,6 +94,7 @@ type Cmd struct {
 	Follows      map[Fact]string // what an overlay concludes from Sets: no guess, so it notes nothing
 	MayMake      bool            // may also make directories that nobody can list
 	Settle       time.Duration   // how long Sets may take to hold; a real host asks again until then
+	Hopeless     []string        // values of facts in Sets that no waiting will change
 
 	Detail   map[string]any // more for the trace
 	Volatile []string       // names of trace fields in which a dry run and a run may differ

@@ -92,13 +92,17 @@ func without(dry, run []Event) (out []Event) {
 	return out
 }
 
-// likeDry returns e without the digest of a text that d could not know.
+// likeDry returns e without those digests and sizes that d could not know.
 func likeDry(d, e Event) Event {
-	if _, known := d.Detail["sha256"]; known || d.Call != "write" || e.Call != "write" {
+	if d.Call != e.Call || d.Path != e.Path {
 		return e
 	}
 	e.Detail = maps.Clone(e.Detail)
-	delete(e.Detail, "sha256")
+	for _, name := range []string{"sha256", "bytes", "digest"} {
+		if _, known := d.Detail[name]; !known {
+			delete(e.Detail, name)
+		}
+	}
 	return e
 }
 
