@@ -135,7 +135,7 @@ func (m Manifest) check(r Reader, dir string) error {
 	} else if !d.Mode.IsDir() {
 		return guest("tree", dir, syscall.ENOTDIR)
 	}
-	l := layout{r, dir, map[string]fs.FileMode{".": fs.ModeDir}}
+	l := layout{r, dir, map[string]fs.FileMode{".": fs.ModeDir}, map[string]bool{}}
 	for _, e := range m {
 		if err := l.check(e); err != nil {
 			return guest("tree", path.Join(dir, e.Name), err)
@@ -145,11 +145,13 @@ func (m Manifest) check(r Reader, dir string) error {
 	return nil
 }
 
-// A layout is what a manifest makes of a directory; types has what it found out.
+// A layout is what a manifest makes of a directory: the types of what is there
+// or comes, and the directories that only the manifest makes.
 type layout struct {
 	Reader
 	dir   string
 	types map[string]fs.FileMode
+	fresh map[string]bool
 }
 
 func (l layout) check(e Entry) error {
@@ -166,9 +168,13 @@ func (l layout) check(e Entry) error {
 			return fmt.Errorf("%s is not a directory", p)
 		}
 	}
-	t, err := l.typeOf(path.Clean(e.Name))
+	name := path.Clean(e.Name)
+	t, err := l.typeOf(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrUnknown):
+	case errors.Is(err, fs.ErrNotExist):
+		l.fresh[name] = e.Mode.IsDir()
+		return nil
+	case errors.Is(err, ErrUnknown):
 		return nil
 	case err != nil:
 		return err
@@ -184,6 +190,9 @@ func (l layout) check(e Entry) error {
 func (l layout) typeOf(p string) (fs.FileMode, error) {
 	if t, ok := l.types[p]; ok {
 		return t, nil
+	}
+	if l.fresh[path.Dir(p)] {
+		return 0, fs.ErrNotExist // without looking: big trees are mostly new
 	}
 	m, err := l.Lstat(path.Join(l.dir, p))
 	if errors.Is(err, ErrUnknown) && p != "." {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +38,7 @@ type Terminal struct {
 	start    time.Time
 	heading  string // of the step; not yet shown
 	op       Event  // under way, or the zero Event
+	met      int    // requirements that hold, since the last line
 	progress string
 	tail     []string // the last lines of output of op
 	sum      summary
@@ -55,6 +57,9 @@ func NewTerminal(w io.Writer, opts Options) *Terminal {
 func (t *Terminal) Emit(e Event) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if e.Op != "require" && e.Kind != Probe {
+		t.allMet()
+	}
 	switch e.Kind {
 	case Run:
 		t.run(e)
@@ -177,6 +182,10 @@ func (t *Terminal) result(e Event) {
 	op := t.op
 	t.op = Event{}
 	t.sum.count(e)
+	if e.Op == "require" && e.Outcome == Same && !t.opts.Verbose {
+		t.met++ // its target is what would be wrong if it did not hold
+		return
+	}
 	if t.opts.Quiet && e.Outcome != Changed && e.Outcome != Failed {
 		return
 	}
@@ -193,6 +202,14 @@ func (t *Terminal) result(e Event) {
 	if e.Outcome == Failed {
 		t.failure(op, e)
 	}
+}
+
+// allMet says in one line how many requirements hold.
+func (t *Terminal) allMet() {
+	if t.met > 0 && !t.opts.Quiet {
+		t.line("  ", t.paint.of(Same).Sprint(pad("ok", column))+"  "+pad("require", 10)+" "+strconv.Itoa(t.met)+" met")
+	}
+	t.met = 0
 }
 
 // failure shows why an op failed, where it is written, what may help, and what
