@@ -12,58 +12,25 @@
 // Package cmd/runbook gives All to package runtime, which calls what is in it.
 package builtins
 
-import "runbook/runtime"
+import (
+	"slices"
+
+	"runbook/runtime"
+)
 
 // All returns the builtins in the order in which they are documented.
-func All() []*runtime.Builtin {
-	return []*runtime.Builtin{
-		exists,
-		glob,
-		read,
-		sha256Builtin,
-		query,
-		waitFor,
+func All() []*runtime.Builtin { return slices.Concat(reading, storing, system, texts) }
 
-		hostOS,
-		hostVersion,
-		hostFamily,
-		hostUser,
-		hostHostname,
-		hostCPUs,
-		hostMemory,
-		hostLinks,
-		hostDiskFree,
-		hostListening,
-
-		mkdir,
-		write,
-		line,
-		copyBuiltin,
-		move,
-		remove,
-		symlink,
-		chown,
-		download,
-		extract,
-		archiveBuiltin,
-		mirrorChannels,
-
-		yum,
-		service,
-		useradd,
-		cron,
-		supervise,
-		run,
-		iptablesBuiltin,
-		iptablesSave,
-		condaBootstrap,
-		condaChannels,
-		condaInstall,
-
-		yamlEncode,
-		yamlDecode,
-		jsonEncode,
-		jsonDecode,
-		jsonIndent,
+var (
+	reading = []*runtime.Builtin{
+		exists, glob, read, sha256Builtin, query, waitFor,
+		hostOS, hostVersion, hostFamily, hostUser, hostHostname, hostCPUs, hostMemory, hostLinks, hostDiskFree, hostListening,
 	}
-}
+	storing = []*runtime.Builtin{
+		mkdir, write, line, copyBuiltin, move, remove, symlink, chown, download, extract, archiveBuiltin, mirrorChannels,
+	}
+	system = []*runtime.Builtin{
+		yum, service, useradd, cron, supervise, run, iptablesBuiltin, iptablesSave, condaBootstrap, condaChannels, condaInstall,
+	}
+	texts = []*runtime.Builtin{yamlEncode, yamlDecode, jsonEncode, jsonDecode, jsonIndent}
+)

@@ -146,7 +146,7 @@ func (op *extractOp) read(ctx context.Context, h host.Reader) (*archive.Listing,
 	case !errors.Is(err, host.ErrUnknown):
 		return nil, err
 	case op.listing == "":
-		return nil, runtime.Hint(err, `name a file of the names in the archive: listing="..."; tar -tv prints one`)
+		return nil, runtime.Hint(err, `download the archive first, or name a file of the names in it: listing="..."; tar -tv prints one`)
 	}
 	text, err := host.ReadFile(h, op.listing)
 	if err != nil {
@@ -227,6 +227,9 @@ func (op *extractOp) Apply(ctx context.Context, h host.Host, _ []host.Change) er
 		unpacked = true
 		return op.unpack(ctx, h, root, func(name string) bool { return todo[name] })
 	})
+	if errors.Is(err, archive.ErrDigest) {
+		return runtime.Hint(err, "remove "+op.archive+" and get it again")
+	}
 	if digest := op.sha256 + op.md5; err == nil && digest != "" && !unpacked {
 		runtime.Assume(ctx, "the archive has the digest "+digest)
 	}

@@ -17,7 +17,7 @@ import (
 // The properties of the machine. They are read when a script asks, through the
 // same host as everything else.
 var (
-	hostOS       = property("host.os", "tell the distribution as os-release(5) names it: debian, rhel, centos, ...", `log(host.os)`, release("ID"))
+	hostOS       = property("host.os", "tell the distribution as os-release(5) names it: debian, rhel, centos and so on", `log(host.os)`, release("ID"))
 	hostVersion  = property("host.version", "tell the version of the distribution", `log(host.version)`, release("VERSION_ID"))
 	hostFamily   = property("host.family", `tell the kind of distribution: "debian" or "rhel", or its own name`, `log(host.family)`, hostFamilyOf)
 	hostUser     = property("host.user", "tell the account that runs this", `log(host.user)`, selfName)

@@ -18,7 +18,7 @@ var run = &runtime.Builtin{
 	Name: "run",
 	Args: []runtime.Arg{
 		param("argv", "list of string", "", "the command: a list, or one string that is split into words; no shell"),
-		param("creates", "path", `""`, `what the command makes; where it is there, nothing is done; "/" at its end says that it is a directory`),
+		param("creates", "path", `""`, `what the command makes; where it is there, nothing is done; with "/" at its end a dry run takes it for a directory`),
 		param("unless", "list of string", "[]", "a command that only reads; where it exits with 0, nothing is done"),
 		param("once", "string", `""`, "a name under which a success is remembered"),
 		param("already", "regexp", `""`, "a failure whose output matches counts as done"),
@@ -151,7 +151,7 @@ func (op *runOp) done(ctx context.Context, h host.Reader) (bool, error) {
 func (op *runOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
 	cmd := op.cmd
 	if op.creates != "" {
-		made := host.Entry{Name: op.creates, Meta: host.Meta{Mode: 0o644, Size: -1, Owner: ownerOf(ctx, h, cmd.User)}, Content: host.Unknown(op.creates)}
+		made := host.Entry{Name: op.creates, Meta: host.Meta{Mode: fs.ModeIrregular | 0o644, Size: -1, Owner: ownerOf(ctx, h, cmd.User)}, Content: host.Unknown(op.creates)}
 		if op.dir {
 			made.Mode, made.Content = fs.ModeDir|0o755, host.Content{}
 			cmd.Touches = append(cmd.Touches, op.creates)

@@ -17,6 +17,7 @@ func TestRun(t *testing.T) {
 	})
 	m.thrice(`run("make 'a b' c", creates = "/srv/made", env = {"X": "1"}, stdin = "in")
 run(["init"], creates = "/srv/db/")
+run(["mkdir", "-p", "` + m.root + `/srv/dir"], creates = "/srv/dir")
 run(["touch", "/srv/checked"], unless = "check it")
 run(["make", "again"], once = "again")`)
 	if got := m.read("/srv/made"); got != "again\n" && !strings.HasPrefix(got, "again") {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.starlark.net/starlark"
 )
@@ -107,5 +108,18 @@ func TestOptionText(t *testing.T) {
 		if have := optionText(v); have != want {
 			t.Errorf("got %q, want %q", have, want)
 		}
+	}
+}
+
+// A process that supervisord has given up is not waited for.
+func TestSuperviseFatal(t *testing.T) {
+	m, at := newSupervised(t)
+	m.write(at("/app/etc/s.conf"), "[program:web]\ncommand=/bin/web\n")
+	m.write(at("/app/bin/supervisord"), at("#!/bin/sh\necho 'web FATAL   Exited too quickly' > /var/up\n"))
+	m.must(os.Chmod(at("/app/bin/supervisord"), 0o755))
+	start := time.Now()
+	_, err := m.play(m.local(), false, at(`supervise(config = "/app/etc/s.conf", wait = "5m")`))
+	if err == nil || !strings.Contains(err.Error(), `have "FATAL"`) || time.Since(start) > time.Minute {
+		t.Errorf("got %v after %s", err, time.Since(start))
 	}
 }

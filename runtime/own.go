@@ -8,93 +8,99 @@ import (
 
 // own returns the builtins that belong to every run.
 func own() []*Builtin {
-	return []*Builtin{
-		{
-			Name:    "var",
-			Summary: "declare a value that the person running the runbook may set, and return it",
-			Detail: []string{
-				"A path becomes absolute. Without a default the var is required. All that are missing or wrong are reported together.",
-				"The first found counts: --var, RUNBOOK_VAR_NAME in the environment, --vars, the default.",
-			},
-			Args: []Arg{
-				{"name", "string", "", "letters, digits and _"},
-				{"default", "any", "none", "value if nobody sets it; its type is the var's"},
-				{"help", "string", `""`, "what it means"},
-				{"type", "string", "that of default", "string, bool, int, path or list"},
-				{"choices", "list of string", "[]", "the only values allowed"},
-				{"pattern", "string", `""`, "regular expression that the whole value must match"},
-			},
-			Example: `pass`, declare: declareVar,
-		},
-		{
-			Name:    "secret",
-			Summary: "declare a secret and return a placeholder for it",
-			Detail: []string{
-				"The placeholder can be joined with text by +, %, format and join; only a command's stdin, environment or argv, a file or a URL gets the value.",
-				"It cannot be compared, measured or cut. A dry run never asks for it.",
-			},
-			Args: []Arg{
-				{"name", "string", "", "letters, digits and _"},
-				{"help", "string", `""`, "what it means"},
-				{"pattern", "string", `""`, "regular expression that the whole value must match"},
-				{"when", "bool", "True", "whether it is asked for; using it otherwise is an error"},
-			},
-			Example: `pass`, declare: declareSecret,
-		},
-		{
-			Name:    "step",
-			Summary: "declare a function as the next step of the runbook",
-			Args: []Arg{
-				{"fn", "function", "", "takes no arguments; its docstring is the step's manual text"},
-				{"name", "string", "the function's", "what --step and --skip call it"},
-				{"title", "string", `""`, "heading for people"},
-				{"user", "string", `""`, "account that commands run as and that owns what is made"},
-				{"when", "bool or function", "True", "whether the step runs; a function is called during the run"},
-				{"tags", "list of string", "[]", "what --tag can choose it by"},
-			},
-			Example: `pass`, declare: declareStep,
-		},
-		{
-			Name:    "manual",
-			Summary: "declare a step that a person does",
-			Detail:  []string{"It waits for acknowledgement, then done must hold. Without done a marker in the state directory remembers."},
-			Args: []Arg{
-				{"name", "string", "", "what --ack calls it"},
-				{"text", "string", "", "what to do"},
-				{"done", "function", "none", "returns whether it is done; may only read"},
-				{"when", "bool or function", "True", "whether the step runs"},
-			},
-			Example: `pass`, declare: declareManual,
-		},
-		{
-			Name:    "require",
-			Summary: "stop before anything changes unless a condition holds",
-			Detail:  []string{"Failures gather until the next builtin that changes something, or the step's end, and are reported together."},
-			Args: []Arg{
-				{"condition", "bool", "", "what must hold"},
-				{"message", "string", "", "what is wrong if it does not"},
-				{"fix", "string", `""`, "what to do then"},
-			},
-			Example: `require(exists("/"), "there is no root directory")`, declare: require,
-		},
-		{
-			Name:    "confirm",
-			Summary: "ask a person for a yes",
-			Detail:  []string{"--yes answers it. Without a terminal and without --yes the run stops with exit code 4. A dry run assumes a yes."},
-			Args:    []Arg{{"question", "string", "", "ends with a question mark"}},
-			Example: `confirm("Have the users been told?")`, New: newConfirm,
-		},
-		{
-			Name:    "log",
-			Summary: "show a line to whoever watches",
-			Args:    []Arg{{"text", "string", "", "what to show"}},
-			Example: `log("half way")`, Read: func(c *Call, _ host.Reader) (starlark.Value, error) {
-				var text string
-				if err := c.Unpack(&text); err != nil {
-					return nil, err
-				}
-				return starlark.None, c.run.log(text)
-			},
-		},
-	}
+	return []*Builtin{varBuiltin, secretBuiltin, stepBuiltin, manualBuiltin, requireBuiltin, confirmBuiltin, logBuiltin}
+}
+
+var varBuiltin = &Builtin{
+	Name:    "var",
+	Summary: "declare a value that the person running the runbook may set, and return it",
+	Detail: []string{
+		"A path becomes absolute. Without a default the var is required. All that are missing or wrong are reported together.",
+		"The first found counts: --var, RUNBOOK_VAR_NAME in the environment, --vars, the default.",
+	},
+	Args: []Arg{
+		{"name", "string", "", "letters, digits and _"},
+		{"default", "any", "none", "value if nobody sets it; its type is the var's"},
+		{"help", "string", `""`, "what it means"},
+		{"type", "string", "that of default", "string, bool, int, path or list"},
+		{"choices", "list of string", "[]", "the only values allowed"},
+		{"pattern", "string", `""`, "regular expression that the whole value must match"},
+	},
+	Example: `pass`, declare: declareVar,
+}
+
+var secretBuiltin = &Builtin{
+	Name:    "secret",
+	Summary: "declare a secret and return a placeholder for it",
+	Detail: []string{
+		"The placeholder can be joined with text by +, %, format and join; only a command's stdin, environment or argv, a file or a URL gets the value.",
+		"It cannot be compared, measured or cut. A dry run never asks for it.",
+	},
+	Args: []Arg{
+		{"name", "string", "", "letters, digits and _"},
+		{"help", "string", `""`, "what it means"},
+		{"pattern", "string", `""`, "regular expression that the whole value must match"},
+		{"when", "bool", "True", "whether it is asked for; using it otherwise is an error"},
+	},
+	Example: `pass`, declare: declareSecret,
+}
+
+var stepBuiltin = &Builtin{
+	Name:    "step",
+	Summary: "declare a function as the next step of the runbook",
+	Args: []Arg{
+		{"fn", "function", "", "takes no arguments; its docstring is the step's manual text"},
+		{"name", "string", "the function's", "what --step and --skip call it"},
+		{"title", "string", `""`, "heading for people"},
+		{"user", "string", `""`, "account that commands run as and that owns what is made"},
+		{"when", "bool or function", "True", "whether the step runs; a function is called during the run"},
+		{"tags", "list of string", "[]", "what --tag can choose it by"},
+	},
+	Example: `pass`, declare: declareStep,
+}
+
+var manualBuiltin = &Builtin{
+	Name:    "manual",
+	Summary: "declare a step that a person does",
+	Detail:  []string{"It waits for acknowledgement, then done must hold. Without done a marker in the state directory remembers."},
+	Args: []Arg{
+		{"name", "string", "", "what --ack calls it"},
+		{"text", "string", "", "what to do"},
+		{"done", "function", "none", "returns whether it is done; may only read"},
+		{"when", "bool or function", "True", "whether the step runs"},
+	},
+	Example: `pass`, declare: declareManual,
+}
+
+var requireBuiltin = &Builtin{
+	Name:    "require",
+	Summary: "stop before anything changes unless a condition holds",
+	Detail:  []string{"Failures gather until the next builtin that changes something, or the step's end, and are reported together."},
+	Args: []Arg{
+		{"condition", "bool", "", "what must hold"},
+		{"message", "string", "", "what is wrong if it does not"},
+		{"fix", "string", `""`, "what to do then"},
+	},
+	Example: `require(exists("/"), "there is no root directory")`, declare: require,
+}
+
+var confirmBuiltin = &Builtin{
+	Name:    "confirm",
+	Summary: "ask a person for a yes",
+	Detail:  []string{"--yes answers it. Without a terminal and without --yes the run stops with exit code 4. A dry run assumes a yes."},
+	Args:    []Arg{{"question", "string", "", "ends with a question mark"}},
+	Example: `confirm("Have the users been told?")`, New: newConfirm,
+}
+
+var logBuiltin = &Builtin{
+	Name:    "log",
+	Summary: "show a line to whoever watches",
+	Args:    []Arg{{"text", "string", "", "what to show"}},
+	Example: `log("half way")`, Read: func(c *Call, _ host.Reader) (starlark.Value, error) {
+		var text string
+		if err := c.Unpack(&text); err != nil {
+			return nil, err
+		}
+		return starlark.None, c.run.log(text)
+	},
 }

@@ -16,7 +16,7 @@ import (
 	"runbook/runtime/trace"
 )
 
-// create makes a trace file, which must not exist or be empty, so that no
+// create makes a trace file, which must not exist yet, so that no earlier
 // record is lost. Its name is on disk when it returns.
 func create(name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -47,7 +47,7 @@ func (s state) traceName(runbook string, now time.Time) (string, error) {
 	return filepath.Join(dir, name), os.MkdirAll(dir, 0o700)
 }
 
-// output is what commands print: a file beside the trace, made with the first
+// An outputFile takes what commands print: a file beside the trace, made with the first
 // line, and the terminal's last lines. It never stops a command.
 type outputFile struct {
 	name string

@@ -32,6 +32,7 @@ func TestCommandsThatLie(t *testing.T) {
 		{"makes", ":", "did not take effect: lstat " + f.Name, host.Cmd{Makes: []host.Entry{{Name: f.Name}}}},
 		{"makes another type", `mkdir "$1"`, "want type file, have directory", host.Cmd{Makes: []host.Entry{{Name: f.Name}}}},
 		{"link for a directory", `ln -s / "$1"`, "", host.Cmd{Makes: []host.Entry{{Name: f.Name, Meta: host.Meta{Mode: os.ModeDir}}}}},
+		{"makes anything", `mkdir "$1"`, "", host.Cmd{Makes: []host.Entry{{Name: f.Name, Meta: host.Meta{Mode: os.ModeIrregular}}}}},
 		{"assumes", ":", "", host.Cmd{Assumes: map[host.Fact]string{f: "1"}, Touches: []string{f.Name}}},
 		{"fails", "echo out; echo one >&2; echo two >&2; exit 3", "exit status 3: one\ntwo", host.Cmd{}},
 		{"fails silently", "echo out; exit 3", "exit status 3: out", host.Cmd{}},

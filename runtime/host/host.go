@@ -45,7 +45,8 @@ type Reader interface {
 type Host interface {
 	Reader
 	// WriteFile replaces name atomically; its directory must exist.
-	// An existing directory is never replaced.
+	// An existing directory is never replaced, a link is, not what it leads to.
+	// Where m names no owner, root keeps that of the file it replaces.
 	WriteFile(name string, c Content, m Meta) error
 	// WriteTree makes what m lists below dir, which must exist; fill does it.
 	WriteTree(ctx context.Context, dir string, m Manifest, fill func(context.Context, *Root) error) error
@@ -87,7 +88,7 @@ type Cmd struct {
 	Critical bool           // a package manager: never killed, only waited for
 
 	Sets         map[Fact]string // hold afterwards; a real host asserts them
-	Makes        []Entry         // will exist, by absolute name; a real host asserts their types
+	Makes        []Entry         // will exist, by absolute name; a real host asserts their types, but for ModeIrregular
 	Touches      []string        // trees changed in unknowable ways
 	TouchesFacts []Fact          // facts changed in unknowable ways
 	Assumes      map[Fact]string // believed by an overlay, asserted by nobody

@@ -115,7 +115,7 @@ func (o *Overlay) ReadDir(name string) ([]string, error) {
 	p, err := o.find(name, true)
 	switch {
 	case err != nil:
-	case !p.unknown && !p.meta.Mode.IsDir():
+	case !p.mayHold():
 		err = errNotDir
 	default:
 		err = o.readable(p.node)

@@ -100,6 +100,15 @@ func TestMakes(t *testing.T) {
 	if err != nil || m.Owner != (host.Owner{User: "ann", Group: "staff"}) {
 		t.Errorf("what ann's command makes belongs to %v %v", m.Owner, err)
 	}
+	any := host.Meta{Mode: fs.ModeIrregular | 0o755} // of a type that nobody told
+	do(t, o, host.Cmd{Makes: []host.Entry{{Name: "/any", Meta: any}, {Name: "/usr/lib", Meta: any}}})
+	if here, err := host.Exists(o, "/any"); !here || err != nil {
+		t.Error("what was declared is not there: ", err)
+	}
+	if _, err := o.ReadDir("/any"); !errors.Is(err, host.ErrUnknown) {
+		t.Errorf("got %v", err)
+	}
+	ok(t, put(o, "/any/f"), put(o, "/usr/lib/f"))
 	if _, err := o.Exec(t.Context(), host.Cmd{Process: host.Process{Argv: []string{"x"}}, Makes: []host.Entry{{Name: "/usr/lib"}}}); err == nil {
 		t.Error("a file took the place of a directory")
 	}

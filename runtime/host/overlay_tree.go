@@ -128,7 +128,7 @@ func (o *Overlay) believe(w steps, name string, e Entry, maker Owner) error {
 		if n.meta.Mode.Perm() == 0 { // a command's umask is not for us to know
 			n.meta.Mode |= usual(n.meta.Mode)
 		}
-		n.touched = old != nil && old.unknown && e.Mode.IsDir()
+		n.touched = n.touched || old != nil && old.unknown && e.Mode.IsDir()
 		n.meta.Owner = own.Or(maker)
 		dir.exist(maker)
 		o.put(dir, base, n)
@@ -172,7 +172,7 @@ func (o *Overlay) stays(name string, e Entry, old *place, maker Owner) (bool, er
 	switch {
 	case old == nil || old.unknown:
 		return false, nil
-	case old.meta.Mode.IsDir() && !e.Mode.IsDir():
+	case old.meta.Mode.IsDir() && !e.Mode.IsDir() && e.Mode&fs.ModeIrregular == 0:
 		return false, errDir
 	case old.meta.Mode&fs.ModeSymlink != 0 && e.Mode.IsDir() && maker != (Owner{}):
 		p, err := o.find(name, true)
@@ -184,6 +184,10 @@ func (o *Overlay) stays(name string, e Entry, old *place, maker Owner) (bool, er
 // settle completes what was declared of a file called name: without content
 // that is unknown, and so is a size that was not told.
 func (n *node) settle(name string) {
+	if n.meta.Mode&fs.ModeIrregular != 0 { // of any type: it looks like a file, but may have others below
+		n.meta.Mode &^= fs.ModeIrregular
+		n.touched = true
+	}
 	switch {
 	case n.meta.Mode&fs.ModeSymlink != 0:
 		n.meta.Mode |= fs.ModePerm

@@ -40,10 +40,10 @@ func (w steps) child(dir *place, name string) (*place, error) {
 	if name == "." {
 		return dir, nil
 	}
-	if !dir.unknown && !dir.meta.Mode.IsDir() {
+	if !dir.mayHold() {
 		return nil, errNotDir
 	}
-	if !dir.unknown && !w.o.may(dir.meta, search) {
+	if dir.meta.Mode.IsDir() && !w.o.may(dir.meta, search) {
 		return nil, errAccess
 	}
 	if name == ".." {
@@ -61,6 +61,10 @@ func (w steps) child(dir *place, name string) (*place, error) {
 	}
 	return &place{n, name, dir}, nil
 }
+
+// mayHold reports whether others may lie below n: in a directory, and where
+// nobody knows that it is none.
+func (n *node) mayHold() bool { return n.unknown || n.touched || n.meta.Mode.IsDir() }
 
 // kid returns the node called name in a directory.
 func (o *Overlay) kid(dir *node, name string) (*node, error) {

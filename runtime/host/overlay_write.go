@@ -136,7 +136,7 @@ func (o *Overlay) present(dir *place, base string) (*place, error) {
 
 func (o *Overlay) parent(w steps, name string) (dir *place, base string, err error) {
 	dir, base, err = walk(w, name, false)
-	if err == nil && !dir.unknown && !dir.meta.Mode.IsDir() {
+	if err == nil && !dir.mayHold() {
 		err = errNotDir
 	}
 	return dir, base, err

@@ -67,7 +67,7 @@ func (o *Overlay) allowed(err error) error {
 
 // mayAdd refuses a new name in dir.
 func (o *Overlay) mayAdd(dir *place) error {
-	if dir.unknown || o.may(dir.meta, write|search) {
+	if !dir.meta.Mode.IsDir() || o.may(dir.meta, write|search) { // what may be a directory may let us, too
 		return nil
 	}
 	return errAccess

@@ -4,11 +4,15 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"strings"
 )
+
+// ErrDigest is a whole archive that is not the wanted one.
+var ErrDigest = errors.New("wrong digest of the archive")
 
 // digests computes what an archive's digests are while it is being unpacked,
 // beside that work: md5 takes longer than copying.
@@ -71,7 +75,7 @@ func (d *digests) verify() error {
 	d.stop()
 	for _, c := range d.checks {
 		if have := hex.EncodeToString(c.hash.Sum(nil)); !strings.EqualFold(have, c.want) {
-			return fmt.Errorf("got %s %s of the archive, want %s", c.name, have, strings.ToLower(c.want))
+			return fmt.Errorf("%w: got %s %s, want %s", ErrDigest, c.name, have, strings.ToLower(c.want))
 		}
 	}
 	return nil

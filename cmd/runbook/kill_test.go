@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"runbook/cmd/runbook/internal/lab"
+	"runbook/runtime/trace"
+)
+
+// A kill is where a run of the installation is cut off.
+type kill struct {
+	event int // the effect, counted among the events of the trace
+	name  string
+	part  float64 // of the time that its op takes; 0 is before the effect begins
+	power bool    // of the machine and all that runs on it, not of the program alone
+}
+
+// alone are the flags of an installation on a host without a network card.
+var alone = append(slices.Clone(all), "--var", "interface=lo")
+
+// A run that is killed in any step and started again ends as one that was left in peace. What the program had started
+// goes on without it, as yum and conda do, or dies too, as when the power fails.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	dir := expandedMedia(t)
+	s := newSite(t, dir)
+	s.run(0, slices.Concat([]string{"run", "install.star"}, alone, []string{"--trace", "/root/whole.jsonl"})...)
+	want, whole := s.normal(), events(t, s, "/root/whole.jsonl")
+	s.Kill()
+	points := kills(whole)
+	if len(points) < 40 {
+		t.Fatalf("got %d effects to be killed at, want 40", len(points))
+	}
+	slots := make(chan struct{}, 4)
+	for _, k := range points {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			s := newSite(t, dir)
+			defer s.Kill()
+			killAt(t, s, k, duration(whole[k.event:]))
+			converges(t, s, want)
+		})
+	}
+}
+
+// kills are the effects of an installation, but of those of a kind in a step only the first and the last. Each is cut
+// off before it begins, and what takes time also under way.
+func kills(all []trace.Event) (points []kill) {
+	for i, e := range all {
+		if e.Kind != trace.Effect {
+			continue
+		}
+		same := func(o trace.Event) bool { return o.Kind == e.Kind && o.Step == e.Step && o.Call == e.Call }
+		long := e.Call == "exec" || e.Call == "tree"
+		if !long && slices.ContainsFunc(all[:i], same) && slices.ContainsFunc(all[i+1:], same) {
+			continue
+		}
+		name := fmt.Sprintf("%03d-%s-%s", i+1, e.Step, e.Call)
+		points = append(points, kill{event: i + 1, name: name})
+		if long {
+			part := float64(1+i%9) / 10
+			points = append(points, kill{i + 1, name + "-under-way", part, false}, kill{i + 1, name + "-power", 1 - part, true})
+		}
+	}
+	return points
+}
+
+// duration is how long the op took whose events these are.
+func duration(rest []trace.Event) time.Duration {
+	i := slices.IndexFunc(rest, func(e trace.Event) bool { return e.Kind == trace.Result })
+	return rest[i].Elapsed
+}
+
+// killAt runs the installation, cuts it off at k, and looks at the trace that is left.
+func killAt(t *testing.T, s site, k kill, long time.Duration) {
+	t.Helper()
+	g := s.gate("/root/killed.jsonl", append([]string{"run", "install.star"}, alone...)...)
+	g.hold(k.event)
+	if k.part > 0 {
+		g.step() // into the effect, and no further than the event after it
+		time.Sleep(time.Duration(k.part * float64(long)))
+	}
+	if k.power {
+		s.Reboot()
+	}
+	g.end(syscall.SIGKILL)
+	out := s.run(1, "audit", "verify", "/root/killed.jsonl")
+	if !strings.Contains(out, "incomplete") || strings.Contains(out, "broken") {
+		t.Errorf("the killed run's trace is told of as:\n%s", out)
+	}
+}
+
+// converges runs the installation twice more: the first time it goes on from there, the second time there is nothing
+// to do, and the machine is as want says.
+func converges(t *testing.T, s site, want lab.Snapshot) {
+	t.Helper()
+	for _, name := range []string{"/root/next.jsonl", "/root/last.jsonl"} {
+		s.run(0, slices.Concat([]string{"run", "install.star"}, alone, []string{"--trace", name})...)
+		s.run(0, "audit", "verify", name)
+	}
+	for _, e := range events(t, s, "/root/last.jsonl") {
+		if e.Kind == trace.Result && e.Outcome != trace.Same {
+			t.Errorf("the third run: %s %s %s", e.Outcome, e.Op, e.Target)
+		}
+	}
+	if d := want.Diff(s.normal()); len(d) > 0 {
+		t.Errorf("differs from an installation that was not killed:\n%s", strings.Join(d, "\n"))
+	}
+	if out := s.Must("find / -xdev \\( -name '.runbook-*' -o -name '*.part' -o -name '*.new' -o -name '*-incomplete' \\) ! -name .runbook-mirror"); out != "" {
+		t.Errorf("left behind:\n%s", out)
+	}
+	if out := s.Must("crontab -u anaconda-server -l"); strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "@reboot ") {
+		t.Errorf("got crontab:\n%s", out)
+	}
+}
+
+// normal is the machine without what differs from one installation to the next; of files that hold times, what
+// little can be compared.
+func (s site) normal() lab.Snapshot {
+	s.t.Helper()
+	all := s.Snapshot(volatile()...)
+	for name, is := range all {
+		switch path.Base(name) {
+		case "history", ".runbook-mirror":
+			words := strings.Fields(is)
+			all[name] = strings.Join(words[:2], " ")
+		}
+	}
+	return all
+}
+
+func events(t *testing.T, s site, name string) []trace.Event {
+	t.Helper()
+	f, err := os.Open(s.RootPath(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	all, err := trace.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
