@@ -85,7 +85,7 @@ func (op *archiveOp) Check(_ context.Context, h host.Reader) ([]host.Change, err
 		return nil, err
 	}
 	op.meta.Size = int64(len(op.data))
-	have, err := host.ReadFile(h, op.path)
+	have, err := host.ReadFile(runtime.Unmasked(h), op.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return []host.Change{want("archive", "", op.describe(op.data))}, nil
@@ -121,7 +121,7 @@ func (op *archiveOp) build(h host.Reader) error {
 	for _, name := range op.names() {
 		data := []byte(op.texts[name])
 		if file, ok := op.files[name]; ok {
-			if data, err = host.ReadFile(h, file); err != nil {
+			if data, err = host.ReadFile(runtime.Unmasked(h), file); err != nil {
 				return err
 			}
 		}

@@ -114,13 +114,13 @@ func (op *copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) (
 
 // contentOf returns what name holds, secrets and all, for writing it elsewhere.
 func contentOf(h host.Reader, name string) (host.Content, error) {
-	c, err := h.Content(name)
+	c, err := runtime.Unmasked(h).Content(name)
 	if errors.Is(err, host.ErrUnknown) {
 		return host.Unknown(name), nil
 	}
 	// Never a text, whatever the host: the trace tells the digest of a text, and
 	// a dry run must not tell what a run would not.
-	return host.Content{Open: runtime.Unmasked(c).Reader}, err
+	return host.Content{Open: c.Reader}, err
 }
 
 // sameContent compares what two files hold; a size below 0 is unknown.
@@ -164,11 +164,11 @@ func sameBytes(ctx context.Context, h host.Reader, a, b string) (bool, error) {
 }
 
 func openFile(h host.Reader, name string) (host.File, error) {
-	c, err := h.Content(name)
+	c, err := runtime.Unmasked(h).Content(name)
 	if err != nil {
 		return nil, err
 	}
-	return runtime.Unmasked(c).Reader()
+	return c.Reader()
 }
 
 func (op *copyOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {

@@ -133,7 +133,7 @@ func (op *extractOp) checkDest(ctx context.Context, h host.Reader) error {
 
 // read lists the archive, or predicts the list where only a real run has it.
 func (op *extractOp) read(ctx context.Context, h host.Reader) (*archive.Listing, error) {
-	c, err := h.Content(op.archive)
+	c, err := runtime.Unmasked(h).Content(op.archive)
 	if err == nil {
 		var l *archive.Listing
 		if l, err = archive.List(ctx, c, op.strip); err == nil {

@@ -74,7 +74,7 @@ func (op *mirrorOp) Check(ctx context.Context, h host.Reader) ([]host.Change, er
 	if m.Config, err = op.configure(h); err != nil {
 		return nil, advised(err)
 	}
-	if op.plan, err = m.Plan(ctx, h); op.plan != nil {
+	if op.plan, err = m.Plan(ctx, runtime.Unmasked(h)); op.plan != nil {
 		op.observe(ctx)
 	}
 	if err != nil {

@@ -118,7 +118,7 @@ func findPackage(ctx context.Context, h host.Reader, source string) (rpmPackage,
 }
 
 func readPackage(h host.Reader, file string) (rpmPackage, error) {
-	c, err := h.Content(file)
+	c, err := runtime.Unmasked(h).Content(file)
 	if err != nil {
 		return rpmPackage{}, err
 	}

@@ -24,6 +24,8 @@ type door struct {
 	run     *Run
 	secrets *secrets
 
+	unmasked bool // see Unmasked
+
 	last  *host.Result    // of the last command of the op under way
 	told  map[string]bool // effects of the op's earlier tries
 	fresh []string        // effects of this try
@@ -67,25 +69,20 @@ func (d *door) effect(e trace.Event, do func() error) error {
 
 func (d *door) Content(name string) (host.Content, error) {
 	c, err := d.Reader.Content(name)
-	if err != nil || len(d.secrets.forms) == 0 {
+	if err != nil || d.unmasked || len(d.secrets.forms) == 0 {
 		return c, d.secrets.maskError(err)
 	}
 	return d.secrets.maskContent(c), nil
 }
 
 func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
-	e := trace.Event{Kind: trace.Probe, Argv: d.secrets.redactAll(p.Argv), User: p.User}
 	p, err := d.secrets.resolveProcess(p)
 	if err != nil {
 		return host.Result{}, err
 	}
 	res, err := d.Reader.Query(ctx, p)
-	if err != nil {
-		return res, d.secrets.maskError(err)
-	}
-	e.Code = res.Code
 	d.maskResult(&res)
-	return res, d.run.emit(e)
+	return res, d.secrets.maskError(err)
 }
 
 func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) {

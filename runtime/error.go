@@ -49,12 +49,17 @@ func (e *Error) Unwrap() error { return e.Err }
 // Hint returns err with advice for the person who reads it.
 func Hint(err error, hint string) error { return &Error{Err: err, Hint: hint} }
 
-// HintOf returns the outermost advice that err carries, or "".
+// HintOf returns the outermost advice that err carries, or "". A host's errors
+// bring theirs by a method.
 func HintOf(err error) string {
-	for e := (*Error)(nil); errors.As(err, &e); err = e.Err {
+	for e, rest := (*Error)(nil), err; errors.As(rest, &e); rest = e.Err {
 		if e.Hint != "" {
 			return e.Hint
 		}
+	}
+	var advised interface{ Hint() string }
+	if errors.As(err, &advised) {
+		return advised.Hint()
 	}
 	return ""
 }

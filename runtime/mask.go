@@ -27,31 +27,21 @@ func (ss *secrets) maskContent(c host.Content) host.Content {
 		if err != nil {
 			return nil, err
 		}
-		f, err = host.Bytes(ss.mask(head)).Reader()
-		return masked{f, c}, err
+		return host.Bytes(ss.mask(head)).Reader()
 	}}
 }
 
-// masked is a file whose secrets are hidden.
-type masked struct {
-	host.File
-	plain host.Content
-}
-
-// Unmasked returns c, which a Host of a run gave, with what it really holds: for
-// copies and digests. Neither a script nor a trace may see it.
-func Unmasked(c host.Content) host.Content {
-	if c.Open == nil {
-		return c
+// Unmasked returns h, which an op was given, with files as they really are: for
+// copies, digests and archives. What it reads, neither a script nor a trace may
+// see.
+func Unmasked(h host.Reader) host.Reader {
+	d, ok := h.(*door)
+	if !ok {
+		return h
 	}
-	return host.Content{Open: func() (host.File, error) {
-		f, err := c.Open()
-		if m, ok := f.(masked); ok && err == nil {
-			m.Close()
-			return m.plain.Reader()
-		}
-		return f, err
-	}}
+	raw := *d
+	raw.unmasked = true
+	return &raw
 }
 
 // A masker passes what a command prints on to w, line by line, without secrets.

@@ -55,6 +55,15 @@ func (r *Run) Assume(note string) {
 	r.assumed = append(r.assumed, note)
 }
 
+// Asked tells of a command that only read. It suits host.Local: whatever asks
+// the machine, be it a script, a fact's probe or an overlay, ends there.
+func (r *Run) Asked(p host.Process, code int) error {
+	if r.door == nil {
+		return nil // before the run
+	}
+	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code})
+}
+
 const runSteps = 100_000_000 // Starlark instructions in one step
 
 // Do runs the steps in order and stops at the first that fails.

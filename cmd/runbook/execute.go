@@ -37,7 +37,7 @@ func (s *session) dryRun(ctx context.Context) error {
 	overlay := host.NewOverlay(predicted(s.local, s.state, self), self)
 	r := s.newRun(trace.DryRun)
 	r.Host, r.Person, r.Sleep = overlay, runtime.Nobody{}, runtime.NoWaiting
-	overlay.Assume = r.Assume
+	overlay.Assume, s.local.Asked = r.Assume, r.Asked
 	var file *os.File
 	var err error
 	if s.flags.trace != "" {
@@ -71,7 +71,7 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	if r.Secrets, err = s.secrets(ctx); err != nil {
 		return err
 	}
-	r.Host = s.local
+	r.Host, s.local.Asked = s.local, r.Asked
 	r.Person = &person{ctx, s.console, s.flags.yes, s.flags.acks}
 	name := s.flags.trace
 	if name == "" {

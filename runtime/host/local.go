@@ -23,6 +23,9 @@ type Local struct {
 	// Path replaces the directories where programs are looked for, which are
 	// the usual ones and never the caller's.
 	Path string
+	// Asked, if not nil, is told of each command that Query ran and its exit
+	// status, those of fact probes too. Its error becomes Query's.
+	Asked func(p Process, code int) error
 
 	dir   string // the root
 	facts map[Fact]string
@@ -152,6 +155,9 @@ func (l *Local) Query(ctx context.Context, p Process) (Result, error) {
 	res, err := l.run(ctx, p, false)
 	if err != nil {
 		return res, &fs.PathError{Op: "query", Path: title(p.Argv), Err: err}
+	}
+	if l.Asked != nil {
+		return res, l.Asked(p, res.Code)
 	}
 	return res, nil
 }

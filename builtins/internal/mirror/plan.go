@@ -192,14 +192,18 @@ func (p *Plan) foreign(r host.Reader) (err error) {
 // Changes tells what Apply will do; nothing if the mirror is as it should be.
 func (p *Plan) Changes() (changes []host.Change) {
 	for _, d := range p.dirs {
-		changes = append(changes, host.Change{What: d, From: "absent", To: "directory"})
+		changes = append(changes, host.Change{What: d, To: "directory"})
 	}
 	for _, s := range p.subdirs {
 		if n := len(s.fetch); n > 0 {
 			changes = append(changes, host.Change{What: s.name + " packages", From: fmt.Sprint(s.had), To: fmt.Sprintf("%d (%d bytes more)", s.had+n, s.bytes())})
 		}
 		if len(s.index) > 0 {
-			changes = append(changes, host.Change{What: path.Join(s.name, indexFile), From: "another", To: s.index[len(s.index)-1].sum})
+			from := "another"
+			if s.fresh {
+				from = ""
+			}
+			changes = append(changes, host.Change{What: path.Join(s.name, indexFile), From: from, To: s.index[len(s.index)-1].sum})
 		}
 	}
 	if p.strange > 0 {
