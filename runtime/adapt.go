@@ -81,7 +81,11 @@ func (r *Run) call(c *Call) (starlark.Value, error) {
 	if err := again.unpack(c); err != nil {
 		return nil, err
 	}
-	return r.do(op, again, trace.Event{Op: c.Builtin.Name, Target: target, Pos: c.pos(), User: c.user, Args: c.args()})
+	e := trace.Event{Op: c.Builtin.Name, Target: target, Pos: c.pos(), User: r.Info.User.Name, Args: c.args()}
+	if c.Builtin.RunsAs && c.user != "" {
+		e.User = c.user
+	}
+	return r.do(op, again, e)
 }
 
 // again is how long an op may take and how often it is tried.

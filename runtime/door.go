@@ -52,7 +52,7 @@ func (d *door) again() {
 func (d *door) effect(e trace.Event, do func() error) error {
 	e.Kind = trace.Effect
 	if e.User == "" {
-		e.User = d.run.user
+		e.User = d.run.Info.User.Name
 	}
 	key, err := json.Marshal([]any{e.Call, e.Path, e.Argv, e.Stdin, e.Detail})
 	if err != nil {

@@ -73,7 +73,7 @@ func (r *Run) manual(s Step) error {
 		return err
 	}
 	op := &manualOp{run: r, step: s, marker: path.Join(r.State, "manual", s.Name)}
-	_, err := r.do(op, again{}, trace.Event{Op: "manual", Target: s.Name, Pos: s.Pos, Args: map[string]any{"name": s.Name}})
+	_, err := r.do(op, again{}, trace.Event{Op: "manual", Target: s.Name, Pos: s.Pos, User: r.Info.User.Name, Args: map[string]any{"name": s.Name}})
 	return err
 }
 

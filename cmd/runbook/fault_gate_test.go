@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"runbook/cmd/runbook/internal/lab"
 )
 
 // A gated run writes its events into a pipe with room for one of them, so that it cannot get ahead of who reads them:
@@ -140,5 +142,24 @@ func (g *gated) next() error {
 			return fmt.Errorf("events: %w after %q", err, strings.TrimSpace(string(g.rest)))
 		}
 		g.rest = append(g.rest, buf[:n]...)
+	}
+}
+
+// bareSite is a site without media.
+func bareSite(t testing.TB, o lab.Options) site {
+	t.Helper()
+	if o.Lower == "" {
+		o.Lower = lab.Base(t)
+	}
+	s := site{lab.New(t, o), t}
+	s.Bind(binary(t), "/usr/local/bin/runbook")
+	return s
+}
+
+// put writes a file that all may read.
+func (s site) put(name, text string) {
+	s.t.Helper()
+	if err := s.WriteFile(name, []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
 	}
 }

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"crypto/md5"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -41,19 +42,14 @@ func (d *depot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	plain := strings.HasPrefix(r.URL.Path, "/miniconda-") || strings.HasPrefix(r.URL.Path, "/notebook-")
-	file, err := os.Open(d.dir + r.URL.Path)
+	data, err := os.ReadFile(d.dir + r.URL.Path)
 	if err != nil || plain && !strings.HasSuffix(r.URL.Path, ".tar") {
 		http.NotFound(w, r)
 		return
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		panic(err)
-	}
-	w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.Size(), info.ModTime().UnixNano()))
+	w.Header().Set("ETag", etag(data))
 	w.Header().Set("Content-Type", "application/octet-stream")
-	http.ServeContent(w, r, "", time.Time{}, file)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 }
 
 // asked returns the requests since the last call.
@@ -120,9 +116,7 @@ func TestMediaResume(t *testing.T) {
 	d.first = func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case r.URL.Path == "/"+media.Linux64 && r.Header.Get("Range") == "":
-			http.ResponseController(w).EnableFullDuplex()
-			(&depot{dir: d.dir}).ServeHTTP(&cutter{ResponseWriter: w, left: half}, r)
-			panic(http.ErrAbortHandler)
+			d.cut(w, media.Linux64, half)
 		case r.URL.Path == "/"+media.Linux64 && gone:
 			http.Error(w, "come back later", http.StatusForbidden)
 			return true
@@ -145,29 +139,24 @@ func TestMediaResume(t *testing.T) {
 	if trace, err := os.ReadFile(m.dir + "/real.jsonl"); err != nil || !strings.Contains(string(trace), fmt.Sprintf(`"resumed":%d`, half)) {
 		t.Errorf("the trace does not tell of the resumed download: %v", err)
 	}
-	m.sameAs(archiveDir(t)+"/../"+filepath.Base(archiveDir(t)), "archives/../archives/.")
+	m.sameAs(expandedMedia(t), "anaconda-suite/pkgs/linux-64")
 }
 
-// A cutter loses all but the first bytes of an answer.
-type cutter struct {
-	http.ResponseWriter
-	left int
+// cut answers with the first bytes of a file and hangs up.
+func (d *depot) cut(w http.ResponseWriter, name string, bytes int) {
+	data, err := os.ReadFile(d.dir + "/" + name)
+	if err != nil {
+		panic(err)
+	}
+	w.Header().Set("ETag", etag(data))
+	w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Write(data[:bytes])
+	http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
 }
 
-func (c *cutter) Write(p []byte) (int, error) {
-	keep := min(len(p), c.left)
-	c.left -= keep
-	if keep > 0 {
-		if _, err := c.ResponseWriter.Write(p[:keep]); err != nil {
-			return 0, err
-		}
-	}
-	if c.left == 0 {
-		http.NewResponseController(c.ResponseWriter).Flush()
-		panic(http.ErrAbortHandler)
-	}
-	return len(p), nil
-}
+func etag(data []byte) string { return fmt.Sprintf(`"%x"`, md5.Sum(data)) }
 
 // A damaged archive leaves nothing behind, and the next run with a good one ends well.
 func TestMediaDamaged(t *testing.T) {
@@ -177,9 +166,11 @@ func TestMediaDamaged(t *testing.T) {
 		damage func(dir string) error
 		want   string
 	}{
-		{"wrong md5", func(dir string) error { return replace(dir+"/cluster-2016-08-03.md5", []byte(strings.Repeat("0", 32)+"  x\n")) },
+		{"wrong md5", func(dir string) error {
+			return replace(dir+"/cluster-2016-08-03.md5", []byte(strings.Repeat("0", 32)+"  x\n"))
+		},
 			"wrong digest of the archive: got md5 "},
-		{"no md5", func(dir string) error { return replace(dir+"/cluster-2016-08-03.md5", []byte("<html>\n")) }, `got "<html>", want 32 hex digits`},
+		{"no md5", func(dir string) error { return replace(dir+"/cluster-2016-08-03.md5", []byte("\n")) }, "cluster-2016-08-03.md5 holds no checksum"},
 		{"another byte", func(dir string) error { return alter(dir + "/" + media.Cluster) }, "wrong digest of the archive: got md5 "},
 		{"cut short", func(dir string) error { return cut(dir + "/" + media.Cluster) }, "ends early"},
 	}
@@ -190,8 +181,8 @@ func TestMediaDamaged(t *testing.T) {
 			if err := test.damage(m.source); err != nil {
 				t.Fatal(err)
 			}
-			if out := m.run(1); strings.Count(out, test.want) != 2 || !strings.Contains(out, media.Cluster) {
-				t.Errorf("got %s, want %s twice: in the report and at the end", out, test.want)
+			if out := m.run(1); !strings.Contains(out, test.want) || !strings.Contains(out, "cluster-2016-08-03.") {
+				t.Errorf("got %s, want %s", out, test.want)
 			}
 			for name := range m.files() {
 				if strings.Contains(name, "cluster") || strings.Contains(name, "/.") {

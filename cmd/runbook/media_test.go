@@ -17,11 +17,12 @@ import (
 
 // A medium is a place where media.star lays out archives. It needs no privileges.
 type medium struct {
-	t             testing.TB
-	dir           string // of everything
-	source        string // var source
-	out           string // var installer_path
-	state, ledger string
+	t      testing.TB
+	dir    string // of everything
+	source string // var source
+	out    string // var installer_path
+	state  string
+	runs   int // of layOut
 }
 
 // newMedium has some of the archives, all with their small files, in a source directory.
@@ -70,13 +71,15 @@ func (m *medium) program(code int, args ...string) string {
 // layOut runs dry, for real and again, and checks what must hold of each such run.
 func (m *medium) layOut(more ...string) {
 	m.t.Helper()
+	m.runs++
+	dry, real := fmt.Sprintf("%s/dry%d.jsonl", m.dir, m.runs), fmt.Sprintf("%s/real%d.jsonl", m.dir, m.runs)
 	before := m.files()
-	m.run(0, append(more, "--dry-run", "--trace", m.dir+"/dry.jsonl")...)
+	m.run(0, append(more, "--dry-run", "--trace", dry)...)
 	if after := m.files(); !maps.Equal(before, after) {
 		m.t.Errorf("the dry run changed files: got %v, want %v", after, before)
 	}
-	m.run(0, append(more, "--trace", m.dir+"/real.jsonl")...)
-	if out := m.program(0, "audit", "diff", m.dir+"/dry.jsonl", m.dir+"/real.jsonl"); !strings.HasPrefix(out, "equal") {
+	m.run(0, append(more, "--trace", real)...)
+	if out := m.program(0, "audit", "diff", dry, real); !strings.HasPrefix(out, "equal") {
 		m.t.Errorf("got %s", out)
 	}
 	m.again(more...)

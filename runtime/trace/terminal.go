@@ -215,7 +215,9 @@ func (t *Terminal) allMet() {
 // failure shows why an op failed, where it is written, what may help, and what
 // the command said last.
 func (t *Terminal) failure(op, e Event) {
-	t.block(below, e.Error)
+	if e.Error != op.Target { // a requirement has been told already
+		t.block(below, e.Error)
+	}
 	if op.Pos != "" {
 		t.line(below, t.paint.dim.Sprint("at "+Quote(op.Pos)))
 	}
