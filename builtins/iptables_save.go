@@ -80,7 +80,7 @@ func (op *saveOp) Check(ctx context.Context, h host.Reader) ([]host.Change, erro
 
 func (op *saveOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
 	file, rules := todo[0].What, todo[0].To
-	if err := mkdirs(h, path.Dir(file), 0o755); err != nil {
+	if err := runtime.MkdirAll(h, path.Dir(file), 0o755); err != nil {
 		return err
 	}
 	// Others need not know what is open.
