@@ -36,9 +36,8 @@ var extract = &runtime.Builtin{
 		"The archive's owners, and set-user-ID and group-writable bits, are ignored.",
 		"A dry run does not read contents, so it does not check the digest.",
 	},
-	Example: `run("tar -cf /srv/site.tar -C /etc hostname", creates = "/srv/site.tar")
-write("/srv/site.list", "hostname\n")
-extract("/srv/site.tar", "/srv", listing = "/srv/site.list")`,
+	Example: `archive("/srv/site.tar", texts = {"site/motd": "hello\n"})
+extract("/srv/site.tar", "/srv", strip_components = 1)`,
 	New: newExtract,
 }
 

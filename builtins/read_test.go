@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,12 +111,13 @@ func TestUnknownPlaces(t *testing.T) {
 	}
 }
 
+// The others have their own: TestExamplesOfSystemBuiltins and TestMirrorExample.
 func TestExamplesOfFileBuiltins(t *testing.T) {
-	for _, b := range []*runtime.Builtin{
-		exists, glob, read, sha256Builtin, mkdir, write, line, copyBuiltin, move, remove, symlink, chown, download,
-		yamlEncode, yamlDecode, jsonEncode, jsonDecode, jsonIndent,
-	} {
-		s := newScene(t, map[string]string{"/etc/hostname": "h\n", "/etc/hosts": "127.0.0.1 x\n"})
+	for _, b := range All() {
+		if b == mirrorChannels || slices.Contains(systemBuiltins(), b) {
+			continue
+		}
+		s := newScene(t, map[string]string{"/etc/hostname": "h\n", "/etc/hosts": "127.0.0.1 x\n", "/srv/x": "", "/tmp/x": ""})
 		if _, err := s.dry(b.Example); err != nil {
 			t.Errorf("%s: %v (hint: %s)", b.Name, err, runtime.HintOf(err))
 		}

@@ -85,13 +85,18 @@ func checkServer(t *testing.T, s site, client *lab.Jail) {
 func checkMirrors(t *testing.T, s site) {
 	t.Helper()
 	for channel, account := range map[string]string{"anaconda-suite": "anaconda", "R": "r-channel", "wakari": "wakari", "anaconda-cluster": "anaconda-cluster"} {
-		indexes, err := filepath.Glob(s.RootPath("/installer/" + channel + "/pkgs/*/repodata.json"))
-		if err != nil || len(indexes) == 0 {
-			t.Fatalf("%s: %v, %v", channel, indexes, err)
-		}
-		for _, name := range indexes {
-			checkSubdir(t, name, s.RootPath("/opt/anaconda-server/package-storage/"+account+"/"+filepath.Base(filepath.Dir(name))))
-		}
+		checkAccount(t, s, channel, account)
+	}
+}
+
+func checkAccount(t *testing.T, s site, channel, account string) {
+	t.Helper()
+	indexes, err := filepath.Glob(s.RootPath("/installer/" + channel + "/pkgs/*/repodata.json"))
+	if err != nil || len(indexes) == 0 {
+		t.Fatalf("%s: %v, %v", channel, indexes, err)
+	}
+	for _, name := range indexes {
+		checkSubdir(t, name, s.RootPath("/opt/anaconda-server/package-storage/"+account+"/"+filepath.Base(filepath.Dir(name))))
 	}
 }
 
@@ -141,4 +146,23 @@ func md5File(name string) (string, error) {
 	sum := md5.New()
 	_, err = io.Copy(sum, f)
 	return hex.EncodeToString(sum.Sum(nil)), err
+}
+
+// Without the vendor's server only the channels are mirrored.
+func TestInstallNative(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, expandedMedia(t))
+	native := []string{"run", "install.star", "--var", "airgap=true", "--var", "server=native"}
+	s.run(0, append(native, "--dry-run", "--trace", "/root/dry.jsonl")...)
+	s.run(0, append(native, "--trace", "/root/real.jsonl")...)
+	if out := s.run(0, "audit", "diff", "/root/dry.jsonl", "/root/real.jsonl"); out != "equal\n" {
+		t.Errorf("got %s", out)
+	}
+	if out := s.run(0, native...); strings.Contains(out, " changed,") {
+		t.Errorf("the second run changed something:\n%s", out)
+	}
+	checkAccount(t, s, "anaconda-suite", "anaconda")
+	if r := s.Exec(lab.Cmd{Argv: []string{"rpm", "-q", "mongodb-org-server"}}); r.Code == 0 {
+		t.Error("MongoDB was installed")
+	}
 }
