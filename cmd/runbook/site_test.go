@@ -51,6 +51,15 @@ func (s site) install(code int, more ...string) string {
 	return s.run(code, append(append([]string{"run", "install.star"}, all...), more...)...)
 }
 
+func (s site) read(name string) string {
+	s.t.Helper()
+	data, err := s.ReadFile(name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(data)
+}
+
 // binary builds the program once for all tests.
 func binary(t testing.TB) string {
 	t.Helper()
