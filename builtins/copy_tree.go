@@ -106,15 +106,12 @@ func (op *copyOp) applyTree(ctx context.Context, h host.Host) error {
 	})
 }
 
-// copyEntry makes one file below root. What is there is replaced by a rename.
+// copyEntry makes one file below root, which gets its name when it is as it should be and replaces what is there.
 func copyEntry(ctx context.Context, h host.Reader, root *host.Root, e host.Entry) error {
-	if e.Mode.IsDir() {
-		if err := root.Mkdir(e.Name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
+	tmp := path.Join(path.Dir(e.Name), ".runbook-"+path.Base(e.Name))
+	if fi, err := root.Lstat(e.Name); err == nil && e.Mode.IsDir() && fi.IsDir() {
 		return finish(ctx, h, root, e.Name, e)
 	}
-	tmp := path.Join(path.Dir(e.Name), ".runbook-"+path.Base(e.Name))
 	if err := root.RemoveAll(tmp); err != nil {
 		return err
 	}
@@ -131,9 +128,12 @@ func copyEntry(ctx context.Context, h host.Reader, root *host.Root, e host.Entry
 	return err
 }
 
-// fillFile makes a link, or a file that is on disk.
+// fillFile makes a directory, a link, or a file that is on disk.
 func fillFile(ctx context.Context, root *host.Root, name string, e host.Entry) error {
-	if e.Mode&fs.ModeSymlink != 0 {
+	switch {
+	case e.Mode.IsDir():
+		return root.Mkdir(name, 0o700)
+	case e.Mode&fs.ModeSymlink != 0:
 		return root.Symlink(e.Target, name)
 	}
 	r, err := e.Content.Reader()

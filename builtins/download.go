@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"path"
 	"regexp"
@@ -229,11 +231,14 @@ func (op *downloadOp) fetch(ctx context.Context, h host.Reader, root *host.Root,
 // advise says what may cure a download.
 func advise(err error) error {
 	var status fetch.StatusError
+	var broken *net.OpError
 	switch {
 	case errors.Is(err, fetch.ErrPage):
 		return runtime.Hint(err, "open the URL in a browser on this network; a dest that ends in .html takes a page")
 	case errors.Is(err, fetch.ErrDigest):
 		return runtime.Hint(err, "compare the digest with what the publisher says; the file may have been replaced by a newer one")
+	case errors.As(err, &broken), errors.Is(err, io.EOF):
+		return runtime.Hint(err, "see whether the server is up and this machine reaches it; then run again")
 	case !errors.As(err, &status):
 		return err
 	case status == 401 || status == 403 || status == 407:

@@ -24,6 +24,7 @@ type gated struct {
 	trace  string // as seen from outside
 	rest   []byte // of an event not yet read whole
 	errs   *os.File
+	ended  chan struct{}
 }
 
 // page is the least room that a pipe can have; with O_DIRECT a write takes up a page however short it is (pipe(2)).
@@ -47,7 +48,7 @@ func (s site) gate(trace string, args ...string) *gated {
 	if _, err := unix.FcntlInt(w.Fd(), unix.F_SETFL, unix.O_DIRECT); err != nil {
 		s.t.Fatal(err)
 	}
-	g := &gated{t: s.t, events: r, trace: s.RootPath(trace), errs: errs}
+	g := &gated{t: s.t, events: r, trace: s.RootPath(trace), errs: errs, ended: make(chan struct{})}
 	err = s.Do(func() error {
 		g.cmd = exec.Command("/usr/local/bin/runbook", append(args, "--format", "json", "--trace", trace)...)
 		g.cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}
@@ -58,16 +59,26 @@ func (s site) gate(trace string, args ...string) *gated {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	go func() { // at once, whoever waits: a jail cannot end before that
+		g.cmd.Wait()
+		close(g.ended)
+	}()
 	return g
 }
 
-// hold lets the program tell n events, of which the last is in the trace and goes no further. Events longer than a
-// page would stop it earlier: then the test fails.
+// hold lets the program tell n events, of which the last is in the trace and goes no further.
 func (g *gated) hold(n int) {
 	g.t.Helper()
 	for range n - 2 {
 		if err := g.next(); err != nil {
 			g.t.Fatalf("%v\n%s", err, g.said())
+		}
+	}
+	g.await("tells the event before", func() bool { return g.told() >= n-1 })
+	text, _ := os.ReadFile(g.trace)
+	for range (len(bytes.Split(text, []byte("\n"))[n-2])) / page { // all of it but the last page
+		if err := g.read(); err != nil {
+			g.t.Fatal(err)
 		}
 	}
 	g.await("is held there", func() bool { return g.told() >= n })
@@ -104,7 +115,7 @@ func (g *gated) end(sig syscall.Signal) int {
 func (g *gated) wait() int {
 	stuck := time.AfterFunc(2*time.Minute, func() { g.cmd.Process.Kill() })
 	defer stuck.Stop()
-	g.cmd.Wait()
+	<-g.ended
 	g.events.Close()
 	return g.cmd.ProcessState.ExitCode()
 }
@@ -132,17 +143,26 @@ func (g *gated) await(what string, done func() bool) {
 
 // next reads an event.
 func (g *gated) next() error {
-	for buf := make([]byte, page); ; {
+	for {
 		if _, rest, ok := bytes.Cut(g.rest, []byte("\n")); ok {
 			g.rest = rest
 			return nil
 		}
-		n, err := g.events.Read(buf)
-		if err != nil {
-			return fmt.Errorf("events: %w after %q", err, strings.TrimSpace(string(g.rest)))
+		if err := g.read(); err != nil {
+			return err
 		}
-		g.rest = append(g.rest, buf[:n]...)
 	}
+}
+
+// read makes room for another page.
+func (g *gated) read() error {
+	buf := make([]byte, page)
+	n, err := g.events.Read(buf)
+	g.rest = append(g.rest, buf[:n]...)
+	if err != nil {
+		return fmt.Errorf("events: %w after %q", err, strings.TrimSpace(string(g.rest)))
+	}
+	return nil
 }
 
 // bareSite is a site without media.

@@ -85,7 +85,7 @@ func (c *Client) Get(ctx context.Context, r host.Request) (*host.Response, error
 	}
 	switch total, ok := contentRange(resp, r); {
 	case ok:
-		out.Status, out.Offset, out.Size, out.ETag = http.StatusPartialContent, r.Offset, total, r.ETag
+		out.Status, out.Offset, out.Size, out.ETag, out.Body = http.StatusPartialContent, r.Offset, total, r.ETag, resp.Body
 	case resp.StatusCode == http.StatusPartialContent && r.Offset == 0:
 		resp.Body.Close()
 		return nil, wrap(r, errors.New("got a part, want the whole"))

@@ -1,7 +1,8 @@
 package host
 
 import (
-	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -52,8 +53,10 @@ func (l *Local) WriteFile(name string, c Content, m Meta) error {
 
 // replace puts what r holds at s.
 func (s *spot) replace(r io.Reader, owner ids, m Meta) (n int64, err error) {
-	tmp := *s
-	tmp.base = ".runbook-" + rand.Text()
+	tmp := s.partial()
+	if err := tmp.clear(); err != nil {
+		return 0, s.error(err)
+	}
 	fd, err := unix.Openat(s.fd, tmp.base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return 0, s.space(err, m.Size)
@@ -88,6 +91,26 @@ func (s *spot) replace(r io.Reader, owner ids, m Meta) (n int64, err error) {
 		return n, s.space(err, m.Size)
 	}
 	return n, s.error(s.sync())
+}
+
+// partial is s under the name that it has until it is whole. It is the same in
+// every run, so that the next one clears away what a killed one left.
+func (s *spot) partial() *spot {
+	tmp, sum := *s, sha256.Sum256([]byte(s.base))
+	tmp.base = ".runbook-" + hex.EncodeToString(sum[:12])
+	return &tmp
+}
+
+// clear removes what a killed run left at s, be it an empty directory.
+func (s *spot) clear() error {
+	st, err := s.stat()
+	if err == nil {
+		err = s.unlink(st.Mode&unix.S_IFMT == unix.S_IFDIR)
+	}
+	if errors.Is(err, syscall.ENOENT) {
+		return nil
+	}
+	return err
 }
 
 // ids resolves the names of o.
@@ -147,17 +170,8 @@ func (l *Local) create(op, name string, m Meta, target string, do func(*spot) er
 		return s.error(err)
 	}
 	defer l.forget()
-	if err := do(s); err != nil {
+	if err := s.make(owner, m, do); err != nil {
 		return s.space(err, -1)
-	}
-	if m.Mode.IsDir() {
-		err = s.set(owner, m.Mode)
-	} else {
-		err = s.give(owner)
-	}
-	if err != nil {
-		s.unlink(m.Mode.IsDir())
-		return s.error(err)
 	}
 	if err := s.sync(); err != nil {
 		return s.error(err)
@@ -166,6 +180,30 @@ func (l *Local) create(op, name string, m Meta, target string, do func(*spot) er
 		return err
 	}
 	return s.assertTarget(target)
+}
+
+// make has do make something, which gets its name when its owner and mode are right.
+func (s *spot) make(owner ids, m Meta, do func(*spot) error) error {
+	tmp := s.partial()
+	err := tmp.clear()
+	if err == nil {
+		err = do(tmp)
+	}
+	if err != nil {
+		return err
+	}
+	if m.Mode.IsDir() {
+		err = tmp.set(owner, m.Mode)
+	} else {
+		err = tmp.give(owner)
+	}
+	if err == nil {
+		err = rename(tmp, s)
+	}
+	if err != nil {
+		tmp.unlink(m.Mode.IsDir())
+	}
+	return err
 }
 
 func (s *spot) unlink(dir bool) error {

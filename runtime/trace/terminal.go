@@ -20,6 +20,7 @@ type Options struct {
 	Width   int  // columns; 80 if 0
 	Quiet   bool // only what changed or failed, and the summary
 	Verbose bool // also manual texts, effects, probes and what commands print
+	Told    bool // somebody else tells why the run failed
 }
 
 // Terminal is a Sink for people: a line for each op, below it what changed. It

@@ -52,13 +52,13 @@ func (s summary) words(dry bool) string {
 	return strings.Join(parts, ", ")
 }
 
-// end shows the error, unless the op's line has told it, and the summary.
+// end shows the error, unless somebody tells it, and the summary.
 func (t *Terminal) end(e Event) {
 	t.op, t.heading = Event{}, ""
 	if !t.opts.Quiet {
 		t.line("", "")
 	}
-	if e.Error != "" && (t.sum.failed == "" || !strings.Contains(e.Error, t.sum.failed)) {
+	if e.Error != "" && !t.opts.Told && (t.sum.failed == "" || !strings.Contains(e.Error, t.sum.failed)) {
 		t.block("", e.Error)
 		t.hint("  ", e.Hint)
 	}

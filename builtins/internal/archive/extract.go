@@ -9,6 +9,8 @@ import (
 	"os"
 	"path"
 	"slices"
+
+	"runbook/runtime/host"
 )
 
 var errChanged = errors.New("the archive changed while it was read")
@@ -104,21 +106,41 @@ func (x *extraction) directories() error {
 		if !e.Mode.IsDir() || !x.want(e.Name) {
 			continue
 		}
-		err := x.root.Mkdir(e.Name, 0o700)
-		if errors.Is(err, fs.ErrExist) {
-			if fi, err := x.root.Lstat(e.Name); err != nil || !fi.IsDir() {
-				return errors.Join(err, fmt.Errorf("%s: is there and is not a directory", e.Name))
-			}
-		} else if err != nil {
-			return err
-		} else {
-			x.made = append(x.made, e.Name)
+		fi, err := x.root.Lstat(e.Name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			err = x.directory(e)
+		case err == nil && !fi.IsDir():
+			err = fmt.Errorf("%s: is there and is not a directory", e.Name)
+		case err == nil:
+			err = x.settle(e.Name, e.Mode.Perm()|0o700)
 		}
-		if err := x.settle(e.Name, e.Mode.Perm()|0o700); err != nil {
+		if err != nil {
 			return err
 		}
 		x.touched[path.Dir(e.Name)] = true
 	}
+	return nil
+}
+
+// directory makes one that is not there, and gives it its name when it is as it should be.
+func (x *extraction) directory(e host.Entry) error {
+	tmp := tmpName(e.Name)
+	err := x.remove(tmp)
+	if err == nil {
+		err = x.root.Mkdir(tmp, 0o700)
+	}
+	if err == nil {
+		err = x.settle(tmp, e.Mode.Perm()|0o700)
+	}
+	if err == nil {
+		err = x.root.Rename(tmp, e.Name)
+	}
+	if err != nil {
+		x.remove(tmp)
+		return err
+	}
+	x.made = append(x.made, e.Name)
 	return nil
 }
 
