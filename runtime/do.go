@@ -33,8 +33,8 @@ func (r *Run) do(op Op, a again, e trace.Event) (starlark.Value, error) {
 		r.door.again()
 		changed, err = r.try(ctx, op, &e)
 	}
-	if err != nil && ctx.Err() != nil && r.ctx.Err() == nil {
-		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+	if err != nil && ctx.Err() != nil {
+		err = r.cutShort(ctx, err)
 	}
 	done := trace.Event{Kind: trace.Result, Op: e.Op, Target: e.Target, Outcome: trace.Same, Elapsed: r.Now().Sub(start)}
 	if changed {
@@ -42,6 +42,21 @@ func (r *Run) do(op Op, a again, e trace.Event) (starlark.Value, error) {
 	}
 	res := &result{r, e.Op, changed, r.door.last}
 	return res, r.tellResult(done, err)
+}
+
+// cutShort says of an op that was stopped why. What the op advises is of no
+// use when a person stopped it.
+func (r *Run) cutShort(ctx context.Context, err error) error {
+	cause, class := context.Cause(ctx), ClassOf(err)
+	switch {
+	case err == ctx.Err():
+		return cause
+	case r.ctx.Err() == nil:
+		return fmt.Errorf("%w (%w)", cause, err)
+	case class == Failed || class == Interrupted:
+		return fmt.Errorf("%w (%v)", cause, err)
+	}
+	return err
 }
 
 // tellResult ends an op in the trace. The error that it returns names the op.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -187,16 +188,20 @@ func (r *Run) condition(fn starlark.Callable) (bool, error) {
 // located says where a step failed, and why really: a cancelled thread only
 // knows that it was.
 func (r *Run) located(err error) error {
-	class := Failed
-	if r.ctx.Err() != nil {
+	class, why := Failed, r.misuse
+	if why != nil {
+		class = Mistake
+	} else if r.ctx.Err() != nil {
 		class = Interrupted
+		if strings.Contains(err.Error(), "Starlark computation cancelled") {
+			why = context.Cause(r.ctx)
+		}
 	}
-	if r.misuse != nil {
-		e := located(r.step, Mistake, err).(*Error)
-		e.Class, e.Err, e.Hint = Mistake, cutHint(r.misuse), HintOf(r.misuse)
-		return e
+	err = located(r.step, class, err)
+	if e, ok := err.(*Error); ok && why != nil {
+		e.Class, e.Err, e.Hint = class, why, HintOf(why)
 	}
-	return located(r.step, class, err)
+	return err
 }
 
 func cutHint(err error) error {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"runbook/runtime"
@@ -59,6 +60,7 @@ func (s *session) dryRun(ctx context.Context) error {
 func (s *session) realRun(ctx context.Context) (err error) {
 	ctx, stop := s.interruptible(ctx, true)
 	defer stop()
+	unix.Umask(0o022) // what commands make must not depend on the shell that the run was started from
 	if err := s.state.prepare(); err != nil {
 		return err
 	}

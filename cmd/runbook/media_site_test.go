@@ -97,6 +97,7 @@ func TestManualSite(t *testing.T) {
 func manualS10(s *siteFromMedia) {
 	const modes = "stat -c %a /opt/anaconda-server /opt/anaconda-server/package-storage /var/log/anaconda-server | xargs"
 	s.want(modes, "755 770 770")
+	s.want("find /home/anaconda-server/miniconda2 -type d -perm 0700", "") // what commands make: root's umask was 077
 	s.Must("chmod 700 /opt/anaconda-server/package-storage")
 	if changed := s.again("--step", "directories"); strings.Count(changed, "\n") != 1 {
 		s.t.Errorf("got changes:\n%s", changed)

@@ -71,11 +71,10 @@ func (s state) lock(who string) (io.Closer, error) {
 	if err != nil {
 		return nil, runtime.Hint(fmt.Errorf("lock: %w", err), "name a state directory that you may write: --state DIR")
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		holder, _ := io.ReadAll(io.LimitReader(f, 1000))
+	if holder, err := take(f); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, runtime.Hint(fmt.Errorf("lock %s: another run holds it: %s", name, strings.TrimSpace(string(holder))), "wait until it has ended; nothing was changed")
+			return nil, runtime.Hint(fmt.Errorf("lock %s: another run holds it: %s", name, holder), "wait until it has ended; nothing was changed")
 		}
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
@@ -84,6 +83,25 @@ func (s state) lock(who string) (io.Closer, error) {
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
 	return f, nil
+}
+
+// take locks f, or returns who holds it. A run that was killed may hold it for
+// a moment longer, in a child that has not yet become another program: that
+// passes, so it is waited for.
+func take(f *os.File) (holder string, err error) {
+	for range 40 {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			return "", nil
+		}
+		text, _ := io.ReadAll(io.NewSectionReader(f, 0, 1000))
+		holder = strings.TrimSpace(string(text))
+		var pid int
+		if _, serr := fmt.Sscanf(holder, "pid %d,", &pid); serr != nil || !errors.Is(unix.Kill(pid, 0), unix.ESRCH) {
+			return holder, err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return holder, err
 }
 
 func write(f *os.File, text string) error {

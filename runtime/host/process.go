@@ -44,10 +44,16 @@ func (l *Local) run(ctx context.Context, p Process, critical bool) (Result, erro
 		err = nil
 	}
 	if ctx.Err() != nil && !critical {
-		err = fmt.Errorf("stopped: %w", ctx.Err())
+		err = stopped{ctx.Err()}
 	}
 	return res, started(err, cmd.Path)
 }
+
+// stopped is the end of a context as the end of a process.
+type stopped struct{ ctx error }
+
+func (stopped) Error() string   { return "was stopped" }
+func (s stopped) Unwrap() error { return s.ctx }
 
 // exitCode is the status, or as in a shell 128 and the signal that ended it.
 func exitCode(e *exec.ExitError) int {
