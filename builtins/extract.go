@@ -142,6 +142,8 @@ func (op *extractOp) read(ctx context.Context, h host.Reader) (*archive.Listing,
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, runtime.Hint(errors.New("no such file"), "download() it first, or see where the media are mounted")
+	case op.damaged(err):
+		return nil, runtime.Hint(err, "remove "+op.archive+" and get it again")
 	case !errors.Is(err, host.ErrUnknown):
 		return nil, err
 	case op.listing == "":
@@ -226,13 +228,18 @@ func (op *extractOp) Apply(ctx context.Context, h host.Host, _ []host.Change) er
 		unpacked = true
 		return op.unpack(ctx, h, root, func(name string) bool { return todo[name] })
 	})
-	if errors.Is(err, archive.ErrDigest) {
+	if op.damaged(err) {
 		return runtime.Hint(err, "remove "+op.archive+" and get it again")
 	}
 	if digest := op.sha256 + op.md5; err == nil && digest != "" && !unpacked {
 		runtime.Assume(ctx, "the archive has the digest "+digest)
 	}
 	return err
+}
+
+// damaged reports whether the archive is not what it once was.
+func (op *extractOp) damaged(err error) bool {
+	return errors.Is(err, archive.ErrDigest) || errors.Is(err, archive.ErrShort)
 }
 
 // unpack is the only code here that a dry run does not run.

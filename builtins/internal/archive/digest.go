@@ -11,6 +11,9 @@ import (
 	"strings"
 )
 
+// ErrShort is an archive, or a member of one, that is not all there.
+var ErrShort = errors.New("ends early")
+
 // ErrDigest is a whole archive that is not the wanted one.
 var ErrDigest = errors.New("wrong digest of the archive")
 

@@ -155,7 +155,7 @@ func (s *source) checkHeaders(hdr *tar.Header) error {
 // checkFits refuses a size beyond the end of a plain archive at once.
 func (s *source) checkFits(hdr *tar.Header) error {
 	if s.plain && dataSize(hdr) > s.size-s.pos {
-		return refuse(hdr.Name, "ends early: got %d bytes, want %d", s.size-s.pos, hdr.Size)
+		return refuse(hdr.Name, "%w: got %d bytes, want %d", ErrShort, s.size-s.pos, hdr.Size)
 	}
 	return nil
 }
@@ -191,7 +191,7 @@ func checkPAX(name string, records []byte) error {
 // zeros behind them. archive/tar also takes an end of the file for one.
 func (s *source) checkEnd(members int) error {
 	if len(s.meta) != 2*block {
-		return fmt.Errorf("the archive ends early: got %d bytes of end marker behind %d members, want %d", len(s.meta), members, 2*block)
+		return fmt.Errorf("the archive %w: got %d bytes of end marker behind %d members, want %d", ErrShort, len(s.meta), members, 2*block)
 	}
 	s.next = 1 << 62 // remember no more
 	buf := make([]byte, 256<<10)

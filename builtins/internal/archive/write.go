@@ -71,7 +71,7 @@ func (x *extraction) copy(f *os.File, m member, data io.Reader) error {
 		left -= n
 		x.done += n
 		if err == io.EOF {
-			err = refuse(m.Name, "ends early: %d bytes are missing", left)
+			err = refuse(m.Name, "%w: %d bytes are missing", ErrShort, left)
 		}
 		if err != nil {
 			return err

@@ -85,6 +85,8 @@ func status(resp *host.Response) error {
 		return nil
 	case 404, 410:
 		return fmt.Errorf("the server says %d: %w", resp.Status, fs.ErrNotExist)
+	case 401, 403, 407:
+		return advise("see whether the token, or the account, may read this channel", "the server says %d", resp.Status)
 	}
 	return fmt.Errorf("the server says %d", resp.Status)
 }
