@@ -169,7 +169,7 @@ func (op *bootstrapOp) Apply(ctx context.Context, h host.Host, todo []host.Chang
 		cmd.Makes = append(cmd.Makes, host.Entry{Name: name, Meta: host.Meta{Mode: fs.ModeIrregular | 0o755, Size: -1, Owner: owner}, Content: host.Unknown(name)})
 	}
 	if _, err := h.Exec(ctx, cmd); err != nil {
-		return runtime.Hint(err, "the account needs to be able to read the installer and to write to "+path.Dir(op.prefix)+"; the next run removes the half-made prefix and tries again")
+		return runtime.Hint(err, "see whether the installer is whole, and whether the account can read it and write to "+path.Dir(op.prefix)+"; the next run removes the half-made prefix and tries again")
 	}
 	return h.Remove(op.marker(), 1)
 }

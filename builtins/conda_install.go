@@ -152,7 +152,7 @@ func (op *condaInstallOp) Apply(ctx context.Context, h host.Host, todo []host.Ch
 		}
 	}
 	if _, err := h.Exec(ctx, cmd); err != nil {
-		return runtime.Hint(err, "see which channels it searches: "+path.Join(op.prefix, ".condarc")+"; each needs a repodata.json for noarch, too")
+		return runtime.Hint(err, "see what it printed; the channels that it searches are in "+path.Join(op.prefix, ".condarc")+", and each needs a repodata.json for noarch, too")
 	}
 	return nil
 }

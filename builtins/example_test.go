@@ -23,7 +23,7 @@ var ordinary = map[string]string{
 	"/usr/bin/rpm":                   "exit 1",
 	"/usr/bin/service":               sysv["/usr/bin/service"],
 	"/usr/bin/getent":                "exit 2",
-	"/usr/bin/df":                    `printf 'Avail Mounted on\n4096 /\n'`,
+	"/usr/bin/df":                    `printf 'Avail Mounted on\n4000000000 /\n'`,
 	"/sys/class/net/eth0/address":    "1",
 	"/etc/ssh/moduli":                "",
 	"/usr/bin/supervisorctl":         "exit 4",

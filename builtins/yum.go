@@ -7,6 +7,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"runbook/runtime"
@@ -101,7 +102,25 @@ func (op *yumOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error
 			todo = append(todo, want(p.name, have, p.version))
 		}
 	}
-	return todo, nil
+	if len(todo) > 0 && !op.absent {
+		err = needRoom(ctx, h)
+	}
+	return todo, err
+}
+
+// yumRoom is what the databases of rpm and of its front ends take up, roughly.
+const yumRoom = 16 << 20
+
+// needRoom refuses a disk so full that dnf damages its own history, which no
+// later run can mend. Where df cannot tell, yum has to.
+func needRoom(ctx context.Context, h host.Reader) error {
+	free, err := h.Fact(ctx, fact(host.DiskFree, "/var/lib/rpm"))
+	bytes, _, _ := strings.Cut(free, " ")
+	n, nerr := strconv.ParseInt(bytes, 10, 64)
+	if err != nil || nerr != nil || n >= yumRoom {
+		return nil
+	}
+	return runtime.Hint(fmt.Errorf("%d MB free for /var/lib/rpm, want %d", n>>20, yumRoom>>20), "make room first: a full disk can damage the database of packages")
 }
 
 func (op *yumOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {

@@ -100,6 +100,9 @@ func (r *Run) end(err error) error {
 		e.Outcome, e.Error = trace.Failed, refused.Error()
 		return errors.Join(refused, r.emit(e))
 	}
+	if errors.Is(err, refused) {
+		return err // which stopped the run
+	}
 	return errors.Join(err, refused)
 }
 

@@ -1,54 +1,181 @@
 package main
 
 import (
-	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 
 	"runbook/cmd/runbook/internal/lab"
 )
 
-func TestExplore(t *testing.T) {
-	dir := expandedMedia(t)
-	for _, c := range []struct {
-		name, script string
-		args         []string
-	}{
-		{"airgpa", "true", []string{"--var", "airgpa=true"}},
-		{"iface", "true", []string{"--var", "interface=eth7"}},
-		{"memory", "true", []string{"--var", "min_memory_gb=4096"}},
-		{"disk", "true", []string{"--var", "min_free_gb=4096"}},
-		{"full0", "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 100000)) /fill", []string{"--var", "min_free_gb=0"}},
-		{"full1", "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 1000000)) /fill", []string{"--var", "min_free_gb=0"}},
-		{"full5", "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 5000000)) /fill", []string{"--var", "min_free_gb=0"}},
-		{"full10", "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 10000000)) /fill", []string{"--var", "min_free_gb=0"}},
-		{"full15", "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 15000000)) /fill", []string{"--var", "min_free_gb=0"}},
-		{"full20", "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 20000000)) /fill", []string{"--var", "min_free_gb=0"}},
-		{"full25", "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 25000000)) /fill", []string{"--var", "min_free_gb=0"}},
-		{"full30", "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 30000000)) /fill", []string{"--var", "min_free_gb=0"}},
-		{"full40", "fallocate -l $(($(df --output=avail -B1 / | tail -1) - 40000000)) /fill", []string{"--var", "min_free_gb=0"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newSite(t, dir)
+// A refusal is something that keeps an installation from going through.
+type refusal struct {
+	spoil string   // a script that brings it about; the media are in /media
+	args  []string // more flags
+	code  int
+	says  []string // of what is written to standard error, in order
+	cure  string   // what the message says to do; "" if nothing was changed
+}
+
+const (
+	mediaHint = "check --var installer_path=..."
+	firstOfR  = "$(ls /media/R/pkgs/linux-64/*.tar.bz2 | head -1)"
+	server    = "/media/anaconda-suite/pkgs/linux-64/binstar-server-2.17.2-py27_0.tar.bz2"
+	mongod    = "/media/mongodb-org-server-2.6.8-1.x86_64.rpm"
+	miniconda = "/media/anaconda-suite/miniconda/Miniconda2-latest-Linux-x86_64.sh"
+	leave     = `leave() { fallocate -l $(($(df --output=avail -B1 / | tail -1) - $1)) /fill; }; leave `
+)
+
+// unready are hosts and command lines with which nothing may be begun.
+var unready = map[string]refusal{
+	"unknown var":      {"", []string{"--var", "airgpa=true"}, 2, []string{`no var "airgpa"`, `did you mean "airgap"?`}, ""},
+	"no secret":        {"rm /root/password", nil, 3, []string{"secret superuser_password: open /root/password: no such file"}, ""},
+	"empty secret":     {": > /root/password", nil, 3, []string{"secret superuser_password: got 0 characters, want at least 4"}, ""},
+	"no MongoDB":       {"rm /media/mongodb-org*", nil, 3, []string{"no mongodb-org*.rpm in /media", mediaHint}, ""},
+	"no installer":     {"rm " + miniconda, nil, 3, []string{"no " + miniconda, mediaHint}, ""},
+	"no channel":       {"rm -r /media/R", nil, 3, []string{"no channel in /media/R/pkgs", mediaHint}, ""},
+	"no index":         {"rm /media/R/pkgs/*/repodata.json", nil, 3, []string{"no channel in /media/R/pkgs", mediaHint}, ""},
+	"ports taken":      {listen("27017") + listen("8080"), nil, 3, []string{"2 requirements are not met", "port 27017 is in use by python3 (stop it", "port 8080 is in use by python3 (stop it, or choose another port: --var port=...)"}, ""},
+	"no interface":     {"", []string{"--var", "interface=eth7"}, 3, []string{"there is no network interface eth7 (this host has none but lo"}, ""},
+	"too little space": {"", []string{"--var", "min_free_gb=5000"}, 3, []string{"GB free for /opt/anaconda-server/package-storage, want 5000 (--var storage="}, ""},
+	"several": {"rm -r /media/R /media/mongodb*", []string{"--var", "interface=eth7", "--var", "min_memory_gb=5000"}, 3,
+		[]string{"4 requirements are not met", "GB of memory, want 5000 (--var min_memory_gb=", "mongodb-org*.rpm", "no channel", "eth7"}, ""},
+	"read-only": {"mount -o remount,ro /", nil, 1, []string{"state directory: mkdir /var/lib/runbook: read-only file system", "--state DIR"}, ""},
+}
+
+// unfit are media and hosts that turn out to be unfit underway.
+var unfit = map[string]refusal{
+	"package listed but gone":   {"mv " + firstOfR + " /tmp", nil, 1, []string{"step mirror_r_channel", "1 package is listed and missing at the source: linux-64/", "complete the channel"}, "mv /tmp/*.tar.bz2 /media/R/pkgs/linux-64"},
+	"package cut off":           {"cp " + firstOfR + " /tmp; truncate -s -10 " + firstOfR, nil, 1, []string{"1 package could not be mirrored: linux-64/", "bytes in file:///media/R/pkgs, want", "everything else is in place"}, "mv /tmp/*.tar.bz2 /media/R/pkgs/linux-64"},
+	"package damaged":           {"cp " + firstOfR + " /tmp; printf X | dd of=" + firstOfR + " bs=1 seek=100 conv=notrunc", nil, 1, []string{"got md5:", "want md5:", "Replace the bad files"}, "mv /tmp/*.tar.bz2 /media/R/pkgs/linux-64"},
+	"index cut off":             {"cp /media/R/pkgs/noarch/repodata.json /tmp; echo { > /media/R/pkgs/noarch/repodata.json", nil, 1, []string{"file:///media/R/pkgs/noarch/repodata.json: line 2", "damaged or cut off"}, "mv /tmp/repodata.json /media/R/pkgs/noarch"},
+	"server's package gone":     {"mv " + server + " /tmp", nil, 1, []string{"step packages: conda.install", server, "no such file", "see what it printed"}, "mv /tmp/binstar* " + server},
+	"server's package cut":      {"cp " + server + " /tmp; truncate -s 100 " + server, nil, 1, []string{"step packages: conda.install", "MD5 sums mismatch", server}, "mv /tmp/binstar* " + server},
+	"rpm gone":                  {"mv " + mongod + " /tmp", nil, 1, []string{"step mongodb: yum", "nothing provides mongodb-org-server = 2.6.8", "name the packages that it needs"}, "mv /tmp/mongodb* " + mongod},
+	"rpm cut off":               {"cp " + mongod + " /tmp; truncate -s 3000 " + mongod, nil, 1, []string{"step mongodb: yum", "mongodb-org-server", "the file is damaged: fetch it again"}, "mv /tmp/mongodb* " + mongod},
+	"rpm is a web page":         {"cp " + mongod + " /tmp; echo '<html>' > " + mongod, nil, 1, []string{"step mongodb: yum", mongod, "damaged or no RPM: fetch it again"}, "mv /tmp/mongodb* " + mongod},
+	"another rpm":               {"cp " + mongod + " /tmp; cp /media/mongodb-org-tools* " + mongod, nil, 1, []string{"are both mongodb-org-tools", "name only one"}, "mv /tmp/mongodb* " + mongod},
+	"installer cut off":         {"cp " + miniconda + " /tmp; truncate -s 9000 " + miniconda, nil, 1, []string{"step miniconda: conda.bootstrap", "Unexpected EOF", "whether the installer is whole"}, "mv /tmp/Mini* " + miniconda},
+	"installer is a web page":   {"cp " + miniconda + " /tmp; echo '<html>' > " + miniconda, nil, 1, []string{"step miniconda: conda.bootstrap", "is not a shell script", "error page"}, "mv /tmp/Mini* " + miniconda},
+	"media for root only":       {"chmod 700 /media", nil, 1, []string{"step miniconda: conda.bootstrap", "Permission denied", "whether the account can read it"}, "chmod 755 /media"},
+	"disk full at once":         {leave + "100000", nil, 1, []string{"step mongodb: yum", "0 MB free for /var/lib/rpm, want 16", "make room"}, "rm /fill"},
+	"disk full while copying":   {leave + "18000000", nil, 1, []string{"no space left on device (", "bytes needed", "make room on the file system of /home/"}, "rm /fill"},
+	"disk full while mirroring": {leave + "26000000", nil, 1, []string{"step mirror_anaconda: mirror", "no space left on device", "make room on the file system of /opt/"}, "rm /fill"},
+	"no room for the trace":     {"mkdir /small; mount -t tmpfs -o size=64k small /small", []string{"--trace", "/small/trace"}, 1, []string{"trace: write /small/trace: no space left on device", "nothing is done that the trace cannot tell of"}, "umount /small"},
+}
+
+// listen is a script that takes a port on this host.
+func listen(port string) string {
+	return `python3 -c 'import os, socket, time; s = socket.create_server(("", ` + port + `)); os.fork() and os._exit(0); time.sleep(600)' >/dev/null 2>&1; `
+}
+
+// What cannot be done is refused in words that say what to do, with the right exit code, and before anything changes.
+func TestUnready(t *testing.T) {
+	t.Parallel()
+	for _, name := range slices.Sorted(maps.Keys(unready)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, c := newSpoilt(t, unready[name]), unready[name]
 			defer s.Kill()
-			s.Must("cp -a /installer /m")
-			if c.script == "nopw" {
-				args := append([]string{"/usr/local/bin/runbook", "run", "install.star"}, alone[:len(alone)-6]...)
-				r := s.Exec(lab.Cmd{Argv: append(args, c.args...)})
-				fmt.Println("=====", c.name, r.Code, r.Err)
-				return
-			}
-			s.Must(c.script + " ; true")
-			args := append([]string{"/usr/local/bin/runbook", "run", "install.star"}, alone...)
-			r := s.Exec(lab.Cmd{Argv: append(append(args, "--var", "installer_path=/m"), c.args...)})
-			fmt.Println("=====", c.name, r.Code, "\n"+r.Err)
-			if c.name[:2] == "fu" {
-				s.Must("rm /fill")
-				r := s.Exec(lab.Cmd{Argv: append(append(args, "--var", "installer_path=/m"), c.args...)})
-				fmt.Println("===== then", c.name, r.Code, "\n"+r.Err)
-				r = s.Exec(lab.Cmd{Argv: append(append(args, "--var", "installer_path=/m", "--quiet"), c.args...)})
-				fmt.Println("===== again", c.name, r.Code, "\n"+r.Out+r.Err)
-				fmt.Println(s.Must("find / -xdev \\( -name '.runbook-*' -o -name '*.part' -o -name '*.new' -o -name '*-incomplete' \\) ! -name .runbook-mirror"))
+			before := s.Snapshot("/root", "/var/lib/runbook")
+			s.refuses(c)
+			if d := before.Diff(s.Snapshot("/root", "/var/lib/runbook")); len(d) > 0 {
+				t.Errorf("changed:\n%s", strings.Join(d, "\n"))
 			}
 		})
 	}
+}
+
+// What fails underway leaves nothing that the next run does not mend, once the message was heeded.
+func TestUnfit(t *testing.T) {
+	t.Parallel()
+	slots := make(chan struct{}, 3)
+	for _, name := range slices.Sorted(maps.Keys(unfit)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			s, c := newSpoilt(t, unfit[name]), unfit[name]
+			defer s.Kill()
+			s.refuses(c)
+			s.Must(c.cure)
+			args := slices.Concat([]string{"run", "install.star"}, alone, []string{"--var", "installer_path=/media", "--var", "min_free_gb=0"})
+			s.run(0, args...)
+			s.run(0, append(args, "--dry-run", "--exit-code")...)
+			s.clean()
+		})
+	}
+}
+
+// newSpoilt is a site with media that can be changed, and are.
+func newSpoilt(t *testing.T, c refusal) site {
+	t.Helper()
+	s := newSite(t, expandedMedia(t))
+	s.Must("cp -a /installer/. /media && chmod 755 /media\n" + c.spoil)
+	return s
+}
+
+// refuses runs the installation, which must be refused as c says.
+func (s site) refuses(c refusal) {
+	s.t.Helper()
+	args := slices.Concat([]string{"/usr/local/bin/runbook", "run", "install.star"}, alone, []string{"--var", "installer_path=/media", "--var", "min_free_gb=0"}, c.args)
+	r := s.Exec(lab.Cmd{Argv: args})
+	if r.Code != c.code {
+		s.t.Errorf("got exit %d, want %d\n%s", r.Code, c.code, r.Out)
+	}
+	rest := r.Err
+	for _, want := range c.says {
+		_, after, ok := strings.Cut(rest, want)
+		if !ok {
+			s.t.Errorf("does not say %q:\n%s", want, r.Err)
+			return
+		}
+		rest = after
+	}
+	if n := strings.Count(r.Err, c.says[0]); n != 1 {
+		s.t.Errorf("says %d times %q:\n%s", n, c.says[0], r.Err)
+	}
+}
+
+// clean looks for what only a run under way may have.
+func (s site) clean() {
+	s.t.Helper()
+	if out := s.Must("find / -xdev \\( -name '.runbook-*' -o -name '*.part' -o -name '*.new' -o -name '*-incomplete' \\) ! -name .runbook-mirror"); out != "" {
+		s.t.Errorf("left behind:\n%s", out)
+	}
+}
+
+// Without root's rights, and without a password, nothing is begun either.
+func TestUnreadyUser(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, expandedMedia(t))
+	args := []string{"/usr/local/bin/runbook", "run", "install.star", "--var", "airgap=true"}
+	r := s.Exec(lab.Cmd{Argv: append(args, "--secret", "superuser_password=env:PW"), UID: 65534, GID: 65534, Env: []string{"PW=" + password, "HOME=/tmp"}})
+	if r.Code != 3 || !strings.Contains(r.Err, "this runbook needs root (run it as root, or with sudo)") {
+		t.Errorf("as nobody: exit %d\n%s", r.Code, r.Err)
+	}
+	r = s.Exec(lab.Cmd{Argv: args})
+	if r.Code != 3 || !strings.Contains(r.Err, "secret superuser_password is missing\n  hint: give it with --secret superuser_password=file:PATH") {
+		t.Errorf("without a password: exit %d\n%s", r.Code, r.Err)
+	}
+}
+
+// A second run is told who is at work. A run that was killed is no obstacle, whatever its lock says.
+func TestSecondRun(t *testing.T) {
+	t.Parallel()
+	s := bareSite(t, lab.Options{})
+	s.put("/root/one.star", "def one():\n    mkdir(\"/srv/one\")\n\nstep(one)\n")
+	g := s.gate("/root/first.jsonl", "run", "/root/one.star")
+	g.hold(2)
+	out := s.run(1, "run", "/root/one.star")
+	for _, want := range []string{"another run holds it: pid ", ", root, one.star, since 20", "nothing was changed"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("does not say %q:\n%s", want, out)
+		}
+	}
+	s.run(0, "run", "/root/one.star", "--dry-run") // takes no lock
+	g.end(syscall.SIGKILL)
+	s.run(0, "run", "/root/one.star")
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // pipeWait is how long the output of a process that has ended is still read:
@@ -207,12 +209,11 @@ func endGroup(pgid int) {
 func runCritical(cmd *exec.Cmd, out, errs *capture) error {
 	var files [2]*os.File
 	for i := range files {
-		f, err := os.CreateTemp("", "runbook-*")
+		f, err := anonymous()
 		if err != nil {
-			return err
+			return fmt.Errorf("no file for its output: %w", err)
 		}
 		defer f.Close()
-		os.Remove(f.Name())
 		files[i] = f
 	}
 	cmd.Stdout, cmd.Stderr = files[0], files[1]
@@ -236,6 +237,20 @@ func runCritical(cmd *exec.Cmd, out, errs *capture) error {
 			return err
 		}
 	}
+}
+
+// anonymous makes a file without a name, in memory where the kernel can: a full
+// disk must not fail a package manager for what it prints.
+func anonymous() (*os.File, error) {
+	fd, err := unix.MemfdCreate("output", unix.MFD_CLOEXEC)
+	if err == nil {
+		return os.NewFile(uintptr(fd), "output"), nil
+	}
+	f, err := os.CreateTemp("", "runbook-*") // Linux before 3.17
+	if err == nil {
+		err = os.Remove(f.Name())
+	}
+	return f, err
 }
 
 // drain passes on what was added to f since offset.

@@ -196,7 +196,7 @@ func TestDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, err := host.NewLocal("/").Exec(ctx, host.Cmd{Process: host.Process{Argv: []string{"sleep", "60"}}})
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "sleep 60: stopped: ") {
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "sleep 60: was stopped") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -3,7 +3,6 @@ package trace
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io"
 )
 
@@ -37,9 +36,20 @@ func (j *JSONL) Emit(e Event) error {
 	}
 	j.seq, j.prev = e.Seq, hash(line)
 	if _, err := j.W.Write(append(line, '\n')); err != nil {
-		j.err = fmt.Errorf("trace %s: %w", e.Kind, err)
+		j.err = unwritten{err}
 	}
 	return j.err
+}
+
+// unwritten is an event that is not in the trace, so what it tells of must not be done.
+type unwritten struct{ err error }
+
+func (u unwritten) Error() string { return "trace: " + u.err.Error() }
+func (u unwritten) Unwrap() error { return u.err }
+
+// Hint is advice for the person who reads the error.
+func (unwritten) Hint() string {
+	return "nothing is done that the trace cannot tell of: make room for it, or let --trace name another place; the same command goes on from there"
 }
 
 // Head returns the hash of the last line, 64 zeros before the first. After the
@@ -79,7 +89,7 @@ func (f *File) Emit(e Event) error {
 		return nil
 	}
 	if err := f.f.Sync(); err != nil {
-		f.err = fmt.Errorf("trace %s: %w", e.Kind, err)
+		f.err = unwritten{err}
 	}
 	return f.err
 }

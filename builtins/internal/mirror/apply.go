@@ -8,6 +8,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"runbook/runtime/host"
 )
@@ -34,7 +35,7 @@ func (p *Plan) Apply(ctx context.Context, h host.Host) error {
 			return f.fill(ctx)
 		}
 		if err := h.WriteTree(ctx, p.mirror.Dir(), m, fill); err != nil {
-			return err
+			return p.room(err)
 		}
 	}
 	if p.strange > 0 {
@@ -43,6 +44,14 @@ func (p *Plan) Apply(ctx context.Context, h host.Host) error {
 		}
 	}
 	return p.failure()
+}
+
+// room says what to do about a full disk.
+func (p *Plan) room(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return &Advised{err, "make room on the file system of " + p.mirror.Dir() + ": what is there stays, and the next run goes on from it"}
+	}
+	return err
 }
 
 // manifest lists what Apply makes in the tree. Its contents can be read before they are there.

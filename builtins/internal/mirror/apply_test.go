@@ -18,7 +18,7 @@ func TestBadPackages(t *testing.T) {
 		do   func(*rig)
 		want string
 	}{
-		"truncated": {func(r *rig) { r.put(b, "x") }, "1 packages could not be mirrored: linux-64/b-1.0-0.tar.bz2: got 1 bytes in /src, want 20000"},
+		"truncated": {func(r *rig) { r.put(b, "x") }, "1 package could not be mirrored: linux-64/b-1.0-0.tar.bz2: got 1 bytes in /src, want 20000"},
 		"rotten":    {func(r *rig) { r.put(b, strings.Replace(r.get(b), "b", "x", 1)) }, "linux-64/b-1.0-0.tar.bz2: got md5:"},
 		"two": {func(r *rig) { r.put(a, "x"); r.put(b, strings.Replace(r.get(b), "b", "x", 1)) },
 			"2 packages could not be mirrored: linux-64/a-1.0-0.tar.bz2: got 1 bytes in /src, want 20000; linux-64/b-1.0-0.tar.bz2: got md5:"},

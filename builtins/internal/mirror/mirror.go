@@ -173,7 +173,9 @@ func (p *Plan) read(ctx context.Context, sources []*channel, name string) (*list
 		}
 		var index *repodata.Index
 		if err == nil {
-			index, err = repodata.Parse(text)
+			if index, err = repodata.Parse(text); err != nil {
+				err = &Advised{err, "the index is damaged or cut off: fetch it again, or let conda index make it anew"}
+			}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s/%s/%s: %w", c.shown, name, indexFile, err)

@@ -224,7 +224,7 @@ func TestRefusedPlans(t *testing.T) {
 		do   func(*rig, *Mirror)
 		want string
 	}{
-		"missing":     {func(r *rig, _ *Mirror) { os.Remove(r.path("/src/linux-64/a-1.0-0.tar.bz2")) }, "1 packages are listed and missing at the source: linux-64/a-1.0-0.tar.bz2 | complete the channel"},
+		"missing":     {func(r *rig, _ *Mirror) { os.Remove(r.path("/src/linux-64/a-1.0-0.tar.bz2")) }, "1 package is listed and missing at the source: linux-64/a-1.0-0.tar.bz2 | complete the channel"},
 		"html":        {func(r *rig, _ *Mirror) { r.put("/src/linux-64/repodata.json", "<html>") }, "/src/linux-64/repodata.json: line 1, column 1: got"},
 		"traversal":   {func(r *rig, _ *Mirror) { r.put("/src/noarch/repodata.json", `{"packages":{"../x-1-0.conda":{}}}`) }, `got a file name with '/'`},
 		"no channel":  {func(r *rig, m *Mirror) { m.Config.Channels = []string{"/nowhere"} }, "/nowhere: readdir /nowhere: no such file"},

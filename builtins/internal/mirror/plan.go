@@ -136,7 +136,7 @@ func (p *Plan) tally(s *subdir) {
 func (p *Plan) finish(r host.Reader) error {
 	if n := len(p.unknown); n > 0 {
 		list := strings.Join(p.unknown[:min(n, 10)], ", ")
-		return advise("complete the channel, or leave these out with blacklist=", "%d packages are listed and missing at the source: %s%s", n, list, and(n-10))
+		return advise("complete the channel, or leave these out with blacklist=", "%s listed and missing at the source: %s%s", count(n, "is", "are"), list, and(n-10))
 	}
 	for dir := p.mirror.Dir(); ; dir = path.Dir(dir) {
 		ok, err := host.Exists(r, dir)
@@ -156,6 +156,14 @@ func (p *Plan) finish(r host.Reader) error {
 		return p.failure()
 	}
 	return nil
+}
+
+// count tells how many packages do something.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 package " + one
+	}
+	return fmt.Sprintf("%d packages %s", n, many)
 }
 
 func and(more int) string {
@@ -237,5 +245,5 @@ func (p *Plan) failure() error {
 		return nil
 	}
 	return advise("everything else is in place; the index of "+strings.Join(stale, ", ")+" stays as it was. Replace the bad files at the source, or leave them out with blacklist=, and run again",
-		"%d packages could not be mirrored: %s", len(texts), strings.Join(texts, "; "))
+		"%s not be mirrored: %s", count(len(texts), "could", "could"), strings.Join(texts, "; "))
 }

@@ -74,7 +74,7 @@ func TestServersThatFail(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"a-1.0-0.tar.bz2", 404, "1 packages could not be mirrored: linux-64/a-1.0-0.tar.bz2: the server says 404"},
+		{"a-1.0-0.tar.bz2", 404, "1 package could not be mirrored: linux-64/a-1.0-0.tar.bz2: the server says 404"},
 		{"a-1.0-0.tar.bz2", 500, "linux-64/a-1.0-0.tar.bz2: the server says 500"},
 		{"a-1.0-0.tar.bz2", 204, "linux-64/a-1.0-0.tar.bz2: the server says 204"},
 		{"linux-64/repodata.json", 403, "/linux-64/repodata.json: the server says 403"},
