@@ -65,7 +65,7 @@ func (r *Run) call(c *Call) (starlark.Value, error) {
 	}
 	if c.Builtin.Read != nil {
 		v, err := c.Builtin.Read(c, r.door)
-		return r.door.secrets.maskValue(v), err
+		return r.door.own.maskValue(v), err
 	}
 	if r.reading {
 		return nil, Hint(fmt.Errorf("%s: a condition may only read", c.Builtin.Name), "move it into a step")

@@ -23,6 +23,7 @@ type door struct {
 	host    host.Host
 	run     *Run
 	secrets *secrets
+	own     *secrets // for texts of the runbook's own, see ownTexts
 
 	unmasked bool // see Unmasked
 
@@ -69,10 +70,10 @@ func (d *door) effect(e trace.Event, do func() error) error {
 
 func (d *door) Content(name string) (host.Content, error) {
 	c, err := d.Reader.Content(name)
-	if err != nil || d.unmasked || len(d.secrets.forms) == 0 {
+	if err != nil || d.unmasked || len(d.own.forms) == 0 {
 		return c, d.secrets.maskError(err)
 	}
-	return d.secrets.maskContent(c), nil
+	return d.own.maskContent(c), nil
 }
 
 func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
@@ -86,7 +87,7 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 }
 
 func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) {
-	shown := host.RedactURL(d.secrets.redact(r.URL))
+	shown := host.RedactURL(d.own.redact(r.URL))
 	var err error
 	if r.URL, err = d.secrets.resolve(r.URL, url.PathEscape); err != nil {
 		return nil, err
@@ -209,17 +210,17 @@ func modeText(m fs.FileMode) string {
 
 // digest is of redacted text: it must not let anybody guess a secret.
 func (d *door) digest(text []byte) string {
-	sum := sha256.Sum256([]byte(d.secrets.redact(string(text))))
+	sum := sha256.Sum256([]byte(d.own.redact(string(text))))
 	return hex.EncodeToString(sum[:])
 }
 
 func (d *door) maskResult(res *host.Result) {
-	res.Stdout, res.Stderr = d.secrets.mask(res.Stdout), d.secrets.mask(res.Stderr)
+	res.Stdout, res.Stderr = d.own.mask(res.Stdout), d.own.mask(res.Stderr)
 }
 
 // stdin tells what a command gets: a secret alone by its name, else a digest.
 func (d *door) stdin(text []byte) string {
-	switch s := d.secrets.redact(strings.TrimSpace(string(text))); {
+	switch s := d.own.redact(strings.TrimSpace(string(text))); {
 	case text == nil:
 		return ""
 	case strings.HasPrefix(s, "<secret:") && strings.Count(s, "<") == 1 && strings.HasSuffix(s, ">"):

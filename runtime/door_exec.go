@@ -35,7 +35,7 @@ func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error
 
 // execEvent is what the trace says of c.
 func (d *door) execEvent(c host.Cmd) trace.Event {
-	e := trace.Event{Call: "exec", Argv: d.secrets.redactAll(c.Argv), User: c.User, Stdin: d.stdin(c.Stdin), Volatile: c.Volatile}
+	e := trace.Event{Call: "exec", Argv: d.own.redactAll(c.Argv), User: c.User, Stdin: d.stdin(c.Stdin), Volatile: c.Volatile}
 	e.Sets = map[string]string{}
 	for f, v := range c.Sets {
 		e.Sets[f.String()] = v
@@ -43,7 +43,7 @@ func (d *door) execEvent(c host.Cmd) trace.Event {
 	e.Detail = map[string]any{}
 	maps.Copy(e.Detail, c.Detail)
 	if len(c.Env) > 0 {
-		e.Detail["env"] = d.secrets.redactAny(c.Env)
+		e.Detail["env"] = d.own.redactAny(c.Env)
 	}
 	if c.Dir != "" {
 		e.Detail["cwd"] = c.Dir

@@ -26,6 +26,7 @@ type Runbook struct {
 	Steps   []Step
 	Sources []trace.Source // the file itself and what it loads
 
+	texts   []string // of Sources
 	secrets *secrets
 	loader  *loader
 }
@@ -105,6 +106,7 @@ func (l *loader) load(name string) (starlark.StringDict, error) {
 	}
 	sum := sha256.Sum256(src)
 	l.book.Sources = append(l.book.Sources, trace.Source{Name: name, SHA256: hex.EncodeToString(sum[:]), Origin: origin})
+	l.book.texts = append(l.book.texts, string(src))
 	l.modules[name], l.stack = nil, append(l.stack, name)
 	defer func() { l.stack = l.stack[:len(l.stack)-1] }()
 	m, err := l.exec(name, src)

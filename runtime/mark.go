@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -18,23 +17,28 @@ import (
 
 // secrets turns placeholders into secrets and back. The placeholder of a load
 // is <secret:NAME#NONCE>; with :json at its end it stands for the secret as it
-// is written between the quotes of a JSON or YAML text.
+// is written between the quotes of a JSON or YAML text, with :line for a line
+// of it, which only comes outward.
 type secrets struct {
 	nonce  string
 	marks  *regexp.Regexp
 	values map[string]string // nil in a dry run
 	forms  []form            // longest first
+	shield *regexp.Regexp    // see mask; nil without values
 	damage *atomic.Bool      // a piece of a placeholder was met on its way out
 }
 
 // A form is a text under which a secret may show up in what comes outward.
-type form struct{ text, mark string }
+type form struct {
+	text, mark string
+	word       bool // an ordinary one
+}
 
 func newSecrets() *secrets {
 	b := make([]byte, 12)
 	rand.Read(b) // never fails
 	nonce := hex.EncodeToString(b)
-	return &secrets{nonce: nonce, marks: regexp.MustCompile(`<secret:([A-Za-z0-9_]+)#` + nonce + `(:json)?>`), damage: new(atomic.Bool)}
+	return &secrets{nonce: nonce, marks: regexp.MustCompile(`<secret:([A-Za-z0-9_]+)#` + nonce + `(:json|:line)?>`), damage: new(atomic.Bool)}
 }
 
 func (ss *secrets) mark(name, suffix string) string {
@@ -43,19 +47,25 @@ func (ss *secrets) mark(name, suffix string) string {
 
 func (ss *secrets) declare(name string) secret { return secret{name, ss.mark(name, "")} }
 
-// with returns ss knowing values; nil stands for a dry run.
-func (ss *secrets) with(values map[string]string) *secrets {
+// with returns ss knowing values; nil stands for a dry run. words are what
+// everybody may read.
+func (ss *secrets) with(values map[string]string, words string) *secrets {
 	s := *ss
 	s.values, s.forms = values, nil
+	s.shield = s.shielding()
 	for name, v := range values {
-		s.forms = append(s.forms, form{v, s.mark(name, "")})
-		for _, other := range []string{url.PathEscape(v), url.QueryEscape(v)} {
+		word := strings.Contains(words, v)
+		s.forms = append(s.forms, form{v, s.mark(name, ""), word})
+		for _, other := range []string{url.PathEscape(v), url.QueryEscape(v), host.PlainPath(v), host.PlainPath(url.PathEscape(v))} {
 			if other != v {
-				s.forms = append(s.forms, form{other, s.mark(name, "")})
+				s.forms = append(s.forms, form{other, s.mark(name, ""), word})
 			}
 		}
+		for _, line := range longLines(v) {
+			s.forms = append(s.forms, form{line, s.mark(name, ":line"), strings.Contains(words, line)})
+		}
 		if q := quoted(v); q != v {
-			s.forms = append(s.forms, form{q, s.mark(name, ":json")})
+			s.forms = append(s.forms, form{q, s.mark(name, ":json"), word})
 		}
 	}
 	slices.SortFunc(s.forms, func(a, b form) int {
@@ -65,6 +75,17 @@ func (ss *secrets) with(values map[string]string) *secrets {
 		return strings.Compare(a.mark, b.mark)
 	})
 	return &s
+}
+
+// longLines are the lines of a key or the like: a command may print one alone.
+// Short ones could not be told from ordinary text.
+func longLines(v string) (lines []string) {
+	for line := range strings.Lines(v) {
+		if line = strings.TrimSpace(line); len(line) >= 2*shortest && line != v {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // quoted is v as it stands between the quotes of a JSON text.
@@ -103,7 +124,7 @@ func (ss *secrets) resolve(text string, encode func(string) string) (string, err
 	if !ss.in(text) {
 		return text, nil
 	}
-	if ss.in(ss.marks.ReplaceAllString(text, "")) {
+	if ss.in(ss.marks.ReplaceAllString(text, "")) || ss.lineOf(text) {
 		return "", Hint(errDamaged, "use the secret as it is, with +, %, format or join")
 	}
 	if ss.values == nil {
@@ -116,12 +137,15 @@ func (ss *secrets) resolve(text string, encode func(string) string) (string, err
 	}
 	return ss.marks.ReplaceAllStringFunc(text, func(mark string) string {
 		m := ss.marks.FindStringSubmatch(mark)
-		if m[2] != "" {
+		if m[2] == ":json" {
 			return quoted(ss.values[m[1]])
 		}
 		return encode(ss.values[m[1]])
 	}), nil
 }
+
+// lineOf reports whether text has but a line of a secret.
+func (ss *secrets) lineOf(text string) bool { return strings.Contains(text, "#"+ss.nonce+":line>") }
 
 func asIs(s string) string { return s }
 
@@ -145,18 +169,8 @@ func (ss *secrets) resolveProcess(p host.Process) (host.Process, error) {
 			return p, err
 		}
 	}
-	p.Argv, p.Env = argv, env
+	p.Argv, p.Env, p.Hide = argv, env, ss.redact
 	return p, nil
-}
-
-// mask is the inverse of resolve.
-func (ss *secrets) mask(text []byte) []byte {
-	for _, f := range ss.forms {
-		if bytes.Contains(text, []byte(f.text)) {
-			text = bytes.ReplaceAll(text, []byte(f.text), []byte(f.mark))
-		}
-	}
-	return text
 }
 
 // redact makes placeholders and values readable for people and stable between

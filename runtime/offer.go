@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"runbook/runtime/trace"
 )
 
 // What programs around a run need of secrets and of names.
@@ -16,7 +18,7 @@ var ErrMissing = errors.New("missing")
 // to name; err itself if none is close.
 func Nearest(err error, name string, names []string) error { return withNearest(err, name, names) }
 
-var anyMark = regexp.MustCompile(`<secret:([A-Za-z0-9_]+)#[0-9a-f]{24}(:json)?>`)
+var anyMark = regexp.MustCompile(`<secret:([A-Za-z0-9_]+)#[0-9a-f]{24}(:json|:line)?>`)
 
 // Readable returns text with every secret's placeholder as people know it:
 // <secret:NAME>.
@@ -24,16 +26,10 @@ func Readable(text string) string { return anyMark.ReplaceAllString(text, "<secr
 
 // Leaks returns what tells whether a text holds a piece of a placeholder or one
 // of values, for a last look before it is written. Values that are ordinary
-// words of this run (in public, or the name of a step or a builtin) or shorter
-// than eight bytes are only masked, never a reason to stop.
-func (b *Runbook) Leaks(values map[string]string, public ...string) func(text string) bool {
-	for _, s := range b.Steps {
-		public = append(public, s.Name)
-	}
-	for name := range b.loader.pre {
-		public = append(public, name)
-	}
-	words := strings.Join(public, "\n")
+// words of this run (in the runbook, its vars or names, or in info) or shorter
+// than eight bytes are never a reason to stop.
+func (b *Runbook) Leaks(values map[string]string, info trace.RunInfo) func(text string) bool {
+	words := b.words(info)
 	var guarded []string
 	for _, v := range values {
 		if len(v) >= 8 && !strings.Contains(words, v) {

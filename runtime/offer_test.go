@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"runbook/runtime/trace"
 )
 
 func TestLeaks(t *testing.T) {
@@ -25,7 +27,7 @@ func TestLeaks(t *testing.T) {
 		{"example.org", "on example.org", false},      // known to everybody
 		{"done", "done", false},                       // too short to be told from a word
 	} {
-		leaks := book.Leaks(map[string]string{"pw": c.value}, "example.org")
+		leaks := book.Leaks(map[string]string{"pw": c.value}, trace.RunInfo{Host: trace.Machine{Hostname: "example.org"}})
 		if got := leaks(c.text); got != c.want {
 			t.Errorf("secret %q in %q: got %t, want %t", c.value, c.text, got, c.want)
 		}

@@ -8,17 +8,25 @@ import (
 )
 
 // redactEvent hides secrets in every text of e.
-func (ss *secrets) redactEvent(e trace.Event) trace.Event {
-	for _, s := range []*string{&e.Target, &e.Path, &e.Text, &e.Title, &e.Why, &e.Error, &e.Hint, &e.URL, &e.Stdin, &e.User, &e.Pos} {
+func (d *door) redactEvent(e trace.Event) trace.Event {
+	ss := d.own
+	for _, s := range []*string{&e.Target, &e.Path, &e.Title, &e.URL, &e.Stdin, &e.User, &e.Pos} {
 		*s = ss.redact(*s)
 	}
+	for _, s := range []*string{&e.Error, &e.Hint, &e.Why} {
+		*s = d.secrets.redact(*s)
+	}
+	if e.Kind == trace.Log {
+		ss = d.secrets
+	}
+	e.Text, ss = ss.redact(e.Text), d.own
 	changes := make([]host.Change, len(e.Changes))
 	for i, c := range e.Changes {
 		changes[i] = host.Change{What: ss.redact(c.What), From: ss.redact(c.From), To: ss.redact(c.To)}
 	}
 	e.Changes = changes
 	e.Argv, e.Assumed = ss.redactAll(e.Argv), ss.redactAll(e.Assumed)
-	e.Args, e.Detail, e.Observed = ss.redactMap(e.Args), ss.redactMap(e.Detail), ss.redactMap(e.Observed)
+	e.Args, e.Detail, e.Observed = ss.redactMap(e.Args), ss.redactMap(e.Detail), d.secrets.redactMap(e.Observed)
 	e.Args, _ = withoutCredentials(e.Args).(map[string]any)
 	e.Sets, _ = ss.redactAny(e.Sets).(map[string]string)
 	return e

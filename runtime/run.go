@@ -70,7 +70,8 @@ const runSteps = 100_000_000 // Starlark instructions in one step
 // Do runs the steps in order and stops at the first that fails.
 func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	r.ctx = context.WithValue(ctx, runKey{}, r)
-	r.door = &door{Reader: r.Host, host: r.Host, run: r, secrets: book.secrets.with(r.Secrets)}
+	all := book.secrets.with(r.Secrets, book.words(r.Info))
+	r.door = &door{Reader: r.Host, host: r.Host, run: r, secrets: all, own: all.ownTexts()}
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
 	r.Info.Runbook, r.Info.Sources, r.Info.Vars = book.Name, book.Sources, traceVars(book)
@@ -223,7 +224,7 @@ func (r *Run) emit(e trace.Event) error {
 		e.Step = r.step
 	}
 	e.Time = r.Now()
-	e = r.door.secrets.redactEvent(e)
+	e = r.door.redactEvent(e)
 	if r.door.secrets.damage.Swap(false) {
 		return Hint(errDamaged, "use the secret as it is, with +, %, format or join")
 	}

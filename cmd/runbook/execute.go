@@ -129,7 +129,7 @@ func (s *session) do(ctx context.Context, r *runtime.Run, file *os.File, printed
 			printed.tail = t.Tail
 		}
 	}
-	first := trace.Tee{trace.NewGuard(s.given.book.Leaks(r.Secrets, public(r.Info)...))}
+	first := trace.Tee{trace.NewGuard(s.given.book.Leaks(r.Secrets, r.Info))}
 	if s.flags.follow != "" {
 		first = append(first, trace.NewFollow(s.approved))
 	}
@@ -161,12 +161,6 @@ func (s *session) display(out io.Writer) trace.Sink {
 		opts.Width, _, _ = term.GetSize(fd)
 	}
 	return trace.NewTerminal(out, opts)
-}
-
-// public is what of info everybody may read: a secret that is a word of it
-// could not be told from it.
-func public(i trace.RunInfo) []string {
-	return []string{i.Binary.Version, i.Host.Hostname, i.Host.OS, i.Host.Kernel, i.Host.Machine, i.User.Name, i.User.SudoUser, i.Ticket}
 }
 
 // conclude leaves what the next run needs and says where things are.

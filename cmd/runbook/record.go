@@ -84,16 +84,16 @@ func (o *outputFile) Write(p []byte) (int, error) {
 	if o.tail == nil {
 		return len(p), nil
 	}
-	o.rest = append(o.rest, p...)
-	for {
-		line, rest, ok := bytes.Cut(o.rest, []byte("\n"))
-		if !ok {
-			return len(p), nil
-		}
+	all := append(o.rest, p...)
+	line, rest, ok := bytes.Cut(all, []byte("\n"))
+	for ; ok; line, rest, ok = bytes.Cut(rest, []byte("\n")) {
 		o.tail(string(line))
-		o.rest = bytes.Clone(rest)
 	}
+	o.rest = bytes.Clone(line[:min(len(line), longestLine)])
+	return len(p), nil
 }
+
+const longestLine = 4 << 10 // bytes of a line that the terminal gets to see
 
 // close returns what went wrong with the file, and whether there is one.
 func (o *outputFile) close() (made bool, err error) {

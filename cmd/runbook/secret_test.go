@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/hex"
-	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"runbook/cmd/runbook/internal/lab"
 )
@@ -45,8 +42,8 @@ url = "http://127.0.0.1:8099"
 def good():
     mkdir("/srv/out", mode = 0o700)
     run(["sh", "-c", "cat >/srv/out/stdin"], stdin = pw)
-    run(["sh", "-c", 'printf %s "$PW" >/srv/out/env; echo "$PW"; echo "it is $PW" >&2'], env = {"PW": pw})
-    run(["sh", "-c", 'printf %s "$1" >/srv/out/argv; echo "$1"', "sh", "" + pw])
+    run(["sh", "-c", 'printf %s "$PW" >/srv/out/env; printf "%s\\n" "$PW"; printf "it is %s\\n" "$PW" >&2'], env = {"PW": pw})
+    run(["sh", "-c", 'printf %s "$1" >/srv/out/argv; printf "%s\\n" "$1"', "sh", "" + pw])
     write("/srv/out/file", pw, mode = 0o600)
     write("/srv/out/file.yaml", yaml.encode({"a": {"pw": pw}}), mode = 0o600)
     write("/srv/out/file.json", json.encode(["%s and %s" % (pw, pw)]), mode = 0o600)
@@ -54,14 +51,16 @@ def good():
     copy("/srv/out/file", "/srv/out/copy")
     download(url + "/t/" + pw + "/file", "/srv/out/download")
     log("it is " + pw)
+
+def back():
     log(read("/srv/out/env"))
     log(query(["cat", "/srv/out/argv", "/srv/out/copy"]).stdout)
-    log(query(["sh", "-c", "cat; echo $PW"], stdin = pw, env = {"PW": pw}).stdout)
+    log(query(["sh", "-c", 'cat; printf "%s\\n" "$PW"'], stdin = pw, env = {"PW": pw}).stdout)
 
-def exits(): run(["sh", "-c", 'echo "$PW"; echo "$PW" >&2; exit 3'], env = {"PW": pw})
+def exits(): run(["sh", "-c", 'printf "%s\\n" "$PW"; printf "%s\\n" "$PW" >&2; exit 3'], env = {"PW": pw})
 def argument(): run(["false", "" + pw])
 def unstartable(): run(["/nowhere/" + pw])
-def query_exits(): query(["sh", "-c", 'cat; echo "$PW" >&2; exit 2'], stdin = pw, env = {"PW": pw})
+def query_exits(): query(["sh", "-c", 'cat; printf "%s\\n" "$PW" >&2; exit 2'], stdin = pw, env = {"PW": pw})
 def missing(): download(url + "/missing/" + pw, "/srv/x")
 def redirected(): download(url + "/redirect/" + pw, "/srv/x")
 def refused(): download("http://127.0.0.1:9/" + pw, "/srv/x")
@@ -78,7 +77,7 @@ def compared(): log(str(pw == "x"))
 def cut(): log(pw[1:])
 def measured(): log("%d" % len("" + pw))
 
-[step(f) for f in [good, exits, argument, unstartable, query_exits, missing, redirected, refused, wrong, unanswered, package, path, pattern,
+[step(f) for f in [good, back, exits, argument, unstartable, query_exits, missing, redirected, refused, wrong, unanswered, package, path, pattern,
     fails, unmet, printed, asked, compared, cut, measured]]
 `
 
@@ -88,13 +87,17 @@ var failing = strings.Fields("exits argument unstartable query_exits missing red
 // those whom an error is told.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
+	slots := make(chan struct{}, 6) // much of it is waiting for a server that is not there
 	for name, value := range canaries {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			slots <- struct{}{}
+			defer func() { <-slots }()
 			s := newSecretSite(t, value)
 			defer s.Kill()
 			told := s.traced(t, value)
 			for format, more := range map[string][]string{"text": {"--verbose"}, "json": nil, "sh": nil} {
-				told += s.run(0, append([]string{"run", "/root/sinks.star", "--step", "good", "--secret", "pw=file:/root/pw", "--format", format}, more...)...)
+				told += s.run(0, append([]string{"run", "/root/sinks.star", "--step", "good,back", "--secret", "pw=file:/root/pw", "--format", format}, more...)...)
 			}
 			for _, step := range failing {
 				told += s.fails(step)
@@ -161,6 +164,9 @@ func secretSinks(t *testing.T, s site, value string) {
 // silent looks for the secret in what was told and in all files but those that it was written to.
 func silent(t *testing.T, s site, told string) {
 	t.Helper()
+	if !strings.Contains(told, "it is <secret:pw>") {
+		t.Error("nobody is told where the secret was")
+	}
 	if i := strings.Index(told, canary); i >= 0 {
 		t.Errorf("told:\n%s", told[max(0, i-400):min(len(told), i+200)])
 	}
@@ -176,7 +182,7 @@ func silent(t *testing.T, s site, told string) {
 // It returns what is told.
 func (s site) traced(t *testing.T, value string) string {
 	t.Helper()
-	g := s.gate("/root/traced.jsonl", "run", "/root/sinks.star", "--step", "good", "--secret", "pw=file:/root/pw")
+	g := s.gate("/root/traced.jsonl", "run", "/root/sinks.star", "--step", "good,back", "--secret", "pw=file:/root/pw")
 	g.hold(2)
 	log := filepath.Join(t.TempDir(), "execve")
 	tracer := exec.Command("strace", "-f", "-o", log, "-p", strconv.Itoa(g.cmd.Process.Pid), "-e", "trace=execve", "-v", "-xx", "-s", "65535")
@@ -222,6 +228,33 @@ func exposed(t *testing.T, calls, value string) {
 	}
 }
 
-var _ = fmt.Sprint
-var _ = time.Now
-var _ net.Listener
+// A secret that is an ordinary word hides that word and changes nothing else.
+func TestOrdinarySecrets(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"good", "root", "/srv/out", "sinks.star", "127.0.0.1", "secret", "seq\":", "printf", "2026", "8099", "true"} {
+		t.Run(value, func(t *testing.T) {
+			s := newSecretSite(t, value)
+			defer s.Kill()
+			args := []string{"run", "/root/sinks.star", "--step", "good", "--secret", "pw=file:/root/pw"}
+			s.run(0, append(args, "--dry-run", "--trace", "/root/dry.jsonl")...)
+			s.run(0, append(args, "--trace", "/root/traced.jsonl")...)
+			s.run(0, "audit", "verify", "/root/traced.jsonl")
+			if out := s.run(0, "audit", "diff", "/root/dry.jsonl", "/root/traced.jsonl"); !strings.HasPrefix(out, "equal") {
+				t.Error(out)
+			}
+			secretSinks(t, s, value)
+		})
+	}
+}
+
+// A dry run neither reads a secret nor asks for it.
+func TestSecretsInDryRun(t *testing.T) {
+	t.Parallel()
+	s := newSecretSite(t, canaries["plain"])
+	for _, from := range []string{"file:/nowhere", "env:NOWHERE", "cmd:touch /srv/asked"} {
+		s.run(0, "run", "/root/sinks.star", "--step", "good", "--dry-run", "--secret", "pw="+from)
+	}
+	if out := s.Must("ls /srv"); out != "" {
+		t.Errorf("the dry run made %s", out)
+	}
+}

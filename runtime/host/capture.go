@@ -10,6 +10,8 @@ import (
 // captureHalf is how much of the beginning and of the end of an output is kept.
 const captureHalf = 512 << 10 // bytes
 
+const longestLine = 64 << 10 // bytes
+
 // A capture keeps the beginning and the end of what a process prints and
 // passes all of it on. It never fails: a closed terminal must not stop a
 // package manager.
@@ -33,14 +35,22 @@ func (c *capture) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Bytes returns what was kept and says in between what was not.
+// Bytes returns what was kept and says in between what was not. Lines are cut
+// off whole, unless one is very long: of half a secret nobody could tell that it
+// is one.
 func (c *capture) Bytes() []byte {
-	tail := c.tail[max(0, len(c.tail)-captureHalf):]
-	cut := c.total - int64(len(c.head)+len(tail))
-	if cut == 0 {
-		return append(c.head, tail...)
+	head, tail := c.head, c.tail[max(0, len(c.tail)-captureHalf):]
+	if c.total == int64(len(head)+len(tail)) {
+		return append(head, tail...)
 	}
-	return append(fmt.Appendf(bytes.Clone(c.head), "\n[... %d bytes left out ...]\n", cut), tail...)
+	if i := bytes.LastIndexByte(head, '\n'); i >= len(head)-longestLine {
+		head = head[:i]
+	}
+	if i := bytes.IndexByte(tail, '\n'); i < longestLine {
+		tail = tail[i+1:]
+	}
+	cut := c.total - int64(len(head)+len(tail))
+	return append(fmt.Appendf(bytes.Clone(head), "\n[... %d bytes left out ...]\n", cut), tail...)
 }
 
 // A shared writer is written to by both outputs of a process.

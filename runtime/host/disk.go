@@ -26,14 +26,15 @@ func probeDiskFree(ctx context.Context, r Reader, name string) (string, error) {
 		}
 		name = path.Dir(name)
 	}
-	res, err := r.Query(ctx, Process{Argv: []string{"df", "--output=avail,target", "-B1", "--", name}})
+	df := Process{Argv: []string{"df", "--output=avail,target", "-B1", "--", name}}
+	res, err := r.Query(ctx, df)
 	if err != nil {
 		return "", err
 	}
 	lines := strings.Split(strings.TrimSpace(string(res.Stdout)), "\n")
 	free, mount, ok := strings.Cut(strings.TrimSpace(lines[len(lines)-1]), " ")
 	if _, err := strconv.ParseInt(free, 10, 64); err != nil || !ok || res.Code != 0 {
-		return "", fmt.Errorf("df %s: exit status %d%s", name, res.Code, lastWords(res))
+		return "", fmt.Errorf("df %s: exit status %d%s", name, res.Code, lastWords(df, res))
 	}
 	return free + " " + strings.TrimSpace(mount), nil
 }

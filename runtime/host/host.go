@@ -78,6 +78,9 @@ type Process struct {
 	User  string            // account that runs it; whoever runs now if empty
 	// Output, if not nil, gets what the process prints while it runs.
 	Output io.Writer
+	// Hide, if not nil, takes out of words and output what errors must not tell.
+	// It comes before anything is cut, since nobody recognises half a secret.
+	Hide func(text string) string
 }
 
 // A Cmd is a command that changes the machine, and how.

@@ -154,7 +154,7 @@ func (l *Local) forget() { clear(l.facts) }
 func (l *Local) Query(ctx context.Context, p Process) (Result, error) {
 	res, err := l.run(ctx, p, false)
 	if err != nil {
-		return res, &fs.PathError{Op: "query", Path: title(p.Argv), Err: err}
+		return res, &fs.PathError{Op: "query", Path: title(p), Err: err}
 	}
 	if l.Asked != nil {
 		return res, l.Asked(p, res.Code)

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"path"
@@ -17,28 +16,36 @@ func (l *Local) Exec(ctx context.Context, c Cmd) (Result, error) {
 		ctx = context.WithoutCancel(ctx) // it was seen through, so is what it left
 	}
 	if err == nil && !c.Succeeded(res) {
-		err = fmt.Errorf("exit status %d%s", res.Code, lastWords(res))
+		err = fmt.Errorf("exit status %d%s", res.Code, lastWords(c.Process, res))
 	}
 	if err == nil {
 		err = l.assertCmd(ctx, c)
 	}
 	if err != nil {
-		return res, fmt.Errorf("%s: %w", title(c.Argv), err)
+		return res, fmt.Errorf("%s: %w", title(c.Process), err)
 	}
 	return res, nil
 }
 
 // title is what people call a command: the program and what it was told to do.
-func title(argv []string) string {
-	if len(argv) == 0 {
+func title(p Process) string {
+	if len(p.Argv) == 0 {
 		return ""
 	}
-	for _, w := range argv[1:] {
-		if !strings.HasPrefix(w, "-") {
-			return path.Base(argv[0]) + " " + cut(w, 40)
+	program := path.Base(p.hide(p.Argv[0]))
+	for _, w := range p.Argv[1:] {
+		if w = p.hide(w); !strings.HasPrefix(w, "-") {
+			return program + " " + cut(w, 40)
 		}
 	}
-	return path.Base(argv[0])
+	return program
+}
+
+func (p Process) hide(text string) string {
+	if p.Hide == nil {
+		return text
+	}
+	return p.Hide(text)
 }
 
 func cut(s string, n int) string {
@@ -53,15 +60,15 @@ func cut(s string, n int) string {
 
 // lastWords returns the last lines a process wrote to its standard error or,
 // if it was silent there, its standard output.
-func lastWords(res Result) string {
-	text := bytes.TrimSpace(res.Stderr)
-	if len(text) == 0 {
-		text = bytes.TrimSpace(res.Stdout)
+func lastWords(p Process, res Result) string {
+	text := strings.TrimSpace(p.hide(string(res.Stderr)))
+	if text == "" {
+		text = strings.TrimSpace(p.hide(string(res.Stdout)))
 	}
-	if len(text) == 0 {
+	if text == "" {
 		return ""
 	}
-	lines := bytes.Split(text, []byte("\n"))
-	text = bytes.Join(lines[max(0, len(lines)-3):], []byte("\n"))
-	return ": " + string(text[max(0, len(text)-600):])
+	lines := strings.Split(text, "\n")
+	text = strings.Join(lines[max(0, len(lines)-3):], "\n")
+	return ": " + text[max(0, len(text)-600):]
 }

@@ -13,7 +13,7 @@ import (
 // Exec runs nothing. It believes that c would succeed and do what it declares.
 func (o *Overlay) Exec(ctx context.Context, c Cmd) (Result, error) {
 	if err := o.exec(ctx, c); err != nil {
-		return Result{}, fmt.Errorf("%s: %w", title(c.Argv), err)
+		return Result{}, fmt.Errorf("%s: %w", title(c.Process), err)
 	}
 	res := Result{Unknown: true}
 	if len(c.OK) > 0 {

@@ -15,7 +15,7 @@ import (
 func (o *Overlay) Query(ctx context.Context, p Process) (Result, error) {
 	res, err := o.query(ctx, p)
 	if err == nil && o.changed {
-		o.assume(title(p.Argv) + " answers as it did before the run")
+		o.assume(title(p) + " answers as it did before the run")
 	}
 	return res, err
 }
@@ -23,13 +23,13 @@ func (o *Overlay) Query(ctx context.Context, p Process) (Result, error) {
 func (o *Overlay) query(ctx context.Context, p Process) (Result, error) {
 	if p.User != "" {
 		if v, err := o.base.Fact(ctx, Fact{User, p.User}); err != nil {
-			return Result{}, guest("query", title(p.Argv), err)
+			return Result{}, guest("query", title(p), err)
 		} else if v == "" {
 			return Result{}, o.later(p, fmt.Sprintf("no user %q", p.User), nil)
 		}
 	}
 	if w := o.meets(ctx, p); w != "" {
-		return Result{}, guest("query", title(p.Argv), fmt.Errorf("%s: %w", w, ErrUnknown))
+		return Result{}, guest("query", title(p), fmt.Errorf("%s: %w", w, ErrUnknown))
 	}
 	res, err := o.base.Query(ctx, p)
 	if errors.Is(err, exec.ErrNotFound) {
@@ -44,11 +44,11 @@ func (o *Overlay) later(p Process, what string, err error) error {
 	case !o.changed && err != nil:
 		return err
 	case !o.changed:
-		return guest("query", title(p.Argv), errors.New(what))
+		return guest("query", title(p), errors.New(what))
 	case err != nil:
-		return guest("query", title(p.Argv), fmt.Errorf("%s: %w: %w", what, ErrUnknown, exec.ErrNotFound))
+		return guest("query", title(p), fmt.Errorf("%s: %w: %w", what, ErrUnknown, exec.ErrNotFound))
 	}
-	return guest("query", title(p.Argv), fmt.Errorf("%s: %w", what, ErrUnknown))
+	return guest("query", title(p), fmt.Errorf("%s: %w", what, ErrUnknown))
 }
 
 // meets returns the first word of p that names something changed here.

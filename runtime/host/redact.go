@@ -41,10 +41,16 @@ func schemeWord(s string) bool {
 	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789+-.") == ""
 }
 
+// PlainPath returns a path of a URL as RedactURL shows it: what some server may
+// take for a slash is one.
+func PlainPath(p string) string {
+	return strings.NewReplacer(`\`, "/", "%2F", "/", "%2f", "/", "%5C", "/", "%5c", "/").Replace(p)
+}
+
 // redactPath hides the first segment after each that is "t", at any depth and
 // however it is escaped.
 func redactPath(p string) string {
-	segments := strings.Split(strings.NewReplacer(`\`, "/", "%2F", "/", "%2f", "/", "%5C", "/", "%5c", "/").Replace(p), "/")
+	segments := strings.Split(PlainPath(p), "/")
 	after := false
 	for i, s := range segments {
 		plain, err := url.PathUnescape(s)
