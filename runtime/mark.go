@@ -20,12 +20,12 @@ import (
 // is written between the quotes of a JSON or YAML text, with :line for a line
 // of it, which only comes outward.
 type secrets struct {
-	nonce  string
-	marks  *regexp.Regexp
-	values map[string]string // nil in a dry run
-	forms  []form            // longest first
-	shield *regexp.Regexp    // see mask; nil without values
-	damage *atomic.Bool      // a piece of a placeholder was met on its way out
+	nonce   string
+	marks   *regexp.Regexp
+	values  map[string]string // nil in a dry run
+	forms   []form            // longest first
+	masking *strings.Replacer // see mask; nil without forms
+	damage  *atomic.Bool      // a piece of a placeholder was met on its way out
 }
 
 // A form is a text under which a secret may show up in what comes outward.
@@ -52,7 +52,6 @@ func (ss *secrets) declare(name string) secret { return secret{name, ss.mark(nam
 func (ss *secrets) with(values map[string]string, words string) *secrets {
 	s := *ss
 	s.values, s.forms = values, nil
-	s.shield = s.shielding()
 	for name, v := range values {
 		word := strings.Contains(words, v)
 		s.forms = append(s.forms, form{v, s.mark(name, ""), word})
@@ -74,6 +73,7 @@ func (ss *secrets) with(values map[string]string, words string) *secrets {
 		}
 		return strings.Compare(a.mark, b.mark)
 	})
+	s.masking = s.maskingAll()
 	return &s
 }
 

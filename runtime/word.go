@@ -1,8 +1,6 @@
 package runtime
 
 import (
-	"bytes"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -20,6 +18,7 @@ import (
 func (ss *secrets) ownTexts() *secrets {
 	s := *ss
 	s.forms = slices.DeleteFunc(slices.Clone(ss.forms), func(f form) bool { return f.word })
+	s.masking = s.maskingAll()
 	return &s
 }
 
@@ -41,36 +40,28 @@ func (b *Runbook) words(i trace.RunInfo) string {
 	return strings.Join(all, "\n")
 }
 
-// shielding matches placeholders, and what people see of them, so that a secret
-// that is a word of them does not damage them.
-func (ss *secrets) shielding() *regexp.Regexp {
-	var names []string
-	for n := range ss.values {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return regexp.MustCompile(`<secret:(?:` + strings.Join(names, "|") + `)(?:#` + ss.nonce + `(?::json|:line)?)?>`)
-}
-
 // mask is the inverse of resolve.
 func (ss *secrets) mask(text []byte) []byte {
-	if len(ss.forms) == 0 {
+	if ss.masking == nil {
 		return text
 	}
-	var out []byte
-	at := 0
-	for _, m := range ss.shield.FindAllIndex(text, -1) {
-		out = append(append(out, ss.maskForms(text[at:m[0]])...), text[m[0]:m[1]]...)
-		at = m[1]
-	}
-	return append(out, ss.maskForms(text[at:])...)
+	return []byte(ss.masking.Replace(string(text)))
 }
 
-func (ss *secrets) maskForms(text []byte) []byte {
-	for _, f := range ss.forms {
-		if bytes.Contains(text, []byte(f.text)) {
-			text = bytes.ReplaceAll(text, []byte(f.text), []byte(f.mark))
+// maskingAll replaces the forms, longest first. Placeholders and what people see
+// of them stay, so that a secret that is a word of them does not damage them.
+func (ss *secrets) maskingAll() *strings.Replacer {
+	if len(ss.forms) == 0 {
+		return nil
+	}
+	var pairs []string
+	for name := range ss.values {
+		for _, stays := range []string{"<secret:" + name + ">", ss.mark(name, ""), ss.mark(name, ":json"), ss.mark(name, ":line")} {
+			pairs = append(pairs, stays, stays)
 		}
 	}
-	return text
+	for _, f := range ss.forms {
+		pairs = append(pairs, f.text, f.mark)
+	}
+	return strings.NewReplacer(pairs...)
 }
