@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"slices"
@@ -202,11 +203,7 @@ func ownerOf(o host.Owner, detail map[string]any) {
 	}
 }
 
-func modeText(m fs.FileMode) string {
-	const digits = "01234567"
-	p := m.Perm()
-	return "0" + string([]byte{digits[p>>6&7], digits[p>>3&7], digits[p&7]})
-}
+func modeText(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
 
 // digest is of redacted text: it must not let anybody guess a secret.
 func (d *door) digest(text []byte) string {
