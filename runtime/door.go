@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -87,10 +86,11 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	return res, d.secrets.maskError(err)
 }
 
+// Get changes nothing of d: many goroutines call it at once.
 func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) {
 	shown := host.RedactURL(d.own.redact(r.URL))
-	var err error
-	if r.URL, err = d.secrets.resolve(r.URL, url.PathEscape); err != nil {
+	r, err := d.secrets.resolveRequest(r)
+	if err != nil {
 		return nil, err
 	}
 	res, err := d.Reader.Get(ctx, r)
@@ -175,7 +175,7 @@ func (d *door) Remove(name string, files int) error {
 func tree(m host.Manifest) map[string]any {
 	files, bytes, digest := m.Totals()
 	detail := map[string]any{"files": files, "bytes": bytes, "digest": digest}
-	if slices.ContainsFunc(m, func(e host.Entry) bool { return e.Size < 0 }) {
+	if slices.ContainsFunc(m, func(e host.Entry) bool { return e.Size < 0 && !e.Derived }) {
 		delete(detail, "bytes")
 		delete(detail, "digest")
 	}

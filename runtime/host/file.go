@@ -102,13 +102,17 @@ type Entry struct {
 	Target  string  // of a symbolic link
 	Sum     string  // hex SHA-256, where known
 	Content Content // opened only if a later step reads the file before it exists
+	// Derived says that the content follows from other entries, and its size, which is then -1, is
+	// known only when it is made: a compressed form of a file, for example.
+	Derived bool
 }
 
 // A Manifest lists what will lie below a directory, parents first.
 type Manifest []Entry
 
 // Totals returns what a trace tells of m: how many files, their bytes, and a
-// digest over sorted name, type, mode, size, link and known checksums.
+// digest over sorted name, type, mode, size, link and known checksums. What is
+// derived counts as a file without bytes.
 func (m Manifest) Totals() (files int, bytes int64, digest string) {
 	lines := make([]string, 0, len(m))
 	for _, e := range m {

@@ -26,6 +26,8 @@ type Reader interface {
 	// Lstat describes name without following a final symbolic link.
 	// The error wraps fs.ErrNotExist if there is no such file.
 	Lstat(name string) (Meta, error)
+	// LstatAll describes many files of one directory, each as Lstat would, at less cost.
+	LstatAll(dir string, names []string) []Seen
 	// Content returns what name, followed through links, holds now. It stays
 	// valid in an overlay whatever happens to name later.
 	Content(name string) (Content, error)
@@ -37,7 +39,8 @@ type Reader interface {
 	// Query runs a command that only reads. A non-zero exit status is no error.
 	// The error wraps exec.ErrNotFound if there is no such program.
 	Query(ctx context.Context, p Process) (Result, error)
-	// Get reads from the network. The caller closes the body.
+	// Get reads from the network. The caller closes the body. Unlike the other
+	// methods it may be called by many goroutines at once, while others use those.
 	Get(ctx context.Context, r Request) (*Response, error)
 }
 
@@ -124,7 +127,14 @@ type Request struct {
 	URL    string
 	Offset int64  // first byte wanted
 	ETag   string // what holds the bytes before Offset; needed if Offset > 0
+	Since  string // Modified of what the caller has; asks, as ETag does without an Offset, for 304 if it still is that
 	Head   bool   // only look: the body stays empty
+	Fresh  bool   // past the caches on the way
+	// Bearer is a token that, like a user in URL, goes to URL's own origin only:
+	// no redirect to another one takes it along. There may be one of the two.
+	Bearer string
+	CA     string // PEM certificates of authorities to trust besides the system's
+	Proxy  string // URL of a proxy to ask, whatever the environment says; its password is never shown
 }
 
 // A Response is what a server answered to a Request.
@@ -133,8 +143,10 @@ type Response struct {
 	Offset int64 // of the first byte of Body; 0 if the server began anew
 	Size   int64 // of the whole, -1 if unknown
 	ETag   string
-	Type   string // media type in lower case, without parameters: "text/html"
-	Body   io.ReadCloser
+	// Modified is the Last-Modified header as it was sent.
+	Modified string
+	Type     string // media type in lower case, without parameters: "text/html"
+	Body     io.ReadCloser
 }
 
 // A Change is one line of a diff: what is there, what should be.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path"
 	"slices"
 	"syscall"
 	"testing"
@@ -53,6 +54,10 @@ func is(t *testing.T, h host.Reader, name string, mode fs.FileMode, owner host.O
 	m, err := h.Lstat(name)
 	if err != nil || m.Mode != mode || m.Owner != owner.Or(m.Owner) {
 		t.Errorf("%s: got %v %v %v, want %v %v", name, m.Mode, m.Owner, err, mode, owner)
+	}
+	all := h.LstatAll(path.Dir(name), []string{path.Base(name), "no such file"})
+	if have := all[0].Meta; all[0].Err != nil || have != m || !errors.Is(all[1].Err, fs.ErrNotExist) {
+		t.Errorf("%s: got %+v among all, %+v alone", name, all, m)
 	}
 }
 

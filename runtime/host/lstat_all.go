@@ -1,0 +1,130 @@
+package host
+
+import (
+	"io/fs"
+	"path"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Seen is what LstatAll found under one name.
+type Seen struct {
+	Meta
+	Ino uint64 // inode number; 0 where a dry run made the file
+	Err error  // wraps fs.ErrNotExist if there is no such file
+}
+
+// LstatAll is Reader's. It holds the directory open, so that each name costs one system call.
+func (l *Local) LstatAll(dir string, names []string) []Seen {
+	all := make([]Seen, len(names))
+	fd, err := l.openDir(dir)
+	if err != nil {
+		return allFailed(all, guest("lstat", dir, err))
+	}
+	defer unix.Close(fd)
+	raw := make([]unix.Stat_t, len(names))
+	const few = 256 // names that are not worth another goroutine
+	var done sync.WaitGroup
+	share := max(few, (len(names)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	for from := 0; from < len(names); from += share {
+		to := min(from+share, len(names))
+		work := func() {
+			for i := from; i < to; i++ {
+				all[i].Err = unix.Fstatat(fd, names[i], &raw[i], unix.AT_SYMLINK_NOFOLLOW)
+			}
+		}
+		if to == len(names) {
+			work()
+		} else {
+			done.Go(work)
+		}
+	}
+	done.Wait()
+	owners := map[[2]uint32]Owner{}
+	for i := range all {
+		l.describe(&all[i], &raw[i], owners)
+		if all[i].Err != nil {
+			all[i].Err = guest("lstat", path.Join(dir, names[i]), all[i].Err)
+		}
+	}
+	return all
+}
+
+func (l *Local) openDir(dir string) (int, error) {
+	p, err := l.real(dir, true)
+	if err != nil {
+		return -1, err
+	}
+	return unix.Open(p, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+// describe turns what the kernel says of a file into a Meta; owners are those named already.
+func (l *Local) describe(s *Seen, st *unix.Stat_t, owners map[[2]uint32]Owner) {
+	if s.Err != nil {
+		return
+	}
+	key := [2]uint32{st.Uid, st.Gid}
+	o, ok := owners[key]
+	if !ok {
+		o, s.Err = l.owner(int(st.Uid), int(st.Gid))
+		owners[key] = o
+	}
+	s.Ino = st.Ino
+	s.Meta = Meta{Mode: fileMode(st.Mode), Owner: o, Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())}
+}
+
+// fileMode returns a mode of the system as Go has it.
+func fileMode(bits uint32) fs.FileMode {
+	m := fs.FileMode(bits & 0o777)
+	for _, b := range []struct {
+		bit uint32
+		m   fs.FileMode
+	}{{unix.S_ISUID, fs.ModeSetuid}, {unix.S_ISGID, fs.ModeSetgid}, {unix.S_ISVTX, fs.ModeSticky}} {
+		if bits&b.bit != 0 {
+			m |= b.m
+		}
+	}
+	switch bits & unix.S_IFMT {
+	case unix.S_IFREG:
+		return m
+	case unix.S_IFDIR:
+		return m | fs.ModeDir
+	case unix.S_IFLNK:
+		return m | fs.ModeSymlink
+	case unix.S_IFIFO:
+		return m | fs.ModeNamedPipe
+	case unix.S_IFSOCK:
+		return m | fs.ModeSocket
+	case unix.S_IFCHR:
+		return m | fs.ModeDevice | fs.ModeCharDevice
+	case unix.S_IFBLK:
+		return m | fs.ModeDevice
+	}
+	return m | fs.ModeIrregular
+}
+
+func allFailed(all []Seen, err error) []Seen {
+	for i := range all {
+		all[i].Err = err
+	}
+	return all
+}
+
+// LstatAll is Reader's. Where nothing in the directory was changed the base answers.
+func (o *Overlay) LstatAll(dir string, names []string) []Seen {
+	all := make([]Seen, len(names))
+	p, err := o.find(dir, true)
+	switch {
+	case err != nil:
+		return allFailed(all, guest("lstat", dir, err))
+	case p.base != "" && !p.unknown && !p.touched && len(p.kids) == 0 && p.below == (Owner{}):
+		return o.base.LstatAll(p.base, names)
+	}
+	for i, n := range names {
+		all[i].Meta, all[i].Err = o.Lstat(path.Join(dir, n))
+	}
+	return all
+}
