@@ -173,6 +173,18 @@ func (ss *secrets) resolveProcess(p host.Process) (host.Process, error) {
 	return p, nil
 }
 
+// resolveRequest escapes what stands in a URL; a token is sent as it is.
+func (ss *secrets) resolveRequest(r host.Request) (_ host.Request, err error) {
+	if r.URL, err = ss.resolve(r.URL, url.PathEscape); err != nil {
+		return r, err
+	}
+	if r.Proxy, err = ss.resolve(r.Proxy, url.PathEscape); err != nil {
+		return r, err
+	}
+	r.Bearer, err = ss.resolve(r.Bearer, asIs)
+	return r, err
+}
+
 // redact makes placeholders and values readable for people and stable between
 // runs. Of a damaged placeholder nothing is shown.
 func (ss *secrets) redact(text string) string {

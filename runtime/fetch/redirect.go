@@ -17,10 +17,10 @@ const maxHops = 5
 
 // follow makes a request and goes where its answers point. Credentials leave
 // with the first hop to another origin and do not come back; there is no Referer.
-func (c *Client) follow(ctx context.Context, first *url.URL, r host.Request) (*http.Response, error) {
-	u, auth := first, first.User
+func (c *Client) follow(ctx context.Context, q *request) (*http.Response, error) {
+	u, auth := q.url, q.auth
 	for hops := 0; ; hops++ {
-		resp, err := c.send(ctx, u, auth, r)
+		resp, err := c.send(ctx, u, auth, q)
 		if err != nil && hops > 0 {
 			return nil, fmt.Errorf("redirected to %s: %w", host.RedactURL(u.String()), err)
 		}
@@ -34,8 +34,8 @@ func (c *Client) follow(ctx context.Context, first *url.URL, r host.Request) (*h
 		if u, err = hop(u, resp.Header.Get("Location")); err != nil {
 			return nil, err
 		}
-		if !sameOrigin(first, u) {
-			auth = nil
+		if !sameOrigin(q.url, u) {
+			auth = ""
 		}
 		ctx = context.WithValue(ctx, redirectedKey{}, true)
 	}

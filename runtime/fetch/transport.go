@@ -14,8 +14,10 @@ import (
 	"time"
 )
 
-// newTransport limits everything but the time that a body takes.
+// newTransport limits everything but the time that a body takes. Its buffers
+// are for many large files at once, its idle connections for 128 parallel requests.
 func newTransport() *http.Transport {
+	const parallel = 128
 	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second, ControlContext: checkDial}
 	return &http.Transport{
 		Proxy:                  proxyFrom(http.ProxyFromEnvironment),
@@ -24,9 +26,17 @@ func newTransport() *http.Transport {
 		TLSHandshakeTimeout:    20 * time.Second,
 		ResponseHeaderTimeout:  time.Minute,
 		MaxResponseHeaderBytes: 256 << 10,
-		MaxIdleConnsPerHost:    32,
+		MaxIdleConnsPerHost:    parallel,
+		MaxIdleConns:           2 * parallel,
 		IdleConnTimeout:        90 * time.Second,
 		DisableCompression:     true, // a package is what the server keeps, not what it inflates to
+		OnProxyConnectResponse: checkProxy,
+		HTTP2: &http.HTTP2Config{
+			MaxReadFrameSize:          256 << 10,
+			MaxReceiveBufferPerStream: 2 << 20,
+			SendPingTimeout:           20 * time.Second, // or a dead connection would be used again and again
+			PingTimeout:               20 * time.Second,
+		},
 	}
 }
 
@@ -39,6 +49,15 @@ func proxyFrom(env func(*http.Request) (*url.URL, error)) func(*http.Request) (*
 		}
 		return u, nil
 	}
+}
+
+// checkProxy makes a refusal of a proxy's no to a connection; what may pass is
+// left to the transport, which makes an error of it.
+func checkProxy(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode >= 500 || resp.StatusCode < 300 || worthAnotherTry(resp, nil) {
+		return nil
+	}
+	return refusal("the proxy says no: " + StatusError(resp.StatusCode).Error())
 }
 
 // untrusted reports whether err is about who the server is.
@@ -101,6 +120,16 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// hurry gives what is still to come d to arrive.
+func (b *body) hurry(d time.Duration) {
+	b.timer.Stop()
+	b.stall = min(b.stall, d)
+	stop := time.AfterFunc(d, func() { b.cancel(errHurried) })
+	context.AfterFunc(b.ctx, func() { stop.Stop() })
+}
+
+var errHurried = errors.New("took too long for what nobody needs")
 
 func (b *body) Close() error {
 	b.timer.Stop()

@@ -40,7 +40,7 @@ type Reader interface {
 	// The error wraps exec.ErrNotFound if there is no such program.
 	Query(ctx context.Context, p Process) (Result, error)
 	// Get reads from the network. The caller closes the body. Unlike the other
-	// methods it may be called by many goroutines at once, while others use those.
+	// methods it may be called by many goroutines at once, while one uses those.
 	Get(ctx context.Context, r Request) (*Response, error)
 }
 
@@ -139,12 +139,11 @@ type Request struct {
 
 // A Response is what a server answered to a Request.
 type Response struct {
-	Status int   // 200, 206, 304, 404, ...
-	Offset int64 // of the first byte of Body; 0 if the server began anew
-	Size   int64 // of the whole, -1 if unknown
-	ETag   string
-	// Modified is the Last-Modified header as it was sent.
-	Modified string
+	Status   int   // 200, 206, 304, 404, ...
+	Offset   int64 // of the first byte of Body; 0 if the server began anew
+	Size     int64 // of the whole, -1 if unknown
+	ETag     string
+	Modified string // Last-Modified as it was sent
 	Type     string // media type in lower case, without parameters: "text/html"
 	Body     io.ReadCloser
 }
