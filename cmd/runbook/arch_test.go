@@ -29,6 +29,7 @@ var ladder = map[string][]string{
 	"runtime":                  {"runtime/trace", "runtime/host"},
 	"runtime/trace":            {"runtime/host"},
 	"runtime/fetch":            {"runtime/host"},
+	"runtime/fetch/fetchtest":  {"runtime/fetch"},
 	"runtime/host":             {},
 	"runtime/host/hosttest":    {"runtime/host"},
 	"runbooks":                 {},
@@ -50,7 +51,7 @@ var doors = map[string][]string{
 	"github.com/ulikunitz/xz":             {"builtins/internal/compress"},
 	"github.com/dsnet/compress/...":       {"builtins/internal/compress"},
 	"os/exec":                             {"runtime/host"},
-	"net/http":                            {"runtime/fetch"},
+	"net/http":                            {"runtime/fetch", "runtime/fetch/fetchtest"},
 	"github.com/google/rpmpack":           {},
 	"github.com/rogpeppe/go-internal/...": {},
 }
