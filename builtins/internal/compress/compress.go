@@ -94,8 +94,9 @@ func (c *Reader) open(br *bufio.Reader) (err error) {
 			c.r, err = xz.NewReader(br)
 		}
 	case Zstd:
+		// More goroutines need more time and memory, measured with 270 MB of index.
 		var d *zstd.Decoder
-		d, err = zstd.NewReader(br, zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderMaxMemory(MaxWindow), zstd.WithDecoderConcurrency(2))
+		d, err = zstd.NewReader(br, zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderMaxMemory(MaxWindow), zstd.WithDecoderConcurrency(1))
 		if err == nil {
 			c.r, c.stop = d, d.Close
 		}
