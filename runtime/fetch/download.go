@@ -69,6 +69,7 @@ func Download(ctx context.Context, get func(context.Context, host.Request) (*hos
 	d := &download{get: get, url: url, page: isPage(name), want: want, progress: progress, part: p, resumed: p.size}
 	err := d.gather(ctx)
 	if errors.Is(err, ErrDigest) && d.spliced {
+		d.fresh = true
 		err = d.gather(ctx)
 	}
 	if err != nil {
@@ -93,9 +94,14 @@ type download struct {
 	part     *part
 	resumed  int64 // bytes in the part that an earlier run had left
 	spliced  bool  // what the part holds came in more than one answer
+	fresh    bool  // no cache is to answer
+	whole    bool  // the server has ignored that a rest was wanted of the version it has
 }
 
-var errCut = errors.New("cut short")
+var (
+	errCut  = errors.New("cut short")
+	errSize = errors.New("got a file")
+)
 
 // gather asks until the part is whole and verified. A body that breaks off is
 // asked for again, five times unless each brings the file well forward.
@@ -129,19 +135,23 @@ func (d *download) gather(ctx context.Context) error {
 // ask makes one request and adds its body to the part.
 func (d *download) ask(ctx context.Context) error {
 	offset := d.part.size
-	if !strong(d.part.etag) {
+	if d.whole || !strong(d.part.etag) {
 		offset = 0
 	}
-	resp, err := d.get(ctx, host.Request{URL: d.url, Offset: offset, ETag: etagFor(offset, d.part.etag)})
+	tag := etagFor(offset, d.part.etag)
+	resp, err := d.get(ctx, host.Request{URL: d.url, Offset: offset, ETag: tag, Fresh: d.fresh})
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	if err := d.accept(resp); err != nil {
+		if offset > 0 && errors.Is(err, errSize) { // a server that cannot count: begin anew
+			return errors.Join(fmt.Errorf("%w: %w", errCut, err), d.part.drop())
+		}
 		return err
 	}
 	if resp.Offset == 0 || resp.Offset != d.part.size {
-		d.resumed = 0
+		d.resumed, d.whole = 0, d.whole || offset > 0 && resp.ETag == tag
 		if err := d.part.restart(resp.ETag); err != nil {
 			return err
 		}
@@ -167,7 +177,7 @@ func (d *download) accept(resp *host.Response) error {
 	case resp.Offset != 0 && resp.Offset != d.part.size:
 		return fmt.Errorf("got bytes from %d on, want them from %d", resp.Offset, d.part.size)
 	case d.want.Size > 0 && resp.Size >= 0 && resp.Size != d.want.Size:
-		return fmt.Errorf("got a file of %d bytes, want %d", resp.Size, d.want.Size)
+		return fmt.Errorf("%w of %d bytes, want %d", errSize, resp.Size, d.want.Size)
 	}
 	return nil
 }

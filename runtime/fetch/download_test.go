@@ -112,6 +112,7 @@ func names(t *testing.T, dir string) string {
 }
 
 func TestDownload(t *testing.T) {
+	t.Parallel()
 	data := noise(300 << 10)
 	sum, sum5 := hash256(data), hash5(data)
 	size := int64(len(data))
@@ -214,6 +215,7 @@ func TestModeAndProgress(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
 		t.Skip("SKIPPED, no full disk to be had: ", err)
@@ -227,6 +229,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 func TestStallWhileDownloading(t *testing.T) {
+	t.Parallel()
 	s := &shelf{data: noise(1000), etag: `"1"`}
 	s.instead = func(request int, w http.ResponseWriter, r *http.Request) bool {
 		if request == 1 {

@@ -13,6 +13,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func New() *Client {
 // With an Offset, it asks for the rest only if r.ETag is a strong one; the
 // answer then has that Offset and status 206, or holds the whole from 0. Without
 // an Offset, r.ETag and r.Since make the request conditional: status 304 means
-// unchanged, and comes with whatever fields the server repeats.
+// unchanged, and comes with the caller's own where the server does not repeat them.
 //
 // No answer, 408, 425, 429 and 5xx are tried again, after what Retry-After says.
 // Whatever is answered last is returned with its status. The error wraps ctx's
@@ -89,6 +90,8 @@ func (c *Client) Get(ctx context.Context, r host.Request) (*host.Response, error
 		Body:     resp.Body,
 	}
 	switch total, ok := contentRange(resp, r); {
+	case resp.StatusCode == http.StatusNotModified && r.Offset == 0:
+		out.ETag, out.Modified = cmp.Or(out.ETag, r.ETag), cmp.Or(out.Modified, r.Since)
 	case ok:
 		out.Status, out.Offset, out.Size, out.ETag, out.Body = http.StatusPartialContent, r.Offset, total, r.ETag, resp.Body
 	case resp.StatusCode == http.StatusPartialContent && r.Offset == 0:

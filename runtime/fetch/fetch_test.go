@@ -66,6 +66,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestPassingFailure(t *testing.T) {
+	t.Parallel()
 	var tries atomic.Int32
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch tries.Add(1) {
@@ -161,6 +162,7 @@ func TestUnknownNameIsNotAskedForAgain(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) })
 	ctx, cancel := context.WithCancel(context.Background())
 	c := New()
@@ -172,6 +174,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestBodies(t *testing.T) {
+	t.Parallel()
 	raw := func(text string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, _ := w.(http.Hijacker).Hijack()
@@ -224,6 +227,7 @@ func TestBodies(t *testing.T) {
 }
 
 func TestSlowReaderIsNoStall(t *testing.T) {
+	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 1<<20)) })
 	c, _ := quick()
 	resp, err := c.Get(context.Background(), host.Request{URL: s.URL})

@@ -54,6 +54,7 @@ func (s *stopper) Read(p []byte) (int, error) {
 }
 
 func TestResumeAfterInterrupt(t *testing.T) {
+	t.Parallel()
 	data, half := noise(400<<10), int64(200<<10)
 	sum := hash256(data)
 	other := append([]byte("other"), data[5:]...)
@@ -122,6 +123,7 @@ func TestPartOfAnotherURLIsNotTaken(t *testing.T) {
 
 // Where others may write, a part may be a trap.
 func TestPlantedPartIsNotWritten(t *testing.T) {
+	t.Parallel()
 	for name, plant := range map[string]func(victim, part string) error{
 		"symbolic link": os.Symlink, "hard link": os.Link,
 		"fifo": func(_, part string) error { return syscall.Mkfifo(part, 0o666) },

@@ -11,6 +11,7 @@ import (
 // A Request is one that a server got.
 type Request struct {
 	Method, Host string
+	Proto        string // "HTTP/1.1" or "HTTP/2.0"
 	Path, Query  string // the path as it was sent
 	Header       http.Header
 	Behaviour    string // what was done to it, "" if all was well
@@ -66,7 +67,7 @@ func (s *Server) Leaks() []Request {
 
 // keep is called with s.mu held.
 func (s *Server) keep(r *http.Request, behaviour string) Request {
-	kept := Request{r.Method, r.Host, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Clone(), behaviour, false}
+	kept := Request{r.Method, r.Host, r.Proto, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Clone(), behaviour, false}
 	if s.secrets == nil {
 		return kept
 	}

@@ -1,0 +1,137 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"runbook/runtime/fetch"
+	"runbook/runtime/fetch/fetchtest"
+)
+
+// inTime is what every way to fail must be over in.
+const inTime = 20 * time.Second
+
+func noise(n int) []byte {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{byte(n)})
+	r.Read(b)
+	return b
+}
+
+func hash(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:]) }
+
+// together runs check for each of all, many at once: they mostly wait.
+func together[T any](all []T, check func(T)) {
+	var wg sync.WaitGroup
+	some := make(chan bool, 16)
+	for _, x := range all {
+		some <- true
+		wg.Go(func() { defer func() { <-some }(); check(x) })
+	}
+	wg.Wait()
+}
+
+// download gets what url holds by c as the file "x" of a new directory, and
+// returns what that holds in the end; nil if it is not there.
+func download(t *testing.T, c *fetch.Client, url string, want fetch.Want) ([]byte, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), inTime)
+	defer cancel()
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	_, err = fetch.Download(ctx, c.Get, url, root, "x", want, nil)
+	have, _ := root.ReadFile("x")
+	if (err == nil) != (have != nil) {
+		t.Errorf("%s: got %d bytes, %v", url, len(have), err)
+	}
+	return have, err
+}
+
+// A trial is a behaviour, how often it happens, and whether a first request is
+// cut so that it meets one for the rest.
+type trial struct {
+	fetchtest.Behaviour
+	times   int
+	cut     bool
+	problem string // "" if it is overcome
+}
+
+func trials() (all []trial) {
+	for _, b := range fetchtest.All() {
+		problem := ""
+		for start, p := range hopeless() {
+			if strings.HasPrefix(b.Name, start) {
+				problem = p
+			}
+		}
+		for _, cut := range []bool{false, true} {
+			once := ""
+			if final(b.Name, cut) {
+				once = problem
+			}
+			all = append(all, trial{b, 1, cut, once}, trial{b, fetchtest.Forever, cut, problem})
+		}
+	}
+	return all
+}
+
+// hopeless says, by the start of its name, what is wrong with a file whose server
+// behaves so for ever; all other behaviours are overcome.
+func hopeless() map[string]string {
+	return map[string]string{
+		"status": "got status", "redirect": "got more than 5 redirects",
+		"page": "HTML page", "JSON error": "got a file of", "zero bytes": "got a file of", "part unasked": "got a part",
+		"short by one": "cut short", "long by one": "got a file of", "endless": "got more than", "gzip": "got ", "wrong bytes": "wrong digest",
+		"reset": "cut short", "cut without a length": "cut short", "cut within chunks": "cut short", "bad chunk": "cut short",
+		"two lengths": "Content-Length", "negative length": "Content-Length", "huge length": "Content-Length",
+		"long header": "header", "many headers": "header", "NUL in": "malformed", "no HTTP": "malformed",
+		"a byte every 1s": "got no data for", "a byte every 50ms": "bytes in", "stalls at": "got no data for", "stalls before": "timeout",
+		"old version": "cut short",
+	}
+}
+
+// final reports whether an answer is believed the first time. What claims to be
+// another file is not where the rest of one was wanted.
+func final(name string, cut bool) bool {
+	switch name {
+	case "page", "endless", "gzip":
+		return true
+	case "JSON error", "zero bytes", "part unasked", "long by one", "wrong bytes", "status 416":
+		return !cut
+	}
+	code, _ := strings.CutPrefix(name, "status ")
+	return slices.Contains([]string{"204", "304", "400", "401", "403", "404", "407", "410", "451"}, code)
+}
+
+// Whatever a server does, for ever or once, a download ends in time with the
+// right bytes or with an error that says what was wrong and with no file.
+func TestBehaviours(t *testing.T) {
+	t.Parallel()
+	data := noise(40 << 10)
+	together(trials(), func(x trial) {
+		name := fmt.Sprintf("%s, %d times, cut %v", x.Name, x.times, x.cut)
+		s := fetchtest.New(t, nil)
+		s.Set("f", data)
+		if x.cut {
+			s.Fault("f", fetchtest.Reset(), 1)
+		}
+		s.Fault("f", x.Behaviour, x.times)
+		have, err := download(t, s.Client(t), s.URL+"/f", fetch.Want{SHA256: hash(data), Size: int64(len(data))})
+		if err == nil && (x.problem != "" || !bytes.Equal(have, data)) || err != nil && (x.problem == "" || !strings.Contains(err.Error(), x.problem)) {
+			t.Errorf("%s: got %d bytes, %v, want %q", name, len(have), err, x.problem)
+		}
+	})
+}
