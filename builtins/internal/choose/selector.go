@@ -91,12 +91,12 @@ const rules = "choose 1"
 // words makes no difference.
 func (s *Selector) Fingerprint() string {
 	c := s.config
-	parts := []any{rules, set(c.PkgList), set(c.Whitelist), set(c.Blacklist), set(c.LicenseBlacklist), set(c.PythonVersions), c.Latest, s.filter.newerThan, c.Formats, c.WithDepends}
+	parts := []any{rules, sorted(c.PkgList), sorted(c.Whitelist), sorted(c.Blacklist), sorted(c.LicenseBlacklist), sorted(c.PythonVersions), c.Latest, s.filter.newerThan, c.Formats, c.WithDepends}
 	if c.Formats == "" {
 		parts[8] = All
 	}
 	if c.WithDepends { // those of noarch depend on which subdirs there are
-		parts = append(parts, set(c.Platforms))
+		parts = append(parts, sorted(c.Platforms))
 	}
 	if s.filter.hasChannel() {
 		parts = append(parts, c.Channels)
@@ -109,8 +109,8 @@ func (s *Selector) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// set is a list as it matters: sorted, each word once.
-func set(words []string) []string {
+// sorted is a list as it matters: sorted, each word once.
+func sorted(words []string) []string {
 	list := []string{}
 	for _, w := range words {
 		list = append(list, strings.TrimSpace(w))

@@ -150,7 +150,9 @@ func (p *constraintParser) term() (constraint, error) {
 	}
 	n := strings.IndexAny(p.rest, "()|,")
 	if strings.HasPrefix(p.rest, "^") {
-		n = strings.IndexByte(p.rest, '$') + 1
+		if n = strings.IndexByte(p.rest, '$'); n >= 0 {
+			n++
+		}
 	}
 	text := p.rest
 	if n >= 0 {

@@ -185,19 +185,18 @@ func cutBuild(s string) (version, build string, err error) {
 		version += words[0]
 		words = words[1:]
 	}
-	switch len(words) {
-	case 1:
-		return version, strings.TrimPrefix(words[0], "="), nil
-	case 0:
-		if i := strings.LastIndexByte(version, '='); i > 0 && !strings.ContainsRune("=!|,<>~", rune(version[i-1])) {
-			version, build = version[:i], version[i+1:]
-		}
-		if strings.ContainsAny(build, "|,<>~") && !isRegexp(build) {
-			err = fmt.Errorf("got the build %q", build)
-		}
-		return version, build, err
+	switch i := strings.LastIndexByte(version, '='); {
+	case len(words) > 1:
+		return "", "", fmt.Errorf("got %q after the version, want one build at most", strings.Join(words, " "))
+	case len(words) == 1:
+		build = strings.TrimPrefix(words[0], "=")
+	case i > 0 && !strings.ContainsRune("=!|,<>~", rune(version[i-1])):
+		version, build = version[:i], version[i+1:]
 	}
-	return "", "", fmt.Errorf("got %q after the version, want one build at most", strings.Join(words, " "))
+	if strings.ContainsAny(build, "|,<>~") && !isRegexp(build) {
+		err = fmt.Errorf("got the build %q, want no comparison: a comma joins versions", build)
+	}
+	return version, build, err
 }
 
 // Match reports whether p is what s asks for.
@@ -222,6 +221,9 @@ func (s *Spec) MatchVersion(v *Version) bool { return s.version.match(v) }
 func (s *Spec) MatchBuild(build string, number int64) bool {
 	return s.build.match(build) && s.number.match(number)
 }
+
+// MatchSubdir looks at the subdir alone.
+func (s *Spec) MatchSubdir(subdir string) bool { return s.subdir.match(subdir) }
 
 // matchChannel takes the end of a channel's URL for its name: conda-forge, pkgs/main.
 func (s *Spec) matchChannel(url string) bool {
