@@ -180,6 +180,13 @@ func checkForms(t *testing.T, name string, records int) {
 			t.Errorf("%s: got %d records and %d bytes, want %d and %d of the same content; %s", f.File, f.Members, f.Bytes, records, forms[0].Bytes, f.Error)
 		}
 	}
+	sharded := filepath.Dir(name) + "/repodata_shards.msgpack.zst"
+	if _, err := os.Stat(sharded); err != nil {
+		return // which need not be there
+	}
+	if f := client.Read(t, sharded)[0]; f.Error != "" || f.Members != records {
+		t.Errorf("%s: got %d records, want %d; %s", sharded, f.Members, records, f.Error)
+	}
 }
 
 // sameFiles compares two mirrors but for what the mirror notes for itself.

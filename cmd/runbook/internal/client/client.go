@@ -97,7 +97,8 @@ func (s Solver) Solve(q Query) (found Solution, err error) {
 }
 
 // Contents is what was found in a file: of a package its members, how many of them its own list of hashes confirmed,
-// and its own record; of an index the number of its records and the SHA-256 of its text. Bytes are unpacked.
+// and its own record; of an index the number of its records and the SHA-256 of its text, or how many shards were
+// confirmed by their hashes. Bytes are unpacked.
 type Contents struct {
 	File, SHA256, Error string
 	Members, Checked    int
@@ -134,8 +135,8 @@ func Read(t testing.TB, names ...string) (all []Contents) {
 func Python(t testing.TB) string {
 	t.Helper()
 	const python = "/usr/bin/python3"
-	if out, err := exec.Command(python, "-c", "import conda_package_streaming, zstandard").CombinedOutput(); err != nil {
-		lab.Skip(t, fmt.Sprintf("no reader of packages: %v (Debian's python3-conda-package-streaming) %s", err, out))
+	if out, err := exec.Command(python, "-c", "import conda_package_streaming, msgpack, zstandard").CombinedOutput(); err != nil {
+		lab.Skip(t, fmt.Sprintf("no reader of packages: %v (Debian's python3-conda-package-streaming and python3-msgpack) %s", err, out))
 	}
 	return python
 }

@@ -1,10 +1,13 @@
-"""Reads packages (.conda, .tar.bz2) whole with conda-package-streaming and indexes (.json, .json.bz2, .json.zst) as
-conda does, and prints a line of JSON for each file named on standard input: what is in it, or what is wrong with it."""
+"""Reads packages (.conda, .tar.bz2) whole with conda-package-streaming and indexes (.json, .json.bz2, .json.zst and
+_shards.msgpack.zst, which must hold what the .json beside it does) as conda does, and prints a line of JSON for each file
+named on standard input: what is in it, or what is wrong with it."""
 import bz2
 import hashlib
 import json
+import os
 import sys
 
+import msgpack
 import zstandard
 from conda_package_streaming.package_streaming import stream_conda_component
 
@@ -58,10 +61,45 @@ def index(name):
     return {"members": count, "bytes": len(text), "sha256": hashlib.sha256(text).hexdigest()}
 
 
+def unpacked(data):
+    return msgpack.unpackb(single(zstandard.ZstdDecompressor().decompressobj(), data))
+
+
+def plain(record):
+    return {key: value.hex() if isinstance(value, bytes) else value for key, value in record.items()}
+
+
+def shards(name):
+    folder = os.path.dirname(name)
+    with open(name, "rb") as file:
+        listed = unpacked(file.read())
+    found = {"packages": {}, "packages.conda": {}}
+    for package_name, digest in listed["shards"].items():
+        with open(os.path.join(folder, listed["info"]["shards_base_url"], digest.hex() + ".msgpack.zst"), "rb") as file:
+            data = file.read()
+        assert hashlib.sha256(data).digest() == digest, f"the shard of {package_name} is another"
+        for kind, records in unpacked(data).items():
+            if kind in found:
+                assert all(record["name"] == package_name for record in records.values()), f"{package_name} has others' records"
+                found[kind].update((file_name, plain(record)) for file_name, record in records.items())
+    with open(os.path.join(folder, "repodata.json"), "rb") as file:
+        index = json.load(file)
+    for kind, records in found.items():
+        assert records == index.get(kind, {}), f"{kind} are not those of repodata.json"
+    return {"members": sum(map(len, found.values())), "checked": len(listed["shards"])}
+
+
+def read(name):
+    base = os.path.basename(name)
+    if base.endswith("_shards.msgpack.zst"):
+        return shards(name)
+    return index(name) if ".json" in base else package(name)
+
+
 for line in sys.stdin:
     name = line.rstrip("\n")
     try:
-        found = index(name) if ".json" in name.rsplit("/", 1)[-1] else package(name)
+        found = read(name)
     except Exception as error:
         found = {"error": f"{type(error).__name__}: {error}"}
     print(json.dumps({"file": name, **found}))
