@@ -36,8 +36,9 @@ type Client struct {
 	Pause     time.Duration // about how long to wait after the first failure; doubles with each
 	MaxPause  time.Duration // what Pause grows to
 	MaxWait   time.Duration // how much of a server's Retry-After is honoured
-	// Stall is how long a body may bring nothing. One that brings less than
-	// 1 KiB a second over five times as long is given up, too.
+	// Stall is how long a server may take to connect and answer, and then how long
+	// a body may bring nothing. One that brings less than 1 KiB a second over five
+	// times as long is given up, too. Nothing limits how long a body takes in all.
 	Stall time.Duration
 	// Sleep waits between tries; it returns early with ctx's error.
 	Sleep func(ctx context.Context, d time.Duration) error

@@ -1,12 +1,14 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"runbook/runtime/host"
 )
@@ -79,8 +81,11 @@ func (c *Client) send(ctx context.Context, u *url.URL, auth string, q *request) 
 	if auth != "" {
 		req.Header.Set("Authorization", auth)
 	}
+	silence := time.AfterFunc(c.Stall, func() { cancel(fmt.Errorf("got no answer for %v", c.Stall)) })
 	resp, err := q.by.RoundTrip(req)
+	silence.Stop()
 	if err != nil {
+		err = cmp.Or(context.Cause(ctx), err)
 		cancel(nil)
 		return nil, quiet{err}
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// newTransport limits everything but the time that a body takes. Its buffers
+// newTransport limits everything but the times that are the Client's. Its buffers
 // are for many large files at once, its idle connections for 128 parallel requests.
 func newTransport() *http.Transport {
 	const parallel = 128
@@ -24,7 +24,6 @@ func newTransport() *http.Transport {
 		DialContext:            dialer.DialContext,
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    20 * time.Second,
-		ResponseHeaderTimeout:  time.Minute,
 		MaxResponseHeaderBytes: 256 << 10,
 		MaxIdleConnsPerHost:    parallel,
 		MaxIdleConns:           2 * parallel,
