@@ -1,0 +1,129 @@
+package choose
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// manyRecords is the real channel many times over, each time with other names, and builds such as conda-forge has.
+func manyRecords(tb testing.TB, n int) (list []*noted) {
+	real := realRecords(tb, free)
+	names := map[string]bool{}
+	for _, r := range real {
+		names[r.Name] = true
+	}
+	for i := 0; len(list) < n; i++ {
+		suffix := ""
+		if i > 0 {
+			suffix = fmt.Sprintf("-%d", i)
+		}
+		for _, r := range real[:min(len(real), n-len(list))] {
+			c := *r
+			c.Name += suffix
+			c.Build = fmt.Sprintf("h%07x_%s", len(list)*7919%(1<<28), r.Build)
+			c.File = c.Name + "-" + c.Version + "-" + c.Build + ".tar.bz2"
+			c.Depends = slices.Clone(r.Depends)
+			for j, d := range c.Depends { // to a name of its own, except for python
+				name, rest, _ := strings.Cut(d, " ")
+				if names[name] && name != "python" {
+					if strings.Contains(rest, " ") {
+						rest, _, _ = strings.Cut(rest, " ") // builds have other names now
+					}
+					c.Depends[j] = strings.TrimSpace(name + suffix + " " + rest)
+				}
+			}
+			for len(c.Depends) < 7 { // as many as in conda-forge
+				c.Depends = append(c.Depends, fmt.Sprintf("%s%s >=%d.%d", real[len(c.Depends)*1000].Name, suffix, len(c.Depends)%2, i%3))
+			}
+			list = append(list, &c)
+		}
+	}
+	return list
+}
+
+// TestCost reports what half a million records cost, and fails where it is far too much.
+func TestCost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds and half a gigabyte")
+	}
+	const n = 500_000
+	records := manyRecords(t, n)
+	for _, c := range []Config{{Latest: 2}, {Formats: PreferConda}, {WithDepends: true, Blacklist: []string{"conda-build"}}, {WithDepends: true, PkgList: []string{"*"}, Latest: 1}} {
+		s, err := NewSelector(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := heap()
+		start := time.Now()
+		for _, r := range records {
+			s.Note(r.subdir, 0, &r.Record)
+		}
+		noted := time.Since(start)
+		bytes := (heap() - before) / n
+		start = time.Now()
+		warnings := s.Settle()
+		settled := time.Since(start)
+		start = time.Now()
+		kept := 0
+		for _, r := range records {
+			if s.Keeps(r.subdir, 0, &r.Record) {
+				kept++
+			}
+		}
+		keeps := time.Since(start)
+		after := (heap() - before) / n
+		total := noted + settled + keeps
+		t.Logf("latest %d, with_depends %v, formats %s: note %v, settle %v, keeps %v: %v; %d bytes a record noted, %d settled; %d kept, %d warnings", c.Latest, c.WithDepends, c.Formats, noted, settled, keeps, total, bytes, after, kept, len(warnings))
+		if bytes > 150 || after > 60 || total > 6*time.Second {
+			t.Error("that is too much")
+		}
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// All filters that need no notes, over the real channel.
+func BenchmarkKeeps(b *testing.B) {
+	s, records := plainSelector(b)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		r := records[i%len(records)]
+		s.Keeps(r.subdir, 0, &r.Record)
+	}
+}
+
+func TestKeepsAllocatesNothing(t *testing.T) {
+	s, records := plainSelector(t)
+	i := 0
+	if n := testing.AllocsPerRun(len(records), func() {
+		r := records[i%len(records)]
+		s.Keeps(r.subdir, 0, &r.Record)
+		i++
+	}); n > 0 {
+		t.Errorf("got %v allocations a record", n)
+	}
+}
+
+func plainSelector(tb testing.TB) (*Selector, []*noted) {
+	s, err := NewSelector(Config{
+		PythonVersions: []string{"2.7", "3.4", "3.5"}, LicenseBlacklist: []string{"GPL", "AGPL"}, Blacklist: []string{"numpy <1.9", "qt", "lib*", "*[license=*GPL*]"}, Whitelist: []string{"libpng", "R-Base"},
+		NewerThan: "2015-01-01",
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	records := realRecords(tb, free)
+	for _, r := range records { // so that all texts are known
+		s.Keeps(r.subdir, 0, &r.Record)
+	}
+	return s, records
+}
