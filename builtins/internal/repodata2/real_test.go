@@ -1,0 +1,215 @@
+package repodata
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const dataDir = "../../../../shared/data"
+
+// realIndexes returns the names of all real indexes, which are no part of the project.
+func realIndexes(tb testing.TB) (names []string) {
+	err := filepath.WalkDir(dataDir, func(name string, d fs.DirEntry, err error) error {
+		if strings.HasPrefix(filepath.Base(name), "repodata") && filepath.Ext(name) == ".json" {
+			names = append(names, name)
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) || len(names) == 0 {
+		tb.Skip("NOT TESTED: no real indexes at ../shared/data beside the project's root")
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return names
+}
+
+func text(s string) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(s)), nil }
+}
+
+// rewritten returns the rewrite of texts that keeps all.
+func rewritten(trusted bool, texts ...string) (string, error) {
+	rw := &Rewrite{Trusted: trusted}
+	for _, t := range texts {
+		rw.Sources = append(rw.Sources, text(t))
+	}
+	var b bytes.Buffer
+	_, err := rw.Run(context.Background(), &b)
+	return b.String(), err
+}
+
+// An oracle is an index as encoding/json has it.
+type oracle struct {
+	Info     map[string]any
+	Packages map[string]oracleRecord
+	Conda    map[string]oracleRecord `json:"packages.conda"`
+	V3       map[string]map[string]oracleRecord
+}
+
+type oracleRecord struct {
+	json.RawMessage
+}
+
+type oracleFields struct {
+	Name, Version, Build, MD5, SHA256, Subdir, License *string
+	LicenseFamily                                      *string      `json:"license_family"`
+	Size, Timestamp                                    *json.Number // all real ones are whole
+	BuildNumber                                        *json.Number `json:"build_number"`
+	IndexedTimestamp                                   *json.Number `json:"indexed_timestamp"`
+	Depends                                            []string
+}
+
+func (o oracleFields) fields() Fields {
+	s := func(p *string) string {
+		if p == nil {
+			return ""
+		}
+		return *p
+	}
+	n := func(p *json.Number) int64 {
+		if p == nil {
+			return -1
+		}
+		i, err := p.Int64()
+		if err != nil {
+			return -1
+		}
+		return i
+	}
+	ms := func(p *json.Number) int64 {
+		if i := n(p); i < 0 || i > 253402300799 {
+			return i
+		}
+		return n(p) * 1000
+	}
+	return Fields{s(o.Name), s(o.Version), s(o.Build), n(o.BuildNumber), s(o.MD5), s(o.SHA256), n(o.Size), s(o.Subdir),
+		s(o.License), s(o.LicenseFamily), o.Depends, ms(o.Timestamp), ms(o.IndexedTimestamp)}
+}
+
+func (o *oracle) sections() [sections]map[string]oracleRecord {
+	return [sections]map[string]oracleRecord{o.Packages, o.Conda, o.V3["tar.bz2"], o.V3["conda"]}
+}
+
+// compare fails unless records are those of encoding/json.
+func compare(t *testing.T, name, index string, records []Record) {
+	var want oracle
+	if err := json.Unmarshal([]byte(index), &want); err != nil && index != "" {
+		t.Fatalf("%s: %v", name, err)
+	}
+	total := 0
+	for _, s := range want.sections() {
+		total += len(s)
+	}
+	if total != len(records) {
+		t.Errorf("%s: got %d records, want %d", name, len(records), total)
+	}
+	for _, r := range records {
+		key := r.File
+		if r.Section >= V3TarBz2 {
+			key = key[:len(key)-len(extension(key))]
+		}
+		var f oracleFields
+		raw := want.sections()[r.Section][key].RawMessage
+		if err := json.Unmarshal(raw, &f); err != nil {
+			t.Fatalf("%s: %s: %v", name, r.File, err)
+		}
+		got, fields := r.Fields, f.fields()
+		if len(got.Depends)+len(fields.Depends) == 0 {
+			got.Depends, fields.Depends = nil, nil
+		}
+		if string(raw) != r.Raw || !reflect.DeepEqual(got, fields) {
+			t.Errorf("%s: %s: got %+v, want %+v", name, r.File, got, fields)
+		}
+	}
+}
+
+func TestRealIndexes(t *testing.T) {
+	for _, name := range realIndexes(t) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, sum, err := scanText(string(data))
+		if strings.Contains(name, "/dummy/") || strings.Contains(name, "/dummy-no-conda-packages/") { // .conda in "packages"
+			if err == nil || !strings.HasSuffix(err.Error(), ".conda\": got a file of another kind, want .tar.bz2 here") {
+				t.Errorf("%s: got %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		compare(t, name, string(data), records)
+		for _, r := range records {
+			if strings.HasPrefix(name, dataDir+"/indexes") && (!r.Named() || r.Size <= 0 || len(r.MD5) != 32) {
+				t.Errorf("%s: got %+v", r.File, r.Fields)
+			}
+		}
+		out, err := rewritten(false, string(data))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		sameIndex(t, name, string(data), out, sum)
+		sameOutputs(t, name, string(data), out)
+	}
+}
+
+// sameIndex fails unless out means the same as the index that it was made of, but for the documented changes.
+func sameIndex(t *testing.T, name, index, out string, sum *Summary) {
+	var have, want map[string]any
+	if err := json.Unmarshal([]byte(out), &have); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	json.Unmarshal([]byte(index), &want)
+	for _, key := range []string{"info", "packages", "packages.conda"} {
+		if want[key] == nil {
+			want[key] = map[string]any{}
+		}
+	}
+	info := want["info"].(map[string]any)
+	for _, key := range []string{"base_url", "repodata_revisions", "channel_relations"} {
+		delete(info, key)
+	}
+	if v := want["repodata_version"]; v != nil && (sum.BaseURL != "" || v == 2.0) {
+		want["repodata_version"] = 1.0
+	}
+	if v3, ok := want["v3"].(map[string]any); ok && v3["conda"] == nil && v3["tar.bz2"] == nil {
+		delete(want, "v3")
+	}
+	if !reflect.DeepEqual(have, want) {
+		t.Errorf("%s: is not written as read: %.300s", name, out)
+	}
+}
+
+// sameOutputs fails unless reading otherwise gives the same bytes.
+func sameOutputs(t *testing.T, name, index, out string) {
+	if trusted, err := rewritten(true, index); err != nil || trusted != out {
+		t.Errorf("%s: trusted: got %.300s, %v", name, trusted, err)
+	}
+	if again, err := rewritten(false, out); err != nil || again != out {
+		t.Errorf("%s: again: got %.300s, %v", name, again, err)
+	}
+	once, err := rewritten(false, index, "{}")
+	if err != nil {
+		t.Errorf("%s: merged: %v", name, err)
+	}
+	var a, b any
+	if json.Unmarshal([]byte(once), &a) != nil || json.Unmarshal([]byte(out), &b) != nil || !reflect.DeepEqual(a, b) {
+		t.Errorf("%s: merged: got %.300s", name, once)
+	}
+	if _, _, err := scanText(once); err != nil {
+		t.Errorf("%s: merged: %v", name, err)
+	}
+}
