@@ -1,0 +1,215 @@
+package mirror
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"runbook/builtins/internal/choose"
+	"runbook/runtime/host"
+)
+
+// A delta is a channel for another tree: whole indexes, but only those packages that the other tree, the base, has not. It is
+// made by a Mirror of its own, whose source is the tree. The directory remembers what its base is, so that a
+// run that was cut short, or one more run, adds to it.
+type delta struct {
+	mirror *Mirror
+	plan   *Plan // if the tree is already as it will be
+	dirs   []string
+	bases  []baseFile // to be written before the tree changes
+	report Report
+}
+
+// A baseFile is the state that a delta's subdir begins from.
+type baseFile struct {
+	name string
+	text []byte
+}
+
+func baseName(subdir string) string { return path.Join(stateDir, subdir+".base") }
+
+// planDelta finds the base, and what the delta lacks as far as that can be known before the tree is changed.
+func (p *Plan) planDelta(ctx context.Context) error {
+	m := p.mirror
+	if m.Delta == "" {
+		return nil
+	}
+	if err := apart(m.Delta, p.dir); err != nil {
+		return err
+	}
+	inner := &Mirror{
+		Config: choose.Config{Channels: []string{p.dir}}, dir: m.Delta, Owner: m.Owner, NoBzip2: m.NoBzip2, Shards: m.Shards,
+		Progress: m.Progress, bases: map[string]*state{},
+	}
+	d := &delta{mirror: inner}
+	for _, s := range p.subdirs {
+		if s.name != noarch {
+			inner.Config.Platforms = append(inner.Config.Platforms, s.name)
+		}
+		text, err := p.base(s.name, d)
+		if err != nil {
+			return err
+		}
+		base := parseState(text, s.name)
+		if base == nil {
+			return choose.Advise("give since= the state directory of the tree that the delta is for, ACCOUNT/"+stateDir, "delta: %s of %s is damaged or no state", s.name, m.Since)
+		}
+		inner.bases[s.name] = base
+	}
+	if len(inner.Config.Platforms) == 0 {
+		inner.Config.Platforms = []string{noarch}
+	}
+	var err error
+	if d.dirs, err = missingDirs(p.r, path.Join(m.Delta, stateDir)); err != nil {
+		return err
+	}
+	if len(p.Changes()) == 0 && len(d.dirs) == 0 {
+		if d.plan, err = inner.Plan(ctx, p.r); err != nil {
+			return fmt.Errorf("delta: %w", err)
+		}
+	}
+	p.delta = d
+	return nil
+}
+
+// apart refuses directories of which one holds the other.
+func apart(a, b string) error {
+	if !path.IsAbs(a) {
+		return fmt.Errorf("delta: got %q, want an absolute path", a)
+	}
+	if a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/") {
+		return fmt.Errorf("delta: got %s, want a directory apart from %s", a, b)
+	}
+	return nil
+}
+
+// base returns the state that the delta begins from: the one that the caller names, or else the one that the directory
+// remembers, or else what the tree has now, which the directory is then to remember.
+func (p *Plan) base(subdir string, d *delta) ([]byte, error) {
+	m := p.mirror
+	if m.Since != "" {
+		for _, dir := range []string{m.Since, path.Join(m.Since, stateDir)} {
+			if text, err := host.ReadFile(p.r, path.Join(dir, subdir+".state")); err == nil {
+				return text, nil
+			}
+		}
+		if _, err := p.r.ReadDir(m.Since); err != nil {
+			return nil, fmt.Errorf("since: %w", err)
+		}
+		return noState(subdir), nil
+	}
+	text, err := host.ReadFile(p.r, path.Join(m.Delta, baseName(subdir)))
+	if err == nil {
+		return text, nil
+	}
+	if err := unlessAbsent(err); err != nil {
+		return nil, err
+	}
+	text, err = host.ReadFile(p.r, path.Join(p.dir, stateName(subdir)))
+	if err != nil || parseState(text, subdir) == nil {
+		text = noState(subdir)
+	}
+	d.bases = append(d.bases, baseFile{path.Join(m.Delta, baseName(subdir)), text})
+	return text, nil
+}
+
+// noState is the text of a state that knows of nothing.
+func noState(subdir string) []byte {
+	line, err := json.Marshal(header{Subdir: subdir, Interim: true})
+	if err != nil {
+		panic("mirror: " + err.Error()) // a header always has a JSON form
+	}
+	text := append([]byte(stateMagic), line...)
+	text = binary.LittleEndian.AppendUint32(text, uint32(len(line)))
+	sum := sha256.Sum256(text)
+	return append(text, sum[:]...)
+}
+
+// digest identifies a base.
+func (s *state) digest() string {
+	sum := sha256.Sum256(bytes.Join([][]byte{[]byte(s.Subdir), s.entries}, []byte{0}))
+	return hex.EncodeToString(sum[:])
+}
+
+// missingDirs returns the directories on the way to dir, itself included, that are not there, parents first.
+func missingDirs(r host.Reader, dir string) (missing []string, err error) {
+	for ; ; dir = path.Dir(dir) {
+		ok, err := host.Exists(r, dir)
+		if err != nil || ok {
+			return missing, err
+		}
+		missing = append([]string{dir}, missing...)
+	}
+}
+
+func (d *delta) changes() (changes []host.Change) {
+	switch {
+	case d == nil:
+		return nil
+	case d.plan == nil:
+		return []host.Change{{What: d.mirror.dir, To: "what changes, and the whole index"}}
+	}
+	for _, c := range d.plan.Changes() {
+		c.What = "delta " + c.What
+		changes = append(changes, c)
+	}
+	for _, b := range d.bases {
+		changes = append(changes, host.Change{What: b.name, To: "what the delta begins from"})
+	}
+	return changes
+}
+
+// begin has the directory remember its base, before the tree loses it.
+func (d *delta) begin(h host.Host) error {
+	if d == nil {
+		return nil
+	}
+	o := d.mirror.Owner
+	for _, dir := range d.dirs {
+		if err := h.Mkdir(dir, host.Meta{Mode: dirMode, Owner: o}); err != nil {
+			return err
+		}
+	}
+	for _, b := range d.bases {
+		if err := h.WriteFile(b.name, host.Bytes(b.text), host.Meta{Mode: fs.FileMode(fileMode), Owner: o}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply fills the directory from the tree.
+func (d *delta) apply(ctx context.Context, h host.Host, raw func(host.Reader) host.Reader) (err error) {
+	if d == nil {
+		return nil
+	}
+	plan := d.plan
+	if plan == nil {
+		var r host.Reader = h
+		if raw != nil {
+			r = raw(h)
+		}
+		if plan, err = d.mirror.Plan(ctx, r); err != nil {
+			return fmt.Errorf("delta: %w", err)
+		}
+	}
+	d.report = plan.Report
+	if len(plan.Changes()) == 0 {
+		return nil
+	}
+	return plan.Apply(ctx, h)
+}
+
+// elsewhere reports whether the tree that a delta is for has this very file.
+func (c *comparison) elsewhere(it *item) bool {
+	base := c.plan.mirror.bases[c.in.name]
+	k, ok := base.find(it.file)
+	return ok && it.sum.kind != noSum && k.sum == it.sum
+}

@@ -1,0 +1,260 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"syscall"
+	"time"
+
+	"runbook/builtins/internal/choose"
+	"runbook/runtime/host"
+)
+
+// A filler does what a manifest declares, in a tree that it holds the lock of.
+type filler struct {
+	plan     *Plan
+	root     *host.Root
+	uid, gid int      // of all that is made; -1 for whoever runs
+	top      *os.File // the tree
+	atOnce   bool     // host.SyncAll works
+	lock     *os.File
+	saved    time.Time // when states were written last
+	progress *progress
+}
+
+// fill goes through all that is to be done. What was verified is remembered even if it is cut short.
+func (p *Plan) fill(ctx context.Context, h host.Host, root *host.Root) error {
+	f := &filler{plan: p, root: root, saved: time.Now()}
+	if err := f.open(ctx, h); err != nil {
+		return err
+	}
+	defer f.close()
+	for _, s := range p.subdirs {
+		if s.writes() {
+			if err := f.mkdir(s.name); err != nil {
+				return err
+			}
+		}
+	}
+	known := p.failures()
+	err := f.fetchAll(ctx)
+	if err == nil {
+		err = f.finish()
+	}
+	if err != nil {
+		return errors.Join(err, f.saveStates())
+	}
+	if p.failures() > known {
+		return p.failure()
+	}
+	return nil
+}
+
+func (p *Plan) failures() (n int) {
+	for _, s := range p.subdirs {
+		for _, it := range s.fetch {
+			if it.failed != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (f *filler) open(ctx context.Context, h host.Host) (err error) {
+	if err := f.resolve(ctx, h); err != nil {
+		return err
+	}
+	if err := f.mkdir(stateDir); err != nil {
+		return err
+	}
+	if f.top, err = f.root.Open("."); err != nil {
+		return storage(".", err)
+	}
+	f.atOnce = host.CanSyncAll(f.top)
+	f.progress = newProgress(f.plan)
+	return f.seize()
+}
+
+func (f *filler) close() {
+	f.progress.end()
+	f.top.Close()
+	if f.lock != nil {
+		f.lock.Close()
+	}
+}
+
+// seize takes the lock. The lock file is never removed: whoever removed it would let two in.
+func (f *filler) seize() error {
+	name := path.Join(stateDir, "lock")
+	lock, err := f.root.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return storage(name, err)
+	}
+	f.lock = lock
+	if f.gives() {
+		if err := lock.Chown(f.uid, f.gid); err != nil {
+			return storage(name, err)
+		}
+	}
+	ok, err := host.Lock(lock)
+	if err == nil && !ok {
+		err = choose.Advise("wait until that run is done, then run again", "another run is writing to this tree")
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range f.plan.subdirs {
+		if fi, err := f.root.Stat(stateName(s.name)); s.state != nil && (err != nil || fi.Size() != int64(s.state.size)) {
+			return choose.Advise("run again", "%s: another run has changed the tree since this one looked at it", s.name)
+		}
+	}
+	return nil
+}
+
+// resolve finds the numbers of the owner.
+func (f *filler) resolve(ctx context.Context, r host.Reader) (err error) {
+	o := f.plan.mirror.Owner
+	if f.uid, err = number(ctx, r, host.User, o.User); err == nil {
+		f.gid, err = number(ctx, r, host.Group, o.Group)
+	}
+	return err
+}
+
+func number(ctx context.Context, r host.Reader, k *host.Kind, name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	if n, err := strconv.Atoi(name); err == nil {
+		return n, nil
+	}
+	v, err := r.Fact(ctx, host.Fact{Kind: k, Name: name})
+	if err != nil {
+		return -1, err
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return -1, fmt.Errorf("no %s %q", k.Name, name)
+	}
+	return n, nil
+}
+
+func (f *filler) mkdir(name string) error {
+	err := f.fault(name)
+	if err == nil {
+		err = f.root.Mkdir(name, dirMode)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		err = f.root.Chmod(name, dirMode) // whatever the umask
+	}
+	if err == nil && f.gives() {
+		err = f.root.Lchown(name, f.uid, f.gid)
+	}
+	return storage(name, err)
+}
+
+// gives reports whether what is made goes to somebody else than whoever runs.
+func (f *filler) gives() bool { return f.uid >= 0 || f.gid >= 0 }
+
+// create makes the partial file of name anew: never through a link, never another's.
+func (f *filler) create(name string) (*os.File, error) {
+	if err := f.fault(name); err != nil {
+		return nil, storage(name, err)
+	}
+	file, err := f.root.OpenFile(partial(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		if err = f.root.RemoveAll(partial(name)); err == nil {
+			file, err = f.root.OpenFile(partial(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		}
+	}
+	return file, storage(partial(name), err)
+}
+
+// settle gives a complete file its mode and owner and closes it. Where not all is made durable at once it is made so
+// here. It only closes after an earlier error, which it returns. A failed sync is not tried again: what
+// the kernel dropped stays dropped, and a second fsync says nothing of it.
+func (f *filler) settle(file *os.File, err error) error {
+	if err == nil {
+		err = file.Chmod(fileMode)
+	}
+	if err == nil && f.gives() {
+		err = file.Chown(f.uid, f.gid)
+	}
+	if err == nil && !f.atOnce {
+		err = file.Sync()
+	}
+	return cmp.Or(err, file.Close())
+}
+
+// commit makes all that was settled survive a power cut.
+func (f *filler) commit() error {
+	if err := f.fault("commit"); err != nil || !f.atOnce {
+		return storage(f.plan.dir, err)
+	}
+	_, err := host.SyncAll(f.top)
+	return storage(f.plan.dir, err)
+}
+
+// sync makes the names in a directory survive a power cut.
+func (f *filler) sync(dir string) error {
+	if err := f.fault(dir); err != nil {
+		return storage(dir, err)
+	}
+	d, err := f.root.Open(dir)
+	if err != nil {
+		return storage(dir, err)
+	}
+	defer d.Close()
+	return storage(dir, d.Sync())
+}
+
+func (f *filler) rename(name string) error {
+	err := f.fault(name)
+	if err == nil {
+		err = f.root.Rename(partial(name), name)
+	}
+	return storage(name, err)
+}
+
+func (f *filler) fault(name string) error {
+	if f.plan.testOnlyFault == nil {
+		return nil
+	}
+	return f.plan.testOnlyFault(name)
+}
+
+// A storageError is about the tree, not about a package: it ends the run at once.
+type storageError struct {
+	name string
+	err  error
+}
+
+// Error is error's.
+func (e *storageError) Error() string { return e.name + ": " + e.err.Error() }
+
+// Unwrap returns what the system says.
+func (e *storageError) Unwrap() error { return e.err }
+
+func storage(name string, err error) error {
+	var s *storageError
+	var pe *fs.PathError
+	var le *os.LinkError
+	switch {
+	case err == nil || errors.As(err, &s):
+		return err
+	case errors.As(err, &pe):
+		err = pe.Err
+	case errors.As(err, &le):
+		err = le.Err
+	}
+	return &storageError{name, err}
+}

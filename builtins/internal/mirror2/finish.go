@@ -1,0 +1,250 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"runbook/builtins/internal/choose"
+	"runbook/runtime/host"
+)
+
+// strangers notes files of others than the owner.
+type strangers struct {
+	seen  bool // one at least
+	files int  // in the whole tree, if any was seen
+}
+
+// owned looks at the owner of a file that the mirror keeps.
+func (p *Plan) owned(m host.Meta) {
+	if o := p.mirror.Owner; o.Or(m.Owner) != m.Owner {
+		p.strangers.seen = true
+	}
+}
+
+// tally counts what is to be done in a subdir.
+func (p *Plan) tally(s *subdir) {
+	s.fetch = slices.Clip(s.fetch)
+	t := SubdirReport{Subdir: s.name, Packages: s.packages, Kept: s.kept}
+	for _, it := range s.fetch {
+		if it.failed != nil {
+			continue
+		}
+		t.Fetch++
+		t.Bytes += max(it.size, 0)
+		if it.replaces {
+			t.Replace++
+		}
+	}
+	s.listed = s.packages - (len(s.fetch) - t.Fetch)
+	p.Report.Replace += t.Replace
+	p.Report.Packages += t.Packages
+	p.Report.Kept += t.Kept
+	p.Report.Fetch += t.Fetch
+	p.Report.Bytes += t.Bytes
+	p.Report.Subdirs = append(p.Report.Subdirs, t)
+}
+
+// finish looks at what is not one subdir's, and refuses a plan that cannot be carried out.
+func (p *Plan) finish(ctx context.Context) error {
+	for i, s := range p.subdirs {
+		t := &p.Report.Subdirs[i]
+		t.Prune = len(s.prune)
+		for _, f := range s.prune {
+			t.PruneBytes += f.size
+		}
+	}
+	var err error
+	if p.dirs, err = missingDirs(p.r, p.dir); err != nil {
+		return err
+	}
+	if err := p.findForeign(); err != nil {
+		return err
+	}
+	if err := p.room(ctx); err != nil {
+		return err
+	}
+	if err := p.planDelta(ctx); err != nil {
+		return err
+	}
+	if len(p.Changes()) == 0 {
+		return p.failure()
+	}
+	return nil
+}
+
+// staleForms are forms of an index that other tools make and clients may prefer to those that are kept up to date
+// here. The glob *repodata*.json is reserved for such (CEP 15 and the like).
+var staleForms = []string{
+	shardsFile, "repodata.json.bz2", "current_repodata.json", "current_repodata.json.bz2", "current_repodata.json.zst", "current_repodata.json.gz",
+	"repodata.json.gz", "repodata.json.xz", "repodata_from_packages.json", "repodata_from_packages.json.bz2", "repodata_from_packages.json.zst", "repodata.jlap",
+}
+
+// findForeign looks for files of others, for forms of an index that nobody keeps up to date, and for subdirs to be made.
+func (p *Plan) findForeign() (err error) {
+	wanted := p.wantedForms()
+	for _, s := range p.subdirs {
+		m := p.r.LstatAll(p.dir, []string{s.name})[0]
+		if err := unlessAbsent(m.Err); err != nil {
+			return err
+		}
+		if s.fresh = m.Err != nil; s.fresh {
+			continue
+		}
+		if !m.Mode.IsDir() {
+			return fmt.Errorf("%s: is there and no directory", path.Join(p.dir, s.name))
+		}
+		p.owned(m.Meta)
+		for i, f := range p.r.LstatAll(path.Join(p.dir, s.name), staleForms) {
+			if f.Err == nil && !slices.Contains(wanted, staleForms[i]) {
+				p.stale = append(p.stale, path.Join(p.dir, s.name, staleForms[i]))
+			}
+		}
+	}
+	if m := p.r.LstatAll(p.dir, []string{stateDir})[0]; m.Err == nil {
+		if p.remembered = m.Mode.IsDir(); !p.remembered { // an earlier version's
+			p.stale = append(p.stale, path.Join(p.dir, stateDir))
+		}
+	}
+	if p.strangers.seen && len(p.dirs) == 0 {
+		p.strangers.files, err = host.Differ(p.r, p.dir, p.mirror.Owner)
+	}
+	return err
+}
+
+// room refuses what does not fit, before anything is fetched.
+func (p *Plan) room(ctx context.Context) error {
+	p.Report.Free = -1
+	if p.Report.Fetch == 0 || p.mirror.Link {
+		return nil
+	}
+	v, err := p.r.Fact(ctx, host.Fact{Kind: host.DiskFree, Name: p.dir})
+	if err != nil {
+		return nil // a full disk tells in time
+	}
+	free, mount, _ := strings.Cut(v, " ")
+	if p.Report.Free, err = strconv.ParseInt(free, 10, 64); err != nil {
+		p.Report.Free = -1
+		return nil // nobody knows
+	}
+	need := p.Report.Bytes
+	for _, s := range p.subdirs {
+		if s.publish {
+			need += 2 * s.json.size
+		}
+	}
+	if need <= p.Report.Free {
+		return nil
+	}
+	return choose.Advise(fmt.Sprintf("make room on %s, or take less: platforms=, python_versions=, pkg_list=, latest=", mount),
+		"%s: got %s free, want %s: %d bytes more", p.dir, size(p.Report.Free), size(need), need-p.Report.Free)
+}
+
+// Changes tells what Apply will do; nothing if the mirror is as it should be.
+func (p *Plan) Changes() (changes []host.Change) {
+	for _, d := range p.dirs {
+		changes = append(changes, host.Change{What: d, To: "directory"})
+	}
+	for _, f := range p.stale {
+		changes = append(changes, host.Change{What: f, From: "nobody keeps it up to date"})
+	}
+	for i, s := range p.subdirs {
+		changes = append(changes, p.subdirChanges(s, p.Report.Subdirs[i])...)
+	}
+	if p.strangers.files > 0 {
+		changes = append(changes, host.Change{What: "owner", From: fmt.Sprintf("%d files of others", p.strangers.files), To: strings.Trim(p.mirror.Owner.User+":"+p.mirror.Owner.Group, ":")})
+	}
+	return append(changes, p.delta.changes()...)
+}
+
+func (p *Plan) subdirChanges(s *subdir, t SubdirReport) (changes []host.Change) {
+	if t.Fetch > 0 {
+		to := fmt.Sprintf("%d, %s to fetch", t.Kept+t.Fetch, size(t.Bytes))
+		if t.Replace > 0 {
+			to += fmt.Sprintf(", %d of them in place of other bytes", t.Replace)
+		}
+		changes = append(changes, host.Change{What: s.name + " packages", From: fmt.Sprint(t.Kept), To: to})
+	}
+	if s.publish {
+		changes = append(changes, host.Change{What: path.Join(s.name, indexFile), From: s.before(), To: fmt.Sprintf("%d records, sha256 %s", s.listed, s.json.sum)})
+	}
+	if t.Prune > 0 {
+		changes = append(changes, host.Change{What: s.name + " unlisted packages", From: fmt.Sprintf("%d, %s", t.Prune, size(t.PruneBytes))})
+	}
+	if len(changes) == 0 && s.remembers() {
+		changes = append(changes, host.Change{What: stateName(s.name), To: "what was verified"})
+	}
+	return changes
+}
+
+// before describes the index that is replaced.
+func (s *subdir) before() string {
+	switch {
+	case len(s.forms) > 0 && !slices.Contains(s.forms, indexFile):
+		return "the same, without " + strings.Join(s.forms, ", ")
+	case s.fresh || s.bare:
+		return ""
+	case s.state != nil && s.state.JSON != "":
+		return fmt.Sprintf("%d records", s.state.Packages)
+	}
+	return "another"
+}
+
+// remembers reports whether there is something worth writing down although nothing else changes.
+func (s *subdir) remembers() bool {
+	return !s.done && (s.state == nil || s.state.Interim || len(s.found) > 0)
+}
+
+// failure names every package that could not be had, and what was refused; nil if there is nothing.
+func (p *Plan) failure() error {
+	const most = 10
+	var b strings.Builder
+	n, hint := 0, "everything else is in place; the index leaves them out. Replace the bad files at the source, or leave them out with blacklist=, and run again"
+	var advised *choose.Advised
+	for _, s := range p.subdirs {
+		for _, it := range s.fetch {
+			if it.failed == nil {
+				continue
+			}
+			if n++; n <= most {
+				fmt.Fprintf(&b, "\n%s: %v", it.name(), it.failed)
+			}
+			if errors.As(it.failed, &advised) {
+				hint = advised.Hint + ". Everything else is in place; the index leaves these out"
+			}
+		}
+	}
+	if n == 0 {
+		return p.refused()
+	}
+	if n > most {
+		fmt.Fprintf(&b, "\nand %d more", n-most)
+		if len(p.Changes()) > 0 {
+			b.WriteString(", which the manifests in " + path.Join(p.dir, stateDir) + " name")
+		}
+	}
+	err := fmt.Errorf("%s not be mirrored:%s", packages(n, "could", "could"), b.String())
+	return errors.Join(&choose.Advised{Err: err, Hint: hint}, p.refused())
+}
+
+// size shows bytes as people read them.
+func size(n int64) string {
+	const unit = 1000
+	f, i := float64(n), 0
+	for f >= unit && i < 5 {
+		f, i = f/unit, i+1
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return strconv.FormatFloat(f, 'f', 1, 64) + " " + []string{"", "kB", "MB", "GB", "TB", "PB"}[i]
+}
+
+func (p *Plan) meta(mode fs.FileMode, size int64) host.Meta {
+	return host.Meta{Mode: mode, Owner: p.mirror.Owner, Size: size}
+}

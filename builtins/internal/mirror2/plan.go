@@ -1,0 +1,209 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/repodata2"
+	"runbook/runtime/host"
+)
+
+// A Plan is what a mirror lacks. It belongs to the state of the machine that it was made on.
+type Plan struct {
+	Report Report
+
+	mirror     *Mirror
+	r          host.Reader
+	dir        string // the account's tree
+	channels   []*channel
+	selector   *choose.Selector
+	subdirs    []*subdir
+	dirs       []string // absolute, parents first, that WriteTree does not make
+	stale      []string // absolute, forms of an index that nobody keeps up to date
+	remembered bool     // stateDir is there
+	strangers
+	refusals []error // what was not done, and is no package's fault
+	delta    *delta
+
+	testOnlyFault func(name string) error // asked before each change to the tree; its error stands for a crash there
+	testOnlyPause func(try int)           // instead of waiting before another try
+}
+
+// A Report says what a plan found. It is complete once the plan is made.
+type Report struct {
+	Subdirs     []SubdirReport
+	Packages    int   // that the new indexes list
+	Kept        int   // of them there already
+	Fetch       int   // to be fetched, Replace included
+	Replace     int   // of another content under the same name
+	Bytes       int64 // to be fetched
+	Free        int64 // bytes on the tree's file system; -1 if nobody asked because nothing is fetched
+	Prune       int   // packages to remove
+	PruneBytes  int64
+	FilteredOut int
+	Unverified  int // packages whose record has no digest
+	Warnings    []string
+}
+
+// A SubdirReport is one subdir's part of a Report.
+type SubdirReport struct {
+	Subdir         string
+	Packages, Kept int
+	Fetch, Replace int
+	Bytes          int64
+	Prune          int
+	PruneBytes     int64
+}
+
+// A subdir is one, and what is to be done in it.
+type subdir struct {
+	name    string
+	fresh   bool // is to be made
+	state   *state
+	print   string // fingerprint of all that decides
+	sources []sourced
+	done    bool // nothing has changed since the state was written
+
+	total    []int // records, by source
+	removed  []string
+	packages int // that pass the filters
+	listed   int // of them, in the new index
+	kept     int
+	bare     bool             // there is no index yet
+	bytes    int64            // of all packages
+	found    map[string]known // what was hashed now
+	fetch    []*item
+	json     plainIndex // as it will be published
+	publish  bool
+	forms    []string // that are wrong or missing, if the plain one is right
+	prune    []pruned
+	manifest string // hex SHA-256, once it is written
+}
+
+// A sourced index is a subdir's in one channel.
+type sourced struct {
+	from *channel
+	*index
+	summary *repodata.Summary // once it was read
+}
+
+// A plainIndex is a repodata.json by its size and digest.
+type plainIndex struct {
+	size int64
+	sum  string // hex SHA-256
+}
+
+// An item is one package to be fetched.
+type item struct {
+	in       *subdir
+	file     string
+	size     int64 // bytes; -1 while unknown
+	sum, md5 sum
+	source   int  // in subdir.sources
+	seq      int  // in the index
+	replaces bool // a file of the same name with other bytes
+	failed   error
+	foreseen bool  // the plan knew that it would fail
+	named    bool  // has its name
+	got      known // of the file, once it is verified
+}
+
+// name is the item's in the account's tree.
+func (it *item) name() string { return it.in.name + "/" + it.file }
+
+func (it *item) from() *sourced { return &it.in.sources[it.source] }
+
+func (p *Plan) warn(texts ...string) { p.Report.Warnings = append(p.Report.Warnings, texts...) }
+
+// count warns of n things, if there are any; format has one %d.
+func (p *Plan) count(n int, format string) {
+	if n > 0 {
+		p.warn(fmt.Sprintf(format, n))
+	}
+}
+
+// packages tells how many packages do something.
+func packages(n int, one, many string) string {
+	if n == 1 {
+		return strings.TrimSpace("1 package " + one)
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d packages %s", n, many))
+}
+
+// note has the selector see every record, if it must, before it keeps any.
+func (p *Plan) note(ctx context.Context) error {
+	if !p.selector.NeedsAll() || p.unchanged() {
+		return nil
+	}
+	for _, s := range p.subdirs {
+		if s.done { // others changed, and with them what this one should hold
+			s.done = false
+			if err := p.reopen(ctx, s); err != nil {
+				return err
+			}
+		}
+		taken := s.shadows()
+		for i := range s.sources {
+			x := &s.sources[i]
+			err := x.scan(func(r *repodata.Record) error {
+				if !taken.shadowed(r) {
+					p.selector.Note(s.name, i, r)
+				}
+				return ctx.Err()
+			})
+			if err != nil {
+				return s.indexError(x, err)
+			}
+		}
+	}
+	p.warn(p.selector.Settle()...)
+	return nil
+}
+
+func (p *Plan) unchanged() bool {
+	for _, s := range p.subdirs {
+		if !s.done {
+			return false
+		}
+	}
+	return true
+}
+
+func (x *sourced) scan(f func(*repodata.Record) error) error {
+	r, err := x.open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = repodata.Scan(r, f)
+	return err
+}
+
+// indexError says whose index is wrong.
+func (s *subdir) indexError(x *sourced, err error) error {
+	return hinted(fmt.Errorf("channel %s/%s/%s: %w", x.from.shown, s.name, indexFile, err), "the index is damaged or cut off: fetch it again, or let conda index make it anew")
+}
+
+// shadows tells which files are an earlier channel's; nil where there is only one.
+type shadows map[string]bool
+
+func (s *subdir) shadows() shadows {
+	if len(s.sources) < 2 {
+		return nil
+	}
+	return shadows{}
+}
+
+// shadowed reports whether a file of that name was seen before.
+func (t shadows) shadowed(r *repodata.Record) bool {
+	if t == nil {
+		return false
+	}
+	if t[r.File] {
+		return true
+	}
+	t[strings.Clone(r.File)] = true
+	return false
+}

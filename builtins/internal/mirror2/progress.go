@@ -1,0 +1,101 @@
+package mirror
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// progress tells how far the fetching is, twice a second.
+type progress struct {
+	tell     func(string)
+	bytes    int64 // to be fetched
+	loaded   atomic.Int64
+	channels []*share
+	by       map[*channel]*share
+	start    time.Time
+	stop     chan struct{}
+	done     sync.WaitGroup
+	once     sync.Once
+}
+
+// A share is one channel's files.
+type share struct {
+	name         string
+	files, taken int
+	mu           sync.Mutex
+}
+
+func newProgress(p *Plan) *progress {
+	g := &progress{tell: p.mirror.Progress, bytes: p.Report.Bytes, by: map[*channel]*share{}, start: time.Now(), stop: make(chan struct{})}
+	for _, c := range p.channels {
+		g.by[c] = &share{name: shortName(c.shown)}
+		g.channels = append(g.channels, g.by[c])
+	}
+	for _, s := range p.subdirs {
+		for _, it := range s.fetch {
+			if it.failed == nil {
+				g.by[it.from().from].files++
+			}
+		}
+	}
+	if g.tell == nil || p.Report.Fetch == 0 {
+		return g
+	}
+	g.done.Go(func() {
+		t := time.NewTicker(500 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				g.tell(g.text(time.Since(g.start)))
+			case <-g.stop:
+				return
+			}
+		}
+	})
+	return g
+}
+
+// shortName is the last part of where a channel is.
+func shortName(location string) string {
+	location = strings.TrimRight(location, "/")
+	return location[strings.LastIndexByte(location, '/')+1:]
+}
+
+func (g *progress) got(_ *item, n int) { g.loaded.Add(int64(n)) }
+
+// took counts a package that is there, or given up.
+func (g *progress) took(it *item) {
+	s := g.by[it.from().from]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken++
+}
+
+// end stops telling.
+func (g *progress) end() {
+	g.once.Do(func() { close(g.stop) })
+	g.done.Wait()
+}
+
+// text is such as "free 12 of 300, pro 2 of 8: 1.2 GB of 30.9 GB, 118.0 MB/s, 4m10s left".
+func (g *progress) text(spent time.Duration) string {
+	var parts []string
+	for _, s := range g.channels {
+		s.mu.Lock()
+		if s.files > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d of %d", s.name, s.taken, s.files))
+		}
+		s.mu.Unlock()
+	}
+	got := g.loaded.Load()
+	rate := float64(got) / spent.Seconds()
+	text := fmt.Sprintf("%s: %s of %s, %s/s", strings.Join(parts, ", "), size(got), size(max(got, g.bytes)), size(int64(rate)))
+	if left := g.bytes - got; left > 0 && rate > 0 {
+		text += ", " + time.Duration(float64(left)/rate*float64(time.Second)).Round(time.Second).String() + " left"
+	}
+	return text
+}

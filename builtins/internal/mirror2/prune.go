@@ -1,0 +1,145 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+
+	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/repodata2"
+	"runbook/runtime/host"
+)
+
+// A pruned file is a package of the tree that is to be removed.
+type pruned struct {
+	file string
+	size int64
+}
+
+// names is a set of files, by hash. Two names of one hash leave a file where it is.
+type names []uint64
+
+func (n names) has(file string) bool {
+	_, ok := slices.BinarySearch(n, hashOf(file))
+	return ok
+}
+
+// findPrunable lists what nobody lists any more. A source that has lost many of its packages is more likely ill than
+// tidy: then nothing is removed.
+func (p *Plan) findPrunable(ctx context.Context) error {
+	if !p.mirror.Prune {
+		return nil
+	}
+	for _, s := range p.subdirs {
+		if err := p.pruneSubdir(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		p.Report.Prune += len(s.prune)
+		for _, f := range s.prune {
+			p.Report.PruneBytes += f.size
+		}
+	}
+	return nil
+}
+
+func (p *Plan) pruneSubdir(ctx context.Context, s *subdir) error {
+	dir := path.Join(p.dir, s.name)
+	files, err := p.r.ReadDir(dir)
+	if err = unlessAbsent(err); err != nil || len(files) == 0 {
+		return err
+	}
+	files = slices.DeleteFunc(files, func(f string) bool { return repodata.CheckFile(f) != nil })
+	kept, source, err := p.listed(ctx, s, files)
+	if err != nil {
+		return err
+	}
+	if !p.mirror.PruneRemoved {
+		kept = append(kept, source.removed...)
+		slices.Sort(kept)
+	}
+	var old []string
+	lost := 0
+	for _, f := range files {
+		if kept.has(f) {
+			continue
+		}
+		old = append(old, f)
+		if !source.all.has(f) && !source.removed.has(f) {
+			lost++
+		}
+	}
+	if most := maxLoss(p.mirror); lost*100 > most*len(files) {
+		p.refusals = append(p.refusals, choose.Advise(fmt.Sprintf("see whether the channel is as it should be; to remove them all the same, give max_loss=%d", (lost*100+len(files)-1)/len(files)),
+			"%s: %d of %d packages have vanished from the source, more than %d percent: nothing is removed", s.name, lost, len(files), most))
+		return nil
+	}
+	for i, m := range p.r.LstatAll(dir, old) {
+		if m.Err == nil && m.Mode.IsRegular() {
+			s.prune = append(s.prune, pruned{old[i], m.Size})
+		}
+	}
+	return nil
+}
+
+func maxLoss(m *Mirror) int {
+	if m.MaxLoss == 0 {
+		return DefaultMaxLoss
+	}
+	return m.MaxLoss
+}
+
+// What a source lists, and what it calls removed.
+type sourceNames struct{ all, removed names }
+
+// listed returns which of a subdir's files the new index lists, and what its sources do.
+func (p *Plan) listed(ctx context.Context, s *subdir, files []string) (kept names, source sourceNames, err error) {
+	for _, f := range s.removed {
+		source.removed = append(source.removed, hashOf(f))
+	}
+	slices.Sort(source.removed)
+	if s.done && !slices.ContainsFunc(files, func(f string) bool { _, ok := s.state.find(f); return !ok }) {
+		for _, f := range files {
+			kept = append(kept, hashOf(f))
+		}
+		slices.Sort(kept)
+		return kept, sourceNames{kept, source.removed}, nil
+	}
+	if s.done {
+		if err := p.reopen(ctx, s); err != nil {
+			return nil, source, err
+		}
+	}
+	for i := range s.sources {
+		err := s.sources[i].scan(func(r *repodata.Record) error {
+			h := hashOf(r.File)
+			source.all = append(source.all, h)
+			if p.selector.Keeps(s.name, i, r) {
+				kept = append(kept, h)
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			return nil, source, s.indexError(&s.sources[i], err)
+		}
+	}
+	slices.Sort(kept)
+	slices.Sort(source.all)
+	return kept, source, nil
+}
+
+// remove takes the files away, once the index that does not list them is published.
+func (p *Plan) remove(h host.Host) error {
+	for _, s := range p.subdirs {
+		for _, f := range s.prune {
+			if err := h.Remove(path.Join(p.dir, s.name, f.file), 1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// refused joins what was refused and is no package's fault.
+func (p *Plan) refused() error { return errors.Join(p.refusals...) }

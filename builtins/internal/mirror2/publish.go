@@ -1,0 +1,246 @@
+package mirror
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+
+	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/compress"
+	"runbook/builtins/internal/repodata2"
+)
+
+// publish replaces the index of a subdir whose packages are all in place, the plain file last. What an index lists
+// must survive a power cut before the index does, and so must each form before another.
+func (f *filler) publish(s *subdir) error {
+	if s.done {
+		return nil
+	}
+	w, err := f.newPublisher(s)
+	if err != nil {
+		return err
+	}
+	if err := w.write(); err != nil {
+		return errors.Join(err, w.abandon())
+	}
+	if err := f.commit(); err != nil {
+		return err
+	}
+	if err := f.swap(s); err != nil {
+		return err
+	}
+	if s.publish {
+		for _, name := range f.plan.wantedForms() {
+			if err := f.rename(path.Join(s.name, name)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := f.sync(s.name); err != nil {
+		return err
+	}
+	if err := f.remember(s, w); err != nil {
+		return err
+	}
+	s.done, s.state = true, nil
+	return nil
+}
+
+// swap puts packages in place of others of the same name, right before the index that lists them.
+func (f *filler) swap(s *subdir) error {
+	for _, it := range s.fetch {
+		if it.failed == nil && it.replaces {
+			if err := f.rename(it.name()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// A publisher writes the forms of one index, the manifest and the state in one pass over the sources.
+type publisher struct {
+	*filler
+	s        *subdir
+	files    []*os.File // in the order of forms
+	forms    []string
+	out      *fan
+	json     hash.Hash
+	manifest *manifestWriter
+	state    *stateWriter
+	shards   *shardWriter
+	head     header
+}
+
+func (f *filler) newPublisher(s *subdir) (*publisher, error) {
+	w := &publisher{filler: f, s: s, json: sha256.New(), out: newFan()}
+	w.out.add(w.json)
+	var err error
+	if s.publish {
+		for _, name := range f.plan.wantedForms() {
+			if err = w.addForm(path.Join(s.name, name)); err != nil {
+				break
+			}
+		}
+	}
+	if err == nil {
+		w.manifest, err = f.newManifest(s)
+	}
+	if err == nil {
+		w.state, err = f.newState(s)
+	}
+	if err != nil {
+		return nil, errors.Join(err, w.abandon())
+	}
+	return w, nil
+}
+
+func (w *publisher) addForm(name string) error {
+	file, err := w.create(name)
+	if err != nil {
+		return err
+	}
+	w.files, w.forms = append(w.files, file), append(w.forms, name)
+	switch path.Ext(name) {
+	case ".bz2":
+		return w.out.pack(compress.NewBzip2, file)
+	case ".json":
+		w.out.add(file)
+	default:
+		if path.Base(name) == shardsFile {
+			w.shards = newShardWriter(w.filler, w.s, file)
+			return nil
+		}
+		return w.out.pack(compress.NewZstd, file)
+	}
+	return nil
+}
+
+// write goes over the sources.
+func (w *publisher) write() error {
+	keeps := w.plan.keeps(w.s)
+	lookup := w.s.lookup()
+	rw := w.plan.rewrite(w.s, true, func(source int, r *repodata.Record) (bool, error) {
+		keep, err := keeps(source, r)
+		if !keep || err != nil {
+			return keep, err
+		}
+		k, outcome := lookup(r.File)
+		w.head.Packages++
+		w.head.Bytes += k.size
+		if k.ino != 0 {
+			w.state.add(r.File, k)
+			w.manifest.add(r, k, outcome)
+		}
+		if w.shards != nil {
+			err = w.shards.add(r)
+		}
+		return true, err
+	})
+	_, err := rw.Run(context.Background(), w.out)
+	err = errors.Join(err, w.out.close())
+	if err != nil {
+		return w.cleanError(err)
+	}
+	if w.shards != nil {
+		if err := w.shards.close(); err != nil {
+			return err
+		}
+	}
+	sum := hex.EncodeToString(w.json.Sum(nil))
+	if sum != w.s.json.sum && w.plan.sound(w.s) {
+		return choose.Advise("run again", "%s/%s: the source changed while it was mirrored", w.s.name, indexFile)
+	}
+	w.head.JSON = sum
+	for i, file := range w.files {
+		w.files[i] = nil
+		if err := w.settle(file, nil); err != nil {
+			return storage(w.forms[i], err)
+		}
+	}
+	w.head.Manifest, err = w.manifest.close()
+	return err
+}
+
+// sound reports whether all that the plan counted on could be had.
+func (p *Plan) sound(s *subdir) bool {
+	for _, it := range s.fetch {
+		if it.failed != nil && !it.foreseen {
+			return false
+		}
+	}
+	return true
+}
+
+// cleanError tells errors of the tree from those of the sources.
+func (w *publisher) cleanError(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) || pe.Op == "write") {
+		return storage(path.Join(w.s.name, indexFile), err)
+	}
+	return err
+}
+
+// abandon takes back what was begun.
+func (w *publisher) abandon() error {
+	w.out.close()
+	for i, file := range w.files {
+		if file != nil {
+			file.Close()
+		}
+		w.root.Remove(partial(w.forms[i]))
+	}
+	if w.manifest != nil {
+		w.manifest.file.Close()
+		w.root.Remove(partial(manifestName(w.s.name)))
+	}
+	if w.state != nil {
+		w.state.file.Close()
+		w.root.Remove(partial(stateName(w.s.name)))
+	}
+	return nil
+}
+
+// lookup returns what is known of each file, in the order of the index.
+func (s *subdir) lookup() func(file string) (known, string) {
+	next := 0
+	return func(file string) (known, string) {
+		for next < len(s.fetch) && s.fetch[next].failed != nil {
+			next++
+		}
+		if next < len(s.fetch) && s.fetch[next].file == file {
+			it := s.fetch[next]
+			next++
+			if it.replaces {
+				return it.got, "replaced"
+			}
+			return it.got, "fetched"
+		}
+		if k, ok := s.found[file]; ok {
+			return k, "kept"
+		}
+		k, _ := s.state.find(file)
+		return k, "kept"
+	}
+}
+
+// A bufferedFile is a file that many small pieces are written to.
+type bufferedFile struct {
+	file *os.File
+	*bufio.Writer
+}
+
+func (f *filler) buffered(name string) (*bufferedFile, error) {
+	file, err := f.create(name)
+	if err != nil {
+		return nil, err
+	}
+	return &bufferedFile{file, bufio.NewWriterSize(file, 128<<10)}, nil
+}

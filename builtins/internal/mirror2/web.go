@@ -1,0 +1,192 @@
+package mirror
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"runbook/builtins/internal/choose"
+	"runbook/runtime/host"
+)
+
+// Access is how servers are asked.
+type Access struct {
+	Bearer string // token for the channels' own servers; a placeholder of a secret, usually
+	CA     string // PEM certificates of authorities to trust besides the system's
+	Proxy  string // URL; what the environment says if empty
+	// BaseURLs are the servers, "https://HOST", that a base_url in an index may lead to besides its own. They get no
+	// credentials.
+	BaseURLs []string
+}
+
+// knownSubdirs are those to ask a server for that has no channeldata.json: conda's own list
+// (conda.base.constants.KNOWN_SUBDIRS) and what the vendor once had.
+var knownSubdirs = []string{
+	"emscripten-wasm32", "freebsd-64", "linux-32", "linux-64", "linux-aarch64", "linux-armv6l", "linux-armv7l", "linux-ppc64", "linux-ppc64le",
+	"linux-riscv32", "linux-riscv64", "linux-s390x", noarch, "osx-32", "osx-64", "osx-arm64", "wasi-wasm32", "win-32", "win-64", "win-arm64", "zos-z",
+}
+
+// web is a channel on a server. Its URL is only ever put together as text, because
+// a secret in it is a placeholder, which must stay as it is.
+type web struct {
+	r      host.Reader
+	access Access
+	at     string // the channel, without a final slash
+	server string // what at begins with: scheme, credentials, host and port
+}
+
+// get asks for a URL, with credentials only where it begins with the channel's own server.
+func (s *web) get(ctx context.Context, req host.Request) (*host.Response, error) {
+	req.CA, req.Proxy = s.access.CA, s.access.Proxy
+	if s.own(req.URL) && !strings.Contains(s.server, "@") {
+		req.Bearer = s.access.Bearer
+	}
+	return s.r.Get(ctx, req)
+}
+
+func (s *web) own(at string) bool { return s.server != "" && strings.HasPrefix(at, s.server+"/") }
+
+// subdirs returns those of channeldata.json, or else all that are known.
+func (s *web) subdirs(ctx context.Context) ([]string, error) {
+	const most = 64 << 20 // conda-forge's has a tenth of that
+	resp, err := s.get(ctx, host.Request{URL: s.at + "/channeldata.json"})
+	if err == nil {
+		err = status(resp)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return knownSubdirs, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("channeldata.json: %w", err)
+	}
+	if isPage(resp.Type) {
+		resp.Body.Close()
+		return nil, errPage
+	}
+	text, err := limited(resp.Body, most)
+	if err != nil {
+		return nil, fmt.Errorf("channeldata.json: %w", err)
+	}
+	var data struct{ Subdirs []string }
+	if err := json.Unmarshal(text, &data); err != nil {
+		return nil, fmt.Errorf("channeldata.json: %w", err)
+	}
+	return slices.DeleteFunc(data.Subdirs, func(n string) bool { return !isSubdir(n) }), nil
+}
+
+// status makes an error of an answer that holds no file, and closes its body.
+func status(resp *host.Response) error {
+	switch resp.Status {
+	case 200, 206, 304:
+		return nil
+	}
+	resp.Body.Close()
+	err := fmt.Errorf("the server says %d", resp.Status)
+	switch resp.Status {
+	case 404, 410:
+		return fmt.Errorf("%w: %w", err, fs.ErrNotExist)
+	case 401, 403, 407:
+		return choose.Advise("see whether the token, or the account, may read this channel", "%w", err)
+	case 429, 503:
+		return choose.Advise("the server is busy or limits what it gives: run again later, or with fewer connections", "%w", err)
+	}
+	return err
+}
+
+// look asks nobody: a size that the index does not tell is found when the file comes.
+func (s *web) look(string) (int64, error) { return -1, nil }
+
+// locate resolves base as CEP 15 says, against the index's own URL. Another server gets requests only if the caller
+// has listed it, and never credentials.
+func (s *web) locate(subdir, base, file string) (string, error) {
+	dir := s.at + "/" + subdir
+	switch _, _, absolute := strings.Cut(base, "://"); {
+	case base == "":
+	case absolute && originOf(base) == originOf(s.at):
+		_, rest, _ := strings.Cut(base, "://")
+		_, rest, _ = strings.Cut(rest, "/")
+		dir = s.server + path.Clean("/"+rest)
+	case absolute && s.lists(base):
+		dir = base
+	case absolute:
+		return "", choose.Advise(fmt.Sprintf("if its files may come from there, add base_urls=[%q]", originOf(base)), "base_url: got another server, %q", originOf(base))
+	case strings.HasPrefix(base, "//") || strings.ContainsAny(base, "?#\\"):
+		return "", fmt.Errorf("base_url: got %q, want a path or a URL without a query", base)
+	case strings.HasPrefix(base, "/"):
+		dir = s.server + path.Clean(base)
+	default:
+		dir = s.server + path.Join("/", strings.TrimPrefix(dir, s.server), base)
+	}
+	return strings.TrimSuffix(dir, "/") + "/" + file, nil
+}
+
+// lists reports whether the caller allows files of the server of an absolute URL.
+func (s *web) lists(base string) bool {
+	o := originOf(base)
+	return o != "" && !strings.ContainsAny(base, "?#\\@") && slices.ContainsFunc(s.access.BaseURLs, func(u string) bool { return originOf(u) == o })
+}
+
+// originOf returns scheme, host and port of an http or https URL in lower case, without credentials; "" of
+// anything else.
+func originOf(at string) string {
+	scheme, rest, ok := strings.Cut(at, "://")
+	if scheme = strings.ToLower(scheme); !ok || scheme != "http" && scheme != "https" {
+		return ""
+	}
+	server, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + strings.ToLower(server[strings.LastIndexByte(server, '@')+1:])
+}
+
+// fetch asks for the rest of a file if etag, a strong one, names what the caller has of it. A server that
+// sends the whole instead gives off 0.
+func (s *web) fetch(ctx context.Context, at string, off int64, etag string, fresh bool) (*opened, error) {
+	req := host.Request{URL: at, Fresh: fresh}
+	if strings.HasPrefix(etag, `"`) {
+		req.Offset, req.ETag = off, etag
+	}
+	resp, err := s.get(ctx, req)
+	if err == nil {
+		err = status(resp)
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case isPage(resp.Type):
+		resp.Body.Close()
+		return nil, errPage
+	case resp.Status == 304:
+		resp.Body.Close()
+		return nil, errors.New("the server says 304 although nothing was there to compare")
+	}
+	return &opened{resp.Body, resp.Offset, resp.ETag}, nil
+}
+
+var errPage = choose.Advise("a proxy, a portal or a login page may have answered: see what the address shows in a browser", "got a web page, want a file of the channel")
+
+// isPage reports whether a media type is that of a web page: a portal or a proxy has answered.
+func isPage(media string) bool { return media == "text/html" || media == "application/xhtml+xml" }
+
+// etagOf asks which version of a file the server has.
+func (s *web) etagOf(ctx context.Context, at string) (string, error) {
+	resp, err := s.get(ctx, host.Request{URL: at, Head: true})
+	if err != nil {
+		return "", err
+	}
+	return resp.ETag, resp.Body.Close()
+}
+
+// body reads all of an answer whose length is known to be right.
+func body(resp *host.Response, most int64) ([]byte, error) {
+	data, err := limited(resp.Body, most)
+	if err == nil && resp.Size >= 0 && int64(len(data)) != resp.Size {
+		err = fmt.Errorf("got %d bytes, want %d: %w", len(data), resp.Size, io.ErrUnexpectedEOF)
+	}
+	return data, err
+}
