@@ -28,6 +28,7 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost:    parallel,
 		MaxIdleConns:           2 * parallel,
 		IdleConnTimeout:        90 * time.Second,
+		ReadBufferSize:         64 << 10,
 		DisableCompression:     true, // a package is what the server keeps, not what it inflates to
 		OnProxyConnectResponse: checkProxy,
 		HTTP2: &http.HTTP2Config{
