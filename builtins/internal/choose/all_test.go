@@ -1,7 +1,9 @@
 package choose
 
 import (
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -97,5 +99,43 @@ func TestShadows(t *testing.T) {
 	}
 	if got := strings.Join(got, " "); got != "a/x-2-0.conda a/y-1-0.conda" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// Subdirs may be read at once, and the choice is the same.
+func TestManyGoroutines(t *testing.T) {
+	var text strings.Builder
+	for i := range 140 { // each of another name
+		fmt.Fprintf(&text, "s%d-64/p%d-%d-0.conda: p%d >=1\n", i%4, i%7, i%5, i%11)
+	}
+	records := recordsOf(t, text.String())
+	for _, c := range []Config{{WithDepends: true, Latest: 2, Blacklist: []string{"p3"}}, {LicenseBlacklist: []string{"GPL"}, Blacklist: []string{"p3 >1"}}} {
+		want := choose(t, c, records)
+		s, err := NewSelector(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		each := func(f func(n *noted)) {
+			var wg sync.WaitGroup
+			for g := range 4 {
+				wg.Go(func() {
+					for i := g; i < len(records); i += 4 {
+						f(records[i])
+					}
+				})
+			}
+			wg.Wait()
+		}
+		each(func(n *noted) { s.Note(n.subdir, n.source, &n.Record) })
+		warnings := strings.Join(s.Settle(), "\n")
+		if again := s.Settle(); again != nil || warnings != want.warnings {
+			t.Errorf("got %s, then %s\nwant %s", warnings, again, want.warnings)
+		}
+		each(func(n *noted) {
+			s.Note(n.subdir, n.source, &n.Record) // too late
+			if s.Keeps(n.subdir, n.source, &n.Record) != contains(want.kept, n.String()) {
+				t.Errorf("%s: not as by one goroutine", n)
+			}
+		})
 	}
 }

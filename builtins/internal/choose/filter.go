@@ -83,7 +83,7 @@ func (f *filter) judge(subdir string, source int, r *repodata.Record) (why reaso
 	if len(f.python.wanted) > 0 && f.python.drop(r) {
 		return byPython
 	}
-	f.subject = conda.Package{}
+	f.subject.File, f.subject.Version = "", conda.Version{}
 	if f.list.empty() {
 		why = f.blacklisted(subdir, source, r)
 	} else if !f.match(f.list, subdir, source, r) {
@@ -119,27 +119,35 @@ func (f *filter) blacklisted(subdir string, source int, r *repodata.Record) (why
 
 // match reports whether one of s matches r, and notes all that do.
 func (f *filter) match(s *specs, subdir string, source int, r *repodata.Record) (found bool) {
-	for _, list := range [][]*entry{s.of(r.Name), s.patterns} {
-		for _, e := range list {
-			if e.spec.Match(f.packageOf(subdir, source, r)) {
-				e.hit, found = true, true
-			}
+	for _, e := range s.of(r.Name) {
+		if f.matches(e, subdir, source, r) {
+			e.hit, found = true, true
+		}
+	}
+	for _, e := range s.patterns {
+		if e.spec.MatchName(r.Name) && f.matches(e, subdir, source, r) {
+			e.hit, found = true, true
 		}
 	}
 	return found
 }
 
-func (f *filter) packageOf(subdir string, source int, r *repodata.Record) *conda.Package {
-	if p := &f.subject; p.File == "" {
+// matches fills the subject in as far as it is needed.
+func (f *filter) matches(e *entry, subdir string, source int, r *repodata.Record) bool {
+	p := &f.subject
+	if p.File == "" {
 		*p = conda.Package{
-			Name: r.Name, Version: f.version(r.Version), Build: r.Build, BuildNumber: r.BuildNumber, Subdir: subdir, File: r.File,
+			Name: r.Name, Build: r.Build, BuildNumber: r.BuildNumber, Subdir: subdir, File: r.File,
 			MD5: r.MD5, SHA256: r.SHA256, License: r.License, LicenseFamily: r.LicenseFamily,
 		}
 		if source < len(f.channels) {
 			p.Channel = f.channels[source]
 		}
 	}
-	return &f.subject
+	if p.Version.IsZero() && !e.spec.AnyVersion() {
+		p.Version = f.version(r.Version)
+	}
+	return e.spec.Match(p)
 }
 
 func (f *filter) version(text string) conda.Version {

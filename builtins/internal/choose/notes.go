@@ -53,8 +53,11 @@ func newNotes(depends bool) *notes {
 	}
 }
 
-// add notes a record. One that was noted before is not noted again.
+// add notes a record. One that was noted before is not noted again, and once all is settled none is.
 func (n *notes) add(subdir string, source int, r *repodata.Record, why reason) {
+	if n.kept != nil {
+		return
+	}
 	s := slices.Index(n.subdirs, subdir)
 	if s < 0 {
 		s = len(n.subdirs)
@@ -109,6 +112,9 @@ func (n *notes) keeps(subdir string, source int, r *repodata.Record) bool {
 
 // settle decides what is kept, and forgets what only that needed.
 func (n *notes) settle(c Config) (warnings []string) {
+	if n.kept != nil {
+		return nil
+	}
 	if c.Formats == PreferConda {
 		n.preferConda()
 	}

@@ -155,6 +155,9 @@ func numberOf(digits string) atom {
 // String is the version as it was written.
 func (v Version) String() string { return v.text }
 
+// IsZero reports whether v is the zero Version, or of an empty text.
+func (v *Version) IsZero() bool { return v.text == "" }
+
 // Compare returns -1 if a is older than b, 1 if it is newer, and 0 for versions of one rank, such as 1.1 and 1.1.0.
 // It is a total order of these ranks.
 func Compare(a, b Version) int { return a.compare(&b) }
