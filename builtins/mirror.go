@@ -1,13 +1,15 @@
 package builtins
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
 	"gopkg.in/yaml.v3"
 
-	"runbook/builtins/internal/mirror"
+	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/mirror2"
 	"runbook/runtime"
 	"runbook/runtime/host"
 )
@@ -20,18 +22,40 @@ var mirrorChannels = &runtime.Builtin{
 		param("account", "string", `"anaconda"`, "directory below dest, which becomes a channel"),
 		param("platforms", "list of string", "[]", `subdirs such as "linux-64"; all that the channels have if empty; noarch always`),
 		param("config", "path", "None", "YAML file with the vendor's keys; arguments of the same names override it"),
-		param("pkg_list", "list of string", "[]", "only packages of these names; not together with the next three"),
+		param("pkg_list", "list of string", "[]", `only these packages: names, or match specs such as "numpy >=1.8"; not together with the next three`),
 		param("whitelist", "list of string", "[]", "packages that come back although the next two drop them"),
 		param("blacklist", "list of string", "[]", "packages to leave out"),
 		param("license_blacklist", "list of string", "[]", `licence families to leave out: "GPL3", "Proprietary", ...; "GPL" means any version of it`),
 		param("python_versions", "list of string", "[]", `"2.7": packages for other versions are left out`),
+		param("newer_than", "string", `""`, `"2024-01-31", or a time: what is older is left out`),
+		param("formats", "string", `"all"`, `"prefer-conda" leaves out a .tar.bz2 that has its .conda; "conda" and "tar.bz2" take only those`),
+		param("latest", "int", "0", "only so many of the newest versions of each package in each subdir; 0 means all"),
+		param("with_depends", "bool", "False", "also what the packages depend on, from their subdir and noarch"),
+		param("connections", "int", "16", "requests under way at once"),
+		param("rate", "int", "0", "bytes a second that are fetched at most; 0 means no limit"),
+		param("bearer", "string", `""`, "token for the channels' own servers, usually a secret; one in a URL, /t/TOKEN/ or USER:PASSWORD@, works as well"),
+		param("ca_bundle", "path", "None", "PEM file of authorities to trust besides the system's"),
+		param("proxy", "string", `""`, "URL of a proxy; what the environment says if empty"),
+		param("base_urls", "list of string", "[]", `other servers, "https://HOST", that files may come from if an index says so; they get no credentials`),
+		param("verify", "string", `"changed"`, `"full" reads every byte of the tree again; "changed" only files whose size, time or inode is not the one they were verified with`),
+		param("digests", "string", `"strongest"`, `"both" also compares the MD5 of a record that has a SHA-256`),
+		param("link", "bool", "False", "hard links instead of copies of files on the same file system"),
+		param("prune", "bool", "False", "remove packages that the index no longer lists, once it is published"),
+		param("prune_removed", "bool", "False", `also those that the source keeps as "removed"`),
+		param("max_loss", "int", "10", "percent of packages that may have vanished from a source before prune refuses"),
+		param("bzip2", "bool", "True", "also write repodata.json.bz2, which clients of 2016 need"),
+		param("shards", "bool", "False", "also write the index as shards, which newer clients prefer"),
+		param("delta", "path", "None", "directory that gets, as a channel, what the tree that since= is of has not: the next pen drive"),
+		param("since", "path", "None", "ACCOUNT/.runbook-mirror of that tree; what this tree had when delta was begun, if not given"),
 	}, ownerParams()...),
 	Summary: "copy conda channels into a tree that any conda client can use",
 	Detail: []string{
-		"Every package is verified by its record's SHA-256 or else MD5, and its size. What is there already is hashed once and then known by size and time.",
-		"A subdir's index is replaced only when all that it lists is in place; nothing is ever deleted. A copy that was cut short is gone on with.",
-		"A bad package is tried twice; then all else is done, its subdir keeps the old index, and the step fails.",
-		"Records are copied byte for byte. Order of filters: platforms, python_versions, license_blacklist, blacklist, whitelist.",
+		"Every package is verified by its record's SHA-256 or else MD5, and its size. What is there already is hashed once and then known by size, time and inode.",
+		"A subdir's index is replaced only when all that it lists is in place and on disk. A copy that was cut short is gone on with.",
+		"A bad package is left out of the index; all else is done, then the step fails and names it.",
+		"Records are copied byte for byte. Order of filters: platforms, python_versions, license_blacklist, blacklist, whitelist (or pkg_list alone), newer_than, formats, latest, with_depends.",
+		"ACCOUNT/.runbook-mirror holds what was verified and, for each subdir, a manifest of every file (SUBDIR.jsonl) whose digest the trace has.",
+		"A delta is brought to the other tree by mirroring it there: mirror(DELTA, dest).",
 	},
 	Example: `mkdir("/srv/media/noarch")
 write("/srv/media/noarch/repodata.json", "{}")
@@ -42,21 +66,32 @@ mirror("/srv/media", "/srv/pkgs")`,
 // mirrorOp is a mirror as it should be.
 type mirrorOp struct {
 	mirror mirror.Mirror
-	args   mirror.Config // what the call says; nil means nothing
+	args   choose.Config // what the call says; nil means nothing
 	config string        // a file's name
+	ca     string        // likewise
 
 	plan *mirror.Plan // of the last Check
 }
 
 func newMirror(c *runtime.Call) (runtime.Op, string, error) {
-	var dest, config runtime.Path
-	op := &mirrorOp{mirror: mirror.Mirror{Account: "anaconda", Redact: host.RedactURL}}
+	var dest, config, ca, delta, since runtime.Path
+	verify, digests, bzip2 := "changed", "strongest", true
+	op := &mirrorOp{mirror: mirror.Mirror{Account: "anaconda", Redact: host.RedactURL, Raw: runtime.Unmasked}}
 	m, a := &op.mirror, &op.args
 	err := c.Unpack(&a.Channels, &dest, &m.Account, &a.Platforms, &config, &a.PkgList, &a.Whitelist, &a.Blacklist, &a.LicenseBlacklist,
-		&a.PythonVersions, &m.Owner.User, &m.Owner.Group)
+		&a.PythonVersions, &a.NewerThan, &a.Formats, &a.Latest, &a.WithDepends, &m.Connections, &m.Rate, &m.Access.Bearer, &ca, &m.Access.Proxy,
+		&m.Access.BaseURLs, &verify, &digests, &m.Link, &m.Prune, &m.PruneRemoved, &m.MaxLoss, &bzip2, &m.Shards, &delta, &since,
+		&m.Owner.User, &m.Owner.Group)
 	m.Owner = m.Owner.Or(c.Owner())
-	m.Dest, op.config = string(dest), string(config)
-	if err == nil && dest == "" && config == "" {
+	m.Dest, op.config, op.ca, m.Delta, m.Since = string(dest), string(config), string(ca), string(delta), string(since)
+	m.Full, m.Both, m.NoBzip2 = verify == "full", digests == "both", !bzip2
+	switch {
+	case err != nil:
+	case verify != "full" && verify != "changed":
+		err = fmt.Errorf(`verify: got %q, want "changed" or "full"`, verify)
+	case digests != "both" && digests != "strongest":
+		err = fmt.Errorf(`digests: got %q, want "strongest" or "both"`, digests)
+	case dest == "" && config == "":
 		err = runtime.Hint(errors.New("got no dest"), "say where to: dest=, or mirror_dir in the file that config= names")
 	}
 	if dest == "" {
@@ -74,8 +109,15 @@ func (op *mirrorOp) Check(ctx context.Context, h host.Reader) ([]host.Change, er
 	if m.Config, err = op.configure(h); err != nil {
 		return nil, advised(err)
 	}
+	if op.ca != "" {
+		text, err := host.ReadFile(h, op.ca)
+		if err != nil {
+			return nil, fmt.Errorf("ca_bundle: %w", err)
+		}
+		m.Access.CA = string(text)
+	}
 	if op.plan, err = m.Plan(ctx, runtime.Unmasked(h)); op.plan != nil {
-		op.observe(ctx)
+		err = errors.Join(advised(err), op.observe(ctx))
 	}
 	if err != nil {
 		return nil, advised(err)
@@ -84,8 +126,8 @@ func (op *mirrorOp) Check(ctx context.Context, h host.Reader) ([]host.Change, er
 }
 
 // configure lets the call's arguments override the file.
-func (op *mirrorOp) configure(h host.Reader) (mirror.Config, error) {
-	var c mirror.Config
+func (op *mirrorOp) configure(h host.Reader) (choose.Config, error) {
+	var c choose.Config
 	if op.config != "" {
 		text, err := host.ReadFile(h, op.config)
 		var values map[string]any
@@ -93,48 +135,63 @@ func (op *mirrorOp) configure(h host.Reader) (mirror.Config, error) {
 			err = yaml.Unmarshal(text, &values)
 		}
 		if err == nil {
-			c, err = mirror.Decode(values)
+			c, err = choose.Decode(values)
 		}
 		if err != nil {
 			return c, fmt.Errorf("config %s: %w", op.config, err)
 		}
 	}
+	a := op.args
 	for _, f := range []struct{ to, from *[]string }{
-		{&c.Channels, &op.args.Channels}, {&c.Platforms, &op.args.Platforms}, {&c.PkgList, &op.args.PkgList}, {&c.Whitelist, &op.args.Whitelist},
-		{&c.Blacklist, &op.args.Blacklist}, {&c.LicenseBlacklist, &op.args.LicenseBlacklist}, {&c.PythonVersions, &op.args.PythonVersions},
+		{&c.Channels, &a.Channels}, {&c.Platforms, &a.Platforms}, {&c.PkgList, &a.PkgList}, {&c.Whitelist, &a.Whitelist},
+		{&c.Blacklist, &a.Blacklist}, {&c.LicenseBlacklist, &a.LicenseBlacklist}, {&c.PythonVersions, &a.PythonVersions},
 	} {
 		if *f.from != nil {
 			*f.to = *f.from
 		}
 	}
+	c.NewerThan, c.Formats = cmp.Or(a.NewerThan, c.NewerThan), cmp.Or(a.Formats, c.Formats)
+	c.Latest, c.WithDepends = cmp.Or(a.Latest, c.Latest), a.WithDepends || c.WithDepends
 	return c, nil
 }
 
-func (op *mirrorOp) observe(ctx context.Context) {
+// observe tells what the plan found, people in words and machines in numbers.
+func (op *mirrorOp) observe(ctx context.Context) error {
 	r := op.plan.Report
 	warnings := r.Warnings
 	if op.mirror.Config.FetchInstallers {
 		warnings = append(warnings, "fetch_installers: installers are not mirrored; get them with download()")
 	}
 	for key, n := range map[string]int64{
-		"packages": int64(r.Packages), "kept": int64(r.Kept), "fetch": int64(r.Fetch), "replace": int64(r.Replace),
-		"bytes": r.Bytes, "filtered_out": int64(r.FilteredOut), "unverified": int64(r.Unverified),
+		"packages": int64(r.Packages), "kept": int64(r.Kept), "fetch": int64(r.Fetch), "replace": int64(r.Replace), "bytes": r.Bytes, "free": r.Free,
+		"prune": int64(r.Prune), "prune_bytes": r.PruneBytes, "filtered_out": int64(r.FilteredOut), "unverified": int64(r.Unverified),
 	} {
 		runtime.Observe(ctx, key, n)
 	}
+	runtime.Observe(ctx, "manifests", op.plan.Manifests())
 	if len(warnings) > 0 {
 		runtime.Observe(ctx, "warnings", warnings)
 	}
+	var errs []error
+	for _, w := range append(warnings, op.plan.Summary()) {
+		errs = append(errs, runtime.Note(ctx, w))
+	}
+	return errors.Join(errs...)
 }
 
 func (op *mirrorOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
 	op.mirror.Progress = func(text string) { runtime.Progress(ctx, text) }
-	return advised(op.plan.Apply(ctx, h))
+	err := op.plan.Apply(ctx, h)
+	runtime.Observe(ctx, "manifests", op.plan.Manifests())
+	if text := op.plan.Done(); text != "" {
+		err = errors.Join(advised(err), runtime.Note(ctx, text))
+	}
+	return advised(err)
 }
 
 // advised turns advice of the engine into a hint.
 func advised(err error) error {
-	var a *mirror.Advised
+	var a *choose.Advised
 	if errors.As(err, &a) {
 		return runtime.Hint(err, a.Hint)
 	}

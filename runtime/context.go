@@ -42,6 +42,15 @@ func Progress(ctx context.Context, text string) {
 	}
 }
 
+// Note shows a line to whoever watches, and in the trace: what a person should
+// know about the op under way besides what it changes.
+func Note(ctx context.Context, text string) error {
+	if r := runOf(ctx); r != nil {
+		return r.log(text)
+	}
+	return nil
+}
+
 // ErrNoWaiting is what Sleep returns in a dry run.
 var ErrNoWaiting = errors.New("a dry run does not wait")
 

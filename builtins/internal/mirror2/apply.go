@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -96,13 +97,38 @@ func (s *subdir) writes() bool {
 }
 
 func (p *Plan) entry(it *item) host.Entry {
-	e := host.Entry{Name: it.name(), Meta: p.meta(fileMode, it.size), Content: host.Unknown(path.Join(p.dir, it.name()))}
-	if at, err := it.where(); err == nil && path.IsAbs(at) { // nothing is downloaded to see what a download would bring
+	e := host.Entry{Name: it.name(), Meta: p.meta(fileMode, it.size)}
+	at, err := it.where()
+	if err == nil && path.IsAbs(at) {
 		if c, err := p.r.Content(at); err == nil {
 			e.Content = c
+			return e
 		}
 	}
+	e.Content.Open = func() (host.File, error) { return it.foretaste(at) }
 	return e
+}
+
+// foretaste fetches a package of a server into memory, for a later step of a dry run that reads it.
+func (it *item) foretaste(at string) (host.File, error) {
+	const most = 64 << 20
+	if it.size > most {
+		return nil, host.ErrUnknown
+	}
+	src, err := it.from().from.fetch(context.Background(), at, 0, "", false)
+	if err != nil {
+		return nil, err
+	}
+	data, err := limited(src, most)
+	if err != nil {
+		return nil, err
+	}
+	d := newDigest(it.sum.kind, false)
+	d.Write(data)
+	if text := d.differs(it); text != "" {
+		return nil, fmt.Errorf("%s: %s", it.name(), text)
+	}
+	return host.Bytes(data).Reader()
 }
 
 func (p *Plan) formEntries(s *subdir) (m host.Manifest) {

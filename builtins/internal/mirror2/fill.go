@@ -79,6 +79,7 @@ func (f *filler) open(ctx context.Context, h host.Host) (err error) {
 	}
 	f.atOnce = host.CanSyncAll(f.top)
 	f.progress = newProgress(f.plan)
+	f.plan.progress = f.progress
 	return f.seize()
 }
 

@@ -27,6 +27,8 @@ type Plan struct {
 	refusals []error // what was not done, and is no package's fault
 	delta    *delta
 
+	progress *progress // once Apply has begun
+
 	testOnlyFault func(name string) error // asked before each change to the tree; its error stands for a crash there
 	testOnlyPause func(try int)           // instead of waiting before another try
 }

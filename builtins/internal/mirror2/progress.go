@@ -16,6 +16,7 @@ type progress struct {
 	channels []*share
 	by       map[*channel]*share
 	start    time.Time
+	spent    time.Duration // once it has ended
 	stop     chan struct{}
 	done     sync.WaitGroup
 	once     sync.Once
@@ -77,7 +78,10 @@ func (g *progress) took(it *item) {
 
 // end stops telling.
 func (g *progress) end() {
-	g.once.Do(func() { close(g.stop) })
+	g.once.Do(func() {
+		close(g.stop)
+		g.spent = time.Since(g.start)
+	})
 	g.done.Wait()
 }
 
@@ -98,4 +102,44 @@ func (g *progress) text(spent time.Duration) string {
 		text += ", " + time.Duration(float64(left)/rate*float64(time.Second)).Round(time.Second).String() + " left"
 	}
 	return text
+}
+
+// Summary says what a plan found, in one line.
+func (p *Plan) Summary() string {
+	r := p.Report
+	text := packages(r.Packages, "", "")
+	if r.FilteredOut > 0 {
+		text += fmt.Sprintf(", %d more filtered out", r.FilteredOut)
+	}
+	if r.Unverified > 0 {
+		text += fmt.Sprintf(", %d without a digest", r.Unverified)
+	}
+	if r.Fetch > 0 {
+		text += fmt.Sprintf("; %s to fetch, %s", packages(r.Fetch, "", ""), size(r.Bytes))
+		if r.Free >= 0 {
+			text += ", where " + size(r.Free) + " are free"
+		}
+	}
+	if r.Prune > 0 {
+		text += fmt.Sprintf("; %s to remove, %s", packages(r.Prune, "", ""), size(r.PruneBytes))
+	}
+	return text
+}
+
+// Done says what was fetched, in one line; "" if nothing was.
+func (p *Plan) Done() string {
+	g := p.progress
+	if g == nil || p.Report.Fetch == 0 {
+		return ""
+	}
+	taken, got, spent := 0, g.loaded.Load(), g.spent
+	for _, s := range p.subdirs {
+		for _, it := range s.fetch {
+			if it.verified() {
+				taken++
+			}
+		}
+	}
+	return fmt.Sprintf("%d of %s fetched and verified: %s in %s, %s/s", taken, packages(p.Report.Fetch, "", ""), size(got),
+		spent.Round(time.Millisecond), size(int64(float64(got)/max(spent.Seconds(), 1e-3))))
 }

@@ -60,6 +60,7 @@ func (f *filler) swap(s *subdir) error {
 			if err := f.rename(it.name()); err != nil {
 				return err
 			}
+			it.named = true
 		}
 	}
 	return nil
