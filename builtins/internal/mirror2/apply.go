@@ -80,6 +80,9 @@ func (p *Plan) manifest() (m host.Manifest) {
 			}
 		}
 		if s.publish {
+			if s.sharded {
+				m = append(m, host.Entry{Name: path.Join(s.name, shardsDir), Meta: p.meta(fs.ModeDir|dirMode, 0)})
+			}
 			m = append(m, p.formEntries(s)...)
 		}
 	}

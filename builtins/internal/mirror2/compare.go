@@ -52,7 +52,7 @@ func (c *comparison) keep(source int, r *repodata.Record) (bool, error) {
 		c.twice++
 		return false, nil
 	}
-	if !c.plan.selector.Keeps(c.in.name, source, r) {
+	if !c.plan.selector.Keeps(c.in.name, c.in.sources[source].n, r) {
 		c.plan.Report.FilteredOut++
 		return false, nil
 	}

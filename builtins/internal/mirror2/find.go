@@ -23,8 +23,8 @@ func (p *Plan) findIndexes(ctx context.Context) error {
 	for _, s := range p.subdirs {
 		s.state = p.readState(s.name)
 	}
-	for _, c := range p.channels {
-		if err := p.findAll(ctx, c); err != nil {
+	for i, c := range p.channels {
+		if err := p.findAll(ctx, i, c); err != nil {
 			return err
 		}
 	}
@@ -63,7 +63,7 @@ func (p *Plan) makesEmpty(s *subdir) (bool, error) {
 }
 
 // findAll asks one channel for its indexes: a server for many at once.
-func (p *Plan) findAll(ctx context.Context, c *channel) error {
+func (p *Plan) findAll(ctx context.Context, i int, c *channel) error {
 	found := make([]*index, len(p.subdirs))
 	errs := make([]error, len(p.subdirs))
 	var done sync.WaitGroup
@@ -92,7 +92,7 @@ func (p *Plan) findAll(ctx context.Context, c *channel) error {
 			return sourceError(c, s.name, err)
 		default:
 			any = true
-			s.sources = append(s.sources, sourced{from: c, index: found[n]})
+			s.sources = append(s.sources, sourced{from: c, n: i, index: found[n]})
 		}
 	}
 	if !any && !c.local {
@@ -239,6 +239,7 @@ func (p *Plan) filter(ctx context.Context) error {
 		p.tally(s)
 	}
 	p.warn(p.unused()...)
+	p.count(p.selector.Undated(), "newer_than: %d packages have no date and are kept")
 	return nil
 }
 

@@ -93,6 +93,7 @@ func (p *Plan) findForeign() (err error) {
 		if err := unlessAbsent(m.Err); err != nil {
 			return err
 		}
+		s.sharded = p.mirror.Shards && p.r.LstatAll(path.Join(p.dir, s.name), []string{shardsDir})[0].Err != nil
 		if s.fresh = m.Err != nil; s.fresh {
 			continue
 		}

@@ -83,7 +83,7 @@ func (p *Plan) keeps(s *subdir) func(int, *repodata.Record) (bool, error) {
 		}
 	}
 	return func(source int, r *repodata.Record) (bool, error) {
-		return !taken.shadowed(r) && p.selector.Keeps(s.name, source, r) && !bad[r.File], nil
+		return !taken.shadowed(r) && p.selector.Keeps(s.name, s.sources[source].n, r) && !bad[r.File], nil
 	}
 }
 

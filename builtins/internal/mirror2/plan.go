@@ -73,6 +73,7 @@ type subdir struct {
 	packages int // that pass the filters
 	listed   int // of them, in the new index
 	kept     int
+	sharded  bool             // the directory of shards is to be made
 	bare     bool             // there is no index yet
 	bytes    int64            // of all packages
 	found    map[string]known // what was hashed now
@@ -87,6 +88,7 @@ type subdir struct {
 // A sourced index is a subdir's in one channel.
 type sourced struct {
 	from *channel
+	n    int // of the channel, as it is configured
 	*index
 	summary *repodata.Summary // once it was read
 }
@@ -151,7 +153,7 @@ func (p *Plan) note(ctx context.Context) error {
 			x := &s.sources[i]
 			err := x.scan(func(r *repodata.Record) error {
 				if !taken.shadowed(r) {
-					p.selector.Note(s.name, i, r)
+					p.selector.Note(s.name, x.n, r)
 				}
 				return ctx.Err()
 			})

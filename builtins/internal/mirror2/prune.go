@@ -115,7 +115,7 @@ func (p *Plan) listed(ctx context.Context, s *subdir, files []string) (kept name
 		err := s.sources[i].scan(func(r *repodata.Record) error {
 			h := hashOf(r.File)
 			source.all = append(source.all, h)
-			if p.selector.Keeps(s.name, i, r) {
+			if p.selector.Keeps(s.name, s.sources[i].n, r) {
 				kept = append(kept, h)
 			}
 			return ctx.Err()

@@ -116,8 +116,8 @@ func (w *publisher) addForm(name string) error {
 		w.out.add(file)
 	default:
 		if path.Base(name) == shardsFile {
-			w.shards = newShardWriter(w.filler, w.s, file)
-			return nil
+			w.shards, err = w.newShardWriter(w.s, file)
+			return err
 		}
 		return w.out.pack(compress.NewZstd, file)
 	}
