@@ -116,6 +116,7 @@ func (op *mirrorOp) Check(ctx context.Context, h host.Reader) ([]host.Change, er
 		}
 		m.Access.CA = string(text)
 	}
+	m.Progress = func(text string) { runtime.Progress(ctx, text) }
 	if op.plan, err = m.Plan(ctx, runtime.Unmasked(h)); op.plan != nil {
 		err = errors.Join(advised(err), op.observe(ctx))
 	}

@@ -15,13 +15,17 @@ import (
 
 // Options say how a Terminal shows things.
 type Options struct {
-	Color   bool // paint
-	Live    bool // W is a terminal: keep a last line that tells what is under way
-	Width   int  // columns; 80 if 0
-	Quiet   bool // only what changed or failed, and the summary
-	Verbose bool // also manual texts, effects, probes and what commands print
-	Told    bool // somebody else tells why the run failed
+	Color   bool             // paint
+	Live    bool             // W is a terminal: keep a last line that tells what is under way
+	Width   int              // columns; 80 if 0
+	Quiet   bool             // only what changed or failed, and the summary
+	Verbose bool             // also manual texts, effects, probes and what commands print
+	Told    bool             // somebody else tells why the run failed
+	Now     func() time.Time // time.Now if nil
 }
+
+// between is how often a writer that is no terminal is told how far an op is.
+const between = 30 * time.Second
 
 // Terminal is a Sink for people: a line for each op, below it what changed. It
 // writes printable characters, newlines and its own colours, nothing else. It
@@ -41,7 +45,8 @@ type Terminal struct {
 	op       Event  // under way, or the zero Event
 	met      int    // requirements that hold, since the last line
 	progress string
-	tail     []string // the last lines of output of op
+	told     time.Time // when the op began, or a line of progress was written last
+	tail     []string  // the last lines of output of op
 	sum      summary
 }
 
@@ -51,6 +56,9 @@ const tailLines = 8
 // NewTerminal returns a Terminal that writes to w.
 func NewTerminal(w io.Writer, opts Options) *Terminal {
 	opts.Width = cmp.Or(opts.Width, 80)
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
 	return &Terminal{w: w, opts: opts, paint: newPalette(opts.Color)}
 }
 
@@ -95,11 +103,15 @@ func (t *Terminal) Tail(line string) {
 	t.flush()
 }
 
-// Progress takes how far the op under way is.
+// Progress takes how far the op under way is. What is no terminal gets a line of it now and then.
 func (t *Terminal) Progress(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.progress = Quote(text)
+	if now := t.opts.Now(); !t.opts.Live && !t.opts.Quiet && now.Sub(t.told) >= between {
+		t.told = now
+		t.line("  ", t.paint.dim.Sprint(t.live()[2:]))
+	}
 	t.flush()
 }
 
@@ -151,7 +163,7 @@ func (t *Terminal) step(e Event) {
 }
 
 func (t *Terminal) begin(e Event) {
-	t.op, t.tail, t.progress = e, nil, ""
+	t.op, t.tail, t.progress, t.told = e, nil, "", t.opts.Now()
 	if t.opts.Verbose {
 		t.line("  ", t.paint.dim.Sprint(pad("begins", column)+"  "+t.name(e)+inWords("  ", e.Pos)))
 	}
@@ -181,7 +193,7 @@ func (t *Terminal) log(text string) {
 
 func (t *Terminal) result(e Event) {
 	op := t.op
-	t.op = Event{}
+	t.op, t.progress = Event{}, ""
 	t.sum.count(e)
 	if e.Op == "require" && e.Outcome == Same && !t.opts.Verbose {
 		t.met++ // its target is what would be wrong if it did not hold

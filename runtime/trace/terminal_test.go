@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -199,5 +200,21 @@ func TestTerminalFromManyGoroutines(t *testing.T) {
 	wg.Wait()
 	if !strings.Contains(b.String(), "install.star failed in 1m45s") {
 		t.Error("the summary is missing")
+	}
+}
+
+// A log file gets a line of progress now and then, not one for each step.
+func TestProgressWithoutATerminal(t *testing.T) {
+	var b bytes.Buffer
+	now := time.Unix(0, 0)
+	term := NewTerminal(&b, Options{Now: func() time.Time { return now }})
+	emit(t, term, []Event{{Kind: Op, Op: "mirror", Target: "/srv/pkgs"}})
+	for i := range 100 {
+		now = now.Add(time.Second)
+		term.Progress(fmt.Sprintf("%d of 100", i+1))
+	}
+	want := "  ...      mirror     /srv/pkgs  30 of 100\n  ...      mirror     /srv/pkgs  60 of 100\n  ...      mirror     /srv/pkgs  90 of 100\n"
+	if b.String() != want {
+		t.Errorf("got\n%s", b.String())
 	}
 }

@@ -36,7 +36,7 @@ func (t *Terminal) flush() {
 		b.WriteString("\r\x1b[K") // to the beginning, erase to the end: every terminal's
 	}
 	t.out.WriteTo(&b)
-	if t.drawn = t.opts.Live && t.op.Kind != ""; t.drawn {
+	if t.drawn = t.opts.Live && (t.op.Kind != "" || t.progress != ""); t.drawn {
 		b.WriteString(t.paint.dim.Sprint(cut(t.live(), t.opts.Width-1)))
 	}
 	if b.Len() > 0 {
@@ -44,8 +44,11 @@ func (t *Terminal) flush() {
 	}
 }
 
-// live is the line of the op under way.
+// live is the line of the op under way. Before it has begun it looks at the machine.
 func (t *Terminal) live() string {
+	if t.op.Kind == "" {
+		return "  " + pad("...", column) + inWords("  ", t.progress)
+	}
 	s := "  " + pad("...", column) + "  " + t.name(t.op) + inWords("  ", t.progress)
 	if len(t.tail) > 0 {
 		s += inWords("  | ", t.tail[len(t.tail)-1])

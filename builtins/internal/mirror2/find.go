@@ -24,6 +24,7 @@ func (p *Plan) findIndexes(ctx context.Context) error {
 		s.state = p.readState(s.name)
 	}
 	for i, c := range p.channels {
+		p.tell("asking " + c.shown)
 		if err := p.findAll(ctx, i, c); err != nil {
 			return err
 		}
@@ -254,6 +255,7 @@ func (p *Plan) unused() []string {
 }
 
 func (p *Plan) filterSubdir(ctx context.Context, s *subdir) error {
+	p.tell("comparing " + s.name)
 	c := &comparison{plan: p, ctx: ctx, in: s, taken: s.shadows(), found: map[string]known{}}
 	s.total = make([]int, len(s.sources))
 	sum := sha256.New()

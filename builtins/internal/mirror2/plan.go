@@ -121,6 +121,12 @@ func (it *item) from() *sourced { return &it.in.sources[it.source] }
 
 func (p *Plan) warn(texts ...string) { p.Report.Warnings = append(p.Report.Warnings, texts...) }
 
+func (p *Plan) tell(text string) {
+	if p.mirror.Progress != nil {
+		p.mirror.Progress(text)
+	}
+}
+
 // count warns of n things, if there are any; format has one %d.
 func (p *Plan) count(n int, format string) {
 	if n > 0 {
