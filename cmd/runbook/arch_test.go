@@ -50,6 +50,7 @@ var doors = map[string][]string{
 	"github.com/klauspost/compress/...":   {"builtins/internal/compress"},
 	"github.com/ulikunitz/xz":             {"builtins/internal/compress"},
 	"github.com/dsnet/compress/...":       {"builtins/internal/compress"},
+	"github.com/tinylib/msgp/...":         {"builtins/internal/shards"},
 	"os/exec":                             {"runtime/host"},
 	"net/http":                            {"runtime/fetch", "runtime/fetch/fetchtest"},
 	"github.com/google/rpmpack":           {},

@@ -1,0 +1,280 @@
+package shards
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// indexText is a repodata.json as far as we carry it over.
+type indexText struct {
+	Info          map[string]any `json:"info"`
+	Packages      map[string]json.RawMessage
+	PackagesConda map[string]json.RawMessage            `json:"packages.conda"`
+	V3            map[string]map[string]json.RawMessage `json:"v3"`
+	Removed       []string
+	Version       int `json:"repodata_version"`
+}
+
+func decode(t testing.TB, text []byte) (x indexText) {
+	t.Helper()
+	if err := json.Unmarshal(text, &x); err != nil {
+		t.Fatalf("%v in %.300s", err, text)
+	}
+	return x
+}
+
+// files is a directory of shards.
+type files map[string][]byte
+
+func (f files) put(file string, data []byte) error {
+	if _, ok := f[IndexFile]; ok {
+		return errors.New("got a file behind the index")
+	}
+	f[file] = bytes.Clone(data)
+	return nil
+}
+
+func (f files) get(s Shard) ([]byte, error) {
+	data, ok := f[shardsDir+s.File()]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", s.File(), os.ErrNotExist)
+	}
+	return data, nil
+}
+
+// build makes shards of an index.
+func build(t testing.TB, x indexText) files {
+	t.Helper()
+	b, err := NewBuilder("linux-64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s, records := range map[Section]map[string]json.RawMessage{Packages: x.Packages, PackagesConda: x.PackagesConda, V3TarBz2: x.V3["tar.bz2"], V3Conda: x.V3["conda"]} {
+		for _, file := range slices.Sorted(maps.Keys(records)) {
+			if err := b.Add(s, file, string(records[file])); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, file := range x.Removed {
+		if err := b.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := files{}
+	if err := b.Build(f.put); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func text(f files) ([]byte, error) {
+	index, err := Parse(f[IndexFile])
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = index.WriteJSON(&out, f.get)
+	return out.Bytes(), err
+}
+
+// values decodes records with exact numbers.
+func values(t testing.TB, records map[string]json.RawMessage) map[string]any {
+	t.Helper()
+	all := map[string]any{}
+	for file, raw := range records {
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.UseNumber()
+		var v any
+		if err := d.Decode(&v); err != nil {
+			t.Fatal(err)
+		}
+		all[file] = v
+	}
+	return all
+}
+
+func same(t testing.TB, name string, got, want map[string]json.RawMessage) {
+	t.Helper()
+	g, w := values(t, got), values(t, want)
+	if len(g) != len(w) {
+		t.Errorf("%s: got %d records, want %d", name, len(g), len(w))
+	}
+	for file := range w {
+		if !reflect.DeepEqual(g[file], w[file]) {
+			t.Fatalf("%s: %s: got %s, want %s", name, file, got[file], want[file])
+		}
+	}
+}
+
+// data is a path below the real data that lies beside the project.
+func data(t testing.TB, name string) string {
+	t.Helper()
+	dir := filepath.Join("../../../../shared/data", name)
+	if _, err := os.Stat(dir); err != nil {
+		t.Skipf("NOT TESTED: %v", err)
+	}
+	return dir
+}
+
+func TestRealIndexes(t *testing.T) {
+	names, err := filepath.Glob(data(t, "indexes") + "/*/*/*/repodata.json")
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := decode(t, raw)
+		f := build(t, want)
+		out, err := text(f)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got := decode(t, out)
+		same(t, name, got.Packages, want.Packages)
+		same(t, name, got.PackagesConda, want.PackagesConda)
+		slices.Sort(want.Removed)
+		if !slices.Equal(got.Removed, slices.Compact(want.Removed)) {
+			t.Errorf("%s: got %d removed, want %d", name, len(got.Removed), len(want.Removed))
+		}
+		t.Logf("%s: %d bytes, %d files", name, len(raw), len(f))
+	}
+}
+
+func TestRealShards(t *testing.T) {
+	dir := data(t, "testchannels/conda-conda_format_repo/linux-64")
+	raw, err := os.ReadFile(filepath.Join(dir, IndexFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := Parse(raw)
+	if err != nil || index.Subdir != "linux-64" || len(index.Shards) != 2 || index.Shards[1].Name != "zlib" {
+		t.Fatalf("got %+v, %v", index, err)
+	}
+	var out bytes.Buffer
+	err = index.WriteJSON(&out, func(s Shard) ([]byte, error) { return os.ReadFile(filepath.Join(dir, index.ShardsBaseURL, s.File())) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err = os.ReadFile(filepath.Join(dir, "repodata.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := decode(t, out.Bytes()), decode(t, raw)
+	same(t, dir, got.Packages, want.Packages)
+	same(t, dir, got.PackagesConda, want.PackagesConda)
+	if !reflect.DeepEqual(got.Info, want.Info) || got.Version != want.Version {
+		t.Errorf("got %v version %d, want %v version %d", got.Info, got.Version, want.Info, want.Version)
+	}
+}
+
+const odd = `{"packages":{
+"a-1-0.tar.bz2":{"name":"a","md5":"00112233445566778899aabbccddeeff","sha256":null,"size":18446744073709551615,"n":-9223372036854775808,
+ "f":[1.5,-0.25,1e-7,1e300,3.0,9007199254740993,0],"s":"q\"\\/\n\u0000\u2028\ud83d\ude00 é","t":[true,false,null,{},[],{"md5":"text"}],"":{"x":{"y":[[]]}}},
+"a-2-0.tar.bz2":{ "version" : "2" , "name":"A" }},
+"packages.conda":{"a-2-0.conda":{"name":"a"},"_b-1-0.conda":{"name":"_b","sha256":""},"a-b-1-0.conda":{"name":"a-b"}},
+"v3":{"conda":{"a-3-0":{"name":"a"}},"tar.bz2":{"c-1-0":{"name":"c"}}},
+"removed":["c-0-0.conda","a-0-0.tar.bz2","gone-1-0.conda"]}`
+
+func TestRoundTripOfOddValues(t *testing.T) {
+	want := decode(t, []byte(odd))
+	f := build(t, want)
+	out, err := text(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.PackagesConda["_b-1-0.conda"] = json.RawMessage(`{"name":"_b","sha256":null}`)
+	numbers := strings.NewReplacer("1e-7", "1e-07", "1e300", "1e+300")
+	want.Packages["a-1-0.tar.bz2"] = json.RawMessage(numbers.Replace(string(want.Packages["a-1-0.tar.bz2"])))
+	got := decode(t, out)
+	same(t, "packages", got.Packages, want.Packages)
+	same(t, "packages.conda", got.PackagesConda, want.PackagesConda)
+	same(t, "v3.conda", got.V3["conda"], want.V3["conda"])
+	same(t, "v3.tar.bz2", got.V3["tar.bz2"], want.V3["tar.bz2"])
+	if fmt.Sprint(got.Removed) != "[a-0-0.tar.bz2 c-0-0.conda gone-1-0.conda]" || got.Info["subdir"] != "linux-64" || got.Version != 1 {
+		t.Errorf("got %v %v %d", got.Removed, got.Info, got.Version)
+	}
+	if !strings.Contains(string(out), `"a-1-0.tar.bz2":{"name":"a","md5":"00112233445566778899aabbccddeeff","sha256":null`) {
+		t.Errorf("got other text: %s", out)
+	}
+	if again := build(t, got); !maps.EqualFunc(f, again, bytes.Equal) {
+		t.Error("got other files of the text that was made of the first ones")
+	}
+}
+
+func TestShardsAreFetchedSideBySide(t *testing.T) {
+	x := indexText{Packages: map[string]json.RawMessage{}}
+	for i := range 100 {
+		x.Packages[fmt.Sprintf("p%d-1-0.tar.bz2", i)] = json.RawMessage(fmt.Sprintf(`{"name":"p%d"}`, i))
+	}
+	f := build(t, x)
+	index, err := Parse(f[IndexFile])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	running, most, calls := 0, 0, atomic.Int32{}
+	get := func(s Shard) ([]byte, error) {
+		mu.Lock()
+		running++
+		most = max(most, running)
+		mu.Unlock()
+		time.Sleep(time.Duration(len(s.File())+int(s.Digest[0])) * time.Microsecond * 20)
+		mu.Lock()
+		running--
+		mu.Unlock()
+		if calls.Add(1); s.Name == "p7" && len(x.Packages) == 0 {
+			return nil, io.ErrUnexpectedEOF
+		}
+		return f.get(s)
+	}
+	var out bytes.Buffer
+	if err := index.WriteJSON(&out, get); err != nil || most < 2 || most > parallel {
+		t.Errorf("got %d at once, %v", most, err)
+	}
+	want, _ := text(f)
+	if !bytes.Equal(out.Bytes(), want) {
+		t.Error("got other bytes when shards come late")
+	}
+	clear(x.Packages)
+	err = index.WriteJSON(io.Discard, get)
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.HasPrefix(err.Error(), "shard p7: ") || running > 0 || calls.Load() == 200 {
+		t.Errorf("got %v with %d calls, %d still running", err, calls.Load(), running)
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
+func TestWriterIsAskedEarly(t *testing.T) {
+	x := indexText{Packages: map[string]json.RawMessage{}}
+	for _, c := range "abcdefghijklmnopqrstuvwxyz" {
+		x.Packages[string(c)+"-1-0.conda"] = json.RawMessage(fmt.Sprintf(`{"name":"%c","x":"%070000d"}`, c, 1))
+	}
+	f, calls := build(t, x), atomic.Int32{}
+	index, err := Parse(f[IndexFile])
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = index.WriteJSON(brokenWriter{}, func(s Shard) ([]byte, error) { calls.Add(1); return f.get(s) })
+	if !errors.Is(err, io.ErrShortWrite) || calls.Load() > parallel+1 {
+		t.Errorf("got %v behind %d calls", err, calls.Load())
+	}
+}
