@@ -192,7 +192,9 @@ func (p *Plan) stateEntries() (m host.Manifest) {
 	return m
 }
 
+const partSuffix = ".part"
+
 // partial is the name of a file while it is written.
 func partial(name string) string {
-	return path.Join(path.Dir(name), "."+strings.TrimPrefix(path.Base(name), ".")+".part")
+	return path.Join(path.Dir(name), "."+strings.TrimPrefix(path.Base(name), ".")+partSuffix)
 }

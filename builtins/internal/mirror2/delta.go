@@ -44,38 +44,42 @@ func (p *Plan) planDelta(ctx context.Context) error {
 	if err := apart(m.Delta, p.dir); err != nil {
 		return err
 	}
-	inner := &Mirror{
-		Config: choose.Config{Channels: []string{p.dir}}, dir: m.Delta, Owner: m.Owner, NoBzip2: m.NoBzip2, Shards: m.Shards,
+	d := &delta{mirror: &Mirror{
+		Config: choose.Config{Channels: []string{p.dir}, Platforms: []string{noarch}}, dir: m.Delta, Owner: m.Owner, NoBzip2: m.NoBzip2, Shards: m.Shards,
 		Progress: m.Progress, bases: map[string]*state{},
-	}
-	d := &delta{mirror: inner}
+	}}
 	for _, s := range p.subdirs {
-		if s.name != noarch {
-			inner.Config.Platforms = append(inner.Config.Platforms, s.name)
-		}
-		text, err := p.base(s.name, d)
-		if err != nil {
+		if err := p.begin(d, s.name); err != nil {
 			return err
 		}
-		base := parseState(text, s.name)
-		if base == nil {
-			return choose.Advise("give since= the state directory of the tree that the delta is for, ACCOUNT/"+stateDir, "delta: %s of %s is damaged or no state", s.name, m.Since)
-		}
-		inner.bases[s.name] = base
-	}
-	if len(inner.Config.Platforms) == 0 {
-		inner.Config.Platforms = []string{noarch}
 	}
 	var err error
 	if d.dirs, err = missingDirs(p.r, path.Join(m.Delta, stateDir)); err != nil {
 		return err
 	}
 	if len(p.Changes()) == 0 && len(d.dirs) == 0 {
-		if d.plan, err = inner.Plan(ctx, p.r); err != nil {
+		if d.plan, err = d.mirror.Plan(ctx, p.r); err != nil {
 			return fmt.Errorf("delta: %w", err)
 		}
 	}
 	p.delta = d
+	return nil
+}
+
+// begin has the delta hold a subdir, from its base on.
+func (p *Plan) begin(d *delta, subdir string) error {
+	text, err := p.base(subdir, d)
+	if err != nil {
+		return err
+	}
+	base := parseState(text, subdir)
+	if base == nil {
+		return choose.Advise("give since= the state directory of the tree that the delta is for, ACCOUNT/"+stateDir, "delta: the base of %s is damaged or no state", subdir)
+	}
+	d.mirror.bases[subdir] = base
+	if subdir != noarch {
+		d.mirror.Config.Platforms = append(d.mirror.Config.Platforms, subdir)
+	}
 	return nil
 }
 

@@ -52,11 +52,13 @@ func (f *filler) fetchAll(ctx context.Context) error {
 		pool.Wait()
 		close(done)
 	}()
-	failed := f.collect(items, done, cancel)
+	if err := f.collect(items, done, cancel); err != nil {
+		return err
+	}
 	if err := broken.Load(); err != nil {
 		return *err
 	}
-	return failed
+	return nil
 }
 
 // queue returns what is to be fetched, in order, and how many at once.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ type filler struct {
 	top      *os.File // the tree
 	atOnce   bool     // host.SyncAll works
 	lock     *os.File
+	untidy   bool      // a run before this one was cut short
 	saved    time.Time // when states were written last
 	progress *progress
 }
@@ -53,7 +55,37 @@ func (p *Plan) fill(ctx context.Context, h host.Host, root *host.Root) error {
 	if p.failures() > known {
 		return p.failure()
 	}
-	return nil
+	return f.tidy()
+}
+
+// tidy removes partial files that runs before this one left, and says that this one leaves none.
+func (f *filler) tidy() error {
+	if f.untidy {
+		for _, dir := range append(f.plan.names(), stateDir) {
+			if err := f.sweep(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return storage(f.lock.Name(), f.lock.Truncate(0))
+}
+
+func (f *filler) sweep(dir string) error {
+	d, err := f.root.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return storage(dir, err)
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	for _, n := range names {
+		if err == nil && strings.HasPrefix(n, ".") && strings.HasSuffix(n, partSuffix) {
+			err = f.root.RemoveAll(path.Join(dir, n))
+		}
+	}
+	return storage(dir, err)
 }
 
 func (p *Plan) failures() (n int) {
@@ -110,6 +142,14 @@ func (f *filler) seize() error {
 	}
 	if err != nil {
 		return err
+	}
+	fi, err := lock.Stat()
+	if err == nil {
+		f.untidy = fi.Size() > 0
+		_, err = lock.WriteAt([]byte("a run writes to this tree, or was cut short\n"), 0)
+	}
+	if err != nil {
+		return storage(name, err)
 	}
 	for _, s := range f.plan.subdirs {
 		if fi, err := f.root.Stat(stateName(s.name)); s.state != nil && (err != nil || fi.Size() != int64(s.state.size)) {
@@ -231,31 +271,4 @@ func (f *filler) fault(name string) error {
 		return nil
 	}
 	return f.plan.testOnlyFault(name)
-}
-
-// A storageError is about the tree, not about a package: it ends the run at once.
-type storageError struct {
-	name string
-	err  error
-}
-
-// Error is error's.
-func (e *storageError) Error() string { return e.name + ": " + e.err.Error() }
-
-// Unwrap returns what the system says.
-func (e *storageError) Unwrap() error { return e.err }
-
-func storage(name string, err error) error {
-	var s *storageError
-	var pe *fs.PathError
-	var le *os.LinkError
-	switch {
-	case err == nil || errors.As(err, &s):
-		return err
-	case errors.As(err, &pe):
-		err = pe.Err
-	case errors.As(err, &le):
-		err = le.Err
-	}
-	return &storageError{name, err}
 }

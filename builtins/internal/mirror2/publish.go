@@ -126,26 +126,7 @@ func (w *publisher) addForm(name string) error {
 
 // write goes over the sources.
 func (w *publisher) write() error {
-	keeps := w.plan.keeps(w.s)
-	lookup := w.s.lookup()
-	rw := w.plan.rewrite(w.s, true, func(source int, r *repodata.Record) (bool, error) {
-		keep, err := keeps(source, r)
-		if !keep || err != nil {
-			return keep, err
-		}
-		k, outcome := lookup(r.File)
-		w.head.Packages++
-		w.head.Bytes += k.size
-		if k.ino != 0 {
-			w.state.add(r.File, k)
-			w.manifest.add(r, k, outcome)
-		}
-		if w.shards != nil {
-			err = w.shards.add(r)
-		}
-		return true, err
-	})
-	_, err := rw.Run(context.Background(), w.out)
+	_, err := w.plan.rewrite(w.s, true, w.keep()).Run(context.Background(), w.out)
 	err = errors.Join(err, w.out.close())
 	if err != nil {
 		return w.cleanError(err)
@@ -155,11 +136,10 @@ func (w *publisher) write() error {
 			return err
 		}
 	}
-	sum := hex.EncodeToString(w.json.Sum(nil))
-	if sum != w.s.json.sum && w.plan.sound(w.s) {
+	w.head.JSON = hex.EncodeToString(w.json.Sum(nil))
+	if w.head.JSON != w.s.json.sum && w.plan.sound(w.s) {
 		return choose.Advise("run again", "%s/%s: the source changed while it was mirrored", w.s.name, indexFile)
 	}
-	w.head.JSON = sum
 	for i, file := range w.files {
 		w.files[i] = nil
 		if err := w.settle(file, nil); err != nil {
@@ -168,6 +148,28 @@ func (w *publisher) write() error {
 	}
 	w.head.Manifest, err = w.manifest.close()
 	return err
+}
+
+// keep returns what decides on each record again, and notes those that stay.
+func (w *publisher) keep() func(int, *repodata.Record) (bool, error) {
+	keeps, lookup := w.plan.keeps(w.s), w.s.lookup()
+	return func(source int, r *repodata.Record) (bool, error) {
+		keep, err := keeps(source, r)
+		if !keep || err != nil {
+			return keep, err
+		}
+		k, outcome := lookup(r.File)
+		w.head.Packages++
+		w.head.Bytes += k.size
+		if k.ino != 0 { // it is here, not where a delta is brought to
+			w.state.add(r.File, k)
+			w.manifest.add(r, k, outcome)
+		}
+		if w.shards != nil {
+			err = w.shards.add(r)
+		}
+		return true, err
+	}
 }
 
 // sound reports whether all that the plan counted on could be had.

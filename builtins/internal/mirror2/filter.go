@@ -1,0 +1,115 @@
+package mirror
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/repodata2"
+	"runbook/runtime/host"
+)
+
+// filter has every subdir that is not done read, filtered and compared with the disk.
+func (p *Plan) filter(ctx context.Context) error {
+	for _, s := range p.subdirs {
+		if !s.done {
+			if err := p.filterSubdir(ctx, s); err != nil {
+				return err
+			}
+		}
+		p.tally(s)
+	}
+	p.warn(p.unused()...)
+	p.count(p.selector.Undated(), "newer_than: %d packages have no date and are kept")
+	return nil
+}
+
+// unused lists words of the filters that matched nothing, if the filters saw everything.
+func (p *Plan) unused() []string {
+	for _, s := range p.subdirs {
+		if s.done {
+			return nil
+		}
+	}
+	return p.selector.Unused()
+}
+
+func (p *Plan) filterSubdir(ctx context.Context, s *subdir) error {
+	p.tell("comparing " + s.name)
+	c := &comparison{plan: p, ctx: ctx, in: s, taken: s.shadows(), found: map[string]known{}}
+	s.total = make([]int, len(s.sources))
+	sum := sha256.New()
+	h := &sizedHash{h: sum}
+	summaries, err := p.rewrite(s, false, c.keep).Run(ctx, h)
+	if err == nil {
+		err = c.flush()
+	}
+	if err != nil {
+		return c.blame(err)
+	}
+	s.json = plainIndex{h.n, hex.EncodeToString(sum.Sum(nil))}
+	s.found, s.packages = c.found, c.packages
+	slices.SortFunc(s.fetch, func(a, b *item) int { return a.seq - b.seq })
+	p.summarize(s, summaries)
+	p.count(c.twice, s.name+": %d packages of later channels have the name of an earlier one's and were left out")
+	p.count(c.odd, s.name+": %d packages are not called NAME-VERSION-BUILD of their own record")
+	for _, step := range []func(*subdir) error{p.notHalved, p.locateAll, p.compareIndex} {
+		if err := step(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// summarize notes what the sources have besides records.
+func (p *Plan) summarize(s *subdir, summaries []*repodata.Summary) {
+	for i, sum := range summaries {
+		s.sources[i].summary, s.total[i] = sum, sum.Records
+		s.removed = append(s.removed, sum.Removed...)
+		for _, key := range sum.Dropped {
+			p.warn(fmt.Sprintf("%s/%s: %s is not mirrored", s.sources[i].from.shown, s.name, key))
+		}
+	}
+	slices.Sort(s.removed)
+	s.removed = slices.Compact(s.removed)
+}
+
+// rewrite makes the index that is published of a subdir, of those records that keep keeps.
+func (p *Plan) rewrite(s *subdir, trusted bool, keep func(int, *repodata.Record) (bool, error)) *repodata.Rewrite {
+	rw := &repodata.Rewrite{Subdir: s.name, Keep: keep, Trusted: trusted, Sibling: p.sibling}
+	for i := range s.sources {
+		rw.Sources = append(rw.Sources, s.sources[i].open)
+	}
+	return rw
+}
+
+// sibling reports whether a channel that an index names by a relative path lies beside the account.
+func (p *Plan) sibling(rel string) bool {
+	name, ok := strings.CutPrefix(rel, "../")
+	if !ok || !isName(name) {
+		return false
+	}
+	ok, err := host.Exists(p.r, path.Join(path.Dir(p.dir), name))
+	return ok && err == nil
+}
+
+// suspect is from how many packages on losing half of them at once looks like an outage upstream.
+const suspect = 100
+
+func (p *Plan) notHalved(s *subdir) error {
+	if s.state == nil || s.state.Fingerprint != s.print || len(s.state.Records) != len(s.total) {
+		return nil
+	}
+	for i, old := range s.state.Records {
+		if old >= suspect && s.total[i]*2 < old {
+			return choose.Advise("if the channel is meant to shrink so, remove "+path.Join(p.dir, stateName(s.name)),
+				"%s: %s lists %d packages, want at least half of the %d that it had before", s.name, s.sources[i].from.shown, s.total[i], old)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package mirror
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+)
+
+// settle finds out whether the subdir is as its state says, and that all there is to do.
+func (p *Plan) settle(ctx context.Context, s *subdir) error {
+	s.print = p.fingerprint(s)
+	s.done = s.state != nil && s.state.Fingerprint == s.print && !p.mirror.Full
+	for i := range s.sources {
+		s.done = s.done && s.sources[i].same
+	}
+	if s.done {
+		intact, err := p.intact(s)
+		if err != nil {
+			return err
+		}
+		s.done = intact
+	}
+	if s.done {
+		s.packages, s.kept = s.state.Packages, s.state.Packages
+		s.total, s.removed, s.bytes = s.state.Records, s.state.Removed, s.state.Bytes
+		return nil
+	}
+	return p.reopen(ctx, s)
+}
+
+// reopen fetches the texts that were thought not to be needed.
+func (p *Plan) reopen(ctx context.Context, s *subdir) error {
+	for i := range s.sources {
+		x := &s.sources[i]
+		if !x.same {
+			continue
+		}
+		fresh, err := x.from.index(ctx, s.name, "")
+		if err != nil {
+			return sourceError(x.from, s.name, err)
+		}
+		x.index = fresh
+	}
+	return nil
+}
+
+// fingerprint covers all that decides what a subdir holds, but for the texts of the indexes.
+func (p *Plan) fingerprint(s *subdir) string {
+	h := sha256.New()
+	m := p.mirror
+	fmt.Fprintln(h, "runbook mirror", 1, p.selector.Fingerprint(), s.name, m.NoBzip2, m.Shards, m.Both)
+	for _, x := range s.sources {
+		fmt.Fprintf(h, "%q\n", x.from.shown)
+	}
+	for _, c := range m.Config.Channels {
+		fmt.Fprintf(h, "%q\n", m.show(c))
+	}
+	if base := m.bases[s.name]; base != nil {
+		fmt.Fprintln(h, "without", base.digest())
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// intact looks whether every file of the state is there as it was.
+func (p *Plan) intact(s *subdir) (bool, error) {
+	dir := path.Join(p.dir, s.name)
+	if ok, err := p.formsIntact(s); !ok || err != nil {
+		return ok, err
+	}
+	const many = 16 << 10 // names at once
+	names, want := make([]string, 0, many), make([]known, 0, many)
+	for off, more := 0, true; more; {
+		names, want = names[:0], want[:0]
+		for len(names) < many {
+			name, k, behind, ok := s.state.next(off)
+			if more = ok; !ok {
+				break
+			}
+			names, want, off = append(names, name), append(want, k), behind
+		}
+		for i, m := range p.r.LstatAll(dir, names) {
+			if m.Err != nil || !want[i].knows(m) {
+				return false, unlessAbsent(m.Err)
+			}
+			p.owned(m.Meta)
+		}
+	}
+	return true, nil
+}
+
+func unlessAbsent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir) {
+		return nil
+	}
+	return err
+}
+
+func (p *Plan) formsIntact(s *subdir) (bool, error) {
+	names := make([]string, len(s.state.Forms))
+	for i, f := range s.state.Forms {
+		names[i] = f.Name
+	}
+	for i, m := range p.r.LstatAll(path.Join(p.dir, s.name), names) {
+		f := s.state.Forms[i]
+		if m.Err != nil || !(known{size: f.Size, mtime: f.Mtime, ino: f.Ino}).knows(m) {
+			return false, unlessAbsent(m.Err)
+		}
+		p.owned(m.Meta)
+	}
+	return len(names) > 0, nil
+}
