@@ -44,28 +44,35 @@ func extension(name string) string {
 
 // plainFile reports whether CheckFile takes name, and whether it has capitals.
 func plainFile(name string) (ok, capitals bool) {
-	stem := len(name) - len(extension(name))
-	if stem == len(name) || len(name) > maxName || stem == 0 || strings.IndexByte(".-+!", name[0]) >= 0 {
+	n := len(name)
+	if n == 0 || n > maxName || strings.IndexByte(".-+!", name[0]) >= 0 || extension(name) == "" {
 		return false, false
 	}
-	all, upper := uint64(1), uint64(0)
-	for i := range stem { // without branches, which would be hard to foretell
-		set, capital := uint64(below64), uint64(0)
-		if name[i]&64 != 0 {
-			set, capital = from64, letters
-		}
-		all &= set >> (name[i] & 63) &^ uint64(name[i]>>7)
-		upper |= capital >> (name[i] & 63)
+	if n < 8 {
+		name, n = name+"________", n+8
 	}
-	return all == 1, upper&1 != 0
+	all, upper := uint64(highs), uint64(0)
+	for i := 0; i < n; i += 8 {
+		w := word(name[min(i, n-8):])
+		capital := between(w, 'A', 'Z')
+		all &= between(w, 'a', 'z') | between(w, '0', '9') | between(w, '-', '.') | between(w, '_', '_') | capital | between(w, '+', '+') | between(w, '!', '!')
+		all &^= w
+		upper |= capital &^ w
+	}
+	return all == highs, upper&highs != 0
 }
 
-// The characters of file names as bits, for c&63.
-const (
-	below64 = 1<<'!' | 1<<'+' | 1<<'-' | 1<<'.' | (1<<10-1)<<'0'
-	letters = (1<<26 - 1) << ('A' & 63)
-	from64  = letters | letters<<32 | 1<<('_'&63)
-)
+// word returns the 8 bytes that s begins with.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// between sets the high bit of those bytes of w, leaving its high bits aside, that are from low to high. Other bits are of no account.
+func between(w uint64, low, high byte) uint64 {
+	w &^= highs // so that no sum reaches the next byte
+	return (w + ones*uint64(0x80-low)) &^ (w + ones*uint64(0x7f-high))
+}
 
 // fold returns what is the same for names that some file systems take for one, and whether name is a package file's.
 func fold(name string) (folded string, ok bool) {

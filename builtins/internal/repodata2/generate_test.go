@@ -83,13 +83,14 @@ func (g *generator) record(stem, ext string, i int, tail string) {
 	at := strings.LastIndexByte(stem, '-')
 	dash := strings.LastIndexByte(stem[:at], '-')
 	licenses := []string{"MIT", "BSD-3-Clause", "GPL-3.0-or-later", "Apache-2.0", "BSD-3-Clause", "MIT", "LGPL-2.1-only", "Apache-2.0"}
-	deps := []string{"__glibc >=2.17,<3.0.a0", "libgcc >=13", "libstdcxx >=13", "python >=3.11,<3.12.0a0", "python_abi 3.11.* *_cp311", "numpy >=1.19,<3"}
+	deps := []string{"__glibc >=2.17,<3.0.a0", "libgcc >=13", "libstdcxx >=13", "python >=3.11,<3.12.0a0", "python_abi 3.11.* *_cp311", "numpy >=1.19,<3",
+		"libopenblas >=0.3.21,<1.0a0", "typing_extensions", "requests >=2.28", "zlib >=1.2.13,<2.0a0"}
 	g.line(2, `"`+stem+ext+`":`, "{")
 	g.line(3, `"build":`, `"`+stem[at+1:]+`",`)
 	g.line(3, `"build_number":`, fmt.Sprint(i%9)+",")
 	g.line(3, `"depends":`, "[")
-	for k, d := range deps[:1+i%6] {
-		g.line(4, "", `"`+d+`"`+strings.Repeat(",", min(1, i%6-k)))
+	for k, d := range deps[:1+i%10] {
+		g.line(4, "", `"`+d+`"`+strings.Repeat(",", min(1, i%10-k)))
 	}
 	g.indent(3)
 	g.b.WriteString("],")

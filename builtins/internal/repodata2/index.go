@@ -22,6 +22,7 @@ type top struct {
 	removed bool   // there is a list of them
 	signed  bool   // there are signatures
 	counts  [sections]int
+	has     [sections]bool
 }
 
 // index reads all of the text.

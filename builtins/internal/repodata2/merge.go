@@ -70,15 +70,14 @@ func (m *merge) read(source int, x *scanner) (uint64, error) {
 
 // section writes the records of one section of all sources.
 func (m *merge) section(s Section) error {
-	has := func(t *top) bool { return t.counts[s] > 0 }
-	if s >= V3TarBz2 && !slices.ContainsFunc(m.tops, has) {
+	if s >= V3TarBz2 && !slices.ContainsFunc(m.tops, func(t *top) bool { return t.has[s] }) {
 		return nil
 	}
 	if err := m.out.section(s); err != nil {
 		return err
 	}
 	for source, t := range m.tops {
-		if !has(t) {
+		if t.counts[s] == 0 {
 			continue
 		}
 		if err := m.records(source, s); err != nil {

@@ -36,7 +36,10 @@ func (x *scanner) nextMember(o *object) bool {
 			return false
 		}
 		start, depth, keys := x.i, x.depth, len(x.keys)
-		if x.readMember(o); x.err != errShort {
+		if x.readMember(o); x.err == nil && x.i-start > maxRecord { // a large window may hold one
+			x.refuse(start, "got more than %d bytes in %s", maxRecord, o.what)
+		}
+		if x.err != errShort {
 			break
 		}
 		x.err, x.i, x.depth, x.keys = nil, start, depth, x.keys[:keys]

@@ -18,7 +18,7 @@ func (x *scanner) record(f *Fields) {
 	x.i++
 	x.space()
 	keys := rising{}
-	for more := x.b[x.i] != '}'; more; more = x.comma() {
+	for more := x.b[x.i] != '}'; more; more = x.comma('}') {
 		x.field(f, x.fieldName(&keys))
 	}
 	x.i++
@@ -29,21 +29,22 @@ func (x *scanner) record(f *Fields) {
 	}
 }
 
-// comma goes behind a comma and the white space around it; without one it wants the end of an object, and is there.
-func (x *scanner) comma() bool {
+// comma goes behind a comma and the white space around it; without one it wants end, and is there.
+func (x *scanner) comma(end byte) bool {
 	x.space()
 	switch x.b[x.i] {
 	case ',':
 		x.i++
 		x.space()
 		return true
-	case '}':
+	case end:
 	default:
-		x.fail(x.i, "got %s, want a comma or '}'", x.glimpse(x.i))
+		x.fail(x.i, "got %s, want a comma or %q", x.glimpse(x.i), end)
 	}
 	return false
 }
 
+// fieldName reads a key, its colon and the white space behind it.
 func (x *scanner) fieldName(keys *rising) (key string) {
 	at := x.i + 1
 	if end := plain(x.b, at); x.b[at-1] == '"' && x.b[end] == '"' {
@@ -54,7 +55,14 @@ func (x *scanner) fieldName(keys *rising) (key string) {
 		key = x.keyText()
 		keys.wild = true
 	}
-	x.colon()
+	switch b := x.b[x.i : x.i+3]; {
+	case b[0] == ':' && b[1] > ' ':
+		x.i++
+	case b[0] == ':' && b[1] == ' ' && b[2] > ' ':
+		x.i += 2
+	default:
+		x.colon()
+	}
 	return key
 }
 
@@ -113,15 +121,19 @@ func (x *scanner) field(f *Fields, key string) {
 
 // text reads a string or null.
 func (x *scanner) text(key string) string {
-	switch x.b[x.i] {
-	case '"':
+	if x.b[x.i] == '"' {
 		return x.str()
-	case 'n':
-		x.value()
-	default:
-		x.fail(x.i, "%s: got %s, want a string", key, x.glimpse(x.i))
 	}
+	x.null(key, "a string")
 	return ""
+}
+
+func (x *scanner) null(key, want string) {
+	if x.b[x.i] != 'n' {
+		x.fail(x.i, "%s: got %s, want %s", key, x.glimpse(x.i), want)
+		return
+	}
+	x.value()
 }
 
 // textIfAny reads a value; what is no string counts as missing, because people
@@ -154,10 +166,7 @@ func lowerHex(b []byte) bool {
 	all := uint64(highs)
 	for ; len(b) >= 8; b = b[8:] {
 		w := binary.LittleEndian.Uint64(b)
-		seven := w &^ highs // so that no sum reaches the next byte
-		digit := (seven + ones*(0x80-'0')) &^ (seven + ones*(0x7f-'9'))
-		letter := (seven + ones*(0x80-'a')) &^ (seven + ones*(0x7f-'f'))
-		all &= (digit | letter) &^ w
+		all &= (between(w, '0', '9') | between(w, 'a', 'f')) &^ w
 	}
 	return all == highs
 }
@@ -212,16 +221,18 @@ func (x *scanner) whole64() (n int64, raw string) {
 
 // list appends an array of strings to l; null is empty.
 func (x *scanner) list(l []string, key string) []string {
-	if x.b[x.i] == 'n' {
-		x.value()
+	if x.b[x.i] != '[' {
+		x.null(key, "'['")
 		return l
 	}
-	for c := x.enter('['); x.next(&c); {
+	x.i++
+	x.space()
+	for end := x.b[x.i] == ']'; !end; end = !x.comma(']') {
 		if x.b[x.i] != '"' {
 			x.fail(x.i, "%s: got %s, want strings", key, x.glimpse(x.i))
-			break
 		}
 		l = append(l, x.str())
 	}
+	x.i++
 	return l
 }

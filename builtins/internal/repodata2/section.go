@@ -14,7 +14,7 @@ func (x *scanner) section(s Section) error {
 	if x.skips != nil && x.skips(s) {
 		o.read, o.done = x.readRaw, func() error { return nil }
 	}
-	x.rec.Section = s
+	x.rec.Section, x.top.has[s] = s, true
 	x.object(o)
 	x.top.counts[s] += o.n
 	return nil

@@ -16,6 +16,9 @@ func (x *scanner) space() {
 
 // skipSpace returns where white space ends that begins at i.
 func skipSpace(b []byte, i int) int {
+	if b[i] == '\n' { // most often, and spaces behind it
+		i++
+	}
 	for {
 		odd := binary.LittleEndian.Uint64(b[i:]) ^ ones*' '
 		i += bits.TrailingZeros64(odd) >> 3
