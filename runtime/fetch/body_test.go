@@ -26,12 +26,16 @@ func TestBrokenBodyIsResumed(t *testing.T) {
 		for _, s := range []*fetchtest.Server{fetchtest.New(t, nil), fetchtest.NewTLS(t, nil, fetchtest.Good)} {
 			s.Set("f", []byte(data))
 			s.Fault("f", b, 1)
-			c := s.Client(t)
+			c := calm(t, s)
+			if b.Name != fetchtest.Short().Name && b.Name != fetchtest.Reset().Name && b.Name != fetchtest.ChunkCut().Name {
+				c.Stall = 2 * fetchtest.Stall
+			}
 			resp, have, err := read(t, c, host.Request{URL: s.URL + "/f"})
 			if resp == nil || err == nil || !strings.HasPrefix(data, have) || resp.ETag == "" {
 				t.Errorf("%s: got %d bytes, %+v, %v", b.Name, len(have), resp, err)
 				continue
 			}
+			c.Stall = time.Minute
 			again := host.Request{URL: s.URL + "/f", Offset: int64(len(have))}
 			if have != "" {
 				again.ETag = resp.ETag
@@ -55,7 +59,7 @@ func TestCancelFreesEverything(t *testing.T) {
 			for _, s := range []*fetchtest.Server{fetchtest.New(t, nil), fetchtest.NewTLS(t, nil, fetchtest.Good)} {
 				s.Set("f", noise(10<<10))
 				s.Fault("f", b, fetchtest.Forever)
-				c := s.Client(t)
+				c := calm(t, s)
 				c.Pause, c.MaxPause, c.Stall = time.Hour, time.Hour, time.Hour
 				cancelled(t, b.Name, c, s.URL+"/f")
 			}
@@ -92,5 +96,58 @@ func cancelled(t *testing.T, name string, c *fetch.Client, url string) {
 	wg.Wait()
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("%s: took %v to cancel", name, took)
+	}
+}
+
+// What is answered 128 times at once needs no new connection the second time.
+func TestConnectionsAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	const at = 128
+	s := fetchtest.New(t, nil)
+	s.Set("f", noise(100<<10))
+	s.Fault("f", fetchtest.After(200*time.Millisecond), at)
+	c := calm(t, s)
+	for range 3 {
+		var wg sync.WaitGroup
+		for range at {
+			wg.Go(func() {
+				if _, body, err := read(t, c, host.Request{URL: s.URL + "/f"}); err != nil || len(body) != 100<<10 {
+					t.Errorf("got %d bytes, %v", len(body), err)
+				}
+			})
+		}
+		wg.Wait()
+		time.Sleep(50 * time.Millisecond) // a connection comes back a little after its body's end
+	}
+	if n := s.Connections(); n > at+at/8 {
+		t.Errorf("got %d connections", n)
+	}
+}
+
+// The rest of an answer that nobody wants is not waited for.
+func TestStalledErrorPage(t *testing.T) {
+	t.Parallel()
+	s := fetchtest.New(t, nil)
+	s.Fault("f", fetchtest.StalledStatus(503), 2)
+	s.Set("f", []byte("ok"))
+	c := calm(t, s)
+	c.Stall = time.Hour
+	if _, body, err := read(t, c, host.Request{URL: s.URL + "/f"}); err != nil || body != "ok" {
+		t.Errorf("got %q, %v", body, err)
+	}
+}
+
+// What was put together wrongly is asked for again past the caches.
+func TestSecondTryIsFresh(t *testing.T) {
+	t.Parallel()
+	s := fetchtest.New(t, nil)
+	data := noise(10 << 10)
+	s.Set("f", data)
+	s.Fault("f", fetchtest.OldVersion("same"), 1)
+	have, err := download(t, calm(t, s), s.URL+"/f", fetch.Want{SHA256: hash(data)})
+	asked := s.Requests()
+	if err != nil || string(have) != string(data) || len(asked) != 3 || asked[1].Header.Get("Range") != "bytes=5120-" || asked[1].Header.Get("Pragma") != "" ||
+		asked[2].Header.Get("Range") != "" || asked[2].Header.Get("Cache-Control") != "no-cache" {
+		t.Errorf("got %d bytes, %v, after %+v", len(have), err, asked)
 	}
 }

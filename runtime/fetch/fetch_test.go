@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -93,11 +94,15 @@ func TestPassingFailure(t *testing.T) {
 
 func TestRetryAfter(t *testing.T) {
 	for header, want := range map[string][2]time.Duration{
-		"":         {0, time.Second},
-		"7":        {7 * time.Second, 7 * time.Second},
-		"-5":       {0, time.Second},
-		"31536000": {10 * time.Minute, 10 * time.Minute},
-		"soon":     {0, time.Second},
+		"":                      {0, time.Second},
+		"7":                     {7 * time.Second, 7 * time.Second},
+		"-5":                    {0, time.Second},
+		"31536000":              {10 * time.Minute, 10 * time.Minute},
+		"soon":                  {0, time.Second},
+		"1.5":                   {0, time.Second},
+		" 7 ":                   {7 * time.Second, 7 * time.Second},
+		"99999999999999999999":  {10 * time.Minute, 10 * time.Minute},
+		"-99999999999999999999": {0, time.Second},
 		time.Now().Add(time.Hour).UTC().Format(http.TimeFormat):        {10 * time.Minute, 10 * time.Minute},
 		time.Now().Add(20 * time.Second).UTC().Format(http.TimeFormat): {15 * time.Second, 20 * time.Second},
 		time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat):       {0, time.Second},
@@ -141,9 +146,10 @@ func TestNoConnection(t *testing.T) {
 	if err == nil || len(*waits) != 4 || !strings.Contains(err.Error(), "refused") || strings.Contains(err.Error(), "s3cr3t") {
 		t.Errorf("got %v after %d waits", err, len(*waits))
 	}
-	tls := httptest.NewTLSServer(http.NotFoundHandler())
+	tls := httptest.NewUnstartedServer(http.NotFoundHandler())
+	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
+	tls.StartTLS()
 	defer tls.Close()
-	tls.Config.ErrorLog = nil
 	for _, u := range []string{tls.URL, "https" + strings.TrimPrefix(serve(t, nil).URL, "http")} {
 		c, waits := quick()
 		if _, _, err := get(c, host.Request{URL: u}); err == nil || len(*waits) != 0 {

@@ -76,7 +76,7 @@ func TestCredentialsStayAtTheirOrigin(t *testing.T) {
 		if j.to == "broken off" {
 			away.Fault("end", fetchtest.Reset(), fetchtest.Forever)
 		}
-		_, body, err := read(t, home.Client(t), j.request(home.URL))
+		_, body, err := read(t, calm(t, home), j.request(home.URL))
 		fails := j.to == "downgrade" || j.to == "nobody" || j.to == "broken off"
 		if (err != nil) != fails || err == nil && body != "ok" || err != nil && strings.Contains(err.Error(), canary) {
 			t.Errorf("%v: got %q, %v", j, body, err)
@@ -104,7 +104,7 @@ func TestBearer(t *testing.T) {
 	t.Parallel()
 	s := fetchtest.New(t, nil)
 	s.Set("f", []byte("ok"))
-	c := s.Client(t)
+	c := calm(t, s)
 	if _, body, err := read(t, c, host.Request{URL: s.URL + "/f", Bearer: "abc.def_-~+/="}); err != nil || body != "ok" {
 		t.Errorf("got %q, %v", body, err)
 	}
@@ -133,7 +133,7 @@ func TestConditions(t *testing.T) {
 	t.Parallel()
 	s := fetchtest.New(t, nil)
 	s.Set("f", []byte("ok"))
-	c := s.Client(t)
+	c := calm(t, s)
 	first, _, err := read(t, c, host.Request{URL: s.URL + "/f"})
 	if err != nil || first.Modified != "Wed, 01 Jan 2020 00:00:00 GMT" || first.ETag == "" {
 		t.Fatalf("got %+v, %v", first, err)

@@ -88,7 +88,7 @@ func discard(resp *http.Response) {
 		return
 	}
 	if b, ok := resp.Body.(*body); ok {
-		b.hurry(time.Second)
+		b.hurry(time.Second / 2)
 	}
 	io.CopyN(io.Discard, resp.Body, 16<<10)
 	resp.Body.Close()

@@ -29,12 +29,12 @@ func TestCertificates(t *testing.T) {
 			from *fetchtest.Server
 			ca   string
 		}{"trusted": {s, ""}, "by the request": {fetchtest.New(t, nil), s.CA}, "both": {other, "# a comment\n" + other.CA + "\n" + s.CA}} {
-			_, body, err := read(t, client.from.Client(t), host.Request{URL: s.URL + "/f", CA: client.ca})
+			_, body, err := read(t, calm(t, client.from), host.Request{URL: s.URL + "/f", CA: client.ca})
 			if problem == "" && (err != nil || body != "ok") || problem != "" && (err == nil || !strings.Contains(err.Error(), problem)) {
 				t.Errorf("%v %s: got %q, %v", c, name, body, err)
 			}
 		}
-		if _, _, err := read(t, other.Client(t), host.Request{URL: s.URL + "/f", CA: other.CA}); err == nil {
+		if _, _, err := read(t, calm(t, other), host.Request{URL: s.URL + "/f", CA: other.CA}); err == nil {
 			t.Errorf("%v: trusted by a client that does not know its authority", c)
 		}
 		if n := len(s.Requests()); problem != "" && n > 0 {
@@ -46,7 +46,7 @@ func TestCertificates(t *testing.T) {
 func TestRefusedRoutes(t *testing.T) {
 	t.Parallel()
 	s := fetchtest.NewTLS(t, nil, fetchtest.Good)
-	c := s.Client(t)
+	c := calm(t, s)
 	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte(canary)}))
 	damaged := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte(canary)}))
 	for name, test := range map[string]struct {
@@ -88,7 +88,7 @@ func TestProxy(t *testing.T) {
 		target.Set("f", []byte("ok"))
 		target.Guard(canary)
 		proxy := fetchtest.New(t, nil)
-		c := target.Client(t)
+		c := calm(t, target)
 		r := host.Request{URL: target.URL + "/f", Proxy: strings.Replace(proxy.URL, "://", "://user:"+canary+"@", 1)}
 		if _, body, err := read(t, c, r); err != nil || body != "ok" {
 			t.Errorf("got %q, %v", body, err)
@@ -127,7 +127,7 @@ func TestBadProxy(t *testing.T) {
 		}
 	})
 	by := strings.Replace(fetchtest.Refused(t), "://", "://user:"+canary+"@", 1)
-	if _, _, err := read(t, plain.Client(t), host.Request{URL: plain.URL + "/f", Proxy: by}); err == nil || !strings.Contains(err.Error(), "refused") || strings.Contains(err.Error(), canary) {
+	if _, _, err := read(t, calm(t, plain), host.Request{URL: plain.URL + "/f", Proxy: by}); err == nil || !strings.Contains(err.Error(), "refused") || strings.Contains(err.Error(), canary) {
 		t.Errorf("refused: got %v", err)
 	}
 }
@@ -142,7 +142,11 @@ type badProxy struct {
 
 func (b badProxy) check(t *testing.T, proxy, target *fetchtest.Server, want string) {
 	by := strings.Replace(proxy.URL, "://", "://user:"+canary+"@", 1)
-	resp, _, err := read(t, target.Client(t), host.Request{URL: target.URL + "/f", Proxy: by})
+	c := calm(t, target)
+	if b.Name == fetchtest.Silent().Name {
+		c.Stall = fetchtest.Stall
+	}
+	resp, _, err := read(t, c, host.Request{URL: target.URL + "/f", Proxy: by})
 	if err == nil {
 		err = fmt.Errorf("status %d", resp.Status)
 	}
@@ -153,7 +157,7 @@ func (b badProxy) check(t *testing.T, proxy, target *fetchtest.Server, want stri
 
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
-	c := fetchtest.New(t, nil).Client(t)
+	c := calm(t, fetchtest.New(t, nil))
 	if _, _, err := read(t, c, host.Request{URL: fetchtest.Refused(t)}); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("refused: got %v", err)
 	}
@@ -172,7 +176,7 @@ func TestHTTP2(t *testing.T) {
 		s := fetchtest.NewTLS(t, nil, fetchtest.Good)
 		s.Set("f", data)
 		s.Fault("f", b, 20)
-		c := fetchtest.New(t, nil).Client(t)
+		c := calm(t, fetchtest.New(t, nil))
 		ctx, cancel := context.WithTimeout(t.Context(), inTime)
 		defer cancel()
 		var wg sync.WaitGroup

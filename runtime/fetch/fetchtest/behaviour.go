@@ -43,6 +43,15 @@ func Busy(code int, after string) Behaviour {
 	}}
 }
 
+// StalledStatus is Status with a page that never ends.
+func StalledStatus(code int) Behaviour {
+	return Behaviour{fmt.Sprintf("stalls within the page of status %d", code), func(x *exchange) {
+		x.w.WriteHeader(code)
+		x.send([]byte("<html>"))
+		x.wait()
+	}}
+}
+
 // Redirect points to location, which is sent as it is. It keeps its name short:
 // location may hold the port of a test.
 func Redirect(code int, location string) Behaviour {

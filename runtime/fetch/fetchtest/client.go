@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,15 +50,23 @@ func (s *Server) Client(t testing.TB) *fetch.Client {
 	return c
 }
 
-// Refused returns a URL at which nobody listens.
+// Refused returns a URL at which nobody listens, nor will until the test ends.
 func Refused(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := syscall.Getsockname(fd)
+	bound, ok := at.(*syscall.SockaddrInet4)
+	if !ok {
+		t.Fatalf("got address %v, %v", at, err)
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d", bound.Port)
 }
 
 func dial(ctx context.Context, network, addr string) (net.Conn, error) {

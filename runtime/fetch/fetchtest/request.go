@@ -37,11 +37,18 @@ func (s *Server) Count(pattern string) (n int) {
 	return n
 }
 
-// Forget drops the requests that came so far.
+// Forget drops the requests that came so far, and begins all counts anew.
 func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.requests, s.most = nil, s.now
+	s.requests, s.most, s.links = nil, s.now, 0
+}
+
+// Connections returns how many were made so far.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.links
 }
 
 // Most returns how many requests were being answered at once at most.

@@ -49,6 +49,7 @@ type Server struct {
 	secrets  []string
 	now      int // requests being answered
 	most     int
+	links    int // connections made
 }
 
 // Forever is how often a fault happens that never passes.
@@ -93,6 +94,9 @@ func newServer(files fs.FS) *Server {
 	s.web = httptest.NewUnstartedServer(http.HandlerFunc(s.answer))
 	s.web.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.web.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		s.mu.Lock()
+		s.links++
+		s.mu.Unlock()
 		return context.WithValue(ctx, linkKey{}, &link{conn: c})
 	}
 	return s
