@@ -183,7 +183,9 @@ func (c *comparison) hash(items []*item) error {
 		switch {
 		case right[i]:
 			c.in.kept++
-			c.found[strings.Clone(it.file)] = it.got
+			if k, ok := c.in.state.find(it.file); !ok || k != it.got {
+				c.found[strings.Clone(it.file)] = it.got
+			}
 		case errs[i] == nil:
 			c.fetch(it, true)
 		}

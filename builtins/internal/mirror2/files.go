@@ -25,7 +25,7 @@ type files struct {
 // forms of an index in a directory, in the order in which they are looked for.
 var localForms = []string{indexFile, indexFile + ".zst", indexFile + ".bz2", shardsFile}
 
-func (s files) subdirs(context.Context) ([]string, error) {
+func (s files) subdirs(context.Context, []string) ([]string, error) {
 	names, err := s.r.ReadDir(s.dir)
 	if err != nil {
 		return nil, err

@@ -3,8 +3,10 @@ package mirror
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -40,6 +42,11 @@ func (p *Plan) findIndexes(ctx context.Context) error {
 		}
 	}
 	p.subdirs = there
+	for _, n := range p.mirror.Config.Platforms {
+		if n != noarch && !slices.Contains(p.names(), n) {
+			p.warn(fmt.Sprintf("platforms: %q is in no channel", n))
+		}
+	}
 	return nil
 }
 

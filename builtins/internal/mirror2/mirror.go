@@ -140,7 +140,7 @@ func isName(s string) bool {
 func (p *Plan) findSubdirs(ctx context.Context) error {
 	found := map[string]bool{}
 	for _, c := range p.channels {
-		names, err := c.subdirs(ctx)
+		names, err := c.subdirs(ctx, p.mirror.Config.Platforms)
 		if err != nil {
 			return sourceError(c, "", err)
 		}
@@ -157,11 +157,6 @@ func (p *Plan) findSubdirs(ctx context.Context) error {
 	for n := range found {
 		if n != noarch && (len(wanted) == 0 || slices.Contains(wanted, n)) {
 			names = append(names, n)
-		}
-	}
-	for _, n := range wanted {
-		if !found[n] {
-			p.warn(fmt.Sprintf("platforms: %q is in no channel", n))
 		}
 	}
 	slices.Sort(names)

@@ -15,8 +15,8 @@ import (
 
 // A source is a channel to mirror from. Its methods but fetch are for one goroutine.
 type source interface {
-	// subdirs returns the subdirs that the channel may have.
-	subdirs(ctx context.Context) ([]string, error)
+	// subdirs returns the subdirs that the channel may have; wanted, if any, are those that are asked for.
+	subdirs(ctx context.Context, wanted []string) ([]string, error)
 	// index finds a subdir's index. have is the tag that it had when it was last read: if it still has that, its text is
 	// not fetched. The error wraps fs.ErrNotExist if there is none.
 	index(ctx context.Context, subdir, have string) (*index, error)
@@ -65,7 +65,10 @@ func (m *Mirror) channels(r host.Reader) ([]*channel, error) {
 		if err != nil {
 			return nil, fmt.Errorf("channel %s: %w", shown, err)
 		}
-		_, local := s.(files)
+		dir, local := s.(files)
+		if local && dir.dir == m.Dir() {
+			return nil, fmt.Errorf("channel %s: is the tree that is mirrored to", shown)
+		}
 		list = append(list, &channel{source: s, shown: shown, local: local})
 	}
 	return list, nil

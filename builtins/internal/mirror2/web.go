@@ -52,8 +52,12 @@ func (s *web) get(ctx context.Context, req host.Request) (*host.Response, error)
 
 func (s *web) own(at string) bool { return s.server != "" && strings.HasPrefix(at, s.server+"/") }
 
-// subdirs returns those of channeldata.json, or else all that are known.
-func (s *web) subdirs(ctx context.Context) ([]string, error) {
+// subdirs returns those that are wanted: which of them are there is found when they are asked for. If all are wanted it
+// returns those of channeldata.json, or else all that are known.
+func (s *web) subdirs(ctx context.Context, wanted []string) ([]string, error) {
+	if len(wanted) > 0 {
+		return append([]string{noarch}, wanted...), nil
+	}
 	const most = 64 << 20 // conda-forge's has a tenth of that
 	resp, err := s.get(ctx, host.Request{URL: s.at + "/channeldata.json"})
 	if err == nil {
