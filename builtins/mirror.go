@@ -169,12 +169,17 @@ func (op *mirrorOp) observe(ctx context.Context) error {
 	} {
 		runtime.Observe(ctx, key, n)
 	}
-	runtime.Observe(ctx, "manifests", op.plan.Manifests())
+	if m := op.plan.Manifests(); len(m) > 0 {
+		runtime.Observe(ctx, "manifests", m)
+	}
 	if len(warnings) > 0 {
 		runtime.Observe(ctx, "warnings", warnings)
 	}
+	if len(r.Subdirs) > 0 {
+		warnings = append(warnings, op.plan.Summary())
+	}
 	var errs []error
-	for _, w := range append(warnings, op.plan.Summary()) {
+	for _, w := range warnings {
 		errs = append(errs, runtime.Note(ctx, w))
 	}
 	return errors.Join(errs...)

@@ -108,7 +108,11 @@ func (t *Terminal) Progress(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.progress = Quote(text)
-	if now := t.opts.Now(); !t.opts.Live && !t.opts.Quiet && now.Sub(t.told) >= between {
+	switch now := t.opts.Now(); {
+	case t.opts.Live || t.opts.Quiet:
+	case t.told.IsZero():
+		t.told = now
+	case now.Sub(t.told) >= between:
 		t.told = now
 		t.line("  ", t.paint.dim.Sprint(t.live()[2:]))
 	}
@@ -193,7 +197,7 @@ func (t *Terminal) log(text string) {
 
 func (t *Terminal) result(e Event) {
 	op := t.op
-	t.op, t.progress = Event{}, ""
+	t.op, t.progress, t.told = Event{}, "", time.Time{}
 	t.sum.count(e)
 	if e.Op == "require" && e.Outcome == Same && !t.opts.Verbose {
 		t.met++ // its target is what would be wrong if it did not hold
