@@ -51,7 +51,8 @@ func (e StatusError) Error() string {
 // .NAME.part; only a file that is whole and has the size and digests of want is
 // renamed to name, after it is on disk. An interrupted download is resumed if
 // the server names its versions by strong ETags; one that then has a wrong
-// digest is begun anew once. progress, if not nil, is told bytes (total is -1 if
+// digest is begun anew once, past caches, and so is what a server sent as a rest
+// that cannot be one. progress, if not nil, is told bytes (total is -1 if
 // unknown) a few times a second.
 //
 // Errors do not repeat url. They wrap ErrPage, ErrDigest or a StatusError
