@@ -46,7 +46,7 @@ var doors = map[string][]string{
 	"github.com/spf13/...":                {"cmd/runbook"},
 	"golang.org/x/term":                   {"cmd/runbook"},
 	"golang.org/x/sys/unix":               {"cmd/runbook", "runtime/host"},
-	"golang.org/x/sync/...":               {"builtins/internal/mirror"},
+	"golang.org/x/time/...":               {"builtins/internal/mirror"},
 	"github.com/klauspost/compress/...":   {"builtins/internal/compress"},
 	"github.com/ulikunitz/xz":             {"builtins/internal/compress"},
 	"github.com/dsnet/compress/...":       {"builtins/internal/compress"},

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 )
 
 // A noted record and where it is from.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"runbook/builtins/internal/conda"
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 )
 
 // A reason is why a record is not chosen. There may be several; zero is for a chosen one.

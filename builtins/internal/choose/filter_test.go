@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 )
 
 const mixed = `

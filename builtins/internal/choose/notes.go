@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 )
 
 // notes remember of each record what choosing among all of them needs: less than a hundred bytes, most of which number its

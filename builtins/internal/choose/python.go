@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"runbook/builtins/internal/conda"
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 )
 
 // A minor is a version of Python as far as packages are built for one: 3.10.

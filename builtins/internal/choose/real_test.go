@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 )
 
 // data returns a part of the real data, which is no part of the project.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 )
 
 // A Selector chooses records. Many goroutines may call it, each for other subdirs; only Settle stands between all calls of

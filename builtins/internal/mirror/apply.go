@@ -1,15 +1,18 @@
 package mirror
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
-	"strconv"
 	"strings"
 	"syscall"
 
+	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/compress"
 	"runbook/runtime/host"
 )
 
@@ -18,38 +21,49 @@ const (
 	fileMode = 0o644
 )
 
-// Apply does what Changes tells. All packages that can be had are fetched and all subdirs that are complete
-// are published before an error names those that could not be had.
+// Apply does what Changes tells. All packages that can be had are fetched and all subdirs are
+// published without the others before an error names those.
 func (p *Plan) Apply(ctx context.Context, h host.Host) error {
+	if err := p.delta.begin(h); err != nil {
+		return err
+	}
 	for _, d := range p.dirs {
 		if err := h.Mkdir(d, host.Meta{Mode: dirMode, Owner: p.mirror.Owner}); err != nil {
 			return err
 		}
 	}
-	if m := p.manifest(); len(m) > 0 {
-		fill := func(ctx context.Context, root *host.Root) error {
-			f := &filler{plan: p, root: root}
-			if err := f.resolve(ctx, h); err != nil {
-				return err
-			}
-			return f.fill(ctx)
-		}
-		if err := h.WriteTree(ctx, p.mirror.Dir(), m, fill); err != nil {
-			return p.room(err)
-		}
-	}
-	if p.strange > 0 {
-		if err := h.Chown(p.mirror.Dir(), p.mirror.Owner, p.strange); err != nil {
+	for _, f := range p.stale {
+		if err := h.Remove(f, 1); err != nil {
 			return err
 		}
 	}
-	return p.failure()
+	if m := p.manifest(); len(m) > 0 {
+		fill := func(ctx context.Context, root *host.Root) error { return p.fill(ctx, h, root) }
+		if err := h.WriteTree(ctx, p.dir, m, fill); err != nil {
+			return p.full(err)
+		}
+	}
+	if p.strangers.files > 0 {
+		if err := h.Chown(p.dir, p.mirror.Owner, p.strangers.files); err != nil {
+			return err
+		}
+	}
+	if err := p.failure(); err != nil {
+		return err
+	}
+	if err := p.remove(h); err != nil {
+		return err
+	}
+	return p.delta.apply(ctx, h, p.mirror.Raw)
 }
 
-// room says what to do about a full disk.
-func (p *Plan) room(err error) error {
+// full says what to do about a full disk.
+func (p *Plan) full(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return &Advised{err, "make room on the file system of " + p.mirror.Dir() + ": what is there stays, and the next run goes on from it"}
+		return &choose.Advised{Err: err, Hint: "make room on the file system of " + p.dir + ": what is there stays, and the next run goes on from it"}
+	}
+	if errors.Is(err, syscall.EROFS) {
+		return &choose.Advised{Err: err, Hint: "the file system of " + p.dir + " is mounted read-only: see why (dmesg tells), mount it for writing, and run again"}
 	}
 	return err
 }
@@ -57,191 +71,130 @@ func (p *Plan) room(err error) error {
 // manifest lists what Apply makes in the tree. Its contents can be read before they are there.
 func (p *Plan) manifest() (m host.Manifest) {
 	for _, s := range p.subdirs {
-		if s.fresh && len(s.fetch)+len(s.index) > 0 {
+		if s.fresh && s.writes() {
 			m = append(m, host.Entry{Name: s.name, Meta: p.meta(fs.ModeDir|dirMode, 0)})
 		}
 		for _, it := range s.fetch {
-			m = append(m, host.Entry{Name: it.name, Meta: p.meta(fileMode, it.size), Sum: it.sha256, Content: it.content})
+			if it.failed == nil {
+				m = append(m, p.entry(it))
+			}
 		}
-		for _, f := range s.index {
-			m = append(m, host.Entry{
-				Name: f.name, Meta: p.meta(fileMode, int64(len(f.data))),
-				Sum: checksum(string(f.data)), Content: host.Bytes(f.data),
-			})
+		if s.publish {
+			if s.sharded {
+				m = append(m, host.Entry{Name: path.Join(s.name, shardsDir), Meta: p.meta(fs.ModeDir|dirMode, 0)})
+			}
+			m = append(m, p.formEntries(s)...)
+		}
+	}
+	return append(m, p.stateEntries()...)
+}
+
+// writes reports whether anything is written for a subdir.
+func (s *subdir) writes() bool {
+	for _, it := range s.fetch {
+		if it.failed == nil {
+			return true
+		}
+	}
+	return s.publish || s.remembers()
+}
+
+func (p *Plan) entry(it *item) host.Entry {
+	e := host.Entry{Name: it.name(), Meta: p.meta(fileMode, it.size)}
+	at, err := it.where()
+	if err == nil && path.IsAbs(at) {
+		if c, err := p.r.Content(at); err == nil {
+			e.Content = c
+			return e
+		}
+	}
+	e.Content.Open = func() (host.File, error) { return it.foretaste(at) }
+	return e
+}
+
+// foretaste fetches a package of a server into memory, for a later step of a dry run that reads it.
+func (it *item) foretaste(at string) (host.File, error) {
+	const most = 64 << 20
+	if it.size > most {
+		return nil, host.ErrUnknown
+	}
+	src, err := it.from().from.fetch(context.Background(), at, 0, "", false)
+	if err != nil {
+		return nil, err
+	}
+	data, err := limited(src, most)
+	if err != nil {
+		return nil, err
+	}
+	d := newDigest(it.sum.kind, false)
+	d.Write(data)
+	if text := d.differs(it); text != "" {
+		return nil, fmt.Errorf("%s: %s", it.name(), text)
+	}
+	return host.Bytes(data).Reader()
+}
+
+func (p *Plan) formEntries(s *subdir) (m host.Manifest) {
+	for _, f := range p.wantedForms() {
+		e := host.Entry{Name: path.Join(s.name, f), Meta: p.meta(fileMode, -1), Derived: true}
+		var pack func(io.Writer) (io.WriteCloser, error)
+		switch path.Ext(f) {
+		case ".json":
+			e.Size, e.Sum, e.Derived = s.json.size, s.json.sum, false
+			pack = func(w io.Writer) (io.WriteCloser, error) { return nopCloser{w}, nil }
+		case ".bz2":
+			pack = compress.NewBzip2
+		default:
+			pack = compress.NewZstd
+		}
+		if f != shardsFile {
+			e.Content.Open = func() (host.File, error) { return p.predicted(s, pack) }
+		}
+		m = append(m, e)
+	}
+	return m
+}
+
+type nopCloser struct{ io.Writer }
+
+// Close does nothing.
+func (nopCloser) Close() error { return nil }
+
+// predicted is a form of the index before it is published.
+func (p *Plan) predicted(s *subdir, pack func(io.Writer) (io.WriteCloser, error)) (host.File, error) {
+	var b bytes.Buffer
+	w, err := pack(&b)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.rewrite(s, true, p.keeps(s)).Run(context.Background(), w); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return host.Bytes(b.Bytes()).Reader()
+}
+
+// stateEntries are the files that remember.
+func (p *Plan) stateEntries() (m host.Manifest) {
+	for _, s := range p.subdirs {
+		if !s.writes() {
+			continue
+		}
+		if len(m) == 0 && !p.remembered {
+			m = append(m, host.Entry{Name: stateDir, Meta: p.meta(fs.ModeDir|dirMode, 0)})
+		}
+		for _, name := range []string{stateName(s.name), manifestName(s.name)} {
+			m = append(m, host.Entry{Name: name, Meta: p.meta(fileMode, -1), Derived: true})
 		}
 	}
 	return m
 }
 
-func (p *Plan) meta(mode fs.FileMode, size int64) host.Meta {
-	return host.Meta{Mode: mode, Owner: p.mirror.Owner, Size: size}
-}
-
-// A filler does what a manifest declares.
-type filler struct {
-	plan     *Plan
-	root     *host.Root
-	uid, gid int // of all that is made; -1 for whoever runs
-	done     int // packages
-}
-
-// resolve finds the numbers of the owner.
-func (f *filler) resolve(ctx context.Context, r host.Reader) (err error) {
-	o := f.plan.mirror.Owner
-	if f.uid, err = number(ctx, r, host.User, o.User); err == nil {
-		f.gid, err = number(ctx, r, host.Group, o.Group)
-	}
-	return err
-}
-
-func number(ctx context.Context, r host.Reader, k *host.Kind, name string) (int, error) {
-	if name == "" {
-		return -1, nil
-	}
-	if n, err := strconv.Atoi(name); err == nil {
-		return n, nil
-	}
-	v, err := r.Fact(ctx, host.Fact{Kind: k, Name: name})
-	if err != nil {
-		return -1, err
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil {
-		return -1, fmt.Errorf("no %s %q", k.Name, name)
-	}
-	return n, nil
-}
-
-// fill goes through the subdirs. What was verified is remembered even if it is cut short.
-func (f *filler) fill(ctx context.Context) (err error) {
-	for _, s := range f.plan.subdirs {
-		if len(s.fetch)+len(s.index) == 0 {
-			continue
-		}
-		if err = f.fillSubdir(ctx, s); err != nil {
-			break
-		}
-	}
-	if serr := f.saveState(); err == nil {
-		err = serr
-	}
-	if err == nil {
-		err = f.plan.failure()
-	}
-	return err
-}
-
-func (f *filler) fillSubdir(ctx context.Context, s *subdir) error {
-	if err := f.mkdir(s.name); err != nil {
-		return err
-	}
-	batch := &batch{filler: f, dir: s.name}
-	if err := f.fetch(ctx, s, batch); err != nil {
-		return err
-	}
-	for _, it := range s.items {
-		if it.failed != nil {
-			return nil // the old index lists the old files, which stay
-		}
-	}
-	if len(s.index) == 0 {
-		return batch.swap()
-	}
-	return f.publish(s, batch)
-}
-
-func (f *filler) mkdir(name string) error {
-	err := f.fault(name)
-	if err == nil {
-		err = f.root.Mkdir(name, dirMode)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err == nil {
-		err = f.root.Chmod(name, dirMode) // whatever the umask
-	}
-	if err == nil && f.gives() {
-		err = f.root.Lchown(name, f.uid, f.gid)
-	}
-	return storage(name, err)
-}
-
-// gives reports whether what is made goes to somebody else than whoever runs.
-func (f *filler) gives() bool { return f.uid >= 0 || f.gid >= 0 }
-
-// saveState replaces the state file.
-func (f *filler) saveState() error {
-	data := []byte(f.plan.disk.state.text())
-	if err := f.write(stateFile, data); err != nil {
-		return err
-	}
-	return f.rename(stateFile)
-}
-
-// publish replaces the index of a subdir whose packages are all in place, the plain file last. What
-// an index lists must survive a power cut before the index does, so directories are synced in between.
-func (f *filler) publish(s *subdir, b *batch) error {
-	for _, x := range s.index {
-		if err := f.write(x.name, x.data); err != nil {
-			return err
-		}
-	}
-	if err := b.swap(); err != nil {
-		return err
-	}
-	for _, x := range s.index {
-		if err := f.rename(x.name); err != nil {
-			return err
-		}
-		fi, err := f.root.Lstat(x.name)
-		if err != nil {
-			return storage(x.name, err)
-		}
-		f.plan.disk.state.files[x.name] = verified{fi.Size(), fi.ModTime().UnixNano(), x.sum}
-	}
-	return f.sync(s.name)
-}
-
-// write makes the partial file of name, with all of its content, and syncs it.
-func (f *filler) write(name string, data []byte) error {
-	file, err := f.create(name)
-	if err != nil {
-		return storage(name, err)
-	}
-	_, err = file.Write(data)
-	return storage(name, f.settle(file, err))
-}
-
-func (f *filler) rename(name string) error {
-	err := f.fault(name)
-	if err == nil {
-		err = f.root.Rename(partial(name), name)
-	}
-	return storage(name, err)
-}
-
-// sync makes the names in a directory survive a power cut.
-func (f *filler) sync(dir string) error {
-	if err := f.fault(dir); err != nil {
-		return storage(dir, err)
-	}
-	d, err := f.root.Open(dir)
-	if err != nil {
-		return storage(dir, err)
-	}
-	defer d.Close()
-	return storage(dir, d.Sync())
-}
-
-func (f *filler) fault(name string) error {
-	if f.plan.testOnlyFault == nil {
-		return nil
-	}
-	return f.plan.testOnlyFault(name)
-}
+const partSuffix = ".part"
 
 // partial is the name of a file while it is written.
 func partial(name string) string {
-	return path.Join(path.Dir(name), "."+strings.TrimPrefix(path.Base(name), ".")+".part")
+	return path.Join(path.Dir(name), "."+strings.TrimPrefix(path.Base(name), ".")+partSuffix)
 }

@@ -1,111 +1,61 @@
 package mirror
 
-import (
-	"cmp"
-	"fmt"
-	"os"
-)
+import "time"
 
-// A batch makes fetched files durable together, which costs a fifth of doing it one by one.
+// A batch gives fetched files their names together, once they are durable together: one commit of the file system instead
+// of one for each.
 type batch struct {
 	*filler
-	dir   string // the subdir
-	files []fetched
+	items []*item
 	bytes int64
-	later []replacement
+	since time.Time // when the first came
 }
 
-// A replacement waits until the index that lists it is published: the old one lists
-// the file that it replaces.
-type replacement struct {
-	it   *item
-	what verified
-}
+const (
+	batchFiles = 4000
+	batchBytes = 1 << 30
+	batchTime  = 20 * time.Second
+)
 
-// take accepts a package or keeps its error. The error returned is not one package's.
-func (b *batch) take(p fetched) error {
-	b.done++
-	if report := b.plan.mirror.Progress; report != nil {
-		report(fmt.Sprintf("%d of %d packages", b.done, b.plan.Report.Fetch))
+// take accepts a package, if it could be had.
+func (b *batch) take(it *item) error {
+	if it.failed != nil {
+		return nil
 	}
-	if p.err != nil {
-		if !fatal(p.err) {
-			p.it.failed = p.err
-			return nil
-		}
-		return p.err
+	if len(b.items) == 0 {
+		b.since = time.Now()
 	}
-	b.files = append(b.files, p)
-	b.bytes += p.it.size
-	if len(b.files) < batchFiles && b.bytes < batchBytes {
+	b.items = append(b.items, it)
+	b.bytes += it.got.size
+	if len(b.items) < batchFiles && b.bytes < batchBytes && time.Since(b.since) < batchTime {
 		return nil
 	}
 	return b.flush()
 }
 
-// flush gives the files of the batch their names. A file that could not be made durable is not tried
-// again: what the kernel dropped stays dropped, and a second fsync says nothing of it.
-func (b *batch) flush() (err error) {
-	files := b.files
-	b.files, b.bytes = nil, 0
-	for _, p := range files {
-		if ferr := b.finish(p); err == nil {
-			err = ferr
-		}
-	}
-	if len(files) > 0 && err == nil {
-		err = b.sync(b.dir)
-	}
-	return err
-}
-
-func (b *batch) finish(p fetched) error {
-	name := p.it.name
-	fi, err := p.file.Stat()
-	if err := b.settle(p.file, err); err != nil {
-		b.root.Remove(partial(name))
-		return storage(name, err)
-	}
-	what := verified{fi.Size(), fi.ModTime().UnixNano(), p.sum}
-	if p.it.replaces {
-		b.later = append(b.later, replacement{p.it, what})
+// flush makes the files of the batch durable and names them, but for those that take the place of others: the published
+// index still lists these.
+func (b *batch) flush() error {
+	if len(b.items) == 0 {
 		return nil
 	}
-	return b.name(p.it, what)
-}
-
-func (b *batch) name(it *item, what verified) error {
-	if err := b.rename(it.name); err != nil {
+	items := b.items
+	b.items, b.bytes = nil, 0
+	if err := b.commit(); err != nil {
 		return err
 	}
-	b.plan.disk.state.files[it.name] = what
-	return nil
-}
-
-// swap puts replacements in place.
-func (b *batch) swap() error {
-	for _, r := range b.later {
-		if err := b.name(r.it, r.what); err != nil {
+	for _, it := range items {
+		if it.replaces {
+			continue
+		}
+		if err := b.rename(it.name()); err != nil {
 			return err
 		}
+		it.named = true
 	}
-	if len(b.later) == 0 {
+	const every = 30 * time.Second
+	if time.Since(b.saved) < every {
 		return nil
 	}
-	return b.sync(b.dir)
-}
-
-// settle gives a complete file its mode and owner, makes it durable and closes it. It does nothing but close
-// after an earlier error, which it returns.
-func (f *filler) settle(file *os.File, err error) error {
-	if err == nil {
-		err = file.Chmod(fileMode)
-	}
-	if err == nil && f.gives() {
-		err = file.Chown(f.uid, f.gid)
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	return cmp.Or(err, file.Close())
+	return b.saveStates()
 }

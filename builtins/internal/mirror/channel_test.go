@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/compress"
 	"runbook/runtime/host"
 )
@@ -99,7 +100,7 @@ func (r *rig) mirror(channels ...string) *Mirror {
 	if len(channels) == 0 {
 		channels = []string{"/src"}
 	}
-	return &Mirror{Config: Config{Channels: channels}, Dest: "/dst", Account: "acc"}
+	return &Mirror{Config: choose.Config{Channels: channels}, Dest: "/dst", Account: "acc"}
 }
 
 // run plans and applies like an op, and returns how many changes there were.
@@ -115,7 +116,7 @@ func (r *rig) run(m *Mirror, h host.Host) (int, error) {
 func (r *rig) must(m *Mirror) {
 	r.Helper()
 	if n, err := r.run(m, r.local()); n == 0 || err != nil {
-		r.Fatalf("got %d changes, %v", n, hinted(err))
+		r.Fatalf("got %d changes, %v", n, advice(err))
 	}
 	r.same(m)
 }
@@ -124,12 +125,12 @@ func (r *rig) same(m *Mirror) {
 	r.Helper()
 	p, err := m.Plan(context.Background(), r.local())
 	if err != nil || len(p.Changes()) != 0 {
-		r.Fatalf("second run: got %v, %v", p.Changes(), hinted(err))
+		r.Fatalf("second run: got %v, %v", p.Changes(), advice(err))
 	}
 }
 
-func hinted(err error) string {
-	var a *Advised
+func advice(err error) string {
+	var a *choose.Advised
 	if errors.As(err, &a) {
 		return err.Error() + " | " + a.Hint
 	}
@@ -183,11 +184,14 @@ func complete(dir string) (n int, err error) {
 	return n, err
 }
 
-// tree lists all below a directory, with modes and hashes, without the state file.
+// tree lists all below a directory, with modes and hashes, without what the mirror remembers.
 func tree(t testing.TB, dir string) string {
 	var b strings.Builder
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || strings.HasPrefix(d.Name(), stateFile) {
+		if err == nil && d.Name() == stateDir {
+			return fs.SkipDir
+		}
+		if err != nil {
 			return err
 		}
 		fi, err := d.Info()

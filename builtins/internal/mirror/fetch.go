@@ -3,226 +3,242 @@ package mirror
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"hash"
-	"io"
-	"io/fs"
-	"os"
+	"math/rand/v2"
+	"runtime"
+	"slices"
 	"sync"
-	"syscall"
+	"sync/atomic"
+	"time"
 
-	"runbook/runtime/host"
+	"golang.org/x/time/rate"
+
+	"runbook/builtins/internal/choose"
 )
 
-const (
-	inFlight   = 2         // packages copied at once
-	batchFiles = 64        // files made durable together,
-	batchBytes = 256 << 20 // or as soon as they have so many bytes
-)
+// localWorkers is how many files are copied or hashed at once.
+func localWorkers() int { return 2 * runtime.GOMAXPROCS(0) }
 
-// A storageError is about the tree, not about a package: it ends the run at once.
-type storageError struct {
-	name string
-	err  error
-}
-
-func (e *storageError) Error() string { return e.name + ": " + e.err.Error() }
-func (e *storageError) Unwrap() error { return e.err }
-
-func storage(name string, err error) error {
-	var pe *fs.PathError
-	var le *os.LinkError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &pe):
-		err = pe.Err
-	case errors.As(err, &le):
-		err = le.Err
-	}
-	return &storageError{name, err}
-}
-
-// A fetched package waits, open and complete, to be made durable.
-type fetched struct {
-	it   *item
-	file *os.File
-	sum  string
-	err  error
-}
-
-// fetch copies the packages of s, some at once, and makes them durable in batches. A
-// package that cannot be had keeps its error; the error returned is another.
-func (f *filler) fetch(ctx context.Context, s *subdir, b *batch) error {
+// fetchAll fetches the items of all subdirs through one pool, the largest first, so that the pool does not end with
+// one connection at work. A subdir is published as soon as all that can be had of it is there. A package that
+// cannot be had keeps its error; the error returned is another.
+func (f *filler) fetchAll(ctx context.Context) error {
+	items, workers := f.queue()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	jobs, done := make(chan *item), make(chan fetched)
-	var workers sync.WaitGroup
-	for range inFlight {
-		workers.Go(func() {
+	jobs, done := make(chan *item), make(chan *item, workers)
+	var pool sync.WaitGroup
+	w := &fetcher{filler: f, limit: newLimit(f.plan.mirror.Rate), errs: make(map[*channel]*patience)}
+	for _, c := range f.plan.channels {
+		w.errs[c] = &patience{most: int64(max(8, workers))}
+	}
+	var broken atomic.Pointer[error]
+	for range workers {
+		pool.Go(func() {
 			for it := range jobs {
-				done <- f.fetchOne(ctx, it)
+				if err := w.fetch(ctx, it); err != nil {
+					broken.CompareAndSwap(nil, &err)
+					cancel()
+				}
+				done <- it
 			}
 		})
 	}
 	go func() {
-		for _, it := range s.fetch {
+		for _, it := range items {
 			jobs <- it // once ctx has ended each fails at once
 		}
 		close(jobs)
-		workers.Wait()
+		pool.Wait()
 		close(done)
 	}()
-	var failed error
-	for p := range done {
-		if err := b.take(p); err != nil && failed == nil {
-			failed = err
+	if err := f.collect(items, done, cancel); err != nil {
+		return err
+	}
+	if err := broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// queue returns what is to be fetched, in order, and how many at once.
+func (f *filler) queue() (items []*item, workers int) {
+	workers = localWorkers()
+	for _, s := range f.plan.subdirs {
+		for _, it := range s.fetch {
+			if it.failed != nil {
+				continue
+			}
+			items = append(items, it)
+			if !it.from().from.local {
+				workers = max(cmp.Or(f.plan.mirror.Connections, DefaultConnections), 1)
+			}
+		}
+	}
+	slices.SortStableFunc(items, func(a, b *item) int { return cmp.Compare(b.size, a.size) })
+	return items, min(workers, max(len(items), 1))
+}
+
+// collect takes packages as they come, and publishes subdirs that are complete.
+func (f *filler) collect(items []*item, done <-chan *item, cancel func()) (failed error) {
+	left := map[*subdir]int{}
+	for _, it := range items {
+		left[it.in]++
+	}
+	b := &batch{filler: f, since: time.Now()}
+	for it := range done {
+		if failed != nil || it.failed == errStopped {
+			continue
+		}
+		f.progress.took(it)
+		failed = b.take(it)
+		if left[it.in]--; left[it.in] == 0 && failed == nil {
+			if failed = b.flush(); failed == nil {
+				failed = f.publish(it.in)
+			}
+		}
+		if failed != nil {
 			cancel()
+		}
+	}
+	for _, it := range items {
+		if it.failed == errStopped {
+			it.failed = nil
 		}
 	}
 	return cmp.Or(failed, b.flush())
 }
 
-// fetchOne tries twice: a partial file of an earlier run may be no part of this
-// package, and a reader may stumble.
-func (f *filler) fetchOne(ctx context.Context, it *item) (p fetched) {
-	for _, resume := range []bool{true, false} {
-		p = fetched{it: it, err: ctx.Err()}
-		if p.err == nil {
-			p.file, p.sum, p.err = f.attempt(ctx, it, resume)
-		}
-		if ctx.Err() != nil && p.err != nil {
-			p.err = ctx.Err() // whatever else its end brought about
-		}
-		if p.err == nil || fatal(p.err) {
-			break
+// finish publishes subdirs for which nothing was to be fetched, and makes everything durable.
+func (f *filler) finish() error {
+	for _, s := range f.plan.subdirs {
+		if s.writes() && !s.done {
+			if err := f.publish(s); err != nil {
+				return err
+			}
 		}
 	}
-	return p
+	f.progress.end()
+	return f.commit()
 }
 
-// fatal reports whether an error is not about one package.
-func fatal(err error) bool {
+// errStopped marks items that were not tried, or not to their end, because the run ends.
+var errStopped = errors.New("was not fetched")
+
+// A fetcher is what the workers share.
+type fetcher struct {
+	*filler
+	limit *rate.Limiter // nil: none
+	errs  map[*channel]*patience
+}
+
+func newLimit(bytes int64) *rate.Limiter {
+	if bytes == 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(bytes), max(block, int(min(bytes, 1<<20))))
+}
+
+// patience with one source ends when so many packages in a row could not be had from it.
+type patience struct {
+	most int64
+	row  atomic.Int64
+}
+
+// fetch tries to get one item. It returns only errors that are not about that package.
+func (w *fetcher) fetch(ctx context.Context, it *item) error {
+	if ctx.Err() != nil {
+		it.failed = errStopped
+		return ctx.Err()
+	}
+	lost := w.errs[it.from().from]
+	if lost.row.Load() >= lost.most {
+		it.failed = choose.Advise("see whether the source is well, and run again: what is there stays", "not tried: %d packages before it could not be had either", lost.most)
+		return nil
+	}
+	err := w.insist(ctx, it)
 	var s *storageError
-	return errors.As(err, &s) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// attempt copies and verifies a package in one pass. What it leaves of a package that ended early is
-// gone on with next time; what turned out wrong is thrown away.
-func (f *filler) attempt(ctx context.Context, it *item, resume bool) (*os.File, string, error) {
-	name := partial(it.name)
-	h := newHash(kind(it.sum()))
-	file, n, err := f.begin(ctx, it, resume, h)
-	if err != nil {
-		return nil, "", storage(name, err)
-	}
-	if n != it.size {
-		var more int64
-		more, err = f.copyRest(ctx, it, n, io.MultiWriter(h, stored{name, file}))
-		n += more
-	}
-	sum := kind(it.sum()) + ":" + hex.EncodeToString(h.Sum(nil))
-	wrong := true
 	switch {
-	case err != nil:
-		wrong = false
-	case it.size >= 0 && n > it.size:
-		err = fmt.Errorf("got more than %d bytes", it.size)
-	case it.size >= 0 && n < it.size:
-		err = fmt.Errorf("got %d bytes, want %d", n, it.size)
-	case it.sum() != "" && sum != it.sum():
-		err = fmt.Errorf("got %s, want %s", sum, it.sum())
+	case err == nil:
+		lost.row.Store(0)
+	case ctx.Err() != nil:
+		it.failed = errStopped
+		return ctx.Err()
+	case errors.As(err, &s):
+		it.failed = errStopped
+		return err
 	default:
-		return file, sum, nil
-	}
-	file.Close()
-	if wrong {
-		f.root.Remove(name)
-	}
-	return nil, "", err
-}
-
-// begin opens the partial file of an item and returns how many bytes of it can stay, which h then has seen.
-// Without a digest nothing can tell whether they belong to this package.
-func (f *filler) begin(ctx context.Context, it *item, resume bool, h hash.Hash) (*os.File, int64, error) {
-	name := partial(it.name)
-	fi, err := f.root.Lstat(name)
-	if err != nil || !resume || it.sum() == "" || !fi.Mode().IsRegular() || it.size >= 0 && fi.Size() > it.size {
-		file, err := f.create(it.name)
-		return file, 0, err
-	}
-	file, err := f.root.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := transfer(ctx, h, file); err != nil {
-		file.Close()
-		return nil, 0, err
-	}
-	return file, fi.Size(), nil
-}
-
-// create makes the partial file of name anew: never through a link, never another's.
-func (f *filler) create(name string) (*os.File, error) {
-	if err := cmp.Or(f.fault(name), f.root.RemoveAll(partial(name))); err != nil {
-		return nil, err
-	}
-	return f.root.OpenFile(partial(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-}
-
-// copyRest copies what an item's source has from byte off on, but little more than the item should have.
-func (f *filler) copyRest(ctx context.Context, it *item, off int64, w io.Writer) (int64, error) {
-	src, err := f.source(it)
-	if err != nil {
-		return 0, err
-	}
-	stop := context.AfterFunc(ctx, func() { src.Close() }) // a server may keep a Read waiting
-	defer func() {
-		if stop() {
-			src.Close()
-		}
-	}()
-	if off > 0 {
-		if _, err := src.Seek(off, io.SeekStart); err != nil {
-			return 0, err
+		it.failed = err
+		var broken *brokenError
+		if errors.As(err, &broken) {
+			lost.row.Add(1)
 		}
 	}
-	c := &counter{w: w}
-	var r io.Reader = src
-	if it.size >= 0 {
-		r = io.LimitReader(src, it.size-off+1)
+	return nil
+}
+
+// A brokenError is about the way to a source, not about what came.
+type brokenError struct {
+	error
+	again bool // it may help to go on from where it broke off
+}
+
+// Unwrap returns the error itself.
+func (b *brokenError) Unwrap() error { return b.error }
+
+// A wrongError is about what came: other bytes than the record says.
+type wrongError struct{ error }
+
+const (
+	tries   = 5       // how often one package is asked for without getting forward
+	forward = 1 << 20 // bytes that count as getting forward
+)
+
+// insist asks until the package is there. Bytes that are wrong are asked for once more, past all caches; a transfer that
+// breaks off goes on from where it was.
+func (w *fetcher) insist(ctx context.Context, it *item) error {
+	a := &attempt{fetcher: w, it: it}
+	defer a.close()
+	refetched, most := false, int64(0)
+	for try := 1; ; try++ {
+		err := a.run(ctx)
+		var wrong *wrongError
+		var broken *brokenError
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case errors.As(err, &wrong):
+			if refetched {
+				return err
+			}
+			refetched, a.fresh, try = true, true, 0
+			continue
+		case !errors.As(err, &broken) || !broken.again:
+			return err
+		case a.size >= most+forward:
+			most, try = a.size, 1
+		case try >= tries || it.from().from.local && try >= 2:
+			return err
+		}
+		if err := w.pause(ctx, try); err != nil {
+			return err
+		}
 	}
-	err = transfer(ctx, c, r)
-	return c.n, err
 }
 
-// source opens an item where it comes from.
-func (f *filler) source(it *item) (host.File, error) {
-	f.plan.asking.Lock()
-	defer f.plan.asking.Unlock()
-	return it.content.Reader()
-}
-
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
-}
-
-// stored marks errors of writing as not the package's fault.
-type stored struct {
-	name string
-	file *os.File
-}
-
-func (s stored) Write(p []byte) (int, error) {
-	n, err := s.file.Write(p)
-	return n, storage(s.name, err)
+// pause waits a while that doubles with each try, spread over half of that, so that many do not come back at once.
+func (w *fetcher) pause(ctx context.Context, try int) error {
+	if w.plan.testOnlyPause != nil {
+		w.plan.testOnlyPause(try)
+		return ctx.Err()
+	}
+	d := min(200*time.Millisecond<<try, 20*time.Second)
+	t := time.NewTimer(d/2 + rand.N(d/2))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -42,7 +42,7 @@ type reading struct {
 	*host.Local
 	mu    sync.Mutex
 	bytes map[string]int
-	at    func() error
+	at    func(name string) error
 }
 
 func (r *reading) Content(name string) (host.Content, error) {
@@ -61,7 +61,7 @@ type readFile struct {
 
 func (f readFile) Read(p []byte) (int, error) {
 	if f.r.at != nil {
-		if err := f.r.at(); err != nil {
+		if err := f.r.at(f.name); err != nil {
 			return 0, err
 		}
 	}
@@ -77,19 +77,18 @@ func TestReadErrors(t *testing.T) {
 	for times, want := range map[int64]bool{1: true, 2: false} {
 		r := newRig(t)
 		r.channel("/src", "noarch", "a")
-		p, err := r.mirror().Plan(context.Background(), r.local())
-		if err != nil {
-			t.Fatal(err)
-		}
 		var n atomic.Int64
-		h := &reading{Local: r.local(), bytes: map[string]int{}, at: func() error {
-			if n.Add(1) <= times {
+		h := &reading{Local: r.local(), bytes: map[string]int{}, at: func(name string) error {
+			if strings.HasSuffix(name, ".tar.bz2") && n.Add(1) <= times {
 				return fmt.Errorf("input/output error")
 			}
 			return nil
 		}}
-		it := p.subdirs[0].fetch[0]
-		it.content, _ = h.Content("/src/" + it.name)
+		p, err := r.mirror().Plan(context.Background(), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.testOnlyPause = func(int) {}
 		if err := p.Apply(context.Background(), h); (err == nil) != want {
 			t.Errorf("%d errors: got %v", times, err)
 		}
@@ -102,19 +101,20 @@ func TestInterrupt(t *testing.T) {
 	r.channel("/src", "noarch", "a", "b", "c", "d", "e", "f")
 	m := r.mirror()
 	ctx, cancel := context.WithCancel(context.Background())
-	m.Progress = func(text string) {
-		if strings.HasPrefix(text, "3 of 6") {
+	var n atomic.Int64
+	h := &reading{Local: r.local(), bytes: map[string]int{}, at: func(name string) error {
+		if strings.HasSuffix(name, ".tar.bz2") && n.Add(1) == 10 { // two for each package
 			cancel()
 		}
-	}
-	p, err := m.Plan(ctx, r.local())
+		return nil
+	}}
+	p, err := m.Plan(ctx, h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Apply(ctx, r.local()); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	m.Progress = nil
 	p, err = m.Plan(context.Background(), r.local())
 	if err != nil || p.Report.Kept < 3 || p.Report.Kept == 6 || r.has("/dst/acc/noarch/repodata.json") {
 		t.Errorf("got %+v, %v", p.Report, err)
@@ -180,7 +180,7 @@ func TestStorageErrors(t *testing.T) {
 		return nil
 	}
 	var s *storageError
-	if err := p.Apply(context.Background(), r.local()); !errors.As(err, &s) || err.Error() != "noarch/.b-1.0-0.tar.bz2.part: short write" {
+	if err := p.Apply(context.Background(), r.local()); !errors.As(err, &s) || err.Error() != "noarch/b-1.0-0.tar.bz2: short write" {
 		t.Errorf("got %v", err)
 	}
 	r.must(m)

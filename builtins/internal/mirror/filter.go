@@ -1,142 +1,115 @@
 package mirror
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
-	"regexp"
+	"path"
 	"slices"
-	"strconv"
 	"strings"
 
+	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/repodata"
+	"runbook/runtime/host"
 )
 
-// A filter keeps some records. The order is the vendor's: of what the platforms have, drop
-// license_blacklist, drop blacklist, add whitelist back; or pkg_list alone. The place of python_versions is not
-// documented; it goes first, because only then whitelist adds back what it should.
-type filter struct {
-	python, list, black, white, licence map[string]*entry
-
-	families map[[2]string]string // guessed so far, by family and licence
-}
-
-// An entry is one word of a filter.
-type entry struct {
-	key, word string
-	hits      int
-}
-
-func newFilter(c Config) *filter {
-	lower := strings.ToLower
-	return &filter{
-		python:  entries("python_versions", c.PythonVersions, lower),
-		list:    entries("pkg_list", c.PkgList, lower),
-		black:   entries("blacklist", c.Blacklist, lower),
-		white:   entries("whitelist", c.Whitelist, lower),
-		licence: entries("license_blacklist", c.LicenseBlacklist, plain),
-
-		families: map[[2]string]string{},
-	}
-}
-
-func entries(key string, words []string, form func(string) string) map[string]*entry {
-	m := map[string]*entry{}
-	for _, w := range words {
-		m[form(w)] = &entry{key: key, word: w}
-	}
-	return m
-}
-
-// keeps reports whether a record passes.
-func (f *filter) keeps(r *repodata.Fields) bool {
-	if len(f.python) > 0 {
-		if v := pythonOf(r); v != "" && !hit(f.python, v) {
-			return false
-		}
-	}
-	name := strings.ToLower(r.Name)
-	if len(f.list) > 0 {
-		return hit(f.list, name)
-	}
-	drop := hit(f.black, name)
-	if len(f.licence) > 0 && f.unlicensed(f.family(r)) {
-		drop = true
-	}
-	return hit(f.white, name) || !drop
-}
-
-func (f *filter) family(r *repodata.Fields) string {
-	k := [2]string{r.LicenseFamily, r.License}
-	if _, ok := f.families[k]; !ok {
-		f.families[k] = family(k[0], k[1])
-	}
-	return f.families[k]
-}
-
-// unlicensed takes "GPL", all that version 2.2 of the vendor's tool knew, for GPL of any version.
-func (f *filter) unlicensed(family string) bool {
-	return hit(f.licence, family) || (family == "GPL2" || family == "GPL3") && hit(f.licence, "GPL")
-}
-
-func hit(m map[string]*entry, word string) bool {
-	e := m[word]
-	if e != nil {
-		e.hits++
-	}
-	return e != nil
-}
-
-// unused describes the words that no record had, sorted.
-func (f *filter) unused() (warnings []string) {
-	for _, m := range []map[string]*entry{f.python, f.list, f.black, f.white, f.licence} {
-		for _, e := range m {
-			if e.hits == 0 {
-				warnings = append(warnings, fmt.Sprintf("%s: %q matches nothing", e.key, e.word))
+// filter has every subdir that is not done read, filtered and compared with the disk.
+func (p *Plan) filter(ctx context.Context) error {
+	for _, s := range p.subdirs {
+		if !s.done {
+			if err := p.filterSubdir(ctx, s); err != nil {
+				return err
 			}
 		}
+		p.tally(s)
 	}
-	slices.Sort(warnings)
-	return warnings
+	p.warn(p.unused()...)
+	p.count(p.selector.Undated(), "newer_than: %d packages have no date and are kept")
+	return nil
 }
 
-var (
-	// "python 2.7*", "python 3.6.* *_cpython", "python ==3.5.2"
-	pinned = regexp.MustCompile(`^python ?=*(\d+\.\d+)(?:\.?\*|\.\d\S*)?(?: \S+)?$`)
-	// "python >=3.7,<3.8.0a0"
-	bounded = regexp.MustCompile(`^python >=(\d+)\.(\d+)(?:\.\d+)*,<(\d+)\.(\d+)`)
-	// "py27_0", "np110py27_0", "py310h1234_0"
-	built = regexp.MustCompile(`py([23])(\d+)(?:_|h|$)`)
-)
-
-// pythonOf returns the version of Python that a package is made for, "" if it fits any.
-func pythonOf(r *repodata.Fields) string {
-	if r.Name == "python" {
-		return minor(r.Version)
-	}
-	for _, d := range r.Depends {
-		if !strings.HasPrefix(d, "python ") {
-			continue
-		}
-		if m := pinned.FindStringSubmatch(d); m != nil {
-			return m[1]
-		}
-		if m := bounded.FindStringSubmatch(d); m != nil && m[1] == m[3] && next(m[2]) == m[4] {
-			return m[1] + "." + m[2]
+// unused lists words of the filters that matched nothing, if the filters saw everything.
+func (p *Plan) unused() []string {
+	for _, s := range p.subdirs {
+		if s.done {
+			return nil
 		}
 	}
-	if m := built.FindStringSubmatch(r.Build); m != nil {
-		return m[1] + "." + m[2]
-	}
-	return ""
+	return p.selector.Unused()
 }
 
-// minor returns the first two numbers of a version.
-func minor(version string) string {
-	parts := strings.SplitN(version, ".", 3)
-	return strings.Join(parts[:min(len(parts), 2)], ".")
+func (p *Plan) filterSubdir(ctx context.Context, s *subdir) error {
+	p.tell("comparing " + s.name)
+	c := &comparison{plan: p, ctx: ctx, in: s, taken: s.shadows(), found: map[string]known{}}
+	s.total = make([]int, len(s.sources))
+	sum := sha256.New()
+	h := &sizedHash{h: sum}
+	summaries, err := p.rewrite(s, false, c.keep).Run(ctx, h)
+	if err == nil {
+		err = c.flush()
+	}
+	if err != nil {
+		return c.blame(err)
+	}
+	s.json = plainIndex{h.n, hex.EncodeToString(sum.Sum(nil))}
+	s.found, s.packages = c.found, c.packages
+	slices.SortFunc(s.fetch, func(a, b *item) int { return a.seq - b.seq })
+	p.summarize(s, summaries)
+	p.count(c.twice, s.name+": %d packages of later channels have the name of an earlier one's and were left out")
+	p.count(c.odd, s.name+": %d packages are not called NAME-VERSION-BUILD of their own record")
+	for _, step := range []func(*subdir) error{p.notHalved, p.locateAll, p.compareIndex} {
+		if err := step(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// next returns the number after n, which is digits.
-func next(n string) string {
-	i, _ := strconv.Atoi(n)
-	return strconv.Itoa(i + 1)
+// summarize notes what the sources have besides records.
+func (p *Plan) summarize(s *subdir, summaries []*repodata.Summary) {
+	for i, sum := range summaries {
+		s.sources[i].summary, s.total[i] = sum, sum.Records
+		s.removed = append(s.removed, sum.Removed...)
+		for _, key := range sum.Dropped {
+			p.warn(fmt.Sprintf("%s/%s: %s is not mirrored", s.sources[i].from.shown, s.name, key))
+		}
+	}
+	slices.Sort(s.removed)
+	s.removed = slices.Compact(s.removed)
+}
+
+// rewrite makes the index that is published of a subdir, of those records that keep keeps.
+func (p *Plan) rewrite(s *subdir, trusted bool, keep func(int, *repodata.Record) (bool, error)) *repodata.Rewrite {
+	rw := &repodata.Rewrite{Subdir: s.name, Keep: keep, Trusted: trusted, Sibling: p.sibling}
+	for i := range s.sources {
+		rw.Sources = append(rw.Sources, s.sources[i].open)
+	}
+	return rw
+}
+
+// sibling reports whether a channel that an index names by a relative path lies beside the account.
+func (p *Plan) sibling(rel string) bool {
+	name, ok := strings.CutPrefix(rel, "../")
+	if !ok || !isName(name) {
+		return false
+	}
+	ok, err := host.Exists(p.r, path.Join(path.Dir(p.dir), name))
+	return ok && err == nil
+}
+
+// suspect is from how many packages on losing half of them at once looks like an outage upstream.
+const suspect = 100
+
+func (p *Plan) notHalved(s *subdir) error {
+	if s.state == nil || s.state.Fingerprint != s.print || len(s.state.Records) != len(s.total) {
+		return nil
+	}
+	for i, old := range s.state.Records {
+		if old >= suspect && s.total[i]*2 < old {
+			return choose.Advise("if the channel is meant to shrink so, remove "+path.Join(p.dir, stateName(s.name)),
+				"%s: %s lists %d packages, want at least half of the %d that it had before", s.name, s.sources[i].from.shown, s.total[i], old)
+		}
+	}
+	return nil
 }

@@ -1,16 +1,16 @@
 // Package mirror copies conda channels into one account's tree, which is then a channel itself.
 //
 // A [Mirror] says what is wanted. Its Plan reads the sources' indexes, filters them and looks at
-// what is there; [Plan.Apply] fetches, verifies, and publishes each subdir's index only when
-// every package that it lists is in place. Plan only reads, and all that it declares follows from what it read,
-// so a dry run declares what a run does.
+// what is there; [Plan.Apply] fetches, verifies, publishes each subdir's index when every package that it
+// lists is in place, and removes what nobody lists any more, if that is asked for. Plan only reads, and all
+// that it declares follows from what it read, so a dry run declares what a run does.
 //
 // Two things to know. What lies on disk is never trusted by its name: it is hashed once, and from
-// then on by its size and time, which a file of the account's tree remembers. And nothing is ever deleted: a
-// client that still holds an older index finds what that lists.
+// then on known by its size, time and inode, which a state beside the tree remembers. And indexes are never
+// held as values: they are scanned, and the records that stay are copied through byte for byte.
 //
-// The builtin mirror calls it; it calls package repodata for indexes, package compress for their side
-// files, and a host for everything else.
+// The builtin mirror calls it; it calls package choose for what to take, package repodata for indexes, shards and
+// compress for their other forms, and a host for everything else.
 package mirror
 
 import (
@@ -22,38 +22,54 @@ import (
 	"slices"
 	"strings"
 
-	"runbook/builtins/internal/repodata"
+	"runbook/builtins/internal/choose"
 	"runbook/runtime/host"
 )
 
 // A Mirror is an account's tree and what should be in it.
 type Mirror struct {
-	Config  Config
+	Config  choose.Config
 	Dest    string     // absolute; Config.MirrorDir if empty
 	Account string     // directory below Dest
 	Owner   host.Owner // of what is made; whoever runs if empty
 
-	Redact   func(url string) string // how a URL is shown
-	Progress func(text string)       // may be called often, from one goroutine
+	Access      Access
+	Connections int   // requests under way at once; DefaultConnections if 0
+	Rate        int64 // bytes a second that are fetched at most; 0 means no limit
+	Link        bool  // hard links instead of copies, where source and tree share a file system
+	Full        bool  // read every byte of the tree again, whatever is known of it
+	Both        bool  // compare MD5 as well as SHA-256 where a record has both
+	NoBzip2     bool  // leave out repodata.json.bz2, which only clients of 2016 need
+	Shards      bool  // also write the index as shards (CEP 16)
+
+	Prune        bool // remove packages that the index no longer lists
+	PruneRemoved bool // also those that the source keeps as "removed"
+	MaxLoss      int  // percent of packages that may vanish from a source before Prune refuses; DefaultMaxLoss if 0
+
+	Delta string // directory that gets what the tree got since Since; nothing if empty
+	Since string // state directory of the tree that the delta is for; what this tree had if empty
+
+	Redact   func(url string) string         // how a URL is shown
+	Progress func(text string)               // may be called twice a second, from one goroutine
+	Raw      func(r host.Reader) host.Reader // files as they are, of a host that hides things in them
+
+	dir   string            // instead of Dest and Account
+	bases map[string]*state // packages that are elsewhere, by subdir; see delta
 }
 
-// An Advised error carries what the person who reads it can do.
-type Advised struct {
-	Err  error
-	Hint string
-}
-
-func (a *Advised) Error() string { return a.Err.Error() }
-
-// Unwrap returns the error without the advice.
-func (a *Advised) Unwrap() error { return a.Err }
-
-func advise(hint, format string, args ...any) error {
-	return &Advised{fmt.Errorf(format, args...), hint}
-}
+// Defaults of a Mirror.
+const (
+	DefaultConnections = 16
+	DefaultMaxLoss     = 10
+)
 
 // Dir is the account's tree.
-func (m *Mirror) Dir() string { return path.Join(m.dest(), m.Account) }
+func (m *Mirror) Dir() string {
+	if m.dir != "" {
+		return m.dir
+	}
+	return path.Join(m.dest(), m.Account)
+}
 
 func (m *Mirror) dest() string {
 	if m.Dest == "" {
@@ -62,49 +78,54 @@ func (m *Mirror) dest() string {
 	return m.Dest
 }
 
-// Plan finds out what is to be done. It fails where a source cannot be read, lists what it does not
-// have, or has an index that cannot be trusted.
+// Plan finds out what is to be done. It fails where an index cannot be read or trusted, and where there is too little
+// space; packages that are known to be missing are for Apply to tell, after all else is done.
 func (m *Mirror) Plan(ctx context.Context, r host.Reader) (*Plan, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	p := &Plan{mirror: m, disk: newDisk(r, m.Dir())}
-	sources, err := m.sources(r, &p.asking)
-	if err != nil {
+	p := &Plan{mirror: m, r: r, dir: m.Dir()}
+	var err error
+	if p.channels, err = m.channels(r); err != nil {
 		return nil, err
 	}
-	filter := newFilter(m.Config)
-	subdirs, err := p.findSubdirs(ctx, sources)
-	if err != nil {
+	if p.selector, err = choose.NewSelector(m.Config); err != nil {
 		return nil, err
 	}
-	for _, name := range subdirs {
-		l, err := p.read(ctx, sources, name)
-		if err != nil {
-			return nil, err
-		}
-		if len(l.parts) == 0 {
-			continue
-		}
-		p.choose(l, filter)
-		if err := p.add(ctx, l); err != nil {
-			return nil, err
+	for _, step := range []func(context.Context) error{p.findSubdirs, p.findIndexes, p.note, p.filter, p.findPrunable, p.finish} {
+		if err := step(ctx); err != nil {
+			return p, err
 		}
 	}
-	p.warn(filter.unused()...)
-	return p, p.finish(r)
+	return p, nil
 }
 
 func (m *Mirror) check() error {
 	switch d := m.dest(); {
+	case m.dir != "":
 	case d == "":
-		return advise("give dest=, or mirror_dir in the configuration", "dest: got none")
+		return choose.Advise("give dest=, or mirror_dir in the configuration", "dest: got none")
 	case !path.IsAbs(d):
 		return fmt.Errorf("dest: got %q, want an absolute path", d)
 	case !isName(m.Account):
 		return fmt.Errorf("account: got %q, want letters, digits and _.-", m.Account)
+	case m.Connections < 0 || m.Connections > 256:
+		return fmt.Errorf("connections: got %d, want 1 to 256", m.Connections)
+	case m.Rate < 0:
+		return fmt.Errorf("rate: got %d, want bytes a second", m.Rate)
+	case m.MaxLoss < 0 || m.MaxLoss > 100:
+		return fmt.Errorf("max_loss: got %d, want percent", m.MaxLoss)
+	case m.PruneRemoved && !m.Prune:
+		return choose.Advise("add prune=True", "prune_removed: got it without prune")
+	case m.Since != "" && m.Delta == "":
+		return choose.Advise("add delta=, the directory to write to", "since: got it without delta")
 	}
-	return m.Config.check()
+	for _, u := range m.Access.BaseURLs {
+		if originOf(u) == "" || strings.Contains(u, "@") {
+			return choose.Advise(`write "https://HOST"`, "base_urls: got %q, want the address of a server without credentials", m.show(u))
+		}
+	}
+	return m.Config.Check()
 }
 
 // isName reports whether s is one component of a channel's path. Capitals are let pass.
@@ -115,29 +136,20 @@ func isName(s string) bool {
 	return s != "" && s[0] != '.' && s[0] != '-' && !strings.ContainsFunc(s, bad)
 }
 
-// isSubdir reports whether s may be a subdir's name (CEP 26): noarch, or platform-architecture.
-func isSubdir(s string) bool {
-	platform, arch, ok := strings.Cut(s, "-")
-	bad := func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_') }
-	return s == noarch || ok && platform != "" && arch != "" && !strings.ContainsFunc(platform+arch, bad)
-}
-
-const noarch = "noarch"
-
-// findSubdirs returns the subdirs to mirror, noarch always, sorted.
-func (p *Plan) findSubdirs(ctx context.Context, sources []*channel) ([]string, error) {
+// findSubdirs lists the subdirs to mirror, noarch always, sorted.
+func (p *Plan) findSubdirs(ctx context.Context) error {
 	found := map[string]bool{}
-	for _, c := range sources {
-		names, err := c.Subdirs(ctx)
+	for _, c := range p.channels {
+		names, err := c.subdirs(ctx, p.mirror.Config.Platforms)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.shown, err)
+			return sourceError(c, "", err)
 		}
 		if len(names) == 0 {
-			return nil, advise("name the directory that holds linux-64, noarch and so on", "%s: has no SUBDIR/repodata.json", c.shown)
+			return choose.Advise("name the directory that holds linux-64, noarch and so on", "%s: has no SUBDIR/%s", c.shown, indexFile)
 		}
-		c.subdirs = map[string]bool{}
+		c.has = map[string]bool{}
 		for _, n := range names {
-			c.subdirs[n], found[n] = true, true
+			c.has[n], found[n] = true, true
 		}
 	}
 	names := []string{noarch}
@@ -147,45 +159,40 @@ func (p *Plan) findSubdirs(ctx context.Context, sources []*channel) ([]string, e
 			names = append(names, n)
 		}
 	}
-	for _, n := range wanted {
-		if !found[n] {
-			p.warn(fmt.Sprintf("platforms: %q is in no channel", n))
-		}
-	}
 	slices.Sort(names)
-	return names, nil
+	for _, n := range names {
+		p.subdirs = append(p.subdirs, &subdir{name: n})
+	}
+	return nil
 }
 
-// read parses the indexes that the sources have of a subdir. A server's list of subdirs may be
-// longer than the truth: then there are no parts.
-func (p *Plan) read(ctx context.Context, sources []*channel, name string) (*listing, error) {
-	l := &listing{name: name}
-	for _, c := range sources {
-		if !c.subdirs[name] {
-			continue
-		}
-		text, err := c.Index(ctx, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if errors.Is(err, host.ErrUnknown) {
-			err = &Advised{err, "a dry run must read a channel's index: have its files, or the archive that holds them, at hand"}
-		}
-		var index *repodata.Index
-		if err == nil {
-			if index, err = repodata.Parse(text); err != nil {
-				err = &Advised{err, "the index is damaged or cut off: fetch it again, or let conda index make it anew"}
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s/%s/%s: %w", c.shown, name, indexFile, err)
-		}
-		l.parts = append(l.parts, part{c, index})
+// sourceError says which channel, and which file of it, an error is about, and what may help.
+func sourceError(c *channel, subdir string, err error) error {
+	at := c.shown
+	if subdir != "" {
+		at += "/" + subdir + "/" + indexFile
 	}
-	if len(l.parts) == 0 && name == noarch { // without it clients refuse the whole channel
-		p.warn("noarch is in no channel: an empty one is made")
-		empty := &repodata.Index{Info: []repodata.Member{{Key: "subdir", Raw: `"` + name + `"`}}}
-		l.parts = []part{{nil, empty}}
+	var pe *fs.PathError
+	hint := "see whether the server can be reached from here, and by which proxy: HTTPS_PROXY in the environment, or proxy="
+	if c.local {
+		hint = "see whether the medium is mounted and the path right"
 	}
-	return l, nil
+	switch {
+	case errors.Is(err, host.ErrUnknown):
+		hint = "a dry run must read a channel's index: have its files, or the archive that holds them, at hand"
+	case errors.As(err, &pe) && c.local:
+		err = pe.Err
+	case errors.Is(err, context.Canceled):
+		return err
+	}
+	return hinted(fmt.Errorf("channel %s: %w", at, err), hint)
+}
+
+// hinted gives err the hint, unless it has one.
+func hinted(err error, hint string) error {
+	var a *choose.Advised
+	if err == nil || errors.As(err, &a) {
+		return err
+	}
+	return &choose.Advised{Err: err, Hint: hint}
 }

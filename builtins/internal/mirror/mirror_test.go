@@ -43,7 +43,7 @@ func TestMirror(t *testing.T) {
 		t.Errorf("got %d packages", n)
 	}
 	for _, e := range dry.manifest() { // what the overlay shows is what came to be
-		if !e.Mode.IsRegular() {
+		if !e.Mode.IsRegular() || strings.HasPrefix(e.Name, stateDir) {
 			continue
 		}
 		name := "/dst/acc/" + e.Name
@@ -56,7 +56,7 @@ func TestMirror(t *testing.T) {
 		t.Error("left behind:", left)
 	}
 	g := guard{r.local(), func(name string) bool {
-		return !strings.HasSuffix(name, indexFile) && !strings.HasSuffix(name, stateFile)
+		return !strings.HasSuffix(name, indexFile) && !strings.HasSuffix(name, ".state")
 	}}
 	if n, err := r.run(m, g); n != 0 || err != nil {
 		t.Errorf("second run: %d changes, %v", n, err)
@@ -73,9 +73,9 @@ func TestFilesOnDisk(t *testing.T) {
 		fetch   int
 		changes bool
 	}{
-		"touched":        {do: func(r *rig) { os.Chtimes(r.path(a), time.Now(), time.Unix(1e9, 0)) }},
-		"state lost":     {do: func(r *rig) { os.Remove(r.path("/dst/acc/" + stateFile)) }},
-		"state damaged":  {do: func(r *rig) { r.put("/dst/acc/"+stateFile, r.get("/dst/acc/" + stateFile)[1:]) }},
+		"touched":        {do: func(r *rig) { os.Chtimes(r.path(a), time.Now(), time.Unix(1e9, 0)) }, changes: true},
+		"state lost":     {do: func(r *rig) { os.RemoveAll(r.path("/dst/acc/" + stateDir)) }, changes: true},
+		"state damaged":  {do: func(r *rig) { r.put("/dst/acc/"+stateName("linux-64"), r.get("/dst/acc/" + stateName("linux-64"))[1:]) }, changes: true},
 		"short":          {do: func(r *rig) { r.put(a, "x") }, replace: 1, fetch: 1},
 		"same size":      {do: func(r *rig) { r.put(a, wrong) }, replace: 1, fetch: 1},
 		"gone":           {do: func(r *rig) { os.Remove(r.path(a)); os.Remove(r.path(b)) }, fetch: 2},
@@ -165,8 +165,8 @@ func TestRecordsWithoutSizeOrDigest(t *testing.T) {
 		t.Fatalf("got %+v, %v", p.Report, err)
 	}
 	r.must(m)
-	os.Remove(r.path("/dst/acc/" + stateFile))
-	r.same(m)
+	os.RemoveAll(r.path("/dst/acc/" + stateDir))
+	r.must(m)
 	r.put("/dst/acc/noarch/"+other, "rotten")
 	r.must(m)
 	if r.get("/dst/acc/noarch/"+other) != content("/srcb-1.0-0.tar.bz2") {
@@ -224,17 +224,16 @@ func TestRefusedPlans(t *testing.T) {
 		do   func(*rig, *Mirror)
 		want string
 	}{
-		"missing":     {func(r *rig, _ *Mirror) { os.Remove(r.path("/src/linux-64/a-1.0-0.tar.bz2")) }, "1 package is listed and missing at the source: linux-64/a-1.0-0.tar.bz2 | complete the channel"},
 		"html":        {func(r *rig, _ *Mirror) { r.put("/src/linux-64/repodata.json", "<html>") }, "/src/linux-64/repodata.json: line 1, column 1: got"},
 		"traversal":   {func(r *rig, _ *Mirror) { r.put("/src/noarch/repodata.json", `{"packages":{"../x-1-0.conda":{}}}`) }, `got a file name with '/'`},
-		"no channel":  {func(r *rig, m *Mirror) { m.Config.Channels = []string{"/nowhere"} }, "/nowhere: readdir /nowhere: no such file"},
+		"no channel":  {func(r *rig, m *Mirror) { m.Config.Channels = []string{"/nowhere"} }, "channel /nowhere: no such file or directory | see whether the medium is mounted"},
 		"no subdir":   {func(r *rig, m *Mirror) { m.Config.Channels = []string{"/src/linux-64"} }, "has no SUBDIR/repodata.json | name the directory"},
 		"relative":    {func(r *rig, m *Mirror) { m.Config.Channels = []string{"src"} }, "channel src: got neither an absolute path"},
 		"ftp":         {func(r *rig, m *Mirror) { m.Config.Channels = []string{"ftp://x/y"} }, "got neither"},
 		"no channels": {func(r *rig, m *Mirror) { m.Config.Channels = nil }, "channels: got none | give channels="},
 		"account":     {func(r *rig, m *Mirror) { m.Account = "../x" }, `account: got "../x"`},
 		"no dest":     {func(r *rig, m *Mirror) { m.Dest = "" }, "dest: got none"},
-		"outage":      {func(r *rig, _ *Mirror) { r.channel("/src", "linux-64", many[:50]...) }, "the channel lists 50 packages, want at least half of the 120"},
+		"outage":      {func(r *rig, _ *Mirror) { r.channel("/src", "linux-64", many[:50]...) }, "/src lists 50 packages, want at least half of the 120"},
 		"empty":       {func(r *rig, _ *Mirror) { r.put("/src/linux-64/repodata.json", "") }, "lists 0 packages"},
 	} {
 		r := newRig(t)
@@ -247,8 +246,8 @@ func TestRefusedPlans(t *testing.T) {
 		c.do(r, m)
 		before := tree(t, r.root)
 		_, err := r.run(m, r.local())
-		if err == nil || !strings.Contains(hinted(err), c.want) {
-			t.Errorf("%s: got %s\nwant %s", name, hinted(err), c.want)
+		if err == nil || !strings.Contains(advice(err), c.want) {
+			t.Errorf("%s: got %s\nwant %s", name, advice(err), c.want)
 		}
 		if tree(t, r.root) != before {
 			t.Errorf("%s: something was changed", name)

@@ -2,14 +2,11 @@ package mirror
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path"
-	"slices"
 	"strings"
-	"sync"
 
+	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
 )
 
@@ -17,43 +14,118 @@ import (
 type Plan struct {
 	Report Report
 
-	mirror  *Mirror
-	disk    *disk
-	subdirs []*subdir
-	dirs    []string // absolute, parents first, that WriteTree does not make
-	strange int      // files that belong to others than the owner
-	unknown []string // packages that the index lists and the source lacks
+	mirror     *Mirror
+	r          host.Reader
+	dir        string // the account's tree
+	channels   []*channel
+	selector   *choose.Selector
+	subdirs    []*subdir
+	dirs       []string // absolute, parents first, that WriteTree does not make
+	stale      []string // absolute, forms of an index that nobody keeps up to date
+	remembered bool     // stateDir is there
+	strangers
+	refusals []error // what was not done, and is no package's fault
+	delta    *delta
 
-	// testOnlyFault is asked before each change to the tree; its error stands for a crash there.
-	testOnlyFault func(name string) error
+	progress *progress // once Apply has begun
 
-	asking sync.Mutex // held while Apply asks a source: hosts are for one goroutine at a time
+	testOnlyFault func(name string) error // asked before each change to the tree; its error stands for a crash there
+	testOnlyPause func(try int)           // instead of waiting before another try
 }
 
 // A Report says what a plan found. It is complete once the plan is made.
 type Report struct {
+	Subdirs     []SubdirReport
 	Packages    int   // that the new indexes list
 	Kept        int   // of them there already
 	Fetch       int   // to be fetched, Replace included
 	Replace     int   // of another content under the same name
 	Bytes       int64 // to be fetched
+	Free        int64 // bytes on the tree's file system; -1 if nobody asked because nothing is fetched
+	Prune       int   // packages to remove
+	PruneBytes  int64
 	FilteredOut int
 	Unverified  int // packages whose record has no digest
 	Warnings    []string
 }
 
-// A subdir is what is to be done in one.
-type subdir struct {
-	name  string
-	fresh bool // is to be made
-	had   int  // packages there already
-	items []*item
-	fetch []*item
-	bad   []*item // known not to be right at their source
-	index []indexed
+// A SubdirReport is one subdir's part of a Report.
+type SubdirReport struct {
+	Subdir         string
+	Packages, Kept int
+	Fetch, Replace int
+	Bytes          int64
+	Prune          int
+	PruneBytes     int64
 }
 
+// A subdir is one, and what is to be done in it.
+type subdir struct {
+	name    string
+	fresh   bool // is to be made
+	state   *state
+	print   string // fingerprint of all that decides
+	sources []sourced
+	done    bool // nothing has changed since the state was written
+
+	total    []int // records, by source
+	removed  []string
+	packages int // that pass the filters
+	listed   int // of them, in the new index
+	kept     int
+	sharded  bool             // the directory of shards is to be made
+	bare     bool             // there is no index yet
+	bytes    int64            // of all packages
+	found    map[string]known // what was hashed now
+	fetch    []*item
+	json     plainIndex // as it will be published
+	publish  bool
+	forms    []string // that are wrong or missing, if the plain one is right
+	prune    []pruned
+	manifest string // hex SHA-256, once it is written
+}
+
+// A sourced index is a subdir's in one channel.
+type sourced struct {
+	from *channel
+	n    int // of the channel, as it is configured
+	*index
+	summary *repodata.Summary // once it was read
+}
+
+// A plainIndex is a repodata.json by its size and digest.
+type plainIndex struct {
+	size int64
+	sum  string // hex SHA-256
+}
+
+// An item is one package to be fetched.
+type item struct {
+	in       *subdir
+	file     string
+	size     int64 // bytes; -1 while unknown
+	sum, md5 sum
+	source   int  // in subdir.sources
+	seq      int  // in the index
+	replaces bool // a file of the same name with other bytes
+	failed   error
+	foreseen bool  // the plan knew that it would fail
+	named    bool  // has its name
+	got      known // of the file, once it is verified
+}
+
+// name is the item's in the account's tree.
+func (it *item) name() string { return it.in.name + "/" + it.file }
+
+func (it *item) from() *sourced { return &it.in.sources[it.source] }
+
 func (p *Plan) warn(texts ...string) { p.Report.Warnings = append(p.Report.Warnings, texts...) }
+
+func (p *Plan) tell(text string) {
+	if p.mirror.Progress != nil {
+		p.mirror.Progress(text)
+	}
+}
 
 // count warns of n things, if there are any; format has one %d.
 func (p *Plan) count(n int, format string) {
@@ -62,188 +134,86 @@ func (p *Plan) count(n int, format string) {
 	}
 }
 
-// add compares a chosen listing with the disk.
-func (p *Plan) add(ctx context.Context, l *listing) error {
-	if old := p.disk.state.total[l.name]; old >= suspect && l.total*2 < old {
-		return advise("if the channel is meant to shrink so, remove "+path.Join(p.mirror.Dir(), stateFile),
-			"%s: the channel lists %d packages, want at least half of the %d that it had before", l.name, l.total, old)
-	}
-	p.disk.state.total[l.name] = l.total
-	s := &subdir{name: l.name, items: l.items}
-	_, ok, err := p.disk.lstat(l.name)
-	if err != nil {
-		return err
-	}
-	s.fresh = !ok
-	for _, it := range l.items {
-		if err := p.addItem(ctx, s, it); err != nil {
-			return fmt.Errorf("%s: %w", it.name, err)
-		}
-	}
-	p.tally(s)
-	p.subdirs = append(p.subdirs, s)
-	return p.addIndex(s, l.index.Bytes())
-}
-
-// suspect is from how many packages on losing half of them at once looks like an outage upstream.
-const suspect = 100
-
-func (p *Plan) addItem(ctx context.Context, s *subdir, it *item) error {
-	there, right, err := p.disk.holds(ctx, it)
-	if err != nil {
-		return err
-	}
-	if it.sum() == "" {
-		p.Report.Unverified++
-	}
-	if right {
-		s.had++
-		return nil
-	}
-	it.replaces = there
-	switch err := it.open(ctx); {
-	case errors.Is(err, fs.ErrNotExist):
-		p.unknown = append(p.unknown, it.name)
-		return nil
-	case err != nil:
-		return err
-	case it.failed != nil:
-		s.bad = append(s.bad, it)
-		return nil
-	}
-	s.fetch = append(s.fetch, it)
-	return nil
-}
-
-// tally counts what is to be fetched. Beside a bad package no file is replaced: the old index, which
-// lists the old ones, stays.
-func (p *Plan) tally(s *subdir) {
-	if len(s.bad) > 0 {
-		s.fetch = slices.DeleteFunc(s.fetch, func(it *item) bool { return it.replaces })
-	}
-	for _, it := range s.fetch {
-		p.Report.Fetch++
-		p.Report.Bytes += max(it.size, 0)
-		if it.replaces {
-			p.Report.Replace++
-		}
-	}
-	p.Report.Packages += len(s.items)
-	p.Report.Kept += s.had
-}
-
-// finish looks at what is not one subdir's, and refuses a plan that cannot be carried out.
-func (p *Plan) finish(r host.Reader) error {
-	if n := len(p.unknown); n > 0 {
-		list := strings.Join(p.unknown[:min(n, 10)], ", ")
-		return advise("complete the channel, or leave these out with blacklist=", "%s listed and missing at the source: %s%s", count(n, "is", "are"), list, and(n-10))
-	}
-	for dir := p.mirror.Dir(); ; dir = path.Dir(dir) {
-		ok, err := host.Exists(r, dir)
-		if err != nil {
-			return err
-		}
-		if ok {
-			break
-		}
-		p.dirs = append(p.dirs, dir)
-	}
-	slices.Reverse(p.dirs)
-	if err := p.foreign(r); err != nil {
-		return err
-	}
-	if len(p.Changes()) == 0 {
-		return p.failure()
-	}
-	return nil
-}
-
-// count tells how many packages do something.
-func count(n int, one, many string) string {
+// packages tells how many packages do something.
+func packages(n int, one, many string) string {
 	if n == 1 {
-		return "1 package " + one
+		return strings.TrimSpace("1 package " + one)
 	}
-	return fmt.Sprintf("%d packages %s", n, many)
+	return strings.TrimSpace(fmt.Sprintf("%d packages %s", n, many))
 }
 
-func and(more int) string {
-	if more <= 0 {
-		return ""
-	}
-	return fmt.Sprintf(" and %d more", more)
-}
-
-// foreign looks for files of others, and for forms of an index that nobody keeps up to date.
-func (p *Plan) foreign(r host.Reader) (err error) {
-	if len(p.dirs) > 0 {
+// note has the selector see every record, if it must, before it keeps any.
+func (p *Plan) note(ctx context.Context) error {
+	if !p.selector.NeedsAll() || p.unchanged() {
 		return nil
-	}
-	if p.mirror.Owner != (host.Owner{}) {
-		if p.strange, err = host.Differ(r, p.mirror.Dir(), p.mirror.Owner); err != nil {
-			return err
-		}
 	}
 	for _, s := range p.subdirs {
-		for _, n := range []string{"repodata_shards.msgpack.zst", "current_repodata.json"} {
-			_, ok, err := p.disk.lstat(path.Join(s.name, n))
-			if err != nil {
+		if s.done { // others changed, and with them what this one should hold
+			s.done = false
+			if err := p.reopen(ctx, s); err != nil {
 				return err
 			}
-			if ok {
-				p.warn(path.Join(s.name, n) + " is not kept up to date here: clients that prefer it see an old channel")
+		}
+		taken := s.shadows()
+		for i := range s.sources {
+			x := &s.sources[i]
+			err := x.scan(func(r *repodata.Record) error {
+				if !taken.shadowed(r) {
+					p.selector.Note(s.name, x.n, r)
+				}
+				return ctx.Err()
+			})
+			if err != nil {
+				return s.indexError(x, err)
 			}
 		}
 	}
+	p.warn(p.selector.Settle()...)
 	return nil
 }
 
-// Changes tells what Apply will do; nothing if the mirror is as it should be.
-func (p *Plan) Changes() (changes []host.Change) {
-	for _, d := range p.dirs {
-		changes = append(changes, host.Change{What: d, To: "directory"})
-	}
+func (p *Plan) unchanged() bool {
 	for _, s := range p.subdirs {
-		if n := len(s.fetch); n > 0 {
-			changes = append(changes, host.Change{What: s.name + " packages", From: fmt.Sprint(s.had), To: fmt.Sprintf("%d (%d bytes more)", s.had+n, s.bytes())})
-		}
-		if len(s.index) > 0 {
-			from := "another"
-			if s.fresh {
-				from = ""
-			}
-			changes = append(changes, host.Change{What: path.Join(s.name, indexFile), From: from, To: s.index[len(s.index)-1].sum})
+		if !s.done {
+			return false
 		}
 	}
-	if p.strange > 0 {
-		changes = append(changes, host.Change{What: "owner", From: fmt.Sprintf("%d files of others", p.strange), To: strings.Trim(p.mirror.Owner.User+":"+p.mirror.Owner.Group, ":")})
-	}
-	return changes
+	return true
 }
 
-func (s *subdir) bytes() (n int64) {
-	for _, it := range s.fetch {
-		n += max(it.size, 0)
+func (x *sourced) scan(f func(*repodata.Record) error) error {
+	r, err := x.open()
+	if err != nil {
+		return err
 	}
-	return n
+	defer r.Close()
+	_, err = repodata.Scan(r, f)
+	return err
 }
 
-// failure names every package that could not be had, nil if there is none.
-func (p *Plan) failure() error {
-	var texts, stale []string
-	for _, s := range p.subdirs {
-		n := len(texts)
-		for _, it := range s.items {
-			if it.failed != nil {
-				texts = append(texts, it.name+": "+it.failed.Error())
-			}
-		}
-		if len(texts) > n {
-			stale = append(stale, s.name)
-		}
-	}
-	if len(texts) == 0 {
+// indexError says whose index is wrong.
+func (s *subdir) indexError(x *sourced, err error) error {
+	return hinted(fmt.Errorf("channel %s/%s/%s: %w", x.from.shown, s.name, indexFile, err), "the index is damaged or cut off: fetch it again, or let conda index make it anew")
+}
+
+// shadows tells which files are an earlier channel's; nil where there is only one.
+type shadows map[string]bool
+
+func (s *subdir) shadows() shadows {
+	if len(s.sources) < 2 {
 		return nil
 	}
-	return advise("everything else is in place; the index of "+strings.Join(stale, ", ")+" stays as it was. Replace the bad files at the source, or leave them out with blacklist=, and run again",
-		"%s not be mirrored: %s", count(len(texts), "could", "could"), strings.Join(texts, "; "))
+	return shadows{}
+}
+
+// shadowed reports whether a file of that name was seen before.
+func (t shadows) shadowed(r *repodata.Record) bool {
+	if t == nil {
+		return false
+	}
+	if t[r.File] {
+		return true
+	}
+	t[strings.Clone(r.File)] = true
+	return false
 }

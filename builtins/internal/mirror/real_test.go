@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"runbook/builtins/internal/choose"
 	"runbook/runtime/host"
 )
 
@@ -42,11 +43,11 @@ func TestOddChannels(t *testing.T) {
 		n    int    // packages
 	}{
 		"conda-index-hotfix": {n: 4}, "conda-index-packages": {n: 4}, "conda-index-corrupt": {}, "mamba-test-server/repo": {n: 1}, "rattler-channels/empty": {},
-		"conda-conda_format_repo":                  {want: "4 packages are listed and missing at the source: linux-64/"},
-		"conda-base_url_channel":                   {want: "3 packages are listed and missing"},
-		"mamba-test-server/channel_b":              {want: "2 packages are listed and missing at the source: linux-64/A_0.1.0.tar.bz2, win-64/"},
-		"rattler-channels/dummy-no-conda-packages": {want: `got a file name with '\x00'`},
-		"rattler-channels/with-wheels":             {want: "31 packages are listed and missing"},
+		"conda-conda_format_repo":                  {want: "4 packages could not be mirrored:\nlinux-64/libgcc-ng-8.2.0-hdf63c60_1.tar.bz2: is listed and missing at the source"},
+		"conda-base_url_channel":                   {want: "3 packages could not be mirrored"},
+		"mamba-test-server/channel_b":              {want: "2 packages could not be mirrored:\nlinux-64/A_0.1.0.tar.bz2: is listed and missing at the source"},
+		"rattler-channels/dummy-no-conda-packages": {want: `want .tar.bz2 here`},
+		"rattler-channels/with-wheels":             {want: "31 packages could not be mirrored"},
 	} {
 		r := real(t, "testchannels/"+name)
 		_, err := r.run(r.mirror(), r.local())
@@ -98,12 +99,12 @@ func BenchmarkNoChange(b *testing.B) {
 		file := fmt.Sprintf("package%d-1.0-0.tar.bz2", i)
 		os.MkdirAll(r.path("/src/linux-64"), 0o755)
 		os.WriteFile(r.path("/src/linux-64/"+file), []byte(file), 0o644)
-		records[file] = record{"name": fmt.Sprint("package", i), "version": "1.0", "build": "0", "size": len(file), "md5": sumText(file),
+		records[file] = record{"name": fmt.Sprint("package", i), "version": "1.0", "build": "0", "size": len(file), "md5": md5Text(file),
 			"depends": []string{"python 2.7*", "numpy"}, "license": "BSD", "arch": "x86_64", "platform": "linux", "build_number": 0}
 		names = append(names, r.path("/dst/acc/linux-64/"+file))
 	}
 	r.index("/src", "linux-64", records)
-	m := &Mirror{Config: Config{Channels: []string{r.path("/src")}}, Dest: r.path("/dst"), Account: "acc"}
+	m := &Mirror{Config: choose.Config{Channels: []string{r.path("/src")}}, Dest: r.path("/dst"), Account: "acc"}
 	if _, err := r.run(m, host.NewLocal("/")); err != nil {
 		b.Fatal(err)
 	}

@@ -5,150 +5,118 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
 	"path"
 	"strings"
-	"sync"
 
+	"runbook/builtins/internal/choose"
 	"runbook/runtime/host"
 )
 
-// A Source is a channel to mirror from. It is asked by one goroutine.
-type Source interface {
-	// Subdirs returns the subdirs that the channel may have.
-	Subdirs(ctx context.Context) ([]string, error)
-	// Index returns the text of a subdir's repodata.json. The error wraps
-	// fs.ErrNotExist if there is none.
-	Index(ctx context.Context, subdir string) (string, error)
-	// Package returns what a file of a subdir holds and its size in bytes; size is
-	// asked for only if want, what the index says, is -1. base is base_url in the index
-	// (CEP 15). The error wraps fs.ErrNotExist if the file is known to be missing.
-	Package(ctx context.Context, subdir, base, file string, want int64) (c host.Content, size int64, err error)
+// A source is a channel to mirror from. Its methods but fetch are for one goroutine.
+type source interface {
+	// subdirs returns the subdirs that the channel may have; wanted, if any, are those that are asked for.
+	subdirs(ctx context.Context, wanted []string) ([]string, error)
+	// index finds a subdir's index. have is the tag that it had when it was last read: if it still has that, its text is
+	// not fetched. The error wraps fs.ErrNotExist if there is none.
+	index(ctx context.Context, subdir, have string) (*index, error)
+	// locate returns where a file of a subdir is. base is base_url in the index (CEP 15).
+	locate(subdir, base, file string) (string, error)
+	// look finds out whether a located file is there, as far as that costs nothing; size is -1 if unknown.
+	look(at string) (size int64, err error)
+	// fetch opens a located file from byte off on. fresh goes past caches.
+	fetch(ctx context.Context, at string, off int64, etag string, fresh bool) (*opened, error)
+}
+
+// An index is a subdir's as a source has it.
+type index struct {
+	tag  string                        // changes when the text does; "" if nothing tells
+	same bool                          // the tag is the one that the caller had
+	open func() (io.ReadCloser, error) // the text, plain; any number of times
+}
+
+// An opened file gives bytes from off on.
+type opened struct {
+	io.ReadCloser
+	off  int64
+	etag string // of the version that the bytes are of, if it is a strong one
 }
 
 // A channel is a source with the name it is shown by.
 type channel struct {
-	Source
-	shown   string
-	subdirs map[string]bool
+	source
+	shown string
+	local bool
+	has   map[string]bool // subdirs
 }
 
 const (
-	indexFile = "repodata.json"
-	maxIndex  = 2 << 30 // bytes; conda-forge's largest has a quarter of a gigabyte
+	indexFile  = "repodata.json"
+	shardsFile = "repodata_shards.msgpack.zst"
+	maxIndex   = 2 << 30 // bytes; conda-forge's largest has a quarter of a gigabyte
 )
 
-// sources opens the configured channels.
-func (m *Mirror) sources(r host.Reader, asking *sync.Mutex) ([]*channel, error) {
+// channels opens the configured channels.
+func (m *Mirror) channels(r host.Reader) ([]*channel, error) {
 	var list []*channel
 	for _, c := range m.Config.Channels {
-		shown := c
-		if m.Redact != nil && strings.Contains(c, "://") {
-			shown = m.Redact(c)
-		}
-		s, err := newSource(c, r, asking)
+		shown := m.show(c)
+		s, err := m.open(c, r)
 		if err != nil {
 			return nil, fmt.Errorf("channel %s: %w", shown, err)
 		}
-		list = append(list, &channel{Source: s, shown: shown})
+		dir, local := s.(files)
+		if local && dir.dir == m.Dir() {
+			return nil, fmt.Errorf("channel %s: is the tree that is mirrored to", shown)
+		}
+		list = append(list, &channel{source: s, shown: shown, local: local})
 	}
 	return list, nil
 }
 
-func newSource(location string, r host.Reader, asking *sync.Mutex) (Source, error) {
+// show returns a channel's location as people may see it.
+func (m *Mirror) show(location string) string {
+	if m.Redact != nil && strings.Contains(location, "://") {
+		return m.Redact(location)
+	}
+	return location
+}
+
+func (m *Mirror) open(location string, r host.Reader) (source, error) {
+	w := web{r: r, access: m.Access, at: strings.TrimRight(location, "/")}
 	if path.IsAbs(location) {
-		return files{r, path.Clean(location)}, nil
+		return files{r, path.Clean(location), w}, nil
 	}
 	scheme, rest, _ := strings.Cut(location, "://")
 	server, _, _ := strings.Cut(rest, "/")
 	switch {
 	case scheme == "file" && (server == "" || server == "localhost") && strings.HasPrefix(rest, server+"/"):
 		p, err := url.PathUnescape(strings.TrimPrefix(rest, server))
-		return files{r, path.Clean(p)}, err
+		return files{r, path.Clean(p), w}, err
+	case scheme == "file":
+		return nil, choose.Advise("write file:///media/pkgs/free, with three slashes", "got a file:// URL with a host, want one of this machine")
 	case (scheme == "http" || scheme == "https") && server != "":
-		return &web{r: r, asking: asking, at: strings.TrimRight(location, "/"), server: scheme + "://" + server}, nil
+		w.server = scheme + "://" + server
+		return &w, nil
 	}
-	return nil, advise("write /media/pkgs/free, file:///media/pkgs/free or https://HOST/pkgs/free", "got neither an absolute path nor a file://, http:// or https:// URL")
+	return nil, choose.Advise("write /media/pkgs/free, file:///media/pkgs/free or https://HOST/pkgs/free", "got neither an absolute path nor a file://, http:// or https:// URL")
 }
 
-// files is a channel in a directory. Packages lie beside their index, whatever base_url says.
-type files struct {
-	r   host.Reader
-	dir string
+// isSubdir reports whether s may be a subdir's name (CEP 26): noarch, or platform-architecture.
+func isSubdir(s string) bool {
+	platform, arch, ok := strings.Cut(s, "-")
+	bad := func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_') }
+	return s == noarch || ok && platform != "" && arch != "" && len(s) < 64 && !strings.ContainsFunc(platform+arch, bad)
 }
 
-// Subdirs returns the directories that hold an index.
-func (s files) Subdirs(context.Context) ([]string, error) {
-	names, err := s.r.ReadDir(s.dir)
-	if err != nil {
-		return nil, err
-	}
-	var subdirs []string
-	for _, n := range names {
-		if !isSubdir(n) {
-			continue
-		}
-		switch _, err := s.r.Lstat(path.Join(s.dir, n, indexFile)); {
-		case err == nil:
-			subdirs = append(subdirs, n)
-		case !errors.Is(err, fs.ErrNotExist):
-			return nil, err
-		}
-	}
-	return subdirs, nil
-}
+const noarch = "noarch"
 
-// Index is Source's.
-func (s files) Index(_ context.Context, subdir string) (string, error) {
-	c, err := s.r.Content(path.Join(s.dir, subdir, indexFile))
-	if err != nil {
-		return "", err
+// limited reads at most n bytes of r and closes it; more is an error.
+func limited(r io.ReadCloser, n int64) ([]byte, error) {
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, n+1))
+	if int64(len(data)) > n {
+		err = errors.Join(err, fmt.Errorf("got more than %d bytes", n))
 	}
-	return readText(c)
-}
-
-// readText returns what c holds as a string, without a second copy.
-func readText(c host.Content) (string, error) {
-	f, err := c.Reader()
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	var b strings.Builder
-	if size, err := f.Seek(0, io.SeekEnd); err == nil && size <= maxIndex {
-		b.Grow(int(size))
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return "", err
-	}
-	return readAll(&b, f)
-}
-
-func readAll(b *strings.Builder, r io.Reader) (string, error) {
-	n, err := io.Copy(b, io.LimitReader(r, maxIndex+1))
-	if n > maxIndex {
-		err = fmt.Errorf("got more than %d bytes", int64(maxIndex))
-	}
-	return b.String(), err
-}
-
-// Package is Source's.
-func (s files) Package(_ context.Context, subdir, _, file string, _ int64) (host.Content, int64, error) {
-	name := path.Join(s.dir, subdir, file)
-	c, err := s.r.Content(name)
-	if err != nil {
-		return c, -1, err
-	}
-	m, err := s.r.Lstat(name)
-	if err != nil || m.Mode.IsRegular() {
-		return c, m.Size, err
-	}
-	f, err := c.Reader() // a link
-	if err != nil {
-		return c, -1, err
-	}
-	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
-	return c, size, err
+	return data, err
 }

@@ -1,74 +1,212 @@
 package mirror
 
 import (
+	"bufio"
+	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"maps"
-	"slices"
-	"strconv"
-	"strings"
+	"encoding/binary"
+	"encoding/json"
+	"hash"
+	"io"
+	"os"
+	"path"
+	"unsafe"
+
+	"runbook/runtime/host"
 )
 
-// stateFile lies in the account's tree and remembers what was verified. Losing it costs one hashing of
-// all packages, nothing else.
-const stateFile = ".runbook-mirror"
+// stateDir lies in the account's tree. For each subdir it holds what was verified (SUBDIR.state) and a
+// manifest of what the last publishing run did (SUBDIR.jsonl), and the lock. Losing a state costs one hashing of
+// the subdir's packages, nothing else.
+const stateDir = ".runbook-mirror"
 
 const (
-	stateHead = "runbook-mirror 1\n"
-	stateEnd  = "end "
+	stateMagic = "runbook mirror state 2\n"
+	sumLen     = sha256.Size
+	lengthLen  = 4
 )
 
-// A state is what a stateFile says. Its text is lines of words, since 500,000 of them are
-// read where nothing else is to do: the head, "f NAME SIZE MTIME SUM", "n SUBDIR RECORDS", and the
-// SHA-256 of all that as its own checksum.
+func stateName(subdir string) string    { return path.Join(stateDir, subdir+".state") }
+func manifestName(subdir string) string { return path.Join(stateDir, subdir+".jsonl") }
+
+// A state is what is known of one subdir. Its text is stateMagic, one entry for each package that was verified, in the
+// order of the published index, a header in JSON, the header's length in four bytes, and the SHA-256 of all that.
 type state struct {
-	files map[string]verified // by name in the tree
-	total map[string]int      // records that the sources had, by subdir
+	header
+	size    int    // bytes of the text, for the manifest
+	entries []byte // encoded
+	cursor  int
+	table   []uint32 // offsets of entries plus one by hash of the name; made when the order does not help
 }
 
-// verified says that a file of this size and time had this checksum.
-type verified struct {
-	size  int64  // bytes
-	mtime int64  // nanoseconds since 1970
-	sum   string // "sha256:HEX", "md5:HEX"; "of:HEX" for a side file, the SHA-256 of what it compresses
+// A header tells what an index was made of. Without a Fingerprint something is missing that must be looked for again.
+type header struct {
+	Subdir      string
+	Interim     bool              // a run was cut short before it published
+	Fingerprint string            // of all that decides what is chosen
+	Tags        map[string]string // of the sources' indexes, by channel
+	Records     []int             // that each source had
+	Removed     []string          // files that the sources call removed
+	JSON        string            // hex SHA-256 of the published repodata.json
+	Forms       []form            // the published index
+	Manifest    string            // hex SHA-256 of the manifest
+	Bytes       int64             // of the packages
+	Packages    int
 }
 
-// parseState returns what text says, or nothing if it is damaged: it then was not written here.
-func parseState(text string) state {
-	s := state{map[string]verified{}, map[string]int{}}
-	body, end, _ := strings.Cut(text, stateEnd)
-	if !strings.HasPrefix(body, stateHead) || end != checksum(body)+"\n" {
-		return s
+// A form is a file of the published index as it was when it was made.
+type form struct {
+	Name        string
+	Size, Mtime int64
+	Ino         uint64
+}
+
+// known is a package file whose bytes were compared with a digest.
+type known struct {
+	size, mtime int64 // bytes; nanoseconds since 1970
+	ino         uint64
+	sum         sum
+}
+
+// parseState returns what text says, or nil if it is damaged or another's.
+func parseState(text []byte, subdir string) *state {
+	n := len(text) - sumLen
+	if n < len(stateMagic)+lengthLen || !bytes.HasPrefix(text, []byte(stateMagic)) || sha256.Sum256(text[:n]) != [sumLen]byte(text[n:]) {
+		return nil
 	}
-	for line := range strings.SplitSeq(strings.TrimPrefix(body, stateHead), "\n") {
-		w := strings.Fields(line)
-		switch {
-		case len(w) == 5 && w[0] == "f":
-			size, _ := strconv.ParseInt(w[2], 10, 64)
-			mtime, _ := strconv.ParseInt(w[3], 10, 64)
-			s.files[w[1]] = verified{size, mtime, w[4]}
-		case len(w) == 3 && w[0] == "n":
-			s.total[w[1]], _ = strconv.Atoi(w[2])
-		}
+	s := &state{size: len(text)}
+	at := n - lengthLen - int(binary.LittleEndian.Uint32(text[n-lengthLen:]))
+	if at < len(stateMagic) || json.Unmarshal(text[at:n-lengthLen], &s.header) != nil || s.Subdir != subdir {
+		return nil
 	}
+	s.entries = text[len(stateMagic):at]
 	return s
 }
 
-func (s state) text() string {
-	var b strings.Builder
-	b.WriteString(stateHead)
-	for _, name := range slices.Sorted(maps.Keys(s.files)) {
-		f := s.files[name]
-		fmt.Fprintf(&b, "f %s %d %d %s\n", name, f.size, f.mtime, f.sum)
+// next returns the entry at off and where the one behind it begins; ok is false at the end.
+func (s *state) next(off int) (name string, k known, behind int, ok bool) {
+	if off >= len(s.entries) {
+		return "", k, off, false
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.total)) {
-		fmt.Fprintf(&b, "n %s %d\n", name, s.total[name])
-	}
-	return b.String() + stateEnd + checksum(b.String()) + "\n"
+	b := s.entries[off:]
+	n := int(b[0])
+	name = unsafe.String(&b[1], n) // the text never changes
+	fixed := b[1+n:]
+	k.size = int64(binary.LittleEndian.Uint64(fixed))
+	k.mtime = int64(binary.LittleEndian.Uint64(fixed[8:]))
+	k.ino = binary.LittleEndian.Uint64(fixed[16:])
+	k.sum.kind = sumKind(fixed[24])
+	copy(k.sum.head[:], fixed[25:])
+	return name, k, off + n + entryLen, true
 }
 
-func checksum(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
+// entryLen is the length of an entry without its name, which has at most 211 bytes.
+const entryLen = 1 + 3*8 + 1 + headLen
+
+func appendEntry(b []byte, name string, k known) []byte {
+	b = append(append(b, byte(len(name))), name...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(k.size))
+	b = binary.LittleEndian.AppendUint64(b, uint64(k.mtime))
+	b = binary.LittleEndian.AppendUint64(b, k.ino)
+	b = append(b, byte(k.sum.kind))
+	return append(b, k.sum.head[:]...)
+}
+
+// find returns what is known of a file. It is quickest for files in the order of the state.
+func (s *state) find(name string) (known, bool) {
+	if s == nil || len(s.entries) == 0 {
+		return known{}, false
+	}
+	if n, k, behind, ok := s.next(s.cursor); ok && n == name {
+		s.cursor = behind
+		return k, true
+	}
+	if s.table == nil {
+		s.index()
+	}
+	for i := hashOf(name); ; i++ {
+		at := s.table[i&uint64(len(s.table)-1)]
+		if at == 0 {
+			return known{}, false
+		}
+		if n, k, behind, _ := s.next(int(at) - 1); n == name {
+			s.cursor = behind
+			return k, true
+		}
+	}
+}
+
+// index makes the table.
+func (s *state) index() {
+	n := 0
+	for off, ok := 0, true; ok; n++ {
+		_, _, off, ok = s.next(off)
+	}
+	size := 4
+	for size < 2*n {
+		size *= 2
+	}
+	s.table = make([]uint32, size)
+	for off := 0; ; {
+		name, _, behind, ok := s.next(off)
+		if !ok {
+			return
+		}
+		i := hashOf(name)
+		for s.table[i&uint64(size-1)] != 0 {
+			i++
+		}
+		s.table[i&uint64(size-1)] = uint32(off) + 1
+		off = behind
+	}
+}
+
+// hashOf is FNV-1a.
+func hashOf(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return h ^ h>>32
+}
+
+// knows reports whether the file that was seen is the one that k is about.
+func (k known) knows(m host.Seen) bool {
+	return m.Mode.IsRegular() && k.size == m.Size && k.mtime == m.ModTime.UnixNano() && k.ino == m.Ino && m.Ino != 0
+}
+
+// A stateWriter writes the text of a state.
+type stateWriter struct {
+	file *os.File
+	w    *bufio.Writer
+	h    hash.Hash
+	buf  []byte
+}
+
+func newStateWriter(file *os.File) *stateWriter {
+	h := sha256.New()
+	s := &stateWriter{file: file, w: bufio.NewWriterSize(io.MultiWriter(file, h), 128<<10), h: h}
+	s.w.WriteString(stateMagic)
+	return s
+}
+
+// add appends an entry; errors come from end.
+func (s *stateWriter) add(name string, k known) {
+	s.buf = appendEntry(s.buf[:0], name, k)
+	s.w.Write(s.buf)
+}
+
+// end completes the text, and leaves the file open.
+func (s *stateWriter) end(h header) error {
+	line, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	s.w.Write(line)
+	s.w.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(line))))
+	if err := s.w.Flush(); err != nil {
+		return err
+	}
+	_, err = s.file.Write(s.h.Sum(nil))
+	return err
 }

@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,12 +10,22 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 
+	"runbook/builtins/internal/choose"
 	"runbook/runtime/host"
 )
 
-// known are the subdirs to ask a server for that has no channeldata.json: conda's own list
+// Access is how servers are asked.
+type Access struct {
+	Bearer string // token for the channels' own servers; a placeholder of a secret, usually
+	CA     string // PEM certificates of authorities to trust besides the system's
+	Proxy  string // URL; what the environment says if empty
+	// BaseURLs are the servers, "https://HOST", that a base_url in an index may lead to besides its own. They get no
+	// credentials.
+	BaseURLs []string
+}
+
+// knownSubdirs are those to ask a server for that has no channeldata.json: conda's own list
 // (conda.base.constants.KNOWN_SUBDIRS) and what the vendor once had.
 var knownSubdirs = []string{
 	"emscripten-wasm32", "freebsd-64", "linux-32", "linux-64", "linux-aarch64", "linux-armv6l", "linux-armv7l", "linux-ppc64", "linux-ppc64le",
@@ -27,107 +36,92 @@ var knownSubdirs = []string{
 // a secret in it is a placeholder, which must stay as it is.
 type web struct {
 	r      host.Reader
-	asking *sync.Mutex // held while r is asked
-	at     string      // the channel, without a final slash
-	server string      // what at begins with: scheme, credentials, host and port
+	access Access
+	at     string // the channel, without a final slash
+	server string // what at begins with: scheme, credentials, host and port
 }
 
-func (s *web) get(ctx context.Context, r host.Request) (*host.Response, error) {
-	s.asking.Lock()
-	defer s.asking.Unlock()
-	return s.r.Get(ctx, r)
+// get asks for a URL, with credentials only where it begins with the channel's own server.
+func (s *web) get(ctx context.Context, req host.Request) (*host.Response, error) {
+	req.CA, req.Proxy = s.access.CA, s.access.Proxy
+	if s.own(req.URL) && !strings.Contains(s.server, "@") {
+		req.Bearer = s.access.Bearer
+	}
+	return s.r.Get(ctx, req)
 }
 
-// Subdirs returns those of channeldata.json, or else all that are known.
-func (s *web) Subdirs(ctx context.Context) ([]string, error) {
-	text, err := s.text(ctx, s.at+"/channeldata.json")
+func (s *web) own(at string) bool { return s.server != "" && strings.HasPrefix(at, s.server+"/") }
+
+// subdirs returns those that are wanted: which of them are there is found when they are asked for. If all are wanted it
+// returns those of channeldata.json, or else all that are known.
+func (s *web) subdirs(ctx context.Context, wanted []string) ([]string, error) {
+	if len(wanted) > 0 {
+		return append([]string{noarch}, wanted...), nil
+	}
+	const most = 64 << 20 // conda-forge's has a tenth of that
+	resp, err := s.get(ctx, host.Request{URL: s.at + "/channeldata.json"})
+	if err == nil {
+		err = status(resp)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return knownSubdirs, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("channeldata.json: %w", err)
+	}
+	if isPage(resp.Type) {
+		resp.Body.Close()
+		return nil, errPage
+	}
+	text, err := limited(resp.Body, most)
+	if err != nil {
+		return nil, fmt.Errorf("channeldata.json: %w", err)
 	}
 	var data struct{ Subdirs []string }
-	if err := json.Unmarshal([]byte(text), &data); err != nil {
+	if err := json.Unmarshal(text, &data); err != nil {
 		return nil, fmt.Errorf("channeldata.json: %w", err)
 	}
 	return slices.DeleteFunc(data.Subdirs, func(n string) bool { return !isSubdir(n) }), nil
 }
 
-// Index is Source's.
-func (s *web) Index(ctx context.Context, subdir string) (string, error) {
-	return s.text(ctx, s.at+"/"+subdir+"/"+indexFile)
-}
-
-func (s *web) text(ctx context.Context, at string) (string, error) {
-	resp, err := s.get(ctx, host.Request{URL: at})
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	if err := status(resp); err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	if resp.Size > 0 && resp.Size <= maxIndex {
-		b.Grow(int(resp.Size))
-	}
-	text, err := readAll(&b, resp.Body)
-	if err == nil && resp.Size >= 0 && int64(len(text)) != resp.Size {
-		err = fmt.Errorf("got %d bytes, want %d: %w", len(text), resp.Size, io.ErrUnexpectedEOF)
-	}
-	return text, err
-}
-
+// status makes an error of an answer that holds no file, and closes its body.
 func status(resp *host.Response) error {
 	switch resp.Status {
-	case 200, 206:
+	case 200, 206, 304:
 		return nil
+	}
+	resp.Body.Close()
+	err := fmt.Errorf("the server says %d", resp.Status)
+	switch resp.Status {
 	case 404, 410:
-		return fmt.Errorf("the server says %d: %w", resp.Status, fs.ErrNotExist)
+		return fmt.Errorf("%w: %w", err, fs.ErrNotExist)
 	case 401, 403, 407:
-		return advise("see whether the token, or the account, may read this channel", "the server says %d", resp.Status)
+		return choose.Advise("see whether the token, or the account, may read this channel", "%w", err)
+	case 429, 503:
+		return choose.Advise("the server is busy or limits what it gives: run again later, or with fewer connections", "%w", err)
 	}
-	return fmt.Errorf("the server says %d", resp.Status)
+	return err
 }
 
-// Package is Source's. Nothing is asked of the server before somebody reads, except a size
-// that the index does not tell.
-func (s *web) Package(ctx context.Context, subdir, base, file string, want int64) (host.Content, int64, error) {
-	at, err := s.locate(subdir, base, file)
-	if err != nil {
-		return host.Content{}, -1, err
-	}
-	// Whoever reads the content may do so long after ctx; what is wanted of it stays.
-	ctx = context.WithoutCancel(ctx)
-	c := host.Content{Open: func() (host.File, error) { return &webFile{ctx: ctx, from: s, url: at}, nil }}
-	if want >= 0 {
-		return c, want, nil
-	}
-	resp, err := s.head(ctx, at)
-	return c, resp.Size, err
-}
+// look asks nobody: a size that the index does not tell is found when the file comes.
+func (s *web) look(string) (int64, error) { return -1, nil }
 
-func (s *web) head(ctx context.Context, at string) (host.Response, error) {
-	resp, err := s.get(ctx, host.Request{URL: at, Head: true})
-	if err != nil {
-		return host.Response{Size: -1}, err
-	}
-	return *resp, cmp.Or(status(resp), resp.Body.Close())
-}
-
-// locate resolves base as CEP 15 says, against the index's own URL. Another server would get requests,
-// and credentials, that nobody meant for it.
+// locate resolves base as CEP 15 says, against the index's own URL. Another server gets requests only if the caller
+// has listed it, and never credentials.
 func (s *web) locate(subdir, base, file string) (string, error) {
 	dir := s.at + "/" + subdir
-	switch scheme, rest, absolute := strings.Cut(base, "://"); {
+	switch _, _, absolute := strings.Cut(base, "://"); {
 	case base == "":
-	case absolute:
-		server, _, _ := strings.Cut(rest, "/")
-		if scheme+"://"+server != s.server {
-			return "", advise("name that channel in channels instead", "base_url: got another server, %q", server)
-		}
+	case absolute && originOf(base) == originOf(s.at):
+		_, rest, _ := strings.Cut(base, "://")
+		_, rest, _ = strings.Cut(rest, "/")
+		dir = s.server + path.Clean("/"+rest)
+	case absolute && s.lists(base):
 		dir = base
+	case absolute:
+		return "", choose.Advise(fmt.Sprintf("if its files may come from there, add base_urls=[%q]", originOf(base)), "base_url: got another server, %q", originOf(base))
+	case strings.HasPrefix(base, "//") || strings.ContainsAny(base, "?#\\"):
+		return "", fmt.Errorf("base_url: got %q, want a path or a URL without a query", base)
 	case strings.HasPrefix(base, "/"):
 		dir = s.server + path.Clean(base)
 	default:
@@ -136,61 +130,67 @@ func (s *web) locate(subdir, base, file string) (string, error) {
 	return strings.TrimSuffix(dir, "/") + "/" + file, nil
 }
 
-// A webFile asks for what it reads at the first Read.
-type webFile struct {
-	ctx  context.Context
-	from *web
-	url  string
-	off  int64
-	body io.ReadCloser
+// lists reports whether the caller allows files of the server of an absolute URL.
+func (s *web) lists(base string) bool {
+	o := originOf(base)
+	return o != "" && !strings.ContainsAny(base, "?#\\@") && slices.ContainsFunc(s.access.BaseURLs, func(u string) bool { return originOf(u) == o })
 }
 
-// Seek works before the first Read, from the start.
-func (f *webFile) Seek(off int64, whence int) (int64, error) {
-	if f.body != nil || whence != io.SeekStart || off < 0 {
-		return 0, errors.ErrUnsupported
+// originOf returns scheme, host and port of an http or https URL in lower case, without credentials; "" of
+// anything else.
+func originOf(at string) string {
+	scheme, rest, ok := strings.Cut(at, "://")
+	if scheme = strings.ToLower(scheme); !ok || scheme != "http" && scheme != "https" {
+		return ""
 	}
-	f.off = off
-	return off, nil
+	server, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + strings.ToLower(server[strings.LastIndexByte(server, '@')+1:])
 }
 
-// Read is io.Reader's.
-func (f *webFile) Read(p []byte) (int, error) {
-	if f.body == nil {
-		if err := f.open(); err != nil {
-			return 0, err
-		}
+// fetch asks for the rest of a file if etag, a strong one, names what the caller has of it. A server that
+// sends the whole instead gives off 0.
+func (s *web) fetch(ctx context.Context, at string, off int64, etag string, fresh bool) (*opened, error) {
+	req := host.Request{URL: at, Fresh: fresh}
+	if strings.HasPrefix(etag, `"`) {
+		req.Offset, req.ETag = off, etag
 	}
-	return f.body.Read(p)
-}
-
-// open asks for the rest of a file only if the server still has the same one, which
-// costs a request; a server that sends the whole has the start thrown away.
-func (f *webFile) open() error {
-	r := host.Request{URL: f.url, Offset: f.off}
-	if f.off > 0 {
-		resp, err := f.from.head(f.ctx, f.url)
-		if err != nil {
-			return err
-		}
-		r.ETag = resp.ETag
+	resp, err := s.get(ctx, req)
+	if err == nil {
+		err = status(resp)
 	}
-	resp, err := f.from.get(f.ctx, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	f.body = resp.Body
-	if err := status(resp); err != nil {
-		return err
+	switch {
+	case isPage(resp.Type):
+		resp.Body.Close()
+		return nil, errPage
+	case resp.Status == 304:
+		resp.Body.Close()
+		return nil, errors.New("the server says 304 although nothing was there to compare")
 	}
-	_, err = io.CopyN(io.Discard, resp.Body, f.off-resp.Offset)
-	return err
+	return &opened{resp.Body, resp.Offset, resp.ETag}, nil
 }
 
-// Close is io.Closer's.
-func (f *webFile) Close() error {
-	if f.body == nil {
-		return nil
+var errPage = choose.Advise("a proxy, a portal or a login page may have answered: see what the address shows in a browser", "got a web page, want a file of the channel")
+
+// isPage reports whether a media type is that of a web page: a portal or a proxy has answered.
+func isPage(media string) bool { return media == "text/html" || media == "application/xhtml+xml" }
+
+// etagOf asks which version of a file the server has.
+func (s *web) etagOf(ctx context.Context, at string) (string, error) {
+	resp, err := s.get(ctx, host.Request{URL: at, Head: true})
+	if err != nil {
+		return "", err
 	}
-	return f.body.Close()
+	return resp.ETag, resp.Body.Close()
+}
+
+// body reads all of an answer whose length is known to be right.
+func body(resp *host.Response, most int64) ([]byte, error) {
+	data, err := limited(resp.Body, most)
+	if err == nil && resp.Size >= 0 && int64(len(data)) != resp.Size {
+		err = fmt.Errorf("got %d bytes, want %d: %w", len(data), resp.Size, io.ErrUnexpectedEOF)
+	}
+	return data, err
 }

@@ -1,58 +1,96 @@
 package repodata
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"math/bits"
 	"strings"
 	"unicode/utf8"
 )
 
 // str returns what a string says.
 func (x *scanner) str() string {
-	start := x.i
-	escaped := x.skipString()
-	switch {
-	case x.err != nil:
-		return ""
-	case escaped:
-		return x.unescape(x.s[start:x.i])
+	start := x.i + 1
+	if end := plain(x.b, start); x.b[end] == '"' {
+		x.i = end + 1
+		return x.view(start, end)
 	}
-	return x.s[start+1 : x.i-1]
+	if !x.skipString() || x.err != nil {
+		return x.view(start, max(start, x.i-1))
+	}
+	return x.unescape(start - 1)
 }
 
-func (x *scanner) unescape(quoted string) (s string) {
-	if err := json.Unmarshal([]byte(quoted), &s); err != nil {
-		x.fail("%v", err)
+func (x *scanner) unescape(start int) (s string) {
+	if err := json.Unmarshal(x.b[start:x.i], &s); err != nil {
+		x.fail(start, "%v", err)
 	}
 	return s
 }
 
-// skipString also checks what json.Unmarshal lets pass: lone surrogates.
+// skipString goes behind a string. It also checks what json.Unmarshal lets pass: lone surrogates and
+// bytes that are no UTF-8.
 func (x *scanner) skipString() (escaped bool) {
-	for i := x.i + 1; i < len(x.s); i++ {
-		switch c := x.s[i]; {
+	i := x.i + 1
+	for {
+		i = plain(x.b, i)
+		switch c := x.b[i]; {
 		case c == '"':
 			x.i = i + 1
 			return escaped
 		case c == '\\':
-			n := escape(x.s[i:])
-			if x.i = i; n == 0 {
-				x.fail("got %s, want an escape", x.glimpse())
+			n := escape(x.b[i:x.n])
+			if n == 0 {
+				x.fail(i, "got %s, want an escape", x.glimpse(i))
 				return
 			}
-			escaped, i = true, i+n-1
-		case c < ' ':
-			x.i = i
-			x.fail("got the control character %q in a string", c)
+			escaped, i = true, i+n
+		case c >= utf8.RuneSelf:
+			n := rune8(x.b[i:x.n])
+			if n == 0 {
+				x.fail(i, "got a byte that is no UTF-8")
+				return
+			}
+			i += n
+		case i >= x.n:
+			x.fail(x.n, "got the end, want the end of a string")
+			return
+		default:
+			x.fail(i, "got the control character %q in a string", c)
 			return
 		}
 	}
-	x.i = len(x.s)
-	x.fail("got the end, want the end of a string")
-	return
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// plain returns the first place from i on that is no printable ASCII in a string, or ends it.
+func plain(b []byte, i int) int {
+	for {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, back := w^ones*'"', w^ones*'\\'
+		// The lowest byte that a test of these finds is right; above it a borrow may lie.
+		found := (quote-ones)&^quote | (back-ones)&^back | (w-ones*' ')&^w | w
+		if found &= highs; found != 0 {
+			return i + bits.TrailingZeros64(found)>>3
+		}
+		i += 8
+	}
+}
+
+// rune8 returns the length of the UTF-8 that b begins with, 0 if it is none.
+func rune8(b []byte) int {
+	if r, n := utf8.DecodeRune(b); r != utf8.RuneError || n > 1 {
+		return n
+	}
+	return 0
 }
 
 // escape returns the length of the escape that s begins with, 0 if it is none.
-func escape(s string) int {
+func escape(s []byte) int {
 	switch {
 	case len(s) > 1 && strings.IndexByte(`"\/bfnrt`, s[1]) >= 0:
 		return 2
@@ -65,7 +103,7 @@ func escape(s string) int {
 	case u < 0xd800 || u >= 0xe000:
 		return 6
 	}
-	if len(s) < 12 || s[6:8] != `\u` {
+	if len(s) < 12 || s[6] != '\\' || s[7] != 'u' {
 		return 0
 	}
 	if low := hex4(s[8:12]); low < 0xdc00 || low >= 0xe000 {
@@ -75,8 +113,8 @@ func escape(s string) int {
 }
 
 // hex4 returns the value of four hex digits, -1 if they are none.
-func hex4(s string) (n int) {
-	for _, c := range []byte(s) {
+func hex4(s []byte) (n int) {
+	for _, c := range s {
 		d := strings.IndexByte("0123456789abcdef", c|0x20)
 		if d < 0 || c < '0' {
 			return -1
@@ -84,14 +122,4 @@ func hex4(s string) (n int) {
 		n = n<<4 | d
 	}
 	return n
-}
-
-// invalidAt returns where s stops being UTF-8.
-func invalidAt(s string) int {
-	for i, r := range s {
-		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd") {
-			return i
-		}
-	}
-	return len(s)
 }

@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"hash"
 
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 )
 
 // sumKind is an algorithm.

@@ -14,7 +14,7 @@ import (
 
 	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/compress"
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 )
 
 // publish replaces the index of a subdir whose packages are all in place, the plain file last. What an index lists

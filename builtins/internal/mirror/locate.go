@@ -11,7 +11,7 @@ import (
 	"path"
 	"slices"
 
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
 )
 

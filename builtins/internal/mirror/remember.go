@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 )
 
 func (f *filler) newState(s *subdir) (*stateWriter, error) {

@@ -8,7 +8,7 @@ import (
 	"path"
 	"strings"
 
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 	"runbook/builtins/internal/shards"
 )
 

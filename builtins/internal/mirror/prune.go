@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"runbook/builtins/internal/choose"
-	"runbook/builtins/internal/repodata2"
+	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
 )
 
