@@ -16,7 +16,7 @@ import (
 
 // Local is the machine the program runs on, its files seen below a root
 // directory as after chroot(2). Processes see the machine itself.
-// It is for one goroutine at a time.
+// It is for one goroutine at a time, but for Get and for reading contents.
 type Local struct {
 	// Net asks the network; without it Get is an error.
 	Net func(context.Context, Request) (*Response, error)

@@ -46,7 +46,7 @@ func TestOddChannels(t *testing.T) {
 		"conda-conda_format_repo":                  {want: "4 packages could not be mirrored:\nlinux-64/libgcc-ng-8.2.0-hdf63c60_1.tar.bz2: is listed and missing at the source"},
 		"conda-base_url_channel":                   {want: "3 packages could not be mirrored"},
 		"mamba-test-server/channel_b":              {want: "2 packages could not be mirrored:\nlinux-64/A_0.1.0.tar.bz2: is listed and missing at the source"},
-		"rattler-channels/dummy-no-conda-packages": {want: `want .tar.bz2 here`},
+		"rattler-channels/dummy-no-conda-packages": {want: `got a file name with '\x00'`},
 		"rattler-channels/with-wheels":             {want: "31 packages could not be mirrored"},
 	} {
 		r := real(t, "testchannels/"+name)

@@ -88,7 +88,7 @@ func TestHostileSections(t *testing.T) {
 	const twice = "twice, or a name that differs only in the case"
 	tests := []struct{ text, want string }{
 		{`{"packages.conda":{"x-1-0.tar.bz2":{}}}`, `line 1, column 20: "x-1-0.tar.bz2": got a file of another kind, want .conda here`},
-		{`{"packages":{"x-1-0.conda":{}}}`, "want .tar.bz2 here"},
+		{`{"packages":{"x-1-0.conda":{}},"packages.conda":{"x-1-0.conda":{}}}`, twice},
 		{`{"packages":{"x-1-0.tar.bz2":{},"x-1-0.tar.bz2":{}}}`, "x-1-0.tar.bz2: line 1, column 33: got the file " + twice},
 		{`{"packages":{"x-1-0.tar.bz2":{},"y-1-0.tar.bz2":{},"x-1-0.tar.bz2":{}}}`, "x-1-0.tar.bz2: line 1, column 52: got the file " + twice},
 		{`{"packages":{"x-1-0.tar.bz2":{},"\u0078-1-0.tar.bz2":{}}}`, twice},

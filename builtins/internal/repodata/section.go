@@ -44,7 +44,7 @@ func (x *scanner) readRecord() {
 	}
 }
 
-// once refuses a file that there was already. Within a section, keys that rise are all different; no file of packages can be in
+// once refuses a file that there was already. Within a section, keys that rise are all different; a .tar.bz2 of packages cannot be in
 // packages.conda, but one of v3 may be in either.
 func (x *scanner) once() {
 	if x.trusted {
@@ -76,6 +76,8 @@ func (x *scanner) file() string {
 	switch {
 	case !ok:
 		x.fail(x.at, "%v", CheckFile(name))
+	case x.rec.Section == Packages && strings.HasSuffix(name, conda): // conda-mirror of before 2024 put them there
+		x.wild = true
 	case !strings.HasSuffix(name, want):
 		x.fail(x.at, "%q: got a file of another kind, want %s here", name, want)
 	}
