@@ -9,7 +9,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"runbook/builtins/internal/choose"
-	"runbook/builtins/internal/mirror2"
+	"runbook/builtins/internal/mirror"
 	"runbook/runtime"
 	"runbook/runtime/host"
 )

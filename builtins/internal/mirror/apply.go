@@ -57,15 +57,25 @@ func (p *Plan) Apply(ctx context.Context, h host.Host) error {
 	return p.delta.apply(ctx, h, p.mirror.Raw)
 }
 
-// full says what to do about a full disk.
+// full says what to do about a tree that cannot be written to.
 func (p *Plan) full(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return &choose.Advised{Err: err, Hint: "make room on the file system of " + p.dir + ": what is there stays, and the next run goes on from it"}
+	var a *choose.Advised
+	hint := ""
+	switch {
+	case errors.As(err, &a):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		hint = "make room on the file system of " + p.dir + ": what is there stays, and the next run goes on from it"
+	case errors.Is(err, syscall.EROFS):
+		hint = "the file system of " + p.dir + " is mounted read-only: see why (dmesg tells), mount it for writing, and run again"
+	case errors.Is(err, fs.ErrPermission):
+		hint = "run as the owner of " + p.dir + ", or as root with owner=; a drive that keeps no modes, such as FAT, must be mounted with fmask=133,dmask=022"
+	case errors.Is(err, syscall.EIO):
+		hint = "the disk of " + p.dir + " has errors: dmesg tells; what is there stays, and the next run goes on from it"
 	}
-	if errors.Is(err, syscall.EROFS) {
-		return &choose.Advised{Err: err, Hint: "the file system of " + p.dir + " is mounted read-only: see why (dmesg tells), mount it for writing, and run again"}
+	if hint == "" {
+		return err
 	}
-	return err
+	return &choose.Advised{Err: err, Hint: hint}
 }
 
 // manifest lists what Apply makes in the tree. Its contents can be read before they are there.
