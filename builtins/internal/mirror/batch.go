@@ -41,7 +41,10 @@ func (b *batch) flush() error {
 	}
 	items := b.items
 	b.items, b.bytes = nil, 0
-	if err := b.commit(); err != nil {
+	if err := b.commit(); err != nil { // what the kernel dropped must not be taken for whole next time
+		for _, it := range items {
+			b.root.Remove(partial(it.name()))
+		}
 		return err
 	}
 	for _, it := range items {

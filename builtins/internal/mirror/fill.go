@@ -236,12 +236,18 @@ func (f *filler) settle(file *os.File, err error) error {
 	return cmp.Or(err, file.Close())
 }
 
-// commit makes all that was settled survive a power cut.
-func (f *filler) commit() error {
-	if err := f.fault("commit"); err != nil || !f.atOnce {
+// commit makes all that was settled, and the names in dirs, survive a power cut.
+func (f *filler) commit(dirs ...string) error {
+	err := f.fault("commit")
+	if err == nil && f.atOnce {
+		_, err = host.SyncAll(f.top)
 		return storage(f.plan.dir, err)
 	}
-	_, err := host.SyncAll(f.top)
+	for _, dir := range dirs {
+		if err == nil {
+			err = f.sync(dir)
+		}
+	}
 	return storage(f.plan.dir, err)
 }
 

@@ -42,7 +42,7 @@ func (p *Plan) unused() []string {
 func (p *Plan) filterSubdir(ctx context.Context, s *subdir) error {
 	p.tell("comparing " + s.name)
 	c := &comparison{plan: p, ctx: ctx, in: s, taken: s.shadows(), found: map[string]known{}}
-	s.total = make([]int, len(s.sources))
+	s.total = map[string]int{}
 	sum := sha256.New()
 	h := &sizedHash{h: sum}
 	summaries, err := p.rewrite(s, false, c.keep).Run(ctx, h)
@@ -69,7 +69,7 @@ func (p *Plan) filterSubdir(ctx context.Context, s *subdir) error {
 // summarize notes what the sources have besides records.
 func (p *Plan) summarize(s *subdir, summaries []*repodata.Summary) {
 	for i, sum := range summaries {
-		s.sources[i].summary, s.total[i] = sum, sum.Records
+		s.sources[i].summary, s.total[s.sources[i].from.shown] = sum, sum.Records
 		s.removed = append(s.removed, sum.Removed...)
 		for _, key := range sum.Dropped {
 			p.warn(fmt.Sprintf("%s/%s: %s is not mirrored", s.sources[i].from.shown, s.name, key))
@@ -102,13 +102,13 @@ func (p *Plan) sibling(rel string) bool {
 const suspect = 100
 
 func (p *Plan) notHalved(s *subdir) error {
-	if s.state == nil || s.state.Fingerprint != s.print || len(s.state.Records) != len(s.total) {
+	if s.state == nil {
 		return nil
 	}
-	for i, old := range s.state.Records {
-		if old >= suspect && s.total[i]*2 < old {
+	for channel, n := range s.total {
+		if old := s.state.Records[channel]; old >= suspect && n*2 < old {
 			return choose.Advise("if the channel is meant to shrink so, remove "+path.Join(p.dir, stateName(s.name)),
-				"%s: %s lists %d packages, want at least half of the %d that it had before", s.name, s.sources[i].from.shown, s.total[i], old)
+				"%s: %s lists %d packages, want at least half of the %d that it had before", s.name, channel, n, old)
 		}
 	}
 	return nil

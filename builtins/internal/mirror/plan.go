@@ -68,7 +68,7 @@ type subdir struct {
 	sources []sourced
 	done    bool // nothing has changed since the state was written
 
-	total    []int // records, by source
+	total    map[string]int // records, by channel
 	removed  []string
 	packages int // that pass the filters
 	listed   int // of them, in the new index

@@ -128,18 +128,26 @@ func (p *Plan) Summary() string {
 
 // Done says what was fetched, in one line; "" if nothing was.
 func (p *Plan) Done() string {
-	g := p.progress
-	if g == nil || p.Report.Fetch == 0 {
-		return ""
+	var parts []string
+	if g := p.progress; g != nil && p.Report.Fetch > 0 {
+		got := g.loaded.Load()
+		parts = append(parts, fmt.Sprintf("%d of %s fetched and verified: %s in %s, %s/s", p.taken(), packages(p.Report.Fetch, "", ""), size(got),
+			g.spent.Round(time.Millisecond), size(int64(float64(got)/max(g.spent.Seconds(), 1e-3)))))
 	}
-	taken, got, spent := 0, g.loaded.Load(), g.spent
+	if p.delta != nil && p.delta.report.Fetch > 0 {
+		parts = append(parts, fmt.Sprintf("%s, %s, in %s", packages(p.delta.report.Fetch, "", ""), size(p.delta.report.Bytes), p.delta.mirror.dir))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// taken counts packages that were fetched.
+func (p *Plan) taken() (n int) {
 	for _, s := range p.subdirs {
 		for _, it := range s.fetch {
 			if it.verified() {
-				taken++
+				n++
 			}
 		}
 	}
-	return fmt.Sprintf("%d of %s fetched and verified: %s in %s, %s/s", taken, packages(p.Report.Fetch, "", ""), size(got),
-		spent.Round(time.Millisecond), size(int64(float64(got)/max(spent.Seconds(), 1e-3))))
+	return n
 }

@@ -30,7 +30,7 @@ func (f *filler) publish(s *subdir) error {
 	if err := w.write(); err != nil {
 		return errors.Join(err, w.abandon())
 	}
-	if err := f.commit(); err != nil {
+	if err := f.commit(s.name); err != nil {
 		return err
 	}
 	if err := f.swap(s); err != nil {

@@ -45,7 +45,7 @@ type header struct {
 	Interim     bool              // a run was cut short before it published
 	Fingerprint string            // of all that decides what is chosen
 	Tags        map[string]string // of the sources' indexes, by channel
-	Records     []int             // that each source had
+	Records     map[string]int    // that each source had, likewise
 	Removed     []string          // files that the sources call removed
 	JSON        string            // hex SHA-256 of the published repodata.json
 	Forms       []form            // the published index
