@@ -151,7 +151,7 @@ func originOf(at string) string {
 // sends the whole instead gives off 0.
 func (s *web) fetch(ctx context.Context, at string, off int64, etag string, fresh bool) (*opened, error) {
 	req := host.Request{URL: at, Fresh: fresh}
-	if strings.HasPrefix(etag, `"`) {
+	if off > 0 && strings.HasPrefix(etag, `"`) { // without an offset the tag would ask for news only
 		req.Offset, req.ETag = off, etag
 	}
 	resp, err := s.get(ctx, req)
