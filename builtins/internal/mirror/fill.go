@@ -151,8 +151,20 @@ func (f *filler) seize() error {
 	if err != nil {
 		return storage(name, err)
 	}
+	return f.unchanged()
+}
+
+// unchanged refuses a tree whose states are not those that the plan has read.
+func (f *filler) unchanged() error {
 	for _, s := range f.plan.subdirs {
-		if fi, err := f.root.Stat(stateName(s.name)); s.state != nil && (err != nil || fi.Size() != int64(s.state.size)) {
+		if s.state == nil {
+			continue
+		}
+		fi, err := f.root.Lstat(stateName(s.name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return storage(stateName(s.name), err)
+		}
+		if err != nil || fi.Size() != int64(s.state.size) {
 			return choose.Advise("run again", "%s: another run has changed the tree since this one looked at it", s.name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"maps"
 	"path"
 	"strconv"
 	"syscall"
@@ -85,30 +86,26 @@ func (f *filler) saveState(s *subdir) error {
 		h = s.state.header
 	}
 	h.Interim, h.Fingerprint = true, ""
-	fresh := 0
+	fresh := maps.Clone(s.found)
 	for _, it := range s.fetch {
 		if it.verified() {
-			fresh++
+			if fresh == nil {
+				fresh = map[string]known{}
+			}
+			fresh[it.file] = it.got
 		}
 	}
-	if fresh+len(s.found) == 0 {
+	if len(fresh) == 0 {
 		return nil
 	}
 	w, err := f.newState(s)
 	if err != nil {
 		return err
 	}
-	for _, it := range s.fetch {
-		if it.verified() {
-			w.add(it.file, it.got)
-		}
-	}
-	for file, k := range s.found {
+	for file, k := range fresh {
 		w.add(file, k)
 	}
-	if s.state != nil {
-		w.w.Write(s.state.entries)
-	}
+	w.addOthers(s.state, fresh)
 	if err := f.settle(w.file, w.end(h)); err != nil {
 		return storage(stateName(s.name), err)
 	}

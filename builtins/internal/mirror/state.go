@@ -196,6 +196,23 @@ func (s *stateWriter) add(name string, k known) {
 	s.w.Write(s.buf)
 }
 
+// addOthers appends the entries of an older state for files that are not among fresh, so that no file has two.
+func (s *stateWriter) addOthers(old *state, fresh map[string]known) {
+	if old == nil {
+		return
+	}
+	for off := 0; ; {
+		name, _, behind, ok := old.next(off)
+		if !ok {
+			return
+		}
+		if _, ok := fresh[name]; !ok {
+			s.w.Write(old.entries[off:behind])
+		}
+		off = behind
+	}
+}
+
 // end completes the text, and leaves the file open.
 func (s *stateWriter) end(h header) error {
 	line, err := json.Marshal(h)
