@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,13 +56,17 @@ func (a *attempt) run(ctx context.Context) error {
 func (a *attempt) begin(ctx context.Context, at string) error {
 	a.d = newDigest(a.it.sum.kind, a.it.md5.kind != noSum)
 	name := partial(a.it.name())
+	file, err := a.createFirst(a.it.name())
+	if err == nil || !errors.Is(err, fs.ErrExist) {
+		a.file = file
+		return storage(name, err)
+	}
 	fi, err := a.root.Lstat(name)
 	if err != nil || a.fresh || a.it.sum.kind == noSum || !fi.Mode().IsRegular() || a.it.size >= 0 && fi.Size() > a.it.size || !alone(fi) {
 		a.file, err = a.create(a.it.name())
 		return err
 	}
-	file, err := a.root.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW, 0)
-	if err != nil {
+	if file, err = a.root.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW, 0); err != nil {
 		return storage(name, err)
 	}
 	a.file = file
@@ -125,7 +130,10 @@ func (a *attempt) copy(ctx context.Context, at string) (linked bool, err error) 
 	return false, a.pour(ctx, r)
 }
 
-const writeBack = 8 << 20 // bytes after which the kernel is told to begin to write
+const (
+	writeBack = 8 << 20   // bytes after which the kernel is told to begin to write
+	fewBytes  = 512 << 10 // that it had better write together with those of other files
+)
 
 // pour appends r to the file.
 func (a *attempt) pour(ctx context.Context, r io.Reader) error {
@@ -148,7 +156,7 @@ func (a *attempt) pour(ctx context.Context, r io.Reader) error {
 				return err
 			}
 		}
-		if a.size-told >= writeBack || err != nil && a.size > told {
+		if n := a.size - told; n >= writeBack || err != nil && n >= fewBytes {
 			host.WriteBack(a.file, told, a.size-told)
 			told = a.size
 		}
@@ -237,16 +245,11 @@ func (a *attempt) settle(linked bool) error {
 	file, name := a.file, partial(a.it.name())
 	a.file = nil
 	var err error
-	if linked {
-		err = file.Close()
-	} else {
-		err = a.filler.settle(file, nil)
+	if !linked {
+		err = a.ready(file)
 	}
-	var fi fs.FileInfo
-	if err == nil {
-		fi, err = a.root.Lstat(name)
-	}
-	if err != nil {
+	fi, statErr := file.Stat()
+	if err = cmp.Or(err, statErr, file.Close()); err != nil {
 		a.root.Remove(name)
 		return storage(name, err)
 	}

@@ -21,9 +21,10 @@ import (
 type filler struct {
 	plan     *Plan
 	root     *host.Root
-	uid, gid int      // of all that is made; -1 for whoever runs
-	top      *os.File // the tree
-	atOnce   bool     // host.SyncAll works
+	dirs     map[string]*host.Root // of subdirs that are written to, so that a file there is one name away
+	uid, gid int                   // of all that is made; -1 for whoever runs
+	top      *os.File              // the tree
+	atOnce   bool                  // host.SyncAll works
 	lock     *os.File
 	untidy   bool      // a run before this one was cut short
 	saved    time.Time // when states were written last
@@ -32,14 +33,14 @@ type filler struct {
 
 // fill goes through all that is to be done. What was verified is remembered even if it is cut short.
 func (p *Plan) fill(ctx context.Context, h host.Host, root *host.Root) error {
-	f := &filler{plan: p, root: root, saved: time.Now()}
+	f := &filler{plan: p, root: root, dirs: map[string]*host.Root{}, saved: time.Now()}
 	if err := f.open(ctx, h); err != nil {
 		return err
 	}
 	defer f.close()
 	for _, s := range p.subdirs {
 		if s.writes() {
-			if err := f.mkdir(s.name); err != nil {
+			if err := f.enter(s.name); err != nil {
 				return err
 			}
 		}
@@ -117,6 +118,9 @@ func (f *filler) open(ctx context.Context, h host.Host) (err error) {
 
 func (f *filler) close() {
 	f.progress.end()
+	for _, d := range f.dirs {
+		d.Close()
+	}
 	f.top.Close()
 	if f.lock != nil {
 		f.lock.Close()
@@ -215,37 +219,67 @@ func (f *filler) mkdir(name string) error {
 	return storage(name, err)
 }
 
+// enter makes a subdir and keeps it open.
+func (f *filler) enter(subdir string) error {
+	err := f.mkdir(subdir)
+	if err == nil {
+		f.dirs[subdir], err = f.root.OpenRoot(subdir)
+	}
+	return storage(subdir, err)
+}
+
+// at returns the directory of name that is open, and name's there.
+func (f *filler) at(name string) (*host.Root, string) {
+	if dir, base := path.Split(name); dir != "" {
+		if d := f.dirs[dir[:len(dir)-1]]; d != nil {
+			return d, base
+		}
+	}
+	return f.root, name
+}
+
 // gives reports whether what is made goes to somebody else than whoever runs.
 func (f *filler) gives() bool { return f.uid >= 0 || f.gid >= 0 }
 
 // create makes the partial file of name anew: never through a link, never another's.
 func (f *filler) create(name string) (*os.File, error) {
-	if err := f.fault(name); err != nil {
-		return nil, storage(name, err)
-	}
-	file, err := f.root.OpenFile(partial(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := f.createFirst(name)
 	if errors.Is(err, fs.ErrExist) {
 		if err = f.root.RemoveAll(partial(name)); err == nil {
-			file, err = f.root.OpenFile(partial(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+			file, err = f.createFirst(name)
 		}
 	}
 	return file, storage(partial(name), err)
 }
 
-// settle gives a complete file its mode and owner and closes it. Where not all is made durable at once it is made so
-// here. It only closes after an earlier error, which it returns. A failed sync is not tried again: what
-// the kernel dropped stays dropped, and a second fsync says nothing of it.
+// createFirst makes the partial file of name if there is none.
+func (f *filler) createFirst(name string) (*os.File, error) {
+	if err := f.fault(name); err != nil {
+		return nil, storage(name, err)
+	}
+	dir, base := f.at(partial(name))
+	return dir.OpenFile(base, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// settle makes a complete file ready and closes it. It only closes after an earlier error, which it returns.
 func (f *filler) settle(file *os.File, err error) error {
 	if err == nil {
-		err = file.Chmod(fileMode)
+		err = f.ready(file)
 	}
+	return cmp.Or(err, file.Close())
+}
+
+// ready gives a complete file its mode and owner. Where not all is made durable at once it is made so here. A failed sync is
+// not tried again: what the kernel dropped stays dropped, and a second fsync says nothing of it.
+func (f *filler) ready(file *os.File) error {
+	err := file.Chmod(fileMode)
 	if err == nil && f.gives() {
 		err = file.Chown(f.uid, f.gid)
 	}
 	if err == nil && !f.atOnce {
 		err = file.Sync()
 	}
-	return cmp.Or(err, file.Close())
+	return err
 }
 
 // commit makes all that was settled, and the names in dirs, survive a power cut.
@@ -279,7 +313,8 @@ func (f *filler) sync(dir string) error {
 func (f *filler) rename(name string) error {
 	err := f.fault(name)
 	if err == nil {
-		err = f.root.Rename(partial(name), name)
+		dir, base := f.at(name)
+		err = dir.Rename(partial(base), base)
 	}
 	return storage(name, err)
 }
