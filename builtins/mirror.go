@@ -76,7 +76,7 @@ type mirrorOp struct {
 func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	var dest, config, ca, delta, since runtime.Path
 	verify, digests, bzip2 := "changed", "strongest", true
-	op := &mirrorOp{mirror: mirror.Mirror{Account: "anaconda", Redact: host.RedactURL, Raw: runtime.Unmasked}}
+	op := &mirrorOp{mirror: mirror.Mirror{Account: "anaconda", MaxLoss: mirror.DefaultMaxLoss, Redact: host.RedactURL, Raw: runtime.Unmasked}}
 	m, a := &op.mirror, &op.args
 	err := c.Unpack(&a.Channels, &dest, &m.Account, &a.Platforms, &config, &a.PkgList, &a.Whitelist, &a.Blacklist, &a.LicenseBlacklist,
 		&a.PythonVersions, &a.NewerThan, &a.Formats, &a.Latest, &a.WithDepends, &m.Connections, &m.Rate, &m.Access.Bearer, &ca, &m.Access.Proxy,

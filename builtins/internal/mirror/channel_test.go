@@ -100,7 +100,7 @@ func (r *rig) mirror(channels ...string) *Mirror {
 	if len(channels) == 0 {
 		channels = []string{"/src"}
 	}
-	return &Mirror{Config: choose.Config{Channels: channels}, Dest: "/dst", Account: "acc"}
+	return &Mirror{Config: choose.Config{Channels: channels}, Dest: "/dst", Account: "acc", MaxLoss: DefaultMaxLoss}
 }
 
 // run plans and applies like an op, and returns how many changes there were.

@@ -44,7 +44,7 @@ type Mirror struct {
 
 	Prune        bool // remove packages that the index no longer lists
 	PruneRemoved bool // also those that the source keeps as "removed"
-	MaxLoss      int  // percent of packages that may vanish from a source before Prune refuses; DefaultMaxLoss if 0
+	MaxLoss      int  // percent of packages that may vanish from a source before Prune refuses
 
 	Delta string // directory that gets what the tree got since Since; nothing if empty
 	Since string // state directory of the tree that the delta is for; what this tree had if empty
@@ -57,7 +57,7 @@ type Mirror struct {
 	bases map[string]*state // packages that are elsewhere, by subdir; see delta
 }
 
-// Defaults of a Mirror.
+// Usual values of a Mirror.
 const (
 	DefaultConnections = 16
 	DefaultMaxLoss     = 10

@@ -70,7 +70,7 @@ func (p *Plan) pruneSubdir(ctx context.Context, s *subdir) error {
 			lost++
 		}
 	}
-	if most := maxLoss(p.mirror); lost*100 > most*len(files) {
+	if most := p.mirror.MaxLoss; lost*100 > most*len(files) {
 		p.refusals = append(p.refusals, choose.Advise(fmt.Sprintf("see whether the channel is as it should be; to remove them all the same, give max_loss=%d", (lost*100+len(files)-1)/len(files)),
 			"%s: %d of %d packages have vanished from the source, more than %d percent: nothing is removed", s.name, lost, len(files), most))
 		return nil
@@ -81,13 +81,6 @@ func (p *Plan) pruneSubdir(ctx context.Context, s *subdir) error {
 		}
 	}
 	return nil
-}
-
-func maxLoss(m *Mirror) int {
-	if m.MaxLoss == 0 {
-		return DefaultMaxLoss
-	}
-	return m.MaxLoss
 }
 
 // What a source lists, and what it calls removed.
