@@ -98,17 +98,19 @@ func (p *Plan) sibling(rel string) bool {
 	return ok && err == nil
 }
 
-// suspect is from how many packages on losing half of them at once looks like an outage upstream.
+// suspect is from how many packages on losing half of them at once looks like an outage upstream. Losing all always does, and so
+// does a channel that has no index any more where others still have one.
 const suspect = 100
 
 func (p *Plan) notHalved(s *subdir) error {
 	if s.state == nil {
 		return nil
 	}
-	for channel, n := range s.total {
-		if old := s.state.Records[channel]; old >= suspect && n*2 < old {
+	for _, c := range p.channels {
+		old, n := s.state.Records[c.shown], s.total[c.shown]
+		if old >= suspect && n*2 < old || old > 0 && n == 0 {
 			return choose.Advise("if the channel is meant to shrink so, remove "+path.Join(p.dir, stateName(s.name)),
-				"%s: %s lists %d packages, want at least half of the %d that it had before", s.name, channel, n, old)
+				"%s: %s lists %d packages, want at least half of the %d that it had before", s.name, c.shown, n, old)
 		}
 	}
 	return nil

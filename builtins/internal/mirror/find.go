@@ -54,6 +54,9 @@ func (p *Plan) findIndexes(ctx context.Context) error {
 // whole channel. One that is there is left alone.
 func (p *Plan) makesEmpty(s *subdir) (bool, error) {
 	if s.name != noarch {
+		if s.state != nil {
+			p.warn(s.name + " is in no channel any more: what is there stays as it is")
+		}
 		return false, nil
 	}
 	there, err := host.Exists(p.r, path.Join(p.dir, s.name, indexFile))

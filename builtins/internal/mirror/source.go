@@ -111,12 +111,14 @@ func isSubdir(s string) bool {
 
 const noarch = "noarch"
 
-// limited reads at most n bytes of r and closes it; more is an error.
+// limited reads at most n bytes of r and closes it; more is an error that wraps errTooLong.
 func limited(r io.ReadCloser, n int64) ([]byte, error) {
 	defer r.Close()
 	data, err := io.ReadAll(io.LimitReader(r, n+1))
 	if int64(len(data)) > n {
-		err = errors.Join(err, fmt.Errorf("got more than %d bytes", n))
+		err = errors.Join(err, fmt.Errorf("%w %d bytes", errTooLong, n))
 	}
 	return data, err
 }
+
+var errTooLong = errors.New("got more than")

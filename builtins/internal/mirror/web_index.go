@@ -75,7 +75,7 @@ func (s *web) whole(ctx context.Context, req host.Request) (resp *host.Response,
 			}
 			return nil, nil, errPage
 		}
-		if data, err = body(resp, maxPacked); err == nil || try == tryIndex || ctx.Err() != nil {
+		if data, err = body(resp, maxPacked); err == nil || errors.Is(err, errTooLong) || try == tryIndex || ctx.Err() != nil {
 			return resp, data, err
 		}
 		req.Fresh = true
