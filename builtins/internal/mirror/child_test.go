@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -131,4 +132,14 @@ func newMemoryRig(t testing.TB) *rig {
 	r.put("/etc/passwd", "root:x:0:0::/root:/bin/sh\n")
 	r.put("/etc/group", "root:x:0:\n")
 	return r
+}
+
+// zstd compresses a text.
+func zstd(t testing.TB, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := pack(&b, strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
