@@ -127,8 +127,7 @@ func (s site) normal() lab.Snapshot {
 	s.t.Helper()
 	all := s.Snapshot(volatile()...)
 	for name, is := range all {
-		switch path.Base(name) {
-		case "history", ".runbook-mirror":
+		if path.Base(name) == "history" || path.Base(path.Dir(name)) == ".runbook-mirror" {
 			words := strings.Fields(is)
 			all[name] = strings.Join(words[:2], " ")
 		}

@@ -47,23 +47,24 @@ var unready = map[string]refusal{
 
 // unfit are media and hosts that turn out to be unfit underway.
 var unfit = map[string]refusal{
-	"package listed but gone":   {"mv " + firstOfR + " /tmp", nil, 1, []string{"step mirror_r_channel", "1 package is listed and missing at the source: linux-64/", "complete the channel"}, "mv /tmp/*.tar.bz2 /media/R/pkgs/linux-64"},
-	"package cut off":           {"cp " + firstOfR + " /tmp; truncate -s -10 " + firstOfR, nil, 1, []string{"1 package could not be mirrored: linux-64/", "bytes in file:///media/R/pkgs, want", "everything else is in place"}, "mv /tmp/*.tar.bz2 /media/R/pkgs/linux-64"},
-	"package damaged":           {"cp " + firstOfR + " /tmp; printf X | dd of=" + firstOfR + " bs=1 seek=100 conv=notrunc", nil, 1, []string{"got md5:", "want md5:", "Replace the bad files"}, "mv /tmp/*.tar.bz2 /media/R/pkgs/linux-64"},
-	"index cut off":             {"cp /media/R/pkgs/noarch/repodata.json /tmp; echo { > /media/R/pkgs/noarch/repodata.json", nil, 1, []string{"file:///media/R/pkgs/noarch/repodata.json: line 2", "damaged or cut off"}, "mv /tmp/repodata.json /media/R/pkgs/noarch"},
-	"server's package gone":     {"mv " + server + " /tmp", nil, 1, []string{"step packages: conda.install", server, "no such file", "see what it printed"}, "mv /tmp/binstar* " + server},
-	"server's package cut":      {"cp " + server + " /tmp; truncate -s 100 " + server, nil, 1, []string{"step packages: conda.install", "MD5 sums mismatch", server}, "mv /tmp/binstar* " + server},
-	"rpm gone":                  {"mv " + mongod + " /tmp", nil, 1, []string{"step mongodb: yum", "nothing provides mongodb-org-server = 2.6.8", "name the packages that it needs"}, "mv /tmp/mongodb* " + mongod},
-	"rpm cut off":               {"cp " + mongod + " /tmp; truncate -s 3000 " + mongod, nil, 1, []string{"step mongodb: yum", "mongodb-org-server", "the file is damaged: fetch it again"}, "mv /tmp/mongodb* " + mongod},
-	"rpm is a web page":         {"cp " + mongod + " /tmp; echo '<html>' > " + mongod, nil, 1, []string{"step mongodb: yum", mongod, "damaged or no RPM: fetch it again"}, "mv /tmp/mongodb* " + mongod},
-	"another rpm":               {"cp " + mongod + " /tmp; cp /media/mongodb-org-tools* " + mongod, nil, 1, []string{"are both mongodb-org-tools", "name only one"}, "mv /tmp/mongodb* " + mongod},
-	"installer cut off":         {"cp " + miniconda + " /tmp; truncate -s 9000 " + miniconda, nil, 1, []string{"step miniconda: conda.bootstrap", "Unexpected EOF", "whether the installer is whole"}, "mv /tmp/Mini* " + miniconda},
-	"installer is a web page":   {"cp " + miniconda + " /tmp; echo '<html>' > " + miniconda, nil, 1, []string{"step miniconda: conda.bootstrap", "is not a shell script", "error page"}, "mv /tmp/Mini* " + miniconda},
-	"media for root only":       {"chmod 700 /media", nil, 1, []string{"step miniconda: conda.bootstrap", "Permission denied", "whether the account can read it"}, "chmod 755 /media"},
-	"disk full at once":         {leave + "100000", nil, 1, []string{"step mongodb: yum", "0 MB free for /var/lib/rpm, want 16", "make room"}, "rm /fill"},
-	"disk full while copying":   {leave + "18000000", nil, 1, []string{"no space left on device (", "bytes needed", "make room on the file system of /home/"}, "rm /fill"},
-	"disk full while mirroring": {leave + "26000000", nil, 1, []string{"step mirror_anaconda: mirror", "no space left on device", "make room on the file system of /opt/"}, "rm /fill"},
-	"no room for the trace":     {"mkdir /small; mount -t tmpfs -o size=64k small /small", []string{"--trace", "/small/trace"}, 1, []string{"trace: write /small/trace: no space left on device", "nothing is done that the trace cannot tell of"}, "umount /small"},
+	"package listed but gone":     {"mv " + firstOfR + " /tmp", nil, 1, []string{"step mirror_r_channel", "1 package could not be mirrored:\nlinux-64/", ": is listed and missing at the source", "everything else is in place", "Replace the bad files"}, "mv /tmp/*.tar.bz2 /media/R/pkgs/linux-64"},
+	"package cut off":             {"cp " + firstOfR + " /tmp; truncate -s -10 " + firstOfR, nil, 1, []string{"1 package could not be mirrored:\nlinux-64/", " bytes at the source, want ", "everything else is in place"}, "mv /tmp/*.tar.bz2 /media/R/pkgs/linux-64"},
+	"package damaged":             {"cp " + firstOfR + " /tmp; printf X | dd of=" + firstOfR + " bs=1 seek=100 conv=notrunc", nil, 1, []string{"got md5:", "want md5:", "Replace the bad files"}, "mv /tmp/*.tar.bz2 /media/R/pkgs/linux-64"},
+	"index cut off":               {"cp /media/R/pkgs/noarch/repodata.json /tmp; echo { > /media/R/pkgs/noarch/repodata.json", nil, 1, []string{"file:///media/R/pkgs/noarch/repodata.json: line 2", "damaged or cut off"}, "mv /tmp/repodata.json /media/R/pkgs/noarch"},
+	"server's package gone":       {"mv " + server + " /tmp", nil, 1, []string{"step packages: conda.install", server, "no such file", "see what it printed"}, "mv /tmp/binstar* " + server},
+	"server's package cut":        {"cp " + server + " /tmp; truncate -s 100 " + server, nil, 1, []string{"step packages: conda.install", "MD5 sums mismatch", server}, "mv /tmp/binstar* " + server},
+	"rpm gone":                    {"mv " + mongod + " /tmp", nil, 1, []string{"step mongodb: yum", "nothing provides mongodb-org-server = 2.6.8", "name the packages that it needs"}, "mv /tmp/mongodb* " + mongod},
+	"rpm cut off":                 {"cp " + mongod + " /tmp; truncate -s 3000 " + mongod, nil, 1, []string{"step mongodb: yum", "mongodb-org-server", "the file is damaged: fetch it again"}, "mv /tmp/mongodb* " + mongod},
+	"rpm is a web page":           {"cp " + mongod + " /tmp; echo '<html>' > " + mongod, nil, 1, []string{"step mongodb: yum", mongod, "damaged or no RPM: fetch it again"}, "mv /tmp/mongodb* " + mongod},
+	"another rpm":                 {"cp " + mongod + " /tmp; cp /media/mongodb-org-tools* " + mongod, nil, 1, []string{"are both mongodb-org-tools", "name only one"}, "mv /tmp/mongodb* " + mongod},
+	"installer cut off":           {"cp " + miniconda + " /tmp; truncate -s 9000 " + miniconda, nil, 1, []string{"step miniconda: conda.bootstrap", "Unexpected EOF", "whether the installer is whole"}, "mv /tmp/Mini* " + miniconda},
+	"installer is a web page":     {"cp " + miniconda + " /tmp; echo '<html>' > " + miniconda, nil, 1, []string{"step miniconda: conda.bootstrap", "is not a shell script", "error page"}, "mv /tmp/Mini* " + miniconda},
+	"media for root only":         {"chmod 700 /media", nil, 1, []string{"step miniconda: conda.bootstrap", "Permission denied", "whether the account can read it"}, "chmod 755 /media"},
+	"disk full at once":           {leave + "100000", nil, 1, []string{"step mongodb: yum", "0 MB free for /var/lib/rpm, want 16", "make room"}, "rm /fill"},
+	"disk full while copying":     {leave + "18000000", nil, 1, []string{"no space left on device (", "bytes needed", "make room on the file system of /home/"}, "rm /fill"},
+	"disk full while mirroring":   {"chmod -R g+w /media/anaconda-suite/pkgs; " + leave + "26000000", nil, 1, []string{"step mirror_anaconda: mirror", "no space left on device", "make room on the file system of /opt/"}, "rm /fill"}, // else they are linked
+	"disk full while registering": {leave + "26000000", nil, 1, []string{"step mirror_anaconda: run", "anaconda-server-sync-conda", "no space left on device"}, "rm /fill"},
+	"no room for the trace":       {"mkdir /small; mount -t tmpfs -o size=64k small /small", []string{"--trace", "/small/trace"}, 1, []string{"trace: write /small/trace: no space left on device", "nothing is done that the trace cannot tell of"}, "umount /small"},
 }
 
 // listen is a script that takes a port on this host.

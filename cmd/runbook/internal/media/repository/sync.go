@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // syncConda is anaconda-server-sync-conda: it copies what the indexes of file channels list into the package storage.
@@ -47,6 +49,7 @@ func syncConda(args []string) error {
 	return nil
 }
 
+// copySubdir gives every file its name when it is whole. Another copy that is under way is waited for.
 func copySubdir(source, dest string) error {
 	index, err := os.ReadFile(filepath.Join(source, "repodata.json"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -62,18 +65,41 @@ func copySubdir(source, dest string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", source, err)
 	}
+	unlock, err := lock(dest)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	for _, name := range slices.Sorted(maps.Keys(repodata.Packages)) {
-		if _, err := os.Stat(filepath.Join(dest, name)); err == nil {
-			continue
-		}
 		data, err := os.ReadFile(filepath.Join(source, name))
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dest, name), data, 0o644); err != nil {
+		if have, err := os.ReadFile(filepath.Join(dest, name)); err == nil && bytes.Equal(have, data) {
+			continue
+		}
+		if err := replace(filepath.Join(dest, name), data); err != nil {
 			return err
 		}
 		fmt.Println("copied", name)
 	}
-	return os.WriteFile(filepath.Join(dest, "repodata.json"), index, 0o644)
+	return replace(filepath.Join(dest, "repodata.json"), index)
+}
+
+func lock(dir string) (unlock func() error, err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d.Close, nil
+}
+
+func replace(name string, data []byte) error {
+	if err := os.WriteFile(name+".new", data, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
 }
