@@ -224,11 +224,15 @@ func modified(t *testing.T, dir string) map[string]time.Time {
 	return all
 }
 
-// walk visits all files that are not hidden.
+// walk visits all files that are not hidden, by their own names or a directory's.
 func walk(t *testing.T, dir string, visit func(name string, fi fs.FileInfo)) {
 	t.Helper()
 	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+		hidden := strings.HasPrefix(d.Name(), ".") && name != "."
+		if err == nil && d.IsDir() && hidden {
+			return fs.SkipDir
+		}
+		if err != nil || d.IsDir() || hidden {
 			return err
 		}
 		fi, err := d.Info()
