@@ -32,10 +32,10 @@ type filler struct {
 // fill goes through all that is to be done. What was verified is remembered even if it is cut short.
 func (p *Plan) fill(ctx context.Context, h host.Host, root *host.Root) error {
 	f := &filler{plan: p, root: root, dirs: map[string]*host.Root{}, saved: time.Now()}
+	defer f.close()
 	if err := f.open(ctx, h); err != nil {
 		return err
 	}
-	defer f.close()
 	for _, s := range p.subdirs {
 		if s.writes() {
 			if err := f.enter(s.name); err != nil {
@@ -114,15 +114,16 @@ func (f *filler) open(ctx context.Context, h host.Host) (err error) {
 	return f.seize()
 }
 
+// close ends what open has begun, as far as that came.
 func (f *filler) close() {
-	f.progress.end()
+	if f.progress != nil {
+		f.progress.end()
+	}
 	for _, d := range f.dirs {
 		d.Close()
 	}
 	f.top.Close()
-	if f.lock != nil {
-		f.lock.Close()
-	}
+	f.lock.Close()
 }
 
 // resolve finds the numbers of the owner.

@@ -27,6 +27,7 @@ func (f *filler) publish(s *subdir) error {
 	if err != nil {
 		return err
 	}
+	defer w.state.file.Close() // which remember has done, if it came to that
 	if err := w.write(); err != nil {
 		return errors.Join(err, w.abandon())
 	}
