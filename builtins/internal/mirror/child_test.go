@@ -3,6 +3,7 @@ package mirror
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -28,6 +29,7 @@ type task struct {
 	Connections int
 	Rate        int64
 	Shards      bool
+	User        int // who mirrors, if not who tests
 }
 
 // exitRefused is how a child ends whose mirror has failed with an error.
@@ -41,6 +43,11 @@ func TestChild(t *testing.T) {
 	var k task
 	if err := json.Unmarshal([]byte(text), &k); err != nil {
 		t.Fatal(err)
+	}
+	if k.User != 0 {
+		if err := errors.Join(syscall.Setgroups(nil), syscall.Setresgid(k.User, k.User, k.User), syscall.Setresuid(k.User, k.User, k.User)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r := &rig{t, k.Root}
 	l := r.local()
