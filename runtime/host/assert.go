@@ -86,16 +86,35 @@ func typeName(bits uint32) string {
 // mode, size and time; owners and targets where they are named. The content is
 // for whoever filled root to check.
 func (l *Local) assertTree(root *Root, dir string, m Manifest) error {
+	at, in := root, "" // entries of one directory usually follow each other: it stays open
+	defer func() {
+		if at != root {
+			at.Close()
+		}
+	}()
 	for _, e := range m {
-		if err := l.assertEntry(root, e); err != nil {
+		if d := path.Dir(e.Name); d != in {
+			if at != root {
+				at.Close()
+			}
+			at, in = root, d
+			if kid, err := root.OpenRoot(d); err == nil {
+				at = kid
+			}
+		}
+		name := e.Name
+		if at != root {
+			name = path.Base(name)
+		}
+		if err := l.assertEntry(at, name, e); err != nil {
 			return guest("tree", path.Join(dir, e.Name), err)
 		}
 	}
 	return nil
 }
 
-func (l *Local) assertEntry(root *Root, want Entry) error {
-	fi, err := root.Lstat(want.Name)
+func (l *Local) assertEntry(root *Root, name string, want Entry) error {
+	fi, err := root.Lstat(name)
 	if err != nil {
 		return fmt.Errorf("did not take effect: %w", bare(err))
 	}
@@ -107,7 +126,7 @@ func (l *Local) assertEntry(root *Root, want Entry) error {
 	}
 	switch {
 	case want.Mode&fs.ModeSymlink != 0 && want.Target != "":
-		if have, err := root.Readlink(want.Name); err != nil || have != want.Target {
+		if have, err := root.Readlink(name); err != nil || have != want.Target {
 			return cmp.Or(err, missed("target", strconv.Quote(want.Target), strconv.Quote(have)))
 		}
 	case !want.Mode.IsRegular():

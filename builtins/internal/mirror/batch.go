@@ -13,7 +13,7 @@ type batch struct {
 
 const (
 	batchFiles = 4000
-	batchBytes = 1 << 30
+	batchBytes = 256 << 20
 	batchTime  = 20 * time.Second
 )
 
