@@ -134,7 +134,11 @@ func (s files) shards(ctx context.Context, subdir string, x *index) error {
 		if strings.Contains(base, "://") {
 			base = "shards"
 		}
-		return read(path.Join("/", base, file), maxShards)
+		data, err := read(path.Join("/", base, file), maxShards)
+		if errors.Is(err, fs.ErrNotExist) { // which would mean that there is no index
+			return nil, noShard(file)
+		}
+		return data, err
 	})
 }
 

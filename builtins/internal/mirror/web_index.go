@@ -132,8 +132,12 @@ func (s *web) shard(subdir string) func(ctx context.Context, base, file string) 
 		}
 		_, data, err := s.whole(ctx, host.Request{URL: at})
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, choose.Advise("the channel is being changed, or is incomplete: run again later", "a shard that the index lists is missing: %s", file)
+			return nil, noShard(file)
 		}
 		return data, err
 	}
+}
+
+func noShard(file string) error {
+	return choose.Advise("the channel is being changed, or is incomplete: run again later", "a shard that the index lists is missing: %s", file)
 }
