@@ -28,8 +28,8 @@ type history struct {
 	task    task
 	version int
 	usual   time.Duration // that a run takes
-	largest int64
-	sent    atomic.Int64 // bytes of packages that the server has written
+	largest int64         // bytes of a package
+	sent    atomic.Int64  // bytes of packages that the server has written
 
 	mu   sync.Mutex
 	ever map[string]map[string]int // the age of every digest that a file has had
@@ -43,7 +43,7 @@ const (
 )
 
 func newHistory(t *testing.T, r *rand.Rand, server bool) *history {
-	h := &history{rig: newMemoryRig(t), calm: newMemoryRig(t), rand: r, ever: map[string]map[string]int{}}
+	h := &history{rig: newMemoryRig(t), calm: newMemoryRig(t), rand: r, largest: historyLargest, ever: map[string]map[string]int{}}
 	h.task, h.usual = task{Root: h.root, Channels: []string{"/src"}, Rate: historyRate, Shards: true}, 300*time.Millisecond
 	if server {
 		s := httptest.NewServer(http.HandlerFunc(h.serveSlowly))
@@ -89,7 +89,7 @@ func (h *history) content(name string) string {
 		age++
 	}
 	source := rand.NewChaCha8(sha256.Sum256(fmt.Appendln(nil, name, age)))
-	data := make([]byte, 1000+source.Uint64()%(historyLargest-1000))
+	data := make([]byte, 1000+source.Uint64()%uint64(h.largest-1000))
 	source.Read(data)
 	sum := sha256.Sum256(data)
 	known[hex.EncodeToString(sum[:])] = age

@@ -36,7 +36,7 @@ func (h *history) watch(t *testing.T) *watcher {
 			select {
 			case <-w.stop:
 				return
-			case <-time.After(2 * time.Millisecond):
+			case <-time.After(5 * time.Millisecond):
 			}
 			if err := w.look(); err != nil {
 				t.Errorf("version %d: a reader sees: %v", h.version, err)

@@ -1,0 +1,89 @@
+package mirror
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Of mirrors that begin at once one does the work; the others are told to wait, or find it done. The tree is never damaged,
+// and a mirror that was killed keeps nobody out.
+func TestMirrorsAtOnce(t *testing.T) {
+	t.Parallel()
+	rounds, each := 4, 4
+	if long() {
+		rounds, each = 100, 8
+	}
+	h := newHistory(t, chance(t), true)
+	w := h.watch(t)
+	told := map[string]int{}
+	for round := range rounds {
+		h.next()
+		all := make([]*exec.Cmd, each)
+		outs := make([]bytes.Buffer, each)
+		for i := range all {
+			all[i] = h.task.command(t, &outs[i])
+			if err := all[i].Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if round%2 == 1 {
+			all[h.rand.IntN(each)].Process.Kill()
+		}
+		for i, c := range all {
+			code, text := exit(t, c.Wait()), outs[i].String()
+			switch {
+			case code == 0:
+				told["done"]++
+			case code == -1:
+				told["killed"]++
+			case strings.Contains(text, "another run is writing to this tree | wait until that run is done, then run again"):
+				told["is writing"]++
+			case strings.Contains(text, "another run has changed the tree since this one looked at it | run again"):
+				told["has changed"]++
+			default:
+				t.Errorf("a mirror ends with %d: %s", code, text)
+			}
+		}
+		h.finish()
+	}
+	w.end()
+	t.Logf("%v, %d looks", told, w.looks.Load())
+	if told["done"] == 0 || told["is writing"]+told["has changed"] == 0 {
+		t.Errorf("got only %v", told)
+	}
+}
+
+// Eight readers see a whole channel at any moment of a hundred publishes.
+func TestReadersDuringPublishes(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t, chance(t), false)
+	h.task.Rate = 0
+	h.largest = 5000
+	m := h.task.mirror()
+	h.next()
+	if _, err := h.run(m, h.local()); err != nil {
+		t.Fatal(err)
+	}
+	publishes := 100
+	readers := make([]*watcher, 8)
+	for i := range readers {
+		readers[i] = h.watch(t)
+	}
+	for range publishes {
+		h.next()
+		if _, err := h.run(m, h.local()); err != nil || t.Failed() {
+			t.Fatal(advice(err))
+		}
+	}
+	looks := []string{}
+	for _, w := range readers {
+		w.end()
+		if looks = append(looks, fmt.Sprint(w.looks.Load())); w.looks.Load() < 10 {
+			t.Error("a reader has looked too seldom")
+		}
+	}
+	t.Log("looks: ", strings.Join(looks, " "))
+}
