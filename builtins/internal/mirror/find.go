@@ -123,9 +123,13 @@ func (s *subdir) tag(c *channel) string {
 }
 
 func (p *Plan) readState(subdir string) *state {
-	text, err := host.ReadFile(p.r, path.Join(p.dir, stateName(subdir)))
-	if err != nil {
+	name := path.Join(p.dir, stateName(subdir))
+	if m, err := p.r.Lstat(name); err != nil || !m.Mode.IsRegular() {
 		return nil // then everything is hashed, which is never wrong
+	}
+	text, err := host.ReadFile(p.r, name)
+	if err != nil {
+		return nil
 	}
 	return parseState(text, subdir)
 }

@@ -90,6 +90,9 @@ func (s *state) next(off int) (name string, k known, behind int, ok bool) {
 	}
 	b := s.entries[off:]
 	n := int(b[0])
+	if len(b) < n+entryLen { // nobody but a forger writes such
+		return "", k, off, false
+	}
 	name = unsafe.String(&b[1], n) // the text never changes
 	fixed := b[1+n:]
 	k.size = int64(binary.LittleEndian.Uint64(fixed))
