@@ -115,7 +115,7 @@ func (a *attempt) copy(ctx context.Context, at string) (linked bool, err error) 
 	}
 	if file, ok := src.ReadCloser.(*os.File); ok && a.size == 0 {
 		if a.plan.mirror.Link && a.linkable(file) {
-			return true, a.link(ctx, file)
+			return a.link(ctx, file)
 		}
 		if host.Reflink(a.file, file) {
 			return false, a.reread(ctx)
@@ -200,30 +200,31 @@ func (a *attempt) linkable(file *os.File) bool {
 	return ok && fi.Mode().Perm() == fileMode && (a.uid < 0 || int(st.Uid) == a.uid) && (a.gid < 0 || int(st.Gid) == a.gid)
 }
 
-// link puts the source's own file in place of the partial one, if they share a file system, and reads it.
-func (a *attempt) link(ctx context.Context, file *os.File) error {
+// link puts the source's own file in place of the partial one, if they share a file system, and reads it; linked is
+// false where it had to be copied.
+func (a *attempt) link(ctx context.Context, file *os.File) (linked bool, err error) {
 	name := partial(a.it.name())
 	dir, err := a.root.Open(path.Dir(name))
 	if err != nil {
-		return storage(name, err)
+		return false, storage(name, err)
 	}
 	defer dir.Close()
 	if err := a.root.Remove(name); err != nil {
-		return storage(name, err)
+		return false, storage(name, err)
 	}
 	if err := host.Link(file, dir, path.Base(name)); err != nil { // another file system: a copy will do
 		a.file.Close()
 		if a.file, err = a.create(a.it.name()); err != nil {
-			return err
+			return false, err
 		}
-		return a.pour(ctx, file)
+		return false, a.pour(ctx, file)
 	}
 	a.file.Close()
 	a.file, err = a.root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return storage(name, err)
+		return true, storage(name, err)
 	}
-	return a.reread(ctx)
+	return true, a.reread(ctx)
 }
 
 // check compares what came with what the record says.
