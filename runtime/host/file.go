@@ -82,8 +82,22 @@ func ReadFile(r Reader, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(f)
+	n, err := f.Seek(0, io.SeekEnd)
+	if err != nil || n > maxRead {
+		n = 0 // the kernel's own files have no end
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+		if err != nil {
+			return nil, err
+		}
+	}
+	b := bytes.NewBuffer(make([]byte, 0, n+bytes.MinRead)) // growing would take twice as much
+	_, err = b.ReadFrom(f)
+	return b.Bytes(), err
 }
+
+const maxRead = 1 << 30 // bytes that are made room for at once
 
 // Exists reports whether there is a file, a directory or a link called name.
 // Below a file there is nothing.

@@ -25,15 +25,17 @@ func (l *Local) LstatAll(dir string, names []string) []Seen {
 		return allFailed(all, guest("lstat", dir, err))
 	}
 	defer unix.Close(fd)
-	raw := make([]unix.Stat_t, len(names))
+	ids := make([][2]uint32, len(names))
 	const few = 256 // names that are not worth another goroutine
 	var done sync.WaitGroup
 	share := max(few, (len(names)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
 	for from := 0; from < len(names); from += share {
 		to := min(from+share, len(names))
 		work := func() {
+			var st unix.Stat_t
 			for i := from; i < to; i++ {
-				all[i].Err = unix.Fstatat(fd, names[i], &raw[i], unix.AT_SYMLINK_NOFOLLOW)
+				all[i].Err = unix.Fstatat(fd, names[i], &st, unix.AT_SYMLINK_NOFOLLOW)
+				ids[i] = all[i].describe(&st)
 			}
 		}
 		if to == len(names) {
@@ -43,9 +45,8 @@ func (l *Local) LstatAll(dir string, names []string) []Seen {
 		}
 	}
 	done.Wait()
-	owners := map[[2]uint32]Owner{}
+	l.nameOwners(all, ids)
 	for i := range all {
-		l.describe(&all[i], &raw[i], owners)
 		if all[i].Err != nil {
 			all[i].Err = guest("lstat", path.Join(dir, names[i]), all[i].Err)
 		}
@@ -61,19 +62,34 @@ func (l *Local) openDir(dir string) (int, error) {
 	return unix.Open(p, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
-// describe turns what the kernel says of a file into a Meta; owners are those named already.
-func (l *Local) describe(s *Seen, st *unix.Stat_t, owners map[[2]uint32]Owner) {
+// describe takes over what the kernel says of a file, but for the owner's names, and returns his numbers.
+func (s *Seen) describe(st *unix.Stat_t) (ids [2]uint32) {
 	if s.Err != nil {
-		return
-	}
-	key := [2]uint32{st.Uid, st.Gid}
-	o, ok := owners[key]
-	if !ok {
-		o, s.Err = l.owner(int(st.Uid), int(st.Gid))
-		owners[key] = o
+		return ids
 	}
 	s.Ino = st.Ino
-	s.Meta = Meta{Mode: fileMode(st.Mode), Owner: o, Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())}
+	s.Meta = Meta{Mode: fileMode(st.Mode), Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())}
+	return [2]uint32{st.Uid, st.Gid}
+}
+
+// nameOwners looks each owner up once.
+func (l *Local) nameOwners(all []Seen, ids [][2]uint32) {
+	type named struct {
+		Owner
+		err error
+	}
+	owners := map[[2]uint32]named{}
+	for i := range all {
+		if all[i].Err != nil {
+			continue
+		}
+		o, ok := owners[ids[i]]
+		if !ok {
+			o.Owner, o.err = l.owner(int(ids[i][0]), int(ids[i][1]))
+			owners[ids[i]] = o
+		}
+		all[i].Owner, all[i].Err = o.Owner, o.err
+	}
 }
 
 // fileMode returns a mode of the system as Go has it.
