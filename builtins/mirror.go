@@ -76,7 +76,7 @@ type mirrorOp struct {
 func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	var dest, config, ca, delta, since runtime.Path
 	verify, digests, bzip2 := "changed", "strongest", true
-	op := &mirrorOp{mirror: mirror.Mirror{Account: "anaconda", MaxLoss: mirror.DefaultMaxLoss, Redact: host.RedactURL, Raw: runtime.Unmasked}}
+	op := &mirrorOp{mirror: mirror.Mirror{Account: "anaconda", MaxLoss: mirror.DefaultMaxLoss, Redact: redactChannel, Raw: runtime.Unmasked}}
 	m, a := &op.mirror, &op.args
 	err := c.Unpack(&a.Channels, &dest, &m.Account, &a.Platforms, &config, &a.PkgList, &a.Whitelist, &a.Blacklist, &a.LicenseBlacklist,
 		&a.PythonVersions, &a.NewerThan, &a.Formats, &a.Latest, &a.WithDepends, &m.Connections, &m.Rate, &m.Access.Bearer, &ca, &m.Access.Proxy,
@@ -117,6 +117,7 @@ func (op *mirrorOp) Check(ctx context.Context, h host.Reader) ([]host.Change, er
 		m.Access.CA = string(text)
 	}
 	m.Progress = func(text string) { runtime.Progress(ctx, text) }
+	m.Assume = func(note string) { runtime.Assume(ctx, note) }
 	if op.plan, err = m.Plan(ctx, runtime.Unmasked(h)); op.plan != nil {
 		err = errors.Join(advised(err), op.observe(ctx))
 	}
@@ -193,6 +194,11 @@ func (op *mirrorOp) Apply(ctx context.Context, h host.Host, _ []host.Change) err
 		err = errors.Join(advised(err), runtime.Note(ctx, text))
 	}
 	return advised(err)
+}
+
+// redactChannel shows a channel by a name that is the same in each run, and another for each.
+func redactChannel(location string) string {
+	return host.RedactURL(placeholder.ReplaceAllString(location, "<secret:$1>"))
 }
 
 // advised turns advice of the engine into a hint.

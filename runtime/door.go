@@ -89,6 +89,9 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 // Get changes nothing of d: many goroutines call it at once.
 func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) {
 	shown := host.RedactURL(d.own.redact(r.URL))
+	if ss := d.secrets; ss.values == nil && ss.in(r.URL+r.Proxy+r.Bearer) {
+		return nil, fmt.Errorf("%w: it needs a secret, and a dry run has none", host.ErrUnknown)
+	}
 	r, err := d.secrets.resolveRequest(r)
 	if err != nil {
 		return nil, err

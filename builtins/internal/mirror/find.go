@@ -21,6 +21,9 @@ func (p *Plan) findIndexes(ctx context.Context) error {
 		s.state = p.readState(s.name)
 	}
 	for i, c := range p.channels {
+		if c.has == nil {
+			continue
+		}
 		p.tell("asking " + c.shown)
 		if err := p.findAll(ctx, i, c); err != nil {
 			return err
@@ -94,6 +97,8 @@ func (p *Plan) findAll(ctx context.Context, i int, c *channel) error {
 	for n, s := range p.subdirs {
 		switch err := errs[n]; {
 		case errors.Is(err, fs.ErrNotExist) || found[n] == nil && err == nil:
+		case err != nil && p.skips(c, err):
+			return nil
 		case err != nil:
 			return sourceError(c, s.name, err)
 		default:

@@ -50,6 +50,7 @@ type Mirror struct {
 	Since string // state directory of the tree that the delta is for; what this tree had if empty
 
 	Redact   func(url string) string         // how a URL is shown
+	Assume   func(note string)               // takes note of a guess
 	Progress func(text string)               // may be called twice a second, from one goroutine
 	Raw      func(r host.Reader) host.Reader // files as they are, of a host that hides things in them
 
@@ -141,10 +142,12 @@ func (p *Plan) findSubdirs(ctx context.Context) error {
 	found := map[string]bool{}
 	for _, c := range p.channels {
 		names, err := c.subdirs(ctx, p.mirror.Config.Platforms)
-		if err != nil {
+		switch {
+		case err != nil && p.skips(c, err):
+			continue
+		case err != nil:
 			return sourceError(c, "", err)
-		}
-		if len(names) == 0 {
+		case len(names) == 0:
 			return choose.Advise("name the directory that holds linux-64, noarch and so on", "%s: has no SUBDIR/%s", c.shown, indexFile)
 		}
 		c.has = map[string]bool{}
@@ -166,6 +169,20 @@ func (p *Plan) findSubdirs(ctx context.Context) error {
 	return nil
 }
 
+// skips reports whether a channel is left out, because a dry run cannot ask for it without a secret while others can be
+// asked.
+func (p *Plan) skips(c *channel, err error) bool {
+	if c.local || !errors.Is(err, host.ErrUnknown) || p.mirror.Assume == nil {
+		return false
+	}
+	p.skipped++
+	if p.skipped == len(p.channels) {
+		return false
+	}
+	p.mirror.Assume("channel " + c.shown + ", which needs a secret, has nothing that the others have not")
+	return true
+}
+
 // sourceError says which channel, and which file of it, an error is about, and what may help.
 func sourceError(c *channel, subdir string, err error) error {
 	at := c.shown
@@ -180,6 +197,9 @@ func sourceError(c *channel, subdir string, err error) error {
 	switch {
 	case errors.Is(err, host.ErrUnknown):
 		hint = "a dry run must read a channel's index: have its files, or the archive that holds them, at hand"
+		if !c.local {
+			hint = "what such a channel has only a run can tell"
+		}
 	case errors.As(err, &pe) && c.local:
 		err = pe.Err
 	case errors.Is(err, context.Canceled):

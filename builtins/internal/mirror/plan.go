@@ -18,6 +18,7 @@ type Plan struct {
 	r          host.Reader
 	dir        string // the account's tree
 	channels   []*channel
+	skipped    int // of them, which a dry run cannot ask
 	selector   *choose.Selector
 	subdirs    []*subdir
 	dirs       []string // absolute, parents first, that WriteTree does not make
