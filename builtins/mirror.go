@@ -190,6 +190,9 @@ func (op *mirrorOp) Apply(ctx context.Context, h host.Host, _ []host.Change) err
 	op.mirror.Progress = func(text string) { runtime.Progress(ctx, text) }
 	err := op.plan.Apply(ctx, h)
 	runtime.Observe(ctx, "manifests", op.plan.Manifests())
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return ctx.Err() // as it is: the run knows who stopped it
+	}
 	if text := op.plan.Done(); text != "" {
 		err = errors.Join(advised(err), runtime.Note(ctx, text))
 	}
