@@ -24,6 +24,7 @@ type door struct {
 	run     *Run
 	secrets *secrets
 	own     *secrets // for texts of the runbook's own, see ownTexts
+	asking  *secrets // for requests to servers: in a dry run too, those that were given
 
 	unmasked bool // see Unmasked
 
@@ -89,10 +90,14 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 // Get changes nothing of d: many goroutines call it at once.
 func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) {
 	shown := host.RedactURL(d.own.redact(r.URL))
-	if ss := d.secrets; ss.values == nil && ss.in(r.URL+r.Proxy+r.Bearer) {
-		return nil, fmt.Errorf("%w: it needs a secret, and a dry run has none", host.ErrUnknown)
+	if err := d.lacks(r.URL + r.Proxy); err != nil {
+		return nil, err
 	}
-	r, err := d.secrets.resolveRequest(r)
+	barred := d.lacks(r.Bearer)
+	if barred != nil {
+		r.Bearer = "" // the server may do without
+	}
+	r, err := d.asking.resolveRequest(r)
 	if err != nil {
 		return nil, err
 	}
@@ -104,8 +109,32 @@ func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) 
 		res.Body.Close()
 		return nil, err
 	}
+	if barred != nil && (res.Status == 401 || res.Status == 403) {
+		res.Body.Close()
+		return nil, barred
+	}
 	return res, nil
 }
+
+// lacks is an error if text, of a request, needs a secret that a dry run has not.
+func (d *door) lacks(text string) error {
+	if d.secrets.values != nil {
+		return nil
+	}
+	for _, name := range d.asking.named(text) {
+		if _, ok := d.asking.values[name]; !ok {
+			err := noSecret(fmt.Sprintf("needs the secret %s, which a dry run does not ask for", name))
+			return Hint(err, "give it with --secret "+name+"=file:PATH or "+name+"=env:VARIABLE: a dry run tells it to servers only")
+		}
+	}
+	return nil
+}
+
+// A noSecret error is a host.ErrUnknown.
+type noSecret string
+
+func (e noSecret) Error() string        { return string(e) }
+func (e noSecret) Is(target error) bool { return target == host.ErrUnknown }
 
 func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 	detail := meta(m)

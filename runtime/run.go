@@ -21,6 +21,7 @@ type Run struct {
 	Sink     trace.Sink
 	Now      func() time.Time
 	Secrets  map[string]string // nil in a dry run, which has none
+	Asking   map[string]string // secrets that a dry run has all the same, to ask servers with and for nothing else
 	State    string            // absolute name of the directory for markers
 	Person   Person
 	Sleep    func(context.Context, time.Duration) error // see Sleep and NoWaiting
@@ -67,11 +68,21 @@ func (r *Run) Asked(p host.Process, code int) error {
 
 const runSteps = 100_000_000 // Starlark instructions in one step
 
+// Known returns the secrets that the run has, for whatever they may be used.
+func (r *Run) Known() map[string]string {
+	if r.Secrets != nil {
+		return r.Secrets
+	}
+	return r.Asking
+}
+
 // Do runs the steps in order and stops at the first that fails.
 func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	r.ctx = context.WithValue(ctx, runKey{}, r)
-	all := book.secrets.with(r.Secrets, book.words(r.Info))
-	r.door = &door{Reader: r.Host, host: r.Host, run: r, secrets: all, own: all.ownTexts()}
+	asking := book.secrets.with(r.Known(), book.words(r.Info))
+	all := *asking
+	all.values = r.Secrets
+	r.door = &door{Reader: r.Host, host: r.Host, run: r, secrets: &all, own: all.ownTexts(), asking: asking}
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
 	r.Info.Runbook, r.Info.Sources, r.Info.Vars = book.Name, book.Sources, traceVars(book)

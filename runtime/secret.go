@@ -100,15 +100,15 @@ func declareSecret(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, erro
 	return l.book.secrets.declare(d.Name), nil
 }
 
-// CheckSecrets returns what is wrong with values: one missing, empty, too short
+// CheckSecrets returns what is wrong with values: one missing, if all are wanted, empty, too short
 // to be told from ordinary text, unlike its pattern, or equal to part of a var.
-func (b *Runbook) CheckSecrets(values map[string]string) error {
+func (b *Runbook) CheckSecrets(values map[string]string, all bool) error {
 	var problems []error
 	for _, d := range b.Secrets {
 		v, given := values[d.Name]
 		re, _ := wholePattern(d.Pattern)
 		switch {
-		case !given && d.Asked:
+		case !given && d.Asked && all:
 			problems = append(problems, Hint(fmt.Errorf("secret %s is missing", d.Name), "give it with --secret "+d.Name+"=file:PATH, or run on a terminal"))
 		case given && len(v) < shortest:
 			problems = append(problems, fmt.Errorf("secret %s: got %d characters, want at least %d", d.Name, len(v), shortest))

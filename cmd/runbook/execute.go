@@ -41,6 +41,9 @@ func (s *session) dryRun(ctx context.Context) error {
 	overlay.Assume, s.local.Asked = r.Assume, r.Asked
 	var file *os.File
 	var err error
+	if r.Asking, err = s.asking(ctx); err != nil {
+		return err
+	}
 	if s.flags.trace != "" {
 		if file, err = create(s.flags.trace); err != nil {
 			return err
@@ -129,7 +132,7 @@ func (s *session) do(ctx context.Context, r *runtime.Run, file *os.File, printed
 			printed.tail = t.Tail
 		}
 	}
-	first := trace.Tee{trace.NewGuard(s.given.book.Leaks(r.Secrets, r.Info))}
+	first := trace.Tee{trace.NewGuard(s.given.book.Leaks(r.Known(), r.Info))}
 	if s.flags.follow != "" {
 		first = append(first, trace.NewFollow(s.approved))
 	}

@@ -247,7 +247,7 @@ func TestOrdinarySecrets(t *testing.T) {
 	}
 }
 
-// A dry run neither reads a secret nor asks for it.
+// A dry run asks neither a person nor a command for a secret, and does without one that is not there.
 func TestSecretsInDryRun(t *testing.T) {
 	t.Parallel()
 	s := newSecretSite(t, canaries["plain"])

@@ -59,7 +59,26 @@ func (s *session) secrets(ctx context.Context) (map[string]string, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return values, s.given.book.CheckSecrets(values)
+	return values, s.given.book.CheckSecrets(values, true)
+}
+
+// asking gets those secrets that a dry run has without asking a person or running a command, for servers that want them. It
+// does without one that is not there.
+func (s *session) asking(ctx context.Context) (map[string]string, error) {
+	values := map[string]string{}
+	for _, d := range s.given.book.Secrets {
+		if v, given := s.given.secrets[d.Name]; d.Asked && given {
+			values[d.Name] = v
+		}
+		src, given := s.sources[d.Name]
+		if !d.Asked || !given || src.kind == "cmd" {
+			continue
+		}
+		if v, err := src.get(ctx, s.local); err == nil {
+			values[d.Name] = v
+		}
+	}
+	return values, s.given.book.CheckSecrets(values, false)
 }
 
 func (s *session) secret(ctx context.Context, d runtime.SecretDecl) (value string, ok bool, err error) {

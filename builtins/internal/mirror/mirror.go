@@ -195,11 +195,10 @@ func sourceError(c *channel, subdir string, err error) error {
 		hint = "see whether the medium is mounted and the path right"
 	}
 	switch {
+	case errors.Is(err, host.ErrUnknown) && !c.local:
+		return fmt.Errorf("channel %s: %w", at, err) // a secret is missing; the error says what to do
 	case errors.Is(err, host.ErrUnknown):
 		hint = "a dry run must read a channel's index: have its files, or the archive that holds them, at hand"
-		if !c.local {
-			hint = "what such a channel has only a run can tell"
-		}
 	case errors.As(err, &pe) && c.local:
 		err = pe.Err
 	case errors.Is(err, context.Canceled):
