@@ -118,7 +118,11 @@ func (op *mirrorOp) Check(ctx context.Context, h host.Reader) ([]host.Change, er
 	}
 	m.Progress = func(text string) { runtime.Progress(ctx, text) }
 	m.Assume = func(note string) { runtime.Assume(ctx, note) }
-	if op.plan, err = m.Plan(ctx, runtime.Unmasked(h)); op.plan != nil {
+	op.plan, err = m.Plan(ctx, runtime.Unmasked(h))
+	switch {
+	case hasEnded(ctx, err):
+		return nil, ctx.Err()
+	case op.plan != nil:
 		err = errors.Join(advised(err), op.observe(ctx))
 	}
 	if err != nil {
@@ -190,13 +194,18 @@ func (op *mirrorOp) Apply(ctx context.Context, h host.Host, _ []host.Change) err
 	op.mirror.Progress = func(text string) { runtime.Progress(ctx, text) }
 	err := op.plan.Apply(ctx, h)
 	runtime.Observe(ctx, "manifests", op.plan.Manifests())
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return ctx.Err() // as it is: the run knows who stopped it
+	if hasEnded(ctx, err) {
+		return ctx.Err()
 	}
 	if text := op.plan.Done(); text != "" {
 		err = errors.Join(advised(err), runtime.Note(ctx, text))
 	}
 	return advised(err)
+}
+
+// hasEnded reports whether err is that ctx has ended. Then the op returns ctx's own error: the run knows who ended it.
+func hasEnded(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
 // redactChannel shows a channel by a name that is the same in each run, and another for each.

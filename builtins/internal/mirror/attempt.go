@@ -96,6 +96,14 @@ func alone(fi fs.FileInfo) bool {
 
 // copy gets what is missing, but little more than the item should have. linked reports that the file is the source's own.
 func (a *attempt) copy(ctx context.Context, at string) (linked bool, err error) {
+	if !a.it.from().from.local {
+		select {
+		case a.slots <- struct{}{}:
+			defer func() { <-a.slots }()
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
 	src, err := a.it.from().from.fetch(ctx, at, a.size, a.etag, a.fresh)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

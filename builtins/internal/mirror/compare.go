@@ -41,13 +41,11 @@ type comparison struct {
 	found map[string]known
 
 	packages, twice, odd int
-	at                   int   // the source being read
 	failed               error // of the disk, not of the index
 }
 
 // keep decides on one record. Its order is that of Plan.keeps, which decides again when the index is published.
 func (c *comparison) keep(source int, r *repodata.Record) (bool, error) {
-	c.at = source
 	if c.taken.shadowed(r) {
 		c.twice++
 		return false, nil
@@ -100,7 +98,12 @@ func (c *comparison) blame(err error) error {
 	if c.failed != nil || c.ctx.Err() != nil || len(c.in.sources) == 0 {
 		return err
 	}
-	return c.in.indexError(&c.in.sources[c.at], err)
+	x := &c.in.sources[0]
+	var one *repodata.SourceError
+	if errors.As(err, &one) {
+		x, err = &c.in.sources[one.Source], one.Err
+	}
+	return c.in.indexError(x, err)
 }
 
 // flush compares the batch with the disk.

@@ -28,7 +28,7 @@ func (f *filler) fetchAll(ctx context.Context) error {
 	defer cancel()
 	jobs, done := make(chan *item, workers), make(chan *item, batchFiles) // while a batch is made durable the next one gathers
 	var pool sync.WaitGroup
-	w := &fetcher{filler: f, limit: newLimit(f.plan.mirror.Rate), errs: make(map[*channel]*patience)}
+	w := &fetcher{filler: f, limit: newLimit(f.plan.mirror.Rate), slots: make(chan struct{}, f.connections()), errs: make(map[*channel]*patience)}
 	for _, c := range f.plan.channels {
 		w.errs[c] = &patience{most: int64(max(8, workers))}
 	}
@@ -61,7 +61,10 @@ func (f *filler) fetchAll(ctx context.Context) error {
 	return nil
 }
 
-// queue returns what is to be fetched, in order, and how many at once.
+func (f *filler) connections() int { return cmp.Or(f.plan.mirror.Connections, DefaultConnections) }
+
+// queue returns what is to be fetched, in order, and by how many workers: more than there may be requests, so that making and
+// completing files keeps no connection waiting.
 func (f *filler) queue() (items []*item, workers int) {
 	workers = localWorkers()
 	for _, s := range f.plan.subdirs {
@@ -71,7 +74,7 @@ func (f *filler) queue() (items []*item, workers int) {
 			}
 			items = append(items, it)
 			if !it.from().from.local {
-				workers = max(cmp.Or(f.plan.mirror.Connections, DefaultConnections), 1)
+				workers = f.connections() + localWorkers()
 			}
 		}
 	}
@@ -129,6 +132,7 @@ var errStopped = errors.New("was not fetched")
 type fetcher struct {
 	*filler
 	limit *rate.Limiter // nil: none
+	slots chan struct{} // requests under way
 	errs  map[*channel]*patience
 }
 

@@ -121,7 +121,7 @@ func (p *Plan) findForeign() (err error) {
 // room refuses what does not fit, before anything is fetched.
 func (p *Plan) room(ctx context.Context) error {
 	p.Report.Free = -1
-	if p.Report.Fetch == 0 || p.mirror.Link {
+	if p.Report.Fetch == 0 {
 		return nil
 	}
 	v, err := p.r.Fact(ctx, host.Fact{Kind: host.DiskFree, Name: p.dir})
@@ -134,6 +134,9 @@ func (p *Plan) room(ctx context.Context) error {
 		return nil // nobody knows
 	}
 	need := p.Report.Bytes
+	if p.mirror.Link {
+		need = p.copied(ctx, mount)
+	}
 	for _, s := range p.subdirs {
 		if s.publish {
 			need += 2 * s.json.size
@@ -144,6 +147,26 @@ func (p *Plan) room(ctx context.Context) error {
 	}
 	return choose.Advise(fmt.Sprintf("make room on %s, or take less: platforms=, python_versions=, pkg_list=, latest=", mount),
 		"%s: got %s free, want %s: %d bytes more", p.dir, size(p.Report.Free), size(need), need-p.Report.Free)
+}
+
+// copied returns how many bytes cannot be linked because they lie on another file system than the tree's.
+func (p *Plan) copied(ctx context.Context, mount string) (bytes int64) {
+	near := map[*channel]bool{}
+	for _, c := range p.channels {
+		if dir, ok := c.source.(files); ok {
+			v, err := p.r.Fact(ctx, host.Fact{Kind: host.DiskFree, Name: dir.dir})
+			_, other, _ := strings.Cut(v, " ")
+			near[c] = err == nil && other == mount
+		}
+	}
+	for _, s := range p.subdirs {
+		for _, it := range s.fetch {
+			if it.failed == nil && !near[it.from().from] {
+				bytes += max(it.size, 0)
+			}
+		}
+	}
+	return bytes
 }
 
 // Changes tells what Apply will do; nothing if the mirror is as it should be.

@@ -148,6 +148,10 @@ func TestChannelsInOneAccount(t *testing.T) {
 	if !strings.Contains(strings.Join(p.Report.Warnings, "\n"), "linux-64: 1 packages of later channels") {
 		t.Error(p.Report.Warnings)
 	}
+	r.put("/two/linux-64/repodata.json", "{]")
+	if _, err := r.run(m, r.local()); err == nil || !strings.HasPrefix(err.Error(), "channel file:///two/linux-64/repodata.json: line 1, column 2: ") {
+		t.Errorf("got %v", err)
+	}
 }
 
 // Records of 2013 have no size, and some have no digest at all.

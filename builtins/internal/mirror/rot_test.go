@@ -94,10 +94,19 @@ func TestChangedFilesAreRead(t *testing.T) {
 	const name = "/dst/acc/linux-64/a-1.0-0.tar.bz2"
 	bad := func(r *rig) string { return strings.Replace(r.get(name), "a", "x", 1) }
 	for what, do := range map[string]func(r *rig, was time.Time) error{
-		"time":   func(r *rig, was time.Time) error { r.put(name, bad(r)); return os.Chtimes(r.path(name), was, was.Add(1)) },
-		"past":   func(r *rig, was time.Time) error { r.put(name, bad(r)); return os.Chtimes(r.path(name), was, time.Unix(0, 0)) },
-		"future": func(r *rig, was time.Time) error { r.put(name, bad(r)); return os.Chtimes(r.path(name), was, time.Unix(1<<33, 0)) },
-		"size":   func(r *rig, was time.Time) error { r.put(name, bad(r)+"x"); return os.Chtimes(r.path(name), was, was) },
+		"time": func(r *rig, was time.Time) error {
+			r.put(name, bad(r))
+			return os.Chtimes(r.path(name), was, was.Add(1))
+		},
+		"past": func(r *rig, was time.Time) error {
+			r.put(name, bad(r))
+			return os.Chtimes(r.path(name), was, time.Unix(0, 0))
+		},
+		"future": func(r *rig, was time.Time) error {
+			r.put(name, bad(r))
+			return os.Chtimes(r.path(name), was, time.Unix(1<<33, 0))
+		},
+		"size": func(r *rig, was time.Time) error { r.put(name, bad(r)+"x"); return os.Chtimes(r.path(name), was, was) },
 		"inode": func(r *rig, was time.Time) error {
 			r.put(name+".new", bad(r))
 			os.Rename(r.path(name+".new"), r.path(name))

@@ -2,7 +2,7 @@ package repodata
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -94,7 +94,7 @@ func (m *merge) records(source int, s Section) error {
 	x.on.record = func(*Record) error { return m.record(m.out, x, source) }
 	sum, err := m.read(source, x)
 	if err == nil && sum != m.sums[source] {
-		err = fmt.Errorf("source %d: its text changed while it was read", source)
+		err = &SourceError{source, errors.New("its text changed while it was read")}
 	}
 	return err
 }

@@ -72,10 +72,21 @@ func (rw *Rewrite) scan(source int, x *scanner) error {
 		err = &textError{fmt.Sprintf("info.subdir: got %q, want %q", has, rw.Subdir)}
 	}
 	if e, ok := err.(*textError); ok && len(rw.Sources) > 1 {
-		err = &textError{fmt.Sprintf("source %d: %s", source, e.text)}
+		err = &SourceError{source, e}
 	}
 	return err
 }
+
+// A SourceError is about the text of one of several sources.
+type SourceError struct {
+	Source int // its place in Rewrite.Sources
+	Err    error
+}
+
+func (e *SourceError) Error() string { return fmt.Sprintf("source %d: %v", e.Source, e.Err) }
+
+// Unwrap returns the error without the source.
+func (e *SourceError) Unwrap() error { return e.Err }
 
 // record writes the record that x is at if it is to be kept.
 func (rw *Rewrite) record(out *writer, x *scanner, source int) error {
