@@ -28,7 +28,11 @@ func (p *Plan) Apply(ctx context.Context, h host.Host) error {
 		return err
 	}
 	for _, d := range p.dirs {
-		if err := h.Mkdir(d, host.Meta{Mode: dirMode, Owner: p.mirror.Owner}); err != nil {
+		err := h.Mkdir(d, host.Meta{Mode: dirMode, Owner: p.mirror.Owner})
+		if errors.Is(err, fs.ErrExist) {
+			return choose.Advise("run again", "%s: another run has changed the tree since this one looked at it", d)
+		}
+		if err != nil {
 			return err
 		}
 	}
