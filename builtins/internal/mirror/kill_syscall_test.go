@@ -78,7 +78,7 @@ func (h *history) tells(text, fault string) {
 	if want == "" || !strings.Contains(text, want) {
 		h.Errorf("version %d, %s: the error tells: %s", h.version, fault, text)
 	}
-	for _, name := range []string{"linux-64", "noarch", stateDir, "/dst"} {
+	for _, name := range []string{"linux-64", "noarch", stateDir, "/dst", "channel /src"} {
 		if strings.Contains(text, name) {
 			return
 		}

@@ -192,12 +192,12 @@ func TestServerBehaviours(t *testing.T) {
 
 func (b bad) endure(t *testing.T) error {
 	s := newFaultScene(t, b.place)
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	object := map[bool]string{true: "/linux-64/repodata.json*", false: "/linux-64/a-1.0-0.tar.bz2"}[b.index]
 	s.server.Fault(s.at+object, b.Behaviour, b.times)
 	if strings.Contains(b.Name, "stalls") || strings.Contains(b.Name, "every") {
-		s.patience(t, fetchtest.Stall)
+		s.patience(t, 2*fetchtest.Stall)
 	}
 	err := s.run(ctx)
 	n, wrong := s.sound()
