@@ -97,13 +97,15 @@ func alone(fi fs.FileInfo) bool {
 // copy gets what is missing, but little more than the item should have. linked reports that the file is the source's own.
 func (a *attempt) copy(ctx context.Context, at string) (linked bool, err error) {
 	if !a.it.from().from.local {
-		select {
-		case a.slots <- struct{}{}:
-			defer func() { <-a.slots }()
-		case <-ctx.Done():
-			return false, ctx.Err()
+		if err := a.connect(ctx); err != nil {
+			return false, err
 		}
+		defer a.disconnect()
 	}
+	return a.get(ctx, at)
+}
+
+func (a *attempt) get(ctx context.Context, at string) (linked bool, err error) {
 	src, err := a.it.from().from.fetch(ctx, at, a.size, a.etag, a.fresh)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

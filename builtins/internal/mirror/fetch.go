@@ -143,6 +143,18 @@ func newLimit(bytes int64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(bytes), max(block, int(min(bytes, 1<<20))))
 }
 
+// connect waits until there may be another request.
+func (w *fetcher) connect(ctx context.Context) error {
+	select {
+	case w.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *fetcher) disconnect() { <-w.slots }
+
 // patience with one source ends when so many packages in a row could not be had from it.
 type patience struct {
 	most int64
