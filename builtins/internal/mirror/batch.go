@@ -12,7 +12,7 @@ type batch struct {
 }
 
 const (
-	batchFiles = 4000
+	batchFiles = 1000
 	batchBytes = 256 << 20
 	batchTime  = 20 * time.Second
 )

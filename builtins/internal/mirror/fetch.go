@@ -26,7 +26,7 @@ func (f *filler) fetchAll(ctx context.Context) error {
 	items, workers := f.queue()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	jobs, done := make(chan *item, workers), make(chan *item, batchFiles) // while a batch is made durable the next one gathers
+	jobs, done := make(chan *item, workers), make(chan *item, 4*batchFiles) // while a batch is made durable the next one gathers
 	var pool sync.WaitGroup
 	w := &fetcher{filler: f, limit: newLimit(f.plan.mirror.Rate), slots: make(chan struct{}, f.connections()), errs: make(map[*channel]*patience)}
 	for _, c := range f.plan.channels {
