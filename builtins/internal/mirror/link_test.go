@@ -93,11 +93,12 @@ func TestLinksLater(t *testing.T) {
 	r.put(pkgAt("/new", "b"), strings.ToUpper(r.get(pkgAt("/new", "b"))))
 	text := strings.ReplaceAll(r.get("/src/linux-64/repodata.json"), md5Text(r.get(pkgAt("/src", "b"))), md5Text(r.get(pkgAt("/new", "b"))))
 	r.put("/new/linux-64/repodata.json", text)
+	r.put(pkgAt("/src", "f"), "less than a package has")
 	before := r.medium()
 	for _, link := range []bool{true, false} {
 		os.Remove(r.path(pkgAt("/dst/acc", "a")))
 		part := r.path("/dst/acc/linux-64/.a-1.0-0.tar.bz2.part") // as a run that was killed leaves it
-		if err := os.Link(r.path(pkgAt("/src", "c")), part); err != nil {
+		if err := os.Link(r.path(pkgAt("/src", "f")), part); err != nil {
 			t.Fatal(err)
 		}
 		later := r.mirror("/new")

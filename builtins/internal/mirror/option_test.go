@@ -158,3 +158,29 @@ func TestEmptyChannels(t *testing.T) {
 		}
 	}
 }
+
+// Where a record has no digest its size still counts, from wherever the package comes.
+func TestSizesCount(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{-1, 1} {
+		r := newMemoryRig(t)
+		file, rec := r.pkg("/src", "noarch", "a", nil)
+		delete(rec, "md5")
+		rec["size"] = len(r.get("/src/noarch/"+file)) + n
+		r.index("/src", "noarch", map[string]record{file: rec})
+		s, m, _ := r.served(t)
+		for range 2 {
+			p, err := m.Plan(t.Context(), r.netted(s.Client(t)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.testOnlyPause = func(int) {}
+			if err := p.Apply(t.Context(), r.local()); err == nil || !strings.Contains(err.Error(), "noarch/"+file+": got ") || r.has("/dst/acc/noarch/"+file) {
+				t.Errorf("%+d: got %v", n, err)
+			}
+		}
+		if _, err := r.run(r.mirror(), r.local()); err == nil || r.has("/dst/acc/noarch/"+file) {
+			t.Errorf("%+d, from a directory: got %v", n, err)
+		}
+	}
+}

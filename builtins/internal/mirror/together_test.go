@@ -87,3 +87,27 @@ func TestReadersDuringPublishes(t *testing.T) {
 	}
 	t.Log("looks: ", strings.Join(looks, " "))
 }
+
+// A plan is of the tree that it has looked at, and refuses another.
+func TestOldPlans(t *testing.T) {
+	t.Parallel()
+	r := newMemoryRig(t)
+	r.channel("/src", "linux-64", "a", "b")
+	m := r.mirror()
+	r.must(m)
+	r.channel("/src", "linux-64", "a", "b", "c")
+	old, err := m.Plan(t.Context(), r.local())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.channel("/src", "linux-64", "a", "b", "c", "d")
+	r.must(m)
+	before := tree(t, r.path("/dst"))
+	if err := old.Apply(t.Context(), r.local()); err == nil || advice(err) != "linux-64: another run has changed the tree since this one looked at it | run again" {
+		t.Errorf("got %s", advice(err))
+	}
+	if have := tree(t, r.path("/dst")); have != before {
+		t.Errorf("the tree is changed:\n%s", difference(have, before))
+	}
+	r.same(m)
+}
