@@ -60,7 +60,11 @@ func (p *Plan) fill(ctx context.Context, h host.Host, root *host.Root) error {
 // tidy removes partial files that runs before this one left, and says that this one leaves none.
 func (f *filler) tidy() error {
 	if f.untidy {
-		for _, dir := range append(f.plan.names(), stateDir) {
+		dirs := []string{stateDir}
+		for _, subdir := range f.plan.names() {
+			dirs = append(dirs, subdir, path.Join(subdir, shardsDir))
+		}
+		for _, dir := range dirs {
 			if err := f.sweep(dir); err != nil {
 				return err
 			}

@@ -1,6 +1,8 @@
 package mirror
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +14,7 @@ import (
 	"strings"
 
 	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/compress"
 	"runbook/runtime/host"
 )
 
@@ -186,11 +189,46 @@ func (s *web) etagOf(ctx context.Context, at string) (string, error) {
 	return resp.ETag, resp.Body.Close()
 }
 
-// body reads all of an answer whose length is known to be right.
-func body(resp *host.Response, most int64) ([]byte, error) {
-	data, err := limited(resp.Body, most)
-	if err == nil && resp.Size >= 0 && int64(len(data)) != resp.Size {
-		err = fmt.Errorf("got %d bytes, want %d: %w", len(data), resp.Size, io.ErrUnexpectedEOF)
+// body reads all of an answer whose length is known to be right. A plain text is compressed on its way, for it is kept in memory.
+func body(resp *host.Response) ([]byte, error) {
+	defer resp.Body.Close()
+	all := &sizedReader{r: resp.Body}
+	r := bufio.NewReader(all)
+	head, _ := r.Peek(8)
+	most, pour := int64(maxPacked), func(w io.Writer, r io.Reader) error { _, err := io.Copy(w, r); return err }
+	if compress.Detect(head) == compress.Plain {
+		most, pour = maxIndex, pack
 	}
-	return data, err
+	if resp.Size > most {
+		return nil, fmt.Errorf("%w %d bytes", errTooLong, most)
+	}
+	var b bytes.Buffer
+	switch {
+	case most == maxIndex:
+	case resp.Size >= 0:
+		b.Grow(int(resp.Size) + bytes.MinRead)
+	default:
+		most = maxUnsized
+	}
+	err := pour(&b, io.LimitReader(r, most+1))
+	switch {
+	case all.n > most:
+		return nil, fmt.Errorf("%w %d bytes", errTooLong, most)
+	case err == nil && resp.Size >= 0 && all.n != resp.Size:
+		err = fmt.Errorf("got %d bytes, want %d: %w", all.n, resp.Size, io.ErrUnexpectedEOF)
+	}
+	return b.Bytes(), err
+}
+
+// A sizedReader counts what is read.
+type sizedReader struct {
+	r io.Reader
+	n int64
+}
+
+// Read is io.Reader's.
+func (s *sizedReader) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.n += int64(n)
+	return n, err
 }

@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	maxPacked = 512 << 20 // bytes of an index as it comes over the network, which is kept in memory
-	maxShards = 64 << 20  // of an index of shards, or of a shard
-	tryIndex  = 4         // times, where an answer breaks off
+	maxPacked  = 256 << 20 // bytes of a compressed index, which is kept in memory; conda-forge's largest has a fifth of that
+	maxUnsized = 128 << 20 // of one whose length nobody tells
+	maxShards  = 64 << 20  // of an index of shards, or of a shard
+	tryIndex   = 4         // times, where an answer breaks off
 )
 
 // index asks for the forms that a server may have, the smallest first.
@@ -53,7 +54,8 @@ func (s *web) form(ctx context.Context, subdir, name, have string) (*index, erro
 	if name == shardsFile {
 		return x, x.join(ctx, data, s.shard(subdir))
 	}
-	return x, x.hold(data, name)
+	x.hold(data, name)
+	return x, nil
 }
 
 // whole returns an answer with its body, which is nil for 304. It asks again where the body breaks off.
@@ -75,24 +77,16 @@ func (s *web) whole(ctx context.Context, req host.Request) (resp *host.Response,
 			}
 			return nil, nil, errPage
 		}
-		if data, err = body(resp, maxPacked); err == nil || errors.Is(err, errTooLong) || try == tryIndex || ctx.Err() != nil {
+		if data, err = body(resp); err == nil || errors.Is(err, errTooLong) || try == tryIndex || ctx.Err() != nil {
 			return resp, data, err
 		}
 		req.Fresh = true
 	}
 }
 
-// hold keeps a text in memory, compressed.
-func (x *index) hold(data []byte, name string) error {
-	if compress.Detect(data) == compress.Plain && len(data) > 1<<20 {
-		var b bytes.Buffer
-		if err := pack(&b, bytes.NewReader(data)); err != nil {
-			return err
-		}
-		data = b.Bytes()
-	}
+// hold keeps a text in memory; it has come compressed, or was made so.
+func (x *index) hold(data []byte, name string) {
 	x.open = func() (io.ReadCloser, error) { return unpacked(io.NopCloser(bytes.NewReader(data)), name) }
-	return nil
 }
 
 func pack(w io.Writer, r io.Reader) error {
@@ -120,7 +114,8 @@ func (x *index) join(ctx context.Context, text []byte, get func(ctx context.Cont
 	if err := errors.Join(err, z.Close()); err != nil {
 		return err
 	}
-	return x.hold(b.Bytes(), indexFile)
+	x.hold(b.Bytes(), indexFile)
+	return nil
 }
 
 // shard returns the way to get one of a subdir.
