@@ -92,3 +92,7 @@ func Lock(f *os.File) (ok bool, err error) {
 		return false, os.NewSyscallError("flock", err)
 	}
 }
+
+// Unlock gives back what Lock took. Closing f is not enough while another goroutine starts a program, whose process
+// has f too for a moment.
+func Unlock(f *os.File) { unix.Flock(int(f.Fd()), unix.LOCK_UN) }

@@ -127,7 +127,10 @@ func (f *filler) close() {
 		d.Close()
 	}
 	f.top.Close()
-	f.lock.Close()
+	if f.lock != nil {
+		host.Unlock(f.lock)
+		f.lock.Close()
+	}
 }
 
 // resolve finds the numbers of the owner.
