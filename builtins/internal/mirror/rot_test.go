@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,23 +70,29 @@ func TestBitRot(t *testing.T) {
 			r.flip(name, random.Int64N(1<<40))
 			flips++
 		}
-		m.Full = false
-		if p, err := m.Plan(context.Background(), r.local()); err != nil || len(p.Changes()) > 0 {
-			t.Errorf("what stat does not tell was noticed: %v, %v", p.Changes(), err)
-		}
-		m.Full = true
-		p, err := m.Plan(context.Background(), r.local())
-		if err != nil || p.Report.Replace != bad || p.Report.Fetch != bad {
-			t.Fatalf("round %d: %d packages are bad, got %+v, %v", i, bad, p.Report, err)
-		}
-		if err := p.Apply(context.Background(), r.local()); err != nil {
-			t.Fatal(err)
-		}
+		r.repairs(m, bad)
 		if have := tree(t, r.path("/dst")); have != want {
 			t.Fatalf("round %d: not put right:\n%s", i, difference(have, want))
 		}
 	}
 	t.Logf("%d bits", flips)
+}
+
+// repairs checks that so many packages are found to be bad by who reads everything, and by nobody else, and fetches them.
+func (r *rig) repairs(m *Mirror, bad int) {
+	r.Helper()
+	m.Full = false
+	if p, err := m.Plan(context.Background(), r.local()); err != nil || len(p.Changes()) > 0 {
+		r.Errorf("what stat does not tell was noticed: %v, %v", p.Changes(), err)
+	}
+	m.Full = true
+	p, err := m.Plan(context.Background(), r.local())
+	if err != nil || p.Report.Replace != bad || p.Report.Fetch != bad {
+		r.Fatalf("%d packages are bad, got %+v, %v", bad, p.Report, err)
+	}
+	if err := p.Apply(context.Background(), r.local()); err != nil {
+		r.Fatal(err)
+	}
 }
 
 // Any one thing that stat tells differently has a file read again.
@@ -119,10 +126,7 @@ func TestChangedFilesAreRead(t *testing.T) {
 		r.must(m)
 		want := tree(t, r.path("/dst"))
 		fi, err := os.Stat(r.path(name))
-		if err == nil {
-			err = do(r, fi.ModTime())
-		}
-		if err != nil {
+		if err := errors.Join(err, do(r, fi.ModTime())); err != nil {
 			t.Fatal(err)
 		}
 		if r.must(m); tree(t, r.path("/dst")) != want {

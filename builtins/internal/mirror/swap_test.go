@@ -30,6 +30,26 @@ func (r *rig) swapper(stop <-chan struct{}, swaps *atomic.Int64, dirs ...string)
 	}
 }
 
+// lure makes a directory outside with all that a mirror could be made to write over, and links that lead to it.
+func (r *rig) lure(dirs []string) {
+	r.Helper()
+	for _, n := range append(letters(20), "repodata") { // what it could be made to write over
+		r.put("/outside/"+n+"-1.0-0.tar.bz2", "canary")
+	}
+	for _, n := range []string{"repodata.json", "repodata.json.zst", "repodata.json.bz2", "current_repodata.json", "lock", "linux-64.state", "linux-64.jsonl", "linux-64/x", "shards/x"} {
+		r.put("/outside/"+n, "canary")
+	}
+	for _, d := range dirs {
+		if err := os.MkdirAll(r.path("/evil"), 0o755); err != nil {
+			r.Fatal(err)
+		}
+		up := strings.Repeat("../", strings.Count(d, "/")-1) + "outside"
+		if err := os.Symlink(up, r.path("/evil/"+strings.ReplaceAll(d, "/", "_"))); err != nil {
+			r.Fatal(err)
+		}
+	}
+}
+
 // Who owns the tree and exchanges its directories with links while root mirrors to it gets nothing written or changed
 // outside.
 func TestSwappedDirectories(t *testing.T) {
@@ -43,21 +63,7 @@ func TestSwappedDirectories(t *testing.T) {
 	m.Owner.User, m.Owner.Group = "1234", "1234"
 	r.must(m)
 	dirs := []string{"/dst/acc/linux-64", "/dst/acc/" + stateDir, "/dst/acc/linux-64/shards", "/dst/acc/noarch", "/dst/acc"}
-	for _, n := range append(letters(20), "repodata") { // what it could be made to write over
-		r.put("/outside/"+n+"-1.0-0.tar.bz2", "canary")
-	}
-	for _, n := range []string{"repodata.json", "repodata.json.zst", "repodata.json.bz2", "current_repodata.json", "lock", "linux-64.state", "linux-64.jsonl", "linux-64/x", "shards/x"} {
-		r.put("/outside/"+n, "canary")
-	}
-	for _, d := range dirs {
-		if err := os.MkdirAll(r.path("/evil"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		up := strings.Repeat("../", strings.Count(d, "/")-1) + "outside"
-		if err := os.Symlink(up, r.path("/evil/"+strings.ReplaceAll(d, "/", "_"))); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r.lure(dirs)
 	before := dated(t, r.path("/outside"))
 	stop := make(chan struct{})
 	var swaps atomic.Int64

@@ -33,19 +33,7 @@ func TestMirrorsAtOnce(t *testing.T) {
 			all[h.rand.IntN(each)].Process.Kill()
 		}
 		for i, c := range all {
-			code, text := exit(t, c.Wait()), outs[i].String()
-			switch {
-			case code == 0:
-				told["done"]++
-			case code == -1:
-				told["killed"]++
-			case strings.Contains(text, "another run is writing to this tree | wait until that run is done, then run again"):
-				told["is writing"]++
-			case strings.Contains(text, "another run has changed the tree since this one looked at it | run again"):
-				told["has changed"]++
-			default:
-				t.Errorf("a mirror ends with %d: %s", code, text)
-			}
+			told[h.outcome(exit(t, c.Wait()), outs[i].String())]++
 		}
 		h.finish()
 	}
@@ -54,6 +42,23 @@ func TestMirrorsAtOnce(t *testing.T) {
 	if told["done"] == 0 || told["is writing"]+told["has changed"] == 0 {
 		t.Errorf("got only %v", told)
 	}
+}
+
+// outcome says how one of several mirrors has ended.
+func (h *history) outcome(code int, text string) string {
+	h.Helper()
+	switch {
+	case code == 0:
+		return "done"
+	case code == -1:
+		return "killed"
+	case strings.Contains(text, "another run is writing to this tree | wait until that run is done, then run again"):
+		return "is writing"
+	case strings.Contains(text, "another run has changed the tree since this one looked at it | run again"):
+		return "has changed"
+	}
+	h.Errorf("a mirror ends with %d: %s", code, text)
+	return "in another way"
 }
 
 // Eight readers see a whole channel at any moment of a hundred publishes.
