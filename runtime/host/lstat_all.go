@@ -14,7 +14,9 @@ import (
 type Seen struct {
 	Meta
 	Ino uint64 // inode number; 0 where a dry run made the file
-	Err error  // wraps fs.ErrNotExist if there is no such file
+	// Linked says that the file has other names as well: whoever changes it may change what is not theirs.
+	Linked bool
+	Err    error // wraps fs.ErrNotExist if there is no such file
 }
 
 // LstatAll is Reader's. It holds the directory open, so that each name costs one system call.
@@ -67,7 +69,7 @@ func (s *Seen) describe(st *unix.Stat_t) (ids [2]uint32) {
 	if s.Err != nil {
 		return ids
 	}
-	s.Ino = st.Ino
+	s.Ino, s.Linked = st.Ino, st.Nlink > 1 && st.Mode&unix.S_IFMT == unix.S_IFREG
 	s.Meta = Meta{Mode: fileMode(st.Mode), Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())}
 	return [2]uint32{st.Uid, st.Gid}
 }

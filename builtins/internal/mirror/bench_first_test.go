@@ -25,16 +25,19 @@ func benchFirst(b *testing.B, s *set, lean bool) {
 	race(b, racer{
 		prepare: ours.fresh,
 		do:      mirroring(b, job{Channel: s.dir, Dest: ours.in("tree"), NoBzip2: lean}),
+		check:   func() { s.complete(b, ours.in("tree/acc", benchSubdir)) },
+		clear:   ours.empty,
 	}, racer{
 		name:    "cp+sync",
 		prepare: theirs.fresh,
 		do:      shell(b, `cp -a "$1" "$2"; sync -f "$2"`, s.dir, theirs.in("tree")),
+		clear:   theirs.empty,
 	}, racer{
 		name:    "cp+sha256sum",
 		prepare: verified.fresh,
 		do:      shell(b, `cp -a "$1" "$2"; cd "$2"; sha256sum --quiet -c "$3"`, s.dir, verified.in("tree"), s.list(b)),
+		clear:   verified.empty,
 	})
-	s.complete(b, ours.in("tree/acc", benchSubdir))
 }
 
 // mirroring returns what does a job in another process; its start counts.

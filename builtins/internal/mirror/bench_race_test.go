@@ -18,8 +18,10 @@ import (
 type racer struct {
 	name    string
 	needs   string               // a program; without it the racer is left out, loudly
-	prepare func()               // is not measured
+	prepare func()               // is not measured, nor is what follows
 	do      func() time.Duration // 0: as long as it took
+	check   func()
+	clear   func()
 }
 
 // race has ours and the peers run in turns, one round for each turn of the benchmark, and reports ours in milliseconds
@@ -66,7 +68,13 @@ func (r racer) run() time.Duration {
 	unix.Sync()
 	start := time.Now()
 	told := r.do()
-	return cmp.Or(told, time.Since(start))
+	took := cmp.Or(told, time.Since(start))
+	for _, after := range []func(){r.check, r.clear} {
+		if after != nil {
+			after()
+		}
+	}
+	return took
 }
 
 func median[T cmp.Ordered](all []T) T {
@@ -99,19 +107,23 @@ func newPlace(b *testing.B) *place { return &place{b: b, link: filepath.Join(b.T
 // fresh makes a directory for the next round; the place is a link to it.
 func (p *place) fresh() {
 	p.b.Helper()
-	old, dir := fmt.Sprint(p.link, p.n), fmt.Sprint(p.link, p.n+1)
 	p.n++
-	err := filepath.WalkDir(old, func(name string, d fs.DirEntry, err error) error {
+	dir := fmt.Sprint(p.link, p.n)
+	os.Remove(p.link)
+	if err := cmp.Or(os.Mkdir(dir, 0o755), os.Symlink(dir, p.link)); err != nil {
+		p.b.Fatal(err)
+	}
+}
+
+// empty frees what the files of the round held.
+func (p *place) empty() {
+	err := filepath.WalkDir(fmt.Sprint(p.link, p.n), func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			err = os.Truncate(name, 0)
 		}
 		return err
 	})
-	if err != nil && p.n > 1 {
-		p.b.Fatal(err)
-	}
-	os.Remove(p.link)
-	if err := cmp.Or(os.Mkdir(dir, 0o755), os.Symlink(dir, p.link)); err != nil {
+	if err != nil {
 		p.b.Fatal(err)
 	}
 }

@@ -30,8 +30,9 @@ func benchWeb(b *testing.B, s *set, latency time.Duration, connections int) {
 	race(b, racer{
 		prepare: ours.fresh,
 		do:      mirroring(b, job{Channel: url, Dest: ours.in("tree"), Connections: connections}),
+		check:   func() { s.complete(b, ours.in("tree/acc", benchSubdir)) },
+		clear:   ours.empty,
 	}, downloaders(b, s, url)...)
-	s.complete(b, ours.in("tree/acc", benchSubdir))
 }
 
 // downloaders are peers with 16 connections.
@@ -42,14 +43,11 @@ func downloaders(b *testing.B, s *set, url string) (all []racer) {
 		{"aria2c", "aria2c", `aria2c -q -j16 --file-allocation=none --auto-file-renaming=false -i "$3/urls" -d "$1"`},
 	} {
 		to := newPlace(b)
-		do := shell(b, p.script, to.in(), url, s.lists(b, url))
-		all = append(all, racer{name: p.name, needs: p.needs, prepare: to.fresh, do: func() time.Duration {
-			start := time.Now()
-			do()
-			took := time.Since(start)
-			s.complete(b, to.in())
-			return took
-		}})
+		all = append(all, racer{
+			name: p.name, needs: p.needs, prepare: to.fresh, clear: to.empty,
+			do:    shell(b, p.script, to.in(), url, s.lists(b, url)),
+			check: func() { s.complete(b, to.in()) },
+		})
 	}
 	return all
 }

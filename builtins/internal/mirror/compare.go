@@ -135,8 +135,7 @@ func (c *comparison) look(it *item, m host.Seen) (sure bool, err error) {
 	case m.Mode.IsDir():
 		return false, fmt.Errorf("%s: is a directory", path.Join(c.plan.dir, it.name()))
 	}
-	c.plan.owned(m.Meta)
-	if !m.Mode.IsRegular() || it.size >= 0 && m.Size != it.size {
+	if !c.plan.owned(m) || !m.Mode.IsRegular() || it.size >= 0 && m.Size != it.size {
 		c.fetch(it, true)
 		return true, nil
 	}

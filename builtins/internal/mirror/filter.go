@@ -69,6 +69,9 @@ func (p *Plan) filterSubdir(ctx context.Context, s *subdir) error {
 // summarize notes what the sources have besides records.
 func (p *Plan) summarize(s *subdir, summaries []*repodata.Summary) {
 	for i, sum := range summaries {
+		if sum.Records == 0 && s.name != noarch {
+			p.warn(fmt.Sprintf("%s/%s: lists no packages", s.sources[i].from.shown, s.name))
+		}
 		s.sources[i].summary, s.total[s.sources[i].from.shown] = sum, sum.Records
 		s.removed = append(s.removed, sum.Removed...)
 		for _, key := range sum.Dropped {

@@ -20,11 +20,14 @@ type strangers struct {
 	files int  // in the whole tree, if any was seen
 }
 
-// owned looks at the owner of a file that the mirror keeps.
-func (p *Plan) owned(m host.Meta) {
-	if o := p.mirror.Owner; o.Or(m.Owner) != m.Owner {
-		p.strangers.seen = true
+// owned looks at the owner of a file that the mirror keeps. It is false for one that is also the source's own, by a hard link,
+// and would have to be given away: only a copy can be.
+func (p *Plan) owned(m host.Seen) bool {
+	if o := p.mirror.Owner; o.Or(m.Owner) == m.Owner {
+		return true
 	}
+	p.strangers.seen = true
+	return !m.Linked
 }
 
 // tally counts what is to be done in a subdir.
@@ -100,7 +103,7 @@ func (p *Plan) findForeign() (err error) {
 		if !m.Mode.IsDir() {
 			return fmt.Errorf("%s: is there and no directory", path.Join(p.dir, s.name))
 		}
-		p.owned(m.Meta)
+		p.owned(m)
 		for i, f := range p.r.LstatAll(path.Join(p.dir, s.name), staleForms) {
 			if f.Err == nil && !slices.Contains(wanted, staleForms[i]) {
 				p.stale = append(p.stale, path.Join(p.dir, s.name, staleForms[i]))

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"runbook/runtime/host"
 )
 
 func (r *rig) inode(name string) uint64 {
@@ -135,5 +137,26 @@ func TestLinksAreVerified(t *testing.T) {
 	}
 	if r.has(pkgAt("/dst/acc", "a")) || r.complete("linux-64") != 1 || r.medium() != before {
 		t.Error("the wrong file is there, or the right one is not, or the medium is changed")
+	}
+}
+
+// Whoever gives the tree away later keeps the medium: linked files are copied first.
+func TestLinksAreNotGivenAway(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("NOT TESTED: only root gives files away")
+	}
+	for _, link := range []bool{true, false} {
+		r := newMemoryRig(t)
+		r.channel("/src", "linux-64", "a", "b")
+		m := r.mirror()
+		m.Link = true
+		r.must(m)
+		before := r.medium()
+		m.Link, m.Owner = link, host.Owner{User: "1234", Group: "1235"}
+		r.must(m)
+		n, err := host.Differ(r.local(), "/dst/acc", m.Owner)
+		if n != 0 || err != nil || r.medium() != before || r.complete("linux-64") != 2 {
+			t.Errorf("link %v: %d files are others', %v, or the medium was given away:\n%s", link, n, err, difference(r.medium(), before))
+		}
 	}
 }

@@ -108,7 +108,7 @@ func (p *Plan) compareIndex(s *subdir) error {
 			return err
 		}
 		if m.Err == nil {
-			p.owned(m.Meta)
+			p.owned(m)
 		}
 		s.bare = m.Err != nil // of the last, the plain one
 		right, err := p.formHolds(s, wanted[i], m)

@@ -86,7 +86,9 @@ func (p *Plan) intact(s *subdir) (bool, error) {
 			if m.Err != nil || !want[i].knows(m) {
 				return false, unlessAbsent(m.Err)
 			}
-			p.owned(m.Meta)
+			if !p.owned(m) {
+				return false, nil
+			}
 		}
 	}
 	return true, nil
@@ -109,7 +111,7 @@ func (p *Plan) formsIntact(s *subdir) (bool, error) {
 		if m.Err != nil || !(known{size: f.Size, mtime: f.Mtime, ino: f.Ino}).knows(m) {
 			return false, unlessAbsent(m.Err)
 		}
-		p.owned(m.Meta)
+		p.owned(m)
 	}
 	return len(names) > 0, nil
 }
