@@ -29,7 +29,7 @@ func (p *Plan) Apply(ctx context.Context, h host.Host) error {
 	}
 	for _, d := range p.dirs {
 		err := h.Mkdir(d, host.Meta{Mode: dirMode, Owner: p.mirror.Owner})
-		if errors.Is(err, fs.ErrExist) {
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) { // both make it under one name at first
 			return choose.Advise("run again", "%s: another run has changed the tree since this one looked at it", d)
 		}
 		if err != nil {
