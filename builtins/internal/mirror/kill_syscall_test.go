@@ -61,6 +61,8 @@ func (h *history) struck(call, fault string, n int) string {
 	switch code := exit(h, c.Run()); {
 	case code == 0:
 		return ""
+	case code == exitRefused && out.Len() == 0 && call == "write":
+		return "struck dumb" // it is the telling that failed
 	case code == exitRefused:
 		h.tells(out.String(), fault)
 		return "told"
