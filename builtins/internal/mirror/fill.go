@@ -179,11 +179,15 @@ func (f *filler) mkdir(name string) error {
 
 // enter makes a subdir and keeps it open.
 func (f *filler) enter(subdir string) error {
-	err := f.mkdir(subdir)
-	if err == nil {
-		f.dirs[subdir], err = f.root.OpenRoot(subdir)
+	if err := f.mkdir(subdir); err != nil {
+		return err
 	}
-	return storage(subdir, err)
+	dir, err := f.root.OpenRoot(subdir)
+	if err != nil {
+		return storage(subdir, err)
+	}
+	f.dirs[subdir] = dir
+	return nil
 }
 
 // at returns the directory of name that is open, and name's there.
