@@ -127,7 +127,7 @@ func (d *download) gather(ctx context.Context) error {
 		case try == tries:
 			return err
 		}
-		if err := sleep(ctx, backoff(200*time.Millisecond, 10*time.Second, try)); err != nil {
+		if err := Wait(ctx, 200*time.Millisecond, 10*time.Second, try); err != nil {
 			return err
 		}
 	}

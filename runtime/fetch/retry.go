@@ -94,6 +94,12 @@ func discard(resp *http.Response) {
 	resp.Body.Close()
 }
 
+// Wait waits after the try'th failure of something: about first, twice as long with each, at most most. It
+// returns early with ctx's error.
+func Wait(ctx context.Context, first, most time.Duration, try int) error {
+	return sleep(ctx, backoff(first, most, try))
+}
+
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -12,16 +12,11 @@ import (
 // What fills of a tree need to be fast and durable, of the kernel itself.
 
 // SyncAll makes all that was written to the file system of dir survive a power cut, the names in its
-// directories too, with one commit for many files. done is false where the kernel would not tell of lost writes
-// (before Linux 5.8, and on file systems that are not known to), so that each file must be synced by itself.
-func SyncAll(dir *os.File) (done bool, err error) {
-	if !tellsOfLoss() || !commitsAtOnce(dir) {
-		return false, nil
-	}
-	return true, os.NewSyscallError("syncfs", unix.Syncfs(int(dir.Fd())))
-}
+// directories too, with one commit for many files. It is to be relied on only where CanSyncAll says so.
+func SyncAll(dir *os.File) error { return os.NewSyscallError("syncfs", unix.Syncfs(int(dir.Fd()))) }
 
-// CanSyncAll reports whether SyncAll would do anything for dir.
+// CanSyncAll reports whether SyncAll will do for dir. It is false where the kernel would not tell of lost writes (before Linux
+// 5.8, and on file systems that are not known to), so that each file must be synced by itself.
 func CanSyncAll(dir *os.File) bool { return tellsOfLoss() && commitsAtOnce(dir) }
 
 // tellsOfLoss reports whether syncfs(2) returns the errors of writing back, as it does since Linux 5.8.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"runbook/builtins/internal/choose"
+	"runbook/runtime/fetch"
 )
 
 // localWorkers is how many files are copied or hashed at once.
@@ -242,19 +242,11 @@ func (w *fetcher) insist(ctx context.Context, it *item) error {
 	}
 }
 
-// pause waits a while that doubles with each try, spread over half of that, so that many do not come back at once.
+// pause waits before another try.
 func (w *fetcher) pause(ctx context.Context, try int) error {
 	if w.plan.testOnlyPause != nil {
 		w.plan.testOnlyPause(try)
 		return ctx.Err()
 	}
-	d := min(200*time.Millisecond<<try, 20*time.Second)
-	t := time.NewTimer(d/2 + rand.N(d/2))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return fetch.Wait(ctx, 400*time.Millisecond, 20*time.Second, try)
 }

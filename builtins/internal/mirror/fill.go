@@ -248,8 +248,7 @@ func (f *filler) ready(file *os.File) error {
 func (f *filler) commit(dirs ...string) error {
 	err := f.fault("commit")
 	if err == nil && f.atOnce {
-		_, err = host.SyncAll(f.top)
-		return storage(f.plan.dir, err)
+		return storage(f.plan.dir, host.SyncAll(f.top))
 	}
 	for _, dir := range dirs {
 		if err == nil {
