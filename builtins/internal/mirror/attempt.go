@@ -70,16 +70,9 @@ func (a *attempt) begin(ctx context.Context, at string) error {
 		return storage(name, err)
 	}
 	a.file = file
-	n := &sizedHash{h: a.d.main}
-	if a.d.other != nil {
-		err = transfer(ctx, io.MultiWriter(n, a.d.other), file)
-	} else {
-		err = transfer(ctx, n, file)
+	if err := a.reread(ctx); err != nil {
+		return err
 	}
-	if err != nil {
-		return storage(name, err)
-	}
-	a.size = n.n
 	if w, ok := a.it.from().from.source.(*web); ok && a.size != a.it.size {
 		if a.etag, err = w.etagOf(ctx, at); err != nil {
 			return &brokenError{err, false}
@@ -128,7 +121,7 @@ func (a *attempt) get(ctx context.Context, at string) (linked bool, err error) {
 			return a.link(ctx, file)
 		}
 		if host.Reflink(a.file, file) {
-			return false, a.reread(ctx)
+			return false, a.shared(ctx)
 		}
 	}
 	stop := context.AfterFunc(ctx, func() { src.Close() }) // a server may keep a Read waiting
@@ -161,7 +154,7 @@ func (a *attempt) pour(ctx context.Context, r io.Reader) error {
 			}
 			a.d.Write(buf[:n])
 			a.size += int64(n)
-			a.progress.got(a.it, n)
+			a.progress.got(n)
 			if err := await(ctx, a.limit, n); err != nil {
 				return err
 			}
@@ -189,14 +182,20 @@ func await(ctx context.Context, l *rate.Limiter, n int) error {
 	return l.WaitN(ctx, n)
 }
 
-// reread verifies bytes that came without passing by here.
+// shared reads bytes of the source that came without passing by here.
+func (a *attempt) shared(ctx context.Context) error {
+	err := a.reread(ctx)
+	a.progress.got(int(a.size))
+	return err
+}
+
+// reread has the digest see what the file holds.
 func (a *attempt) reread(ctx context.Context) error {
 	n := &sizedHash{h: a.d}
 	if err := transfer(ctx, n, a.file); err != nil {
 		return storage(partial(a.it.name()), err)
 	}
 	a.size = n.n
-	a.progress.got(a.it, int(n.n))
 	return nil
 }
 
@@ -234,7 +233,7 @@ func (a *attempt) link(ctx context.Context, file *os.File) (linked bool, err err
 	if err != nil {
 		return true, storage(name, err)
 	}
-	return true, a.reread(ctx)
+	return true, a.shared(ctx)
 }
 
 // check compares what came with what the record says.

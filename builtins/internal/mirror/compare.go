@@ -68,7 +68,6 @@ func (c *comparison) keep(source int, r *repodata.Record) (bool, error) {
 	if it.sum.kind == noSum {
 		c.plan.Report.Unverified++
 	}
-	c.in.bytes += max(it.size, 0)
 	c.names, c.batch = append(c.names, it.file), append(c.batch, it)
 	if len(c.batch) < batchLen {
 		return true, nil

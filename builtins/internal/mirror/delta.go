@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"path"
@@ -126,14 +124,11 @@ func (p *Plan) base(subdir string, d *delta) ([]byte, error) {
 
 // noState is the text of a state that knows of nothing.
 func noState(subdir string) []byte {
-	line, err := json.Marshal(header{Subdir: subdir, Interim: true})
-	if err != nil {
+	var b bytes.Buffer
+	if err := newStateWriter(&b).end(header{Subdir: subdir, Interim: true}); err != nil {
 		panic("mirror: " + err.Error()) // a header always has a JSON form
 	}
-	text := append([]byte(stateMagic), line...)
-	text = binary.LittleEndian.AppendUint32(text, uint32(len(line)))
-	sum := sha256.Sum256(text)
-	return append(text, sum[:]...)
+	return b.Bytes()
 }
 
 // digest identifies a base.

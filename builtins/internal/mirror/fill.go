@@ -93,10 +93,16 @@ func (f *filler) sweep(dir string) error {
 
 func (p *Plan) failures() (n int) {
 	for _, s := range p.subdirs {
-		for _, it := range s.fetch {
-			if it.failed != nil {
-				n++
-			}
+		n += s.failures()
+	}
+	return n
+}
+
+// failures is how many packages could not be had, as far as is known.
+func (s *subdir) failures() (n int) {
+	for _, it := range s.fetch {
+		if it.failed != nil {
+			n++
 		}
 	}
 	return n

@@ -43,27 +43,33 @@ func (p *Plan) filterSubdir(ctx context.Context, s *subdir) error {
 	p.tell("comparing " + s.name)
 	c := &comparison{plan: p, ctx: ctx, in: s, taken: s.shadows(), found: map[string]known{}}
 	s.total = map[string]int{}
-	sum := sha256.New()
-	h := &sizedHash{h: sum}
-	summaries, err := p.rewrite(s, false, c.keep).Run(ctx, h)
+	index, summaries, err := measure(ctx, p.rewrite(s, false, c.keep))
 	if err == nil {
 		err = c.flush()
 	}
 	if err != nil {
 		return c.blame(err)
 	}
-	s.json = plainIndex{h.n, hex.EncodeToString(sum.Sum(nil))}
-	s.found, s.packages = c.found, c.packages
+	s.json, s.found, s.packages = index, c.found, c.packages
 	slices.SortFunc(s.fetch, func(a, b *item) int { return a.seq - b.seq })
 	p.summarize(s, summaries)
 	p.count(c.twice, s.name+": %d packages of later channels have the name of an earlier one's and were left out")
 	p.count(c.odd, s.name+": %d packages are not called NAME-VERSION-BUILD of their own record")
-	for _, step := range []func(*subdir) error{p.notHalved, p.locateAll, p.compareIndex} {
-		if err := step(s); err != nil {
-			return err
-		}
+	if err := p.notHalved(s); err != nil {
+		return err
 	}
-	return nil
+	if err := p.locateAll(ctx, s); err != nil {
+		return err
+	}
+	return p.compareIndex(s)
+}
+
+// measure finds out what an index will be, without keeping it.
+func measure(ctx context.Context, rw *repodata.Rewrite) (plainIndex, []*repodata.Summary, error) {
+	sum := sha256.New()
+	h := &sizedHash{h: sum}
+	summaries, err := rw.Run(ctx, h)
+	return plainIndex{h.n, hex.EncodeToString(sum.Sum(nil))}, summaries, err
 }
 
 // summarize notes what the sources have besides records.

@@ -32,7 +32,6 @@ func (p *Plan) owned(m host.Seen) bool {
 
 // tally counts what is to be done in a subdir.
 func (p *Plan) tally(s *subdir) {
-	s.fetch = slices.Clip(s.fetch)
 	t := SubdirReport{Subdir: s.name, Packages: s.packages, Kept: s.kept}
 	for _, it := range s.fetch {
 		if it.failed != nil {
@@ -55,13 +54,6 @@ func (p *Plan) tally(s *subdir) {
 
 // finish looks at what is not one subdir's, and refuses a plan that cannot be carried out.
 func (p *Plan) finish(ctx context.Context) error {
-	for i, s := range p.subdirs {
-		t := &p.Report.Subdirs[i]
-		t.Prune = len(s.prune)
-		for _, f := range s.prune {
-			t.PruneBytes += f.size
-		}
-	}
 	var err error
 	if p.dirs, err = missingDirs(p.r, p.dir); err != nil {
 		return err
@@ -255,7 +247,7 @@ func (p *Plan) failure() error {
 			b.WriteString(", which the manifests in " + path.Join(p.dir, stateDir) + " name")
 		}
 	}
-	err := fmt.Errorf("%s not be mirrored:%s", packages(n, "could", "could"), b.String())
+	err := fmt.Errorf("%s could not be mirrored:%s", packages(n), b.String())
 	return errors.Join(&choose.Advised{Err: err, Hint: hint}, p.refused())
 }
 

@@ -16,27 +16,17 @@ import (
 )
 
 // locateAll finds out which packages their source surely cannot give, and plans an index without them.
-func (p *Plan) locateAll(s *subdir) error {
-	bad := 0
+func (p *Plan) locateAll(ctx context.Context, s *subdir) (err error) {
 	for _, it := range s.fetch {
 		if err := p.locate(it); err != nil {
 			return err
 		}
-		if it.failed != nil {
-			it.foreseen = true
-			bad++
-		}
+		it.foreseen = it.failed != nil
 	}
-	if bad == 0 {
-		return nil
+	if s.failures() > 0 {
+		s.json, _, err = measure(ctx, p.rewrite(s, true, p.keeps(s)))
 	}
-	sum := sha256.New()
-	h := &sizedHash{h: sum}
-	if _, err := p.rewrite(s, true, p.keeps(s)).Run(context.Background(), h); err != nil {
-		return err
-	}
-	s.json = plainIndex{h.n, hex.EncodeToString(sum.Sum(nil))}
-	return nil
+	return err
 }
 
 func (p *Plan) locate(it *item) error {
@@ -130,7 +120,7 @@ func (p *Plan) formHolds(s *subdir, name string, m host.Seen) (bool, error) {
 	}
 	if s.state != nil && s.state.JSON == s.json.sum && !p.mirror.Full {
 		for _, f := range s.state.Forms {
-			if f.Name == name && (known{size: f.Size, mtime: f.Mtime, ino: f.Ino}).knows(m) {
+			if f.Name == name && f.knows(m) {
 				return true, nil
 			}
 		}

@@ -76,7 +76,6 @@ type subdir struct {
 	kept     int
 	sharded  bool             // the directory of shards is to be made
 	bare     bool             // there is no index yet
-	bytes    int64            // of all packages
 	found    map[string]known // what was hashed now
 	fetch    []*item
 	json     plainIndex // as it will be published
@@ -135,12 +134,12 @@ func (p *Plan) count(n int, format string) {
 	}
 }
 
-// packages tells how many packages do something.
-func packages(n int, one, many string) string {
+// packages is how many there are, in words.
+func packages(n int) string {
 	if n == 1 {
-		return strings.TrimSpace("1 package " + one)
+		return "1 package"
 	}
-	return strings.TrimSpace(fmt.Sprintf("%d packages %s", n, many))
+	return fmt.Sprintf("%d packages", n)
 }
 
 // note has the selector see every record, if it must, before it keeps any.

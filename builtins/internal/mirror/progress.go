@@ -24,9 +24,9 @@ type progress struct {
 
 // A share is one channel's files.
 type share struct {
-	name         string
-	files, taken int
-	mu           sync.Mutex
+	name  string
+	files int
+	taken atomic.Int64
 }
 
 func newProgress(p *Plan) *progress {
@@ -66,15 +66,10 @@ func shortName(location string) string {
 	return location[strings.LastIndexByte(location, '/')+1:]
 }
 
-func (g *progress) got(_ *item, n int) { g.loaded.Add(int64(n)) }
+func (g *progress) got(n int) { g.loaded.Add(int64(n)) }
 
 // took counts a package that is there, or given up.
-func (g *progress) took(it *item) {
-	s := g.by[it.from().from]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.taken++
-}
+func (g *progress) took(it *item) { g.by[it.from().from].taken.Add(1) }
 
 // end stops telling.
 func (g *progress) end() {
@@ -89,11 +84,9 @@ func (g *progress) end() {
 func (g *progress) text(spent time.Duration) string {
 	var parts []string
 	for _, s := range g.channels {
-		s.mu.Lock()
 		if s.files > 0 {
-			parts = append(parts, fmt.Sprintf("%s %d of %d", s.name, s.taken, s.files))
+			parts = append(parts, fmt.Sprintf("%s %d of %d", s.name, s.taken.Load(), s.files))
 		}
-		s.mu.Unlock()
 	}
 	got := g.loaded.Load()
 	rate := float64(got) / spent.Seconds()
@@ -107,7 +100,7 @@ func (g *progress) text(spent time.Duration) string {
 // Summary says what a plan found, in one line.
 func (p *Plan) Summary() string {
 	r := p.Report
-	text := packages(r.Packages, "", "")
+	text := packages(r.Packages)
 	if r.FilteredOut > 0 {
 		text += fmt.Sprintf(", %d more filtered out", r.FilteredOut)
 	}
@@ -115,13 +108,13 @@ func (p *Plan) Summary() string {
 		text += fmt.Sprintf(", %d without a digest", r.Unverified)
 	}
 	if r.Fetch > 0 {
-		text += fmt.Sprintf("; %s to fetch, %s", packages(r.Fetch, "", ""), size(r.Bytes))
+		text += fmt.Sprintf("; %s to fetch, %s", packages(r.Fetch), size(r.Bytes))
 		if r.Free >= 0 {
 			text += ", where " + size(r.Free) + " are free"
 		}
 	}
 	if r.Prune > 0 {
-		text += fmt.Sprintf("; %s to remove, %s", packages(r.Prune, "", ""), size(r.PruneBytes))
+		text += fmt.Sprintf("; %s to remove, %s", packages(r.Prune), size(r.PruneBytes))
 	}
 	return text
 }
@@ -131,11 +124,11 @@ func (p *Plan) Done() string {
 	var parts []string
 	if g := p.progress; g != nil && p.Report.Fetch > 0 {
 		got := g.loaded.Load()
-		parts = append(parts, fmt.Sprintf("%d of %s fetched and verified: %s in %s, %s/s", p.taken(), packages(p.Report.Fetch, "", ""), size(got),
+		parts = append(parts, fmt.Sprintf("%d of %s fetched and verified: %s in %s, %s/s", p.taken(), packages(p.Report.Fetch), size(got),
 			g.spent.Round(time.Millisecond), size(int64(float64(got)/max(g.spent.Seconds(), 1e-3)))))
 	}
 	if p.delta != nil && p.delta.report.Fetch > 0 {
-		parts = append(parts, fmt.Sprintf("%s, %s, in %s", packages(p.delta.report.Fetch, "", ""), size(p.delta.report.Bytes), p.delta.mirror.dir))
+		parts = append(parts, fmt.Sprintf("%s, %s, in %s", packages(p.delta.report.Fetch), size(p.delta.report.Bytes), p.delta.mirror.dir))
 	}
 	return strings.Join(parts, "; ")
 }

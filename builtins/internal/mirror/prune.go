@@ -32,14 +32,17 @@ func (p *Plan) findPrunable(ctx context.Context) error {
 	if !p.mirror.Prune {
 		return nil
 	}
-	for _, s := range p.subdirs {
+	for i, s := range p.subdirs {
 		if err := p.pruneSubdir(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		p.Report.Prune += len(s.prune)
+		t := &p.Report.Subdirs[i]
+		t.Prune = len(s.prune)
 		for _, f := range s.prune {
-			p.Report.PruneBytes += f.size
+			t.PruneBytes += f.size
 		}
+		p.Report.Prune += t.Prune
+		p.Report.PruneBytes += t.PruneBytes
 	}
 	return nil
 }

@@ -20,9 +20,6 @@ import (
 // publish replaces the index of a subdir whose packages are all in place, the plain file last. What an index lists
 // must survive a power cut before the index does, and so must each form before another.
 func (f *filler) publish(s *subdir) error {
-	if s.done {
-		return nil
-	}
 	w, err := f.newPublisher(s)
 	if err != nil {
 		return err
@@ -76,7 +73,7 @@ type publisher struct {
 	out      *fan
 	json     hash.Hash
 	manifest *manifestWriter
-	state    *stateWriter
+	state    *stateFile
 	shards   *shardWriter
 	head     header
 }
@@ -138,7 +135,7 @@ func (w *publisher) write() error {
 		}
 	}
 	w.head.JSON = hex.EncodeToString(w.json.Sum(nil))
-	if w.head.JSON != w.s.json.sum && w.plan.sound(w.s) {
+	if w.head.JSON != w.s.json.sum && w.s.sound() {
 		return choose.Advise("run again", "%s/%s: the source changed while it was mirrored", w.s.name, indexFile)
 	}
 	for i, file := range w.files {
@@ -161,7 +158,6 @@ func (w *publisher) keep() func(int, *repodata.Record) (bool, error) {
 		}
 		k, outcome := lookup(r.File)
 		w.head.Packages++
-		w.head.Bytes += k.size
 		if k.ino != 0 { // it is here, not where a delta is brought to
 			w.state.add(r.File, k)
 			w.manifest.add(r, k, outcome)
@@ -174,7 +170,7 @@ func (w *publisher) keep() func(int, *repodata.Record) (bool, error) {
 }
 
 // sound reports whether all that the plan counted on could be had.
-func (p *Plan) sound(s *subdir) bool {
+func (s *subdir) sound() bool {
 	for _, it := range s.fetch {
 		if it.failed != nil && !it.foreseen {
 			return false

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"maps"
+	"os"
 	"path"
 	"strconv"
 	"syscall"
@@ -16,19 +17,25 @@ import (
 	"runbook/builtins/internal/repodata"
 )
 
-func (f *filler) newState(s *subdir) (*stateWriter, error) {
+// A stateFile is a state on its way to a subdir's file.
+type stateFile struct {
+	*stateWriter
+	file *os.File
+}
+
+func (f *filler) newState(s *subdir) (*stateFile, error) {
 	file, err := f.create(stateName(s.name))
 	if err != nil {
 		return nil, err
 	}
-	return newStateWriter(file), nil
+	return &stateFile{newStateWriter(file), file}, nil
 }
 
 // remember notes what was published.
 func (f *filler) remember(s *subdir, w *publisher) error {
 	h := w.head
 	h.Subdir, h.Fingerprint, h.Records, h.Removed = s.name, s.print, s.total, s.removed
-	if !f.plan.sound(s) || f.plan.foreseen(s) { // what is missing must be looked for again
+	if s.failures() > 0 { // what is missing must be looked for again
 		h.Fingerprint = ""
 	}
 	h.Tags = map[string]string{}
@@ -53,16 +60,6 @@ func (f *filler) remember(s *subdir, w *publisher) error {
 	}
 	s.manifest = h.Manifest
 	return nil
-}
-
-// foreseen reports whether the plan knew of packages that cannot be had.
-func (p *Plan) foreseen(s *subdir) bool {
-	for _, it := range s.fetch {
-		if it.foreseen {
-			return true
-		}
-	}
-	return false
 }
 
 // saveStates notes what was verified so far of subdirs that are not published yet, so that a run that is cut short has not to

@@ -26,7 +26,7 @@ func (p *Plan) settle(ctx context.Context, s *subdir) error {
 	}
 	if s.done {
 		s.packages, s.kept = s.state.Packages, s.state.Packages
-		s.total, s.removed, s.bytes = s.state.Records, s.state.Removed, s.state.Bytes
+		s.total, s.removed = s.state.Records, s.state.Removed
 		return nil
 	}
 	return p.reopen(ctx, s)
@@ -108,7 +108,7 @@ func (p *Plan) formsIntact(s *subdir) (bool, error) {
 	}
 	for i, m := range p.r.LstatAll(path.Join(p.dir, s.name), names) {
 		f := s.state.Forms[i]
-		if m.Err != nil || !(known{size: f.Size, mtime: f.Mtime, ino: f.Ino}).knows(m) {
+		if m.Err != nil || !f.knows(m) {
 			return false, unlessAbsent(m.Err)
 		}
 		p.owned(m)

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"hash"
 	"io"
-	"os"
 	"path"
 	"unsafe"
 
@@ -50,7 +49,6 @@ type header struct {
 	JSON        string            // hex SHA-256 of the published repodata.json
 	Forms       []form            // the published index
 	Manifest    string            // hex SHA-256 of the manifest
-	Bytes       int64             // of the packages
 	Packages    int
 }
 
@@ -59,6 +57,11 @@ type form struct {
 	Name        string
 	Size, Mtime int64
 	Ino         uint64
+}
+
+// knows reports whether the file that was seen is this form.
+func (f form) knows(m host.Seen) bool {
+	return known{size: f.Size, mtime: f.Mtime, ino: f.Ino}.knows(m)
 }
 
 // known is a package file whose bytes were compared with a digest.
@@ -180,15 +183,15 @@ func (k known) knows(m host.Seen) bool {
 
 // A stateWriter writes the text of a state.
 type stateWriter struct {
-	file *os.File
-	w    *bufio.Writer
-	h    hash.Hash
-	buf  []byte
+	out io.Writer
+	w   *bufio.Writer
+	h   hash.Hash
+	buf []byte
 }
 
-func newStateWriter(file *os.File) *stateWriter {
+func newStateWriter(out io.Writer) *stateWriter {
 	h := sha256.New()
-	s := &stateWriter{file: file, w: bufio.NewWriterSize(io.MultiWriter(file, h), 128<<10), h: h}
+	s := &stateWriter{out: out, w: bufio.NewWriterSize(io.MultiWriter(out, h), 128<<10), h: h}
 	s.w.WriteString(stateMagic)
 	return s
 }
@@ -216,7 +219,7 @@ func (s *stateWriter) addOthers(old *state, fresh map[string]known) {
 	}
 }
 
-// end completes the text, and leaves the file open.
+// end completes the text.
 func (s *stateWriter) end(h header) error {
 	line, err := json.Marshal(h)
 	if err != nil {
@@ -227,6 +230,6 @@ func (s *stateWriter) end(h header) error {
 	if err := s.w.Flush(); err != nil {
 		return err
 	}
-	_, err = s.file.Write(s.h.Sum(nil))
+	_, err = s.out.Write(s.h.Sum(nil))
 	return err
 }
