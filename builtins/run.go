@@ -31,6 +31,7 @@ var run = &runtime.Builtin{
 	Summary: "run a command that changes the machine",
 	Detail: []string{
 		"Say with creates=, unless= or once= how to tell that it is done: without one of them it runs every time.",
+		"What creates= names does not count as done where an earlier run saw the command fail, or the machine went down meanwhile: that is an error which says what to do.",
 		"A dry run does not run it. It believes creates=, and of what touches= names it knows nothing any more.",
 	},
 	Example: `run(["ssh-keygen", "-A"], creates = "/etc/ssh/ssh_host_ed25519_key")`,
@@ -46,6 +47,7 @@ type runOp struct {
 	unless  host.Process
 	marker  string // absolute name, "" without once=
 	key     string
+	begun   begun // of creates
 }
 
 var onceKey = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
@@ -68,10 +70,10 @@ func newRun(c *runtime.Call) (runtime.Op, string, error) {
 	if op.key != "" {
 		op.marker = path.Join(c.StateDir(), "once", op.key+".json")
 	}
-	return &op, quote(p.Argv), errors.Join(op.setCreates(creates), op.setAlready(already), op.setTouches(touches), checkKey(op.key))
+	return &op, quote(p.Argv), errors.Join(op.setCreates(creates, c.StateDir()), op.setAlready(already), op.setTouches(touches), checkKey(op.key))
 }
 
-func (op *runOp) setCreates(name string) error {
+func (op *runOp) setCreates(name, state string) error {
 	if name == "" {
 		return nil
 	}
@@ -79,6 +81,7 @@ func (op *runOp) setCreates(name string) error {
 		return fmt.Errorf("argument \"creates\": got relative path %q, want an absolute one", name)
 	}
 	op.creates, op.dir = path.Clean(name), strings.HasSuffix(name, "/")
+	op.begun = newBegun(state, op.creates)
 	return nil
 }
 
@@ -115,6 +118,13 @@ func checkKey(key string) error {
 }
 
 func (op *runOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+	if op.creates != "" {
+		if ok, err := present(ctx, h, op.creates); err != nil {
+			return nil, err
+		} else if ok {
+			return op.begun.check(h)
+		}
+	}
 	if done, err := op.done(ctx, h); done || err != nil {
 		return nil, err
 	}
@@ -124,13 +134,10 @@ func (op *runOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error
 	return []host.Change{want("command", "", quote(op.cmd.Argv))}, nil
 }
 
-// done reports whether one of the ways to tell says so.
+// done reports whether one of the other ways to tell says so.
 func (op *runOp) done(ctx context.Context, h host.Reader) (bool, error) {
-	for _, name := range []string{op.creates, op.marker} {
-		if name == "" {
-			continue
-		}
-		if ok, err := present(ctx, h, name); ok || err != nil {
+	if op.marker != "" {
+		if ok, err := present(ctx, h, op.marker); ok || err != nil {
 			return ok, err
 		}
 	}
@@ -148,7 +155,20 @@ func (op *runOp) done(ctx context.Context, h host.Reader) (bool, error) {
 	return res.Code == 0, nil
 }
 
-func (op *runOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
+func (op *runOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+	if wants(todo, "begun") {
+		return op.begun.remove(h)
+	}
+	if err := op.exec(ctx, h); err != nil {
+		return err
+	}
+	if op.marker == "" {
+		return nil
+	}
+	return writeMarker(h, op.marker, op.key, op.cmd.Argv)
+}
+
+func (op *runOp) exec(ctx context.Context, h host.Host) error {
 	cmd := op.cmd
 	if op.creates != "" {
 		made := host.Entry{Name: op.creates, Meta: host.Meta{Mode: fs.ModeIrregular | 0o644, Size: -1, Owner: ownerOf(ctx, h, cmd.User)}, Content: host.Unknown(op.creates)}
@@ -158,13 +178,11 @@ func (op *runOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error 
 		}
 		cmd.Makes = []host.Entry{made}
 	}
-	if _, err := h.Exec(ctx, cmd); err != nil {
+	if op.creates == "" {
+		_, err := h.Exec(ctx, cmd)
 		return err
 	}
-	if op.marker == "" {
-		return nil
-	}
-	return writeMarker(h, op.marker, op.key, cmd.Argv)
+	return op.begun.around(h, func() error { _, err := h.Exec(ctx, cmd); return err })
 }
 
 // A placeholder's nonce is another one in each run, and a marker holds no secret.

@@ -1,6 +1,9 @@
 package builtins
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +56,50 @@ func TestRunIsVerified(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "did not take effect") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// What a command left when it was cut off does not count as done, unless it may have gone on without the run that began it.
+func TestRunCutOff(t *testing.T) {
+	const boot, body = "/proc/sys/kernel/random/boot_id", `run(["make"], creates = "/srv/made")`
+	marker := newBegun("/var/state", "/srv/made").file
+	m := newMachine(t, map[string]string{
+		boot:            "monday\n",
+		"/usr/bin/make": `echo half > $R/srv/made; cp $R/var/state/begun/* $R/srv/begun; exit $(cat $R/srv/code)`,
+		"/srv/code":     "1",
+	})
+	play := func(outcome trace.Outcome, reason string) {
+		t.Helper()
+		events, err := m.play(m.local(), false, body)
+		if i := slices.IndexFunc(events, func(e trace.Event) bool { return e.Kind == trace.Result }); i < 0 || events[i].Outcome != outcome {
+			t.Errorf("got %v, want %s", told(events), outcome)
+		}
+		if (err == nil) != (reason == "") || err != nil && !strings.Contains(err.Error(), reason) {
+			t.Errorf("got %v, want %s", err, reason)
+		}
+	}
+	remove := func(name string) { m.must(os.Remove(filepath.Join(m.root, name))) }
+
+	play(trace.Failed, "exit status 1")
+	play(trace.Failed, "may be half made")
+	m.write("/srv/code", "0")
+	m.fails(body, "to keep it remove /var/state/begun/")
+	remove("/srv/made")
+	play(trace.Changed, "")
+	play(trace.Same, "")
+
+	if left, _ := filepath.Glob(m.root + "/var/state/begun/*"); len(left) > 0 {
+		t.Errorf("after success there is %s", left)
+	}
+	m.write(marker, m.read("/srv/begun")) // as if the run had been killed
+	m.thrice(body)
+	m.write(marker, m.read("/srv/begun"))
+	m.write(boot, "tuesday\n")
+	play(trace.Failed, "may be half made")
+	remove(marker)
+	play(trace.Same, "")
+	m.write(marker, m.read("/srv/begun"))
+	remove("/srv/made")
+	m.thrice(body)
 }
 
 // What a command touches a dry run does not know any more.

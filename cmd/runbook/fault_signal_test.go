@@ -50,7 +50,7 @@ func TestSignals(t *testing.T) {
 			if c.program == "yum" {
 				s.Must("! pgrep -x yum && ! pgrep -x dnf && rpm -q mongodb-org mongodb-org-server mongodb-org-shell mongodb-org-mongos mongodb-org-tools")
 			}
-			converges(t, s, want)
+			converges(t, s, want, false)
 		})
 	}
 }

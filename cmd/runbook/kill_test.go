@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -47,7 +48,7 @@ func TestKilled(t *testing.T) {
 			s := newSite(t, dir)
 			defer s.Kill()
 			killAt(t, s, k, duration(whole[k.event:]))
-			converges(t, s, want)
+			converges(t, s, want, k.power)
 		})
 	}
 }
@@ -99,12 +100,29 @@ func killAt(t *testing.T, s site, k kill, long time.Duration) {
 	}
 }
 
+// What rpm and useradd, cut off by a loss of power, leave for ever: files under rpm's temporary names, and a home directory
+// that lacks some of /etc/skel. Whoever asks them again hears that all is done.
+var ofOthers = regexp.MustCompile(`^\+ /\S+;[0-9a-f]{8} |^[-~] /home/anaconda-server/\.(bash_logout|bashrc|profile)[ :]`)
+
+// A command that was cut off leaves what a person must look at.
+var halfMade = regexp.MustCompile(`to run the command again remove or rename (\S+),`)
+
 // converges runs the installation twice more: the first time it goes on from there, the second time there is nothing
-// to do, and the machine is as want says.
-func converges(t *testing.T, s site, want lab.Snapshot) {
+// to do, and the machine is as want says; after a loss of power, but for what others leave.
+func converges(t *testing.T, s site, want lab.Snapshot, power bool) {
 	t.Helper()
 	for _, name := range []string{"/root/next.jsonl", "/root/last.jsonl"} {
-		s.run(0, slices.Concat([]string{"run", "install.star"}, alone, []string{"--trace", name})...)
+		install := func() lab.Result {
+			return s.Exec(lab.Cmd{Argv: slices.Concat([]string{"runbook", "run", "install.star"}, alone, []string{"--trace", name})})
+		}
+		r := install()
+		if half := halfMade.FindStringSubmatch(r.Err); r.Code == 1 && half != nil && name == "/root/next.jsonl" {
+			s.Must("rm " + half[1] + " " + name + "*")
+			r = install()
+		}
+		if r.Code != 0 {
+			t.Fatalf("run again: exit %d, want 0\n%s%s", r.Code, r.Out, r.Err)
+		}
 		s.run(0, "audit", "verify", name)
 	}
 	for _, e := range events(t, s, "/root/last.jsonl") {
@@ -112,7 +130,11 @@ func converges(t *testing.T, s site, want lab.Snapshot) {
 			t.Errorf("the third run: %s %s %s", e.Outcome, e.Op, e.Target)
 		}
 	}
-	if d := want.Diff(s.normal()); len(d) > 0 {
+	d := want.Diff(s.normal())
+	if power {
+		d = slices.DeleteFunc(d, ofOthers.MatchString)
+	}
+	if len(d) > 0 {
 		t.Errorf("differs from an installation that was not killed:\n%s", strings.Join(d, "\n"))
 	}
 	s.clean()

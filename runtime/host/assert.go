@@ -175,14 +175,14 @@ func (l *Local) assertCmd(ctx context.Context, c Cmd) error {
 }
 
 // assertMade looks for a file of a type; a link that leads to a directory will
-// do for one, and ModeIrregular stands for any.
+// do for one, and ModeIrregular stands for any, of a program that knows nothing of power cuts.
 func (l *Local) assertMade(name string, want fs.FileMode) error {
 	m, err := l.Lstat(name)
 	if err != nil {
 		return fmt.Errorf("did not take effect: %w", err)
 	}
 	if want == fs.ModeIrregular {
-		return nil
+		return l.keep(name)
 	}
 	if m.Mode&fs.ModeSymlink != 0 && want.IsDir() {
 		_, err = l.ReadDir(name)
@@ -191,6 +191,15 @@ func (l *Local) assertMade(name string, want fs.FileMode) error {
 		return guest("make", name, missed("type", typeName(typeBits(want)), typeName(typeBits(have))))
 	}
 	return nil
+}
+
+func (l *Local) keep(name string) error {
+	s, err := l.spot("sync", name)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return s.error(s.keep())
 }
 
 func (l *Local) assertFact(ctx context.Context, c Cmd, f Fact, deadline time.Time) error {

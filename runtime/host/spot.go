@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -67,8 +68,22 @@ func (s *spot) vacant() error {
 }
 
 // sync makes what was named or unnamed in the directory survive a power cut.
-func (s *spot) sync() error {
-	fd, err := unix.Openat(s.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func (s *spot) sync() error { return s.fsync(".", unix.O_DIRECTORY) }
+
+// keep makes what a command left at s survive a power cut: its name and, of a regular file, its bytes.
+func (s *spot) keep() error {
+	st, err := s.stat()
+	if err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFREG {
+		err = s.fsync(s.base, unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	}
+	return cmp.Or(err, s.sync())
+}
+
+func (s *spot) fsync(name string, flags int) error {
+	fd, err := unix.Openat(s.fd, name, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0)
 	if errors.Is(err, syscall.EACCES) {
 		return nil // one may add to a directory without being allowed to read it
 	}

@@ -54,8 +54,12 @@ func TestRunLeavesDaemon(t *testing.T) {
 	if got := j.Must("pgrep -c sleep"); got != "1\n" {
 		t.Errorf("daemons: got %q, want one", got)
 	}
-	j.Must("echo kept > /etc/kept; touch /run/gone")
+	const boot = "cat /proc/sys/kernel/random/boot_id"
+	before := j.Must("echo kept > /etc/kept; touch /run/gone; " + boot)
 	j.Reboot()
+	if after := j.Must(boot); after == before || len(after) != len(before) {
+		t.Errorf("after a reboot: got boot %q, before %q", after, before)
+	}
 	if got := j.Must("pgrep -c sleep || true; cat /etc/kept; ls /run"); got != "0\nkept\nlock\n" {
 		t.Errorf("after a reboot: got %q", got)
 	}

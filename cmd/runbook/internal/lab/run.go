@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -126,14 +128,28 @@ func (j *Jail) WriteFile(name string, data []byte, mode fs.FileMode) error {
 	})
 }
 
-// Reboot is a loss of power: every process is killed at once, and /run is empty afterwards. Files stay, and so do
-// binds; nothing is started again, since a jail has no init system.
+// Reboot is a loss of power: every process is killed at once, /run is empty afterwards, and the boot has another id. Files
+// stay, and so do binds; nothing is started again, since a jail has no init system.
 func (j *Jail) Reboot() {
 	j.t.Helper()
 	j.Run(0, 0, "kill", "-9", "-1") // all but the first process, and kill itself
-	if err := j.Do(func() error { return emptyRun("/run") }); err != nil {
+	if err := j.Do(func() error { return errors.Join(emptyRun("/run"), newBoot("/run/boot_id")) }); err != nil {
 		j.t.Fatalf("jail: reboot: %v", err)
 	}
+	// No machine starts within a second: rpm names its temporary files after the second that it began in.
+	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+}
+
+// newBoot lays another id over the kernel's; scratch is a name for a moment.
+func newBoot(scratch string) error {
+	id := make([]byte, 16)
+	rand.Read(id) // never fails
+	text := fmt.Appendf(nil, "%x-%x-%x-%x-%x\n", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+	if err := os.WriteFile(scratch, text, 0o444); err != nil {
+		return err
+	}
+	err := unix.Mount(scratch, "/proc/sys/kernel/random/boot_id", "", unix.MS_BIND, "")
+	return errors.Join(err, os.Remove(scratch))
 }
 
 // A Proc is a command that runs in a jail.
