@@ -42,7 +42,7 @@ func (op *copyOp) checkTree(ctx context.Context, h host.Reader, src string, m ho
 	if err != nil || there && len(op.tree) == 0 {
 		return nil, err
 	}
-	files, bytes, _ := op.tree.Totals()
+	files, bytes, _ := op.tree.All().Totals()
 	return []host.Change{want("tree", "", fmt.Sprintf("%d files, %d bytes of %s", files, bytes, op.src))}, nil
 }
 
@@ -96,7 +96,7 @@ func (op *copyOp) applyTree(ctx context.Context, h host.Host) error {
 	if len(op.tree) == 0 {
 		return nil
 	}
-	return h.WriteTree(ctx, op.dest, op.tree, func(ctx context.Context, root *host.Root) error {
+	return h.WriteTree(ctx, op.dest, op.tree.All(), func(ctx context.Context, root *host.Root) error {
 		for _, e := range op.tree {
 			if err := copyEntry(ctx, h, root, e); err != nil {
 				return fmt.Errorf("%s: %w", e.Name, err)

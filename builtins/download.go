@@ -201,7 +201,7 @@ func (op *downloadOp) Apply(ctx context.Context, h host.Host, _ []host.Change) e
 	name := path.Base(op.dest)
 	entry := host.Entry{Name: name, Meta: op.meta, Sum: op.sha256, Content: host.Unknown(op.dest)}
 	entry.Owner, entry.Size = op.owner, -1
-	return h.WriteTree(ctx, op.dir, host.Manifest{entry}, func(ctx context.Context, root *host.Root) error {
+	return h.WriteTree(ctx, op.dir, host.Manifest{entry}.All(), func(ctx context.Context, root *host.Root) error {
 		return advise(op.fetch(ctx, h, root, name))
 	})
 }

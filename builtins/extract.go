@@ -224,7 +224,7 @@ func (op *extractOp) Apply(ctx context.Context, h host.Host, _ []host.Change) er
 		todo[e.Name] = true
 	}
 	unpacked := false
-	err := h.WriteTree(ctx, op.dest, op.todo, func(ctx context.Context, root *host.Root) error {
+	err := h.WriteTree(ctx, op.dest, op.todo.All(), func(ctx context.Context, root *host.Root) error {
 		unpacked = true
 		return op.unpack(ctx, h, root, func(name string) bool { return todo[name] })
 	})

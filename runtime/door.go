@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"runbook/runtime/host"
@@ -156,7 +155,7 @@ func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 	})
 }
 
-func (d *door) WriteTree(ctx context.Context, dir string, m host.Manifest, fill func(context.Context, *host.Root) error) error {
+func (d *door) WriteTree(ctx context.Context, dir string, m host.Entries, fill func(context.Context, *host.Root) error) error {
 	return d.effect(trace.Event{Call: "tree", Path: dir, Detail: tree(m)}, func() error {
 		return d.host.WriteTree(ctx, dir, m, fill)
 	})
@@ -204,18 +203,22 @@ func (d *door) Remove(name string, files int) error {
 
 // tree is what the trace says of m. Where a size is not known beforehand, as of
 // a download, neither bytes nor digest would mean anything.
-func tree(m host.Manifest) map[string]any {
+func tree(m host.Entries) map[string]any {
 	files, bytes, digest := m.Totals()
-	detail := map[string]any{"files": files, "bytes": bytes, "digest": digest}
-	if slices.ContainsFunc(m, func(e host.Entry) bool { return e.Size < 0 && !e.Derived }) {
-		delete(detail, "bytes")
-		delete(detail, "digest")
-	}
-	if len(m) == 1 {
-		detail["file"] = m[0].Name
-		if m[0].Sum != "" {
-			detail["sha256"] = m[0].Sum
+	detail := map[string]any{"files": files}
+	known := true
+	for e := range m {
+		known = known && (e.Size >= 0 || e.Derived)
+		if files > 1 {
+			continue
 		}
+		detail["file"] = e.Name
+		if e.Sum != "" {
+			detail["sha256"] = e.Sum
+		}
+	}
+	if known {
+		detail["bytes"], detail["digest"] = bytes, digest
 	}
 	return detail
 }

@@ -12,6 +12,7 @@ import (
 	"context"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,12 @@ import (
 	"runbook/runtime"
 )
 
-func main() { os.Exit(newProgram().main(os.Args[1:])) }
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // hosts are small, and little is allocated in large runs
+	}
+	os.Exit(newProgram().main(os.Args[1:]))
+}
 
 // A program is what the subcommands share.
 type program struct {

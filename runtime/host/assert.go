@@ -85,14 +85,14 @@ func typeName(bits uint32) string {
 // assertTree compares m with what lies below root: types, and of regular files
 // mode, size and time; owners and targets where they are named. The content is
 // for whoever filled root to check.
-func (l *Local) assertTree(root *Root, dir string, m Manifest) error {
+func (l *Local) assertTree(root *Root, dir string, m Entries) error {
 	at, in := root, "" // entries of one directory usually follow each other: it stays open
 	defer func() {
 		if at != root {
 			at.Close()
 		}
 	}()
-	for _, e := range m {
+	for e := range m {
 		if d := path.Dir(e.Name); d != in {
 			if at != root {
 				at.Close()

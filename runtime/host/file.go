@@ -9,11 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 )
 
@@ -116,6 +115,8 @@ type Entry struct {
 	Target  string  // of a symbolic link
 	Sum     string  // hex SHA-256, where known
 	Content Content // opened only if a later step reads the file before it exists
+	// Foresee, if not nil, is asked once for the content by a host that keeps it, and by no other.
+	Foresee func() Content
 	// Derived says that the content follows from other entries, and its size, which is then -1, is
 	// known only when it is made: a compressed form of a file, for example.
 	Derived bool
@@ -124,102 +125,52 @@ type Entry struct {
 // A Manifest lists what will lie below a directory, parents first.
 type Manifest []Entry
 
+// All are the entries of m.
+func (m Manifest) All() Entries { return Entries(slices.Values(m)) }
+
+// Entries are those of a manifest that need not be in memory as a whole. Everybody may go over them several times and
+// always gets the same. In the order of SortedBefore they cost least.
+type Entries iter.Seq[Entry]
+
 // Totals returns what a trace tells of m: how many files, their bytes, and a
 // digest over sorted name, type, mode, size, link and known checksums. What is
 // derived counts as a file without bytes.
-func (m Manifest) Totals() (files int, bytes int64, digest string) {
-	lines := make([]string, 0, len(m))
-	for _, e := range m {
-		size := e.Size
-		if !e.Mode.IsRegular() {
-			size = 0
-		}
-		files, bytes = files+1, bytes+max(size, 0)
-		lines = append(lines, fmt.Sprintf("%q %s %d %q %s\n", e.Name, e.Mode, size, e.Target, e.Sum))
-	}
-	slices.Sort(lines)
+func (m Entries) Totals() (files int, bytes int64, digest string) {
 	h := sha256.New()
-	for _, l := range lines {
-		io.WriteString(h, l)
+	var last, line string
+	sorted := true
+	for e := range m {
+		files, bytes = files+1, bytes+max(e.size(), 0)
+		if last, line = line, e.line(); line < last {
+			sorted = false
+		}
+		if sorted {
+			io.WriteString(h, line)
+		}
+	}
+	if !sorted {
+		lines := make([]string, 0, files)
+		for e := range m {
+			lines = append(lines, e.line())
+		}
+		slices.Sort(lines)
+		h.Reset()
+		for _, l := range lines {
+			io.WriteString(h, l)
+		}
 	}
 	return files, bytes, hex.EncodeToString(h.Sum(nil))
 }
 
-// check refuses what leaves dir, would be written through a symbolic link, or
-// takes the place of a directory. Every host calls it first, so that all refuse the same.
-func (m Manifest) check(r Reader, dir string) error {
-	if d, err := r.Lstat(dir); err != nil {
-		return err
-	} else if !d.Mode.IsDir() {
-		return guest("tree", dir, syscall.ENOTDIR)
+func (e *Entry) size() int64 {
+	if e.Mode.IsRegular() {
+		return e.Size
 	}
-	l := layout{r, dir, map[string]fs.FileMode{".": fs.ModeDir}, map[string]bool{}}
-	for _, e := range m {
-		if err := l.check(e); err != nil {
-			return guest("tree", path.Join(dir, e.Name), err)
-		}
-		l.types[path.Clean(e.Name)] = e.Mode.Type()
-	}
-	return nil
+	return 0
 }
 
-// A layout is what a manifest makes of a directory: the types of what is there
-// or comes, and the directories that only the manifest makes.
-type layout struct {
-	Reader
-	dir   string
-	types map[string]fs.FileMode
-	fresh map[string]bool
-}
-
-func (l layout) check(e Entry) error {
-	if !filepath.IsLocal(e.Name) {
-		return fmt.Errorf("leaves %s", l.dir)
-	}
-	for p := path.Dir(path.Clean(e.Name)); p != "."; p = path.Dir(p) {
-		switch t, err := l.typeOf(p); {
-		case errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("%s is not in the manifest", p)
-		case err != nil && !errors.Is(err, ErrUnknown):
-			return err
-		case t != fs.ModeDir:
-			return fmt.Errorf("%s is not a directory", p)
-		}
-	}
-	name := path.Clean(e.Name)
-	t, err := l.typeOf(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		l.fresh[name] = e.Mode.IsDir()
-		return nil
-	case errors.Is(err, ErrUnknown):
-		return nil
-	case err != nil:
-		return err
-	case e.Mode.IsDir() && t != fs.ModeDir:
-		return errors.New("is there and not a directory")
-	case !e.Mode.IsDir() && t == fs.ModeDir:
-		return errors.New("is there and a directory")
-	}
-	return nil
-}
-
-// typeOf believes in a directory where nobody can look.
-func (l layout) typeOf(p string) (fs.FileMode, error) {
-	if t, ok := l.types[p]; ok {
-		return t, nil
-	}
-	if l.fresh[path.Dir(p)] {
-		return 0, fs.ErrNotExist // without looking: big trees are mostly new
-	}
-	m, err := l.Lstat(path.Join(l.dir, p))
-	if errors.Is(err, ErrUnknown) && p != "." {
-		return fs.ModeDir, err
-	}
-	if err == nil {
-		l.types[p] = m.Mode.Type()
-	}
-	return m.Mode.Type(), err
+func (e *Entry) line() string {
+	return fmt.Sprintf("%q %s %d %q %s\n", e.Name, e.Mode, e.size(), e.Target, e.Sum)
 }
 
 // Differ counts the files at and below name that do not belong to o.

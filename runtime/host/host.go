@@ -52,7 +52,7 @@ type Host interface {
 	// Where m names no owner, root keeps that of the file it replaces.
 	WriteFile(name string, c Content, m Meta) error
 	// WriteTree makes what m lists below dir, which must exist; fill does it.
-	WriteTree(ctx context.Context, dir string, m Manifest, fill func(context.Context, *Root) error) error
+	WriteTree(ctx context.Context, dir string, m Entries, fill func(context.Context, *Root) error) error
 	// Mkdir makes one directory; its parent must exist and name must not.
 	Mkdir(name string, m Meta) error
 	// Symlink makes name, which must not exist, a link to target.

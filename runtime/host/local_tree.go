@@ -171,7 +171,7 @@ func rename(s, d *spot) error {
 
 // WriteTree calls fill with dir as a root that it cannot leave, then looks
 // whether m is there.
-func (l *Local) WriteTree(ctx context.Context, dir string, m Manifest, fill func(context.Context, *Root) error) error {
+func (l *Local) WriteTree(ctx context.Context, dir string, m Entries, fill func(context.Context, *Root) error) error {
 	if err := m.check(l, dir); err != nil {
 		return err
 	}

@@ -86,15 +86,18 @@ func (o *Overlay) Remove(name string, _ int) error {
 }
 
 // WriteTree believes m and does not call fill.
-func (o *Overlay) WriteTree(ctx context.Context, dir string, m Manifest, _ func(context.Context, *Root) error) error {
+func (o *Overlay) WriteTree(ctx context.Context, dir string, m Entries, _ func(context.Context, *Root) error) error {
 	if err := m.check(o, dir); err != nil {
 		return err
 	}
-	for _, e := range m {
+	for e := range m {
 		if ctx.Err() != nil {
 			return guest("tree", dir, ctx.Err())
 		}
 		name := path.Join(dir, e.Name)
+		if e.Foresee != nil {
+			e.Content = e.Foresee()
+		}
 		if e.Mode.IsRegular() && e.Size == 0 && e.Content.Open == nil {
 			e.Content.Open = Bytes(nil).Reader
 		}

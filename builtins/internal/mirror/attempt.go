@@ -54,7 +54,7 @@ func (a *attempt) run(ctx context.Context) error {
 
 // begin opens the partial file and takes over what can stay of it. Only the digest can tell whether that belongs to this package.
 func (a *attempt) begin(ctx context.Context, at string) error {
-	a.d = newDigest(a.it.sum.kind, a.it.md5.kind != noSum)
+	a.d = newDigest(a.it.sum.kind, a.it.md5 != nil)
 	name := partial(a.it.name())
 	file, err := a.createFirst(a.it.name())
 	if err == nil || !errors.Is(err, fs.ErrExist) {
@@ -264,7 +264,7 @@ func (a *attempt) settle(linked bool) error {
 		return storage(name, err)
 	}
 	st, _ := fi.Sys().(*syscall.Stat_t)
-	a.it.got = known{fi.Size(), fi.ModTime().UnixNano(), st.Ino, a.it.sum}
+	a.it.size, a.it.mtime, a.it.ino = fi.Size(), fi.ModTime().UnixNano(), st.Ino
 	return nil
 }
 

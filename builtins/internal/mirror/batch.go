@@ -26,7 +26,7 @@ func (b *batch) take(it *item) error {
 		b.since = time.Now()
 	}
 	b.items = append(b.items, it)
-	b.bytes += it.got.size
+	b.bytes += it.size
 	if len(b.items) < batchFiles && b.bytes < batchBytes && time.Since(b.since) < batchTime {
 		return nil
 	}

@@ -126,7 +126,7 @@ func (j job) start(b *testing.B) *exec.Cmd {
 	if j.Profile != "" {
 		c.Args = append(c.Args, "-test.cpuprofile="+j.Profile)
 	}
-	c.Env = append(os.Environ(), jobVariable+"="+string(text))
+	c.Env = append(os.Environ(), "GOGC=50", jobVariable+"="+string(text)) // as the program sets it
 	c.Stderr = os.Stderr
 	return c
 }

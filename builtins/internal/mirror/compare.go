@@ -58,9 +58,10 @@ func (c *comparison) keep(source int, r *repodata.Record) (bool, error) {
 		c.odd++
 	}
 	c.packages++
-	it := item{in: c.in, seq: c.packages, file: c.view(r.File), size: r.Size, sum: sumOf(&r.Fields), source: source}
+	it := item{in: c.in, file: c.view(r.File), size: r.Size, sum: sumOf(&r.Fields), source: uint16(source)}
 	if c.plan.mirror.Both && r.SHA256 != "" && r.MD5 != "" {
-		it.md5 = cut(md5Sum, r.MD5)
+		s := cut(md5Sum, r.MD5)
+		it.md5 = &s
 	}
 	if c.elsewhere(&it) {
 		return true, nil
@@ -107,14 +108,15 @@ func (c *comparison) blame(err error) error {
 
 // flush compares the batch with the disk.
 func (c *comparison) flush() error {
-	var unsure []*item
+	var unsure []doubt
 	for i, m := range c.plan.r.LstatAll(path.Join(c.plan.dir, c.in.name), c.names) {
-		sure, err := c.look(&c.batch[i], m)
+		it := &c.batch[i]
+		sure, err := c.look(it, m)
 		if err != nil {
 			return err
 		}
 		if !sure {
-			unsure = append(unsure, &c.batch[i])
+			unsure = append(unsure, doubt{it, known{m.Size, m.ModTime.UnixNano(), m.Ino, it.sum}})
 		}
 	}
 	err := c.hash(unsure)
@@ -139,10 +141,8 @@ func (c *comparison) look(it *item, m host.Seen) (sure bool, err error) {
 		return true, nil
 	}
 	k, ok := c.in.state.find(it.file)
-	it.got = known{m.Size, m.ModTime.UnixNano(), m.Ino, it.sum}
 	switch {
 	case ok && !c.plan.mirror.Full && k.knows(m) && (k.sum == it.sum || it.sum.kind == noSum):
-		it.got = k
 		c.in.kept++
 		return true, nil
 	case it.sum.kind == noSum: // nothing tells whether it is the right one
@@ -161,13 +161,19 @@ func (c *comparison) fetch(it *item, replaces bool) {
 	c.in.fetch = append(c.in.fetch, &lasting)
 }
 
+// A doubt is about an item of which there is a file that may be the right one.
+type doubt struct {
+	*item
+	seen known // if it is
+}
+
 // hash reads files of the tree, some at once. What they turn out to be is remembered.
-func (c *comparison) hash(items []*item) error {
-	errs := make([]error, len(items))
-	right := make([]bool, len(items))
+func (c *comparison) hash(doubts []doubt) error {
+	errs := make([]error, len(doubts))
+	right := make([]bool, len(doubts))
 	slots := make(chan struct{}, localWorkers())
 	var done sync.WaitGroup
-	for i, it := range items {
+	for i, it := range doubts {
 		content, err := c.plan.r.Content(path.Join(c.plan.dir, it.name()))
 		if err != nil {
 			errs[i] = err
@@ -175,20 +181,20 @@ func (c *comparison) hash(items []*item) error {
 		}
 		slots <- struct{}{}
 		done.Go(func() {
-			right[i], errs[i] = c.holds(content, it)
+			right[i], errs[i] = c.holds(content, it.item)
 			<-slots
 		})
 	}
 	done.Wait()
-	for i, it := range items {
+	for i, it := range doubts {
 		switch {
 		case right[i]:
 			c.in.kept++
-			if k, ok := c.in.state.find(it.file); !ok || k != it.got {
-				c.found[strings.Clone(it.file)] = it.got
+			if k, ok := c.in.state.find(it.file); !ok || k != it.seen {
+				c.found[strings.Clone(it.file)] = it.seen
 			}
 		case errs[i] == nil:
-			c.fetch(it, true)
+			c.fetch(it.item, true)
 		}
 	}
 	return errors.Join(errs...)
@@ -200,7 +206,7 @@ func (c *comparison) holds(content host.Content, it *item) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	d := newDigest(it.sum.kind, it.md5.kind != noSum)
+	d := newDigest(it.sum.kind, it.md5 != nil)
 	if err := transfer(c.ctx, d, f); err != nil {
 		return false, err
 	}

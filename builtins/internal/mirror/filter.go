@@ -51,7 +51,7 @@ func (p *Plan) filterSubdir(ctx context.Context, s *subdir) error {
 		return c.blame(err)
 	}
 	s.json, s.found, s.packages = index, c.found, c.packages
-	slices.SortFunc(s.fetch, func(a, b *item) int { return a.seq - b.seq })
+	slices.SortFunc(s.fetch, func(a, b *item) int { return strings.Compare(a.file, b.file) })
 	p.summarize(s, summaries)
 	p.count(c.twice, s.name+": %d packages of later channels have the name of an earlier one's and were left out")
 	p.count(c.odd, s.name+": %d packages are not called NAME-VERSION-BUILD of their own record")

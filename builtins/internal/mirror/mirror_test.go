@@ -42,7 +42,7 @@ func TestMirror(t *testing.T) {
 	if n := r.complete("linux-64") + r.complete("osx-64") + r.complete("noarch"); n != 4 {
 		t.Errorf("got %d packages", n)
 	}
-	for _, e := range dry.manifest() { // what the overlay shows is what came to be
+	for e := range dry.manifest() { // what the overlay shows is what came to be
 		if !e.Mode.IsRegular() || strings.HasPrefix(e.Name, stateDir) {
 			continue
 		}

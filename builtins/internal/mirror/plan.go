@@ -77,8 +77,9 @@ type subdir struct {
 	sharded  bool             // the directory of shards is to be made
 	bare     bool             // there is no index yet
 	found    map[string]known // what was hashed now
-	fetch    []*item
-	json     plainIndex // as it will be published
+	fetch    []*item          // sorted by file
+	next     int              // of fetch, where position looks first
+	json     plainIndex       // as it will be published
 	publish  bool
 	forms    []string // that are wrong or missing, if the plain one is right
 	prune    []pruned
@@ -99,20 +100,24 @@ type plainIndex struct {
 	sum  string // hex SHA-256
 }
 
-// An item is one package to be fetched.
+// An item is one package to be fetched. There may be a million.
 type item struct {
 	in       *subdir
 	file     string
-	size     int64 // bytes; -1 while unknown
-	sum, md5 sum
-	source   int  // in subdir.sources
-	seq      int  // in the index
-	replaces bool // a file of the same name with other bytes
+	size     int64  // bytes; -1 while unknown
+	mtime    int64  // nanoseconds since 1970, of the file, once it is verified
+	ino      uint64 // likewise
 	failed   error
-	foreseen bool  // the plan knew that it would fail
-	named    bool  // has its name
-	got      known // of the file, once it is verified
+	md5      *sum // beside a SHA-256, if both are wanted
+	sum      sum
+	source   uint16 // in subdir.sources
+	replaces bool   // a file of the same name with other bytes
+	foreseen bool   // the plan knew that it would fail
+	named    bool   // has its name
 }
+
+// got is what is known of the file, once it is verified.
+func (it *item) got() known { return known{it.size, it.mtime, it.ino, it.sum} }
 
 // name is the item's in the account's tree.
 func (it *item) name() string { return it.in.name + "/" + it.file }

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
+	"strings"
 	"syscall"
 
 	"runbook/builtins/internal/choose"
@@ -150,13 +152,13 @@ func (w *publisher) write() error {
 
 // keep returns what decides on each record again, and notes those that stay.
 func (w *publisher) keep() func(int, *repodata.Record) (bool, error) {
-	keeps, lookup := w.plan.keeps(w.s), w.s.lookup()
+	keeps := w.plan.keeps(w.s)
 	return func(source int, r *repodata.Record) (bool, error) {
 		keep, err := keeps(source, r)
 		if !keep || err != nil {
 			return keep, err
 		}
-		k, outcome := lookup(r.File)
+		k, outcome := w.s.lookup(r.File)
 		w.head.Packages++
 		if k.ino != 0 { // it is here, not where a delta is brought to
 			w.state.add(r.File, k)
@@ -208,27 +210,32 @@ func (w *publisher) abandon() error {
 	return nil
 }
 
-// lookup returns what is known of each file, in the order of the index.
-func (s *subdir) lookup() func(file string) (known, string) {
-	next := 0
-	return func(file string) (known, string) {
-		for next < len(s.fetch) && s.fetch[next].failed != nil {
-			next++
-		}
-		if next < len(s.fetch) && s.fetch[next].file == file {
-			it := s.fetch[next]
-			next++
-			if it.replaces {
-				return it.got, "replaced"
-			}
-			return it.got, "fetched"
-		}
-		if k, ok := s.found[file]; ok {
-			return k, "kept"
-		}
-		k, _ := s.state.find(file)
+// lookup returns what is known of a file that is listed, and what became of it.
+func (s *subdir) lookup(file string) (known, string) {
+	i, ok := s.position(file)
+	switch {
+	case ok && s.fetch[i].replaces:
+		return s.fetch[i].got(), "replaced"
+	case ok:
+		return s.fetch[i].got(), "fetched"
+	}
+	if k, ok := s.found[file]; ok {
 		return k, "kept"
 	}
+	k, _ := s.state.find(file)
+	return k, "kept"
+}
+
+// position finds an item by its file, soonest the one behind what was found before.
+func (s *subdir) position(file string) (int, bool) {
+	i, ok := s.next, s.next < len(s.fetch) && s.fetch[s.next].file == file
+	if !ok {
+		i, ok = slices.BinarySearchFunc(s.fetch, file, func(it *item, file string) int { return strings.Compare(it.file, file) })
+	}
+	if ok {
+		s.next = i + 1
+	}
+	return i, ok
 }
 
 // A bufferedFile is a file that many small pieces are written to.

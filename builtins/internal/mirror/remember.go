@@ -7,9 +7,9 @@ import (
 	"errors"
 	"hash"
 	"io"
-	"maps"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -83,26 +83,26 @@ func (f *filler) saveState(s *subdir) error {
 		h = s.state.header
 	}
 	h.Interim, h.Fingerprint = true, ""
-	fresh := maps.Clone(s.found)
-	for _, it := range s.fetch {
-		if it.verified() {
-			if fresh == nil {
-				fresh = map[string]known{}
-			}
-			fresh[it.file] = it.got
-		}
-	}
-	if len(fresh) == 0 {
+	if len(s.found) == 0 && !slices.ContainsFunc(s.fetch, (*item).verified) {
 		return nil
 	}
 	w, err := f.newState(s)
 	if err != nil {
 		return err
 	}
-	for file, k := range fresh {
+	for file, k := range s.found {
 		w.add(file, k)
 	}
-	w.addOthers(s.state, fresh)
+	for _, it := range s.fetch {
+		if it.verified() {
+			w.add(it.file, it.got())
+		}
+	}
+	w.addOthers(s.state, func(file string) bool {
+		i, ok := s.position(file)
+		_, found := s.found[file]
+		return found || ok && s.fetch[i].verified()
+	})
 	if err := f.settle(w.file, w.end(h)); err != nil {
 		return storage(stateName(s.name), err)
 	}

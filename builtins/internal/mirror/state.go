@@ -202,8 +202,8 @@ func (s *stateWriter) add(name string, k known) {
 	s.w.Write(s.buf)
 }
 
-// addOthers appends the entries of an older state for files that are not among fresh, so that no file has two.
-func (s *stateWriter) addOthers(old *state, fresh map[string]known) {
+// addOthers appends the entries of an older state for files that are not written yet, so that no file has two.
+func (s *stateWriter) addOthers(old *state, written func(file string) bool) {
 	if old == nil {
 		return
 	}
@@ -212,7 +212,7 @@ func (s *stateWriter) addOthers(old *state, fresh map[string]known) {
 		if !ok {
 			return
 		}
-		if _, ok := fresh[name]; !ok {
+		if !written(name) {
 			s.w.Write(old.entries[off:behind])
 		}
 		off = behind

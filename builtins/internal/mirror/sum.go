@@ -86,18 +86,22 @@ func (d *digest) reset() {
 
 // differs describes what is wrong with the bytes that were seen, "" for nothing.
 func (d *digest) differs(it *item) string {
-	for _, c := range []struct {
-		h    hash.Hash
-		want sum
-	}{{d.main, it.sum}, {d.other, it.md5}} {
-		if c.h == nil || c.want.kind == noSum {
-			continue
-		}
-		if have := c.h.Sum(nil); [headLen]byte(have) != c.want.head {
-			return "got " + c.want.kind.String() + ":" + hex.EncodeToString(have) + ", want " + it.wanted(c.want)
-		}
+	text := differs(d.main, it.sum)
+	if text == "" && it.md5 != nil {
+		text = differs(d.other, *it.md5)
 	}
-	return ""
+	return text
+}
+
+func differs(h hash.Hash, want sum) string {
+	if want.kind == noSum {
+		return ""
+	}
+	have := h.Sum(nil)
+	if [headLen]byte(have) == want.head {
+		return ""
+	}
+	return "got " + want.kind.String() + ":" + hex.EncodeToString(have) + ", want " + want.text()
 }
 
 func (k sumKind) String() string {
@@ -107,8 +111,8 @@ func (k sumKind) String() string {
 	return "sha256"
 }
 
-// wanted shows the digest of a record as far as it is kept.
-func (it *item) wanted(s sum) string {
+// text shows the digest of a record as far as it is kept.
+func (s sum) text() string {
 	digits := hex.EncodeToString(s.head[:])
 	if s.kind == sha256Sum {
 		digits += "..."

@@ -140,7 +140,7 @@ func pick(r *rand.Rand) change {
 		}
 		return change{"move " + name + " " + other, func(h host.Host) error { return h.Move(name, other) }}
 	default:
-		return change{"tree " + name, func(h host.Host) error { return h.WriteTree(ctx, name, forest, plant) }}
+		return change{"tree " + name, func(h host.Host) error { return h.WriteTree(ctx, name, forest.All(), plant) }}
 	}
 }
 

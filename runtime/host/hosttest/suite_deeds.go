@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"testing"
 
 	"runbook/runtime/host"
@@ -47,14 +48,14 @@ func trees(t *testing.T, h host.Host) {
 		{Name: "g", Meta: host.Meta{Mode: fs.ModeSymlink}, Target: "../b"},
 	}
 	must(t, mkdir(h, "/d"), mkdir(h, "/b"), write(h, "/d/kept", "kept"))
-	must(t, h.WriteTree(context.Background(), "/d", m, plant))
+	must(t, h.WriteTree(context.Background(), "/d", m.All(), plant))
 	text(t, h, "/d/e/h", "hh")
 	text(t, h, "/d/kept", "kept")
 	is(t, h, "/d/e", fs.ModeDir|0o750, host.Owner{})
 	if s, err := h.Readlink("/d/g"); s != "../b" || err != nil {
 		t.Errorf("got %q %v", s, err)
 	}
-	must(t, h.WriteTree(context.Background(), "/d", m, plant)) // again, over itself
+	must(t, h.WriteTree(context.Background(), "/d", m.All(), plant)) // again, over itself
 }
 
 func refusedTrees(t *testing.T, h host.Host) {
@@ -63,17 +64,21 @@ func refusedTrees(t *testing.T, h host.Host) {
 		return host.Manifest{{Name: name, Meta: host.Meta{Mode: mode}}}
 	}
 	for want, m := range map[string]host.Manifest{
-		"above":              one("../x", 0o644),
-		"absolute":           one("/x", 0o644),
-		"through a link":     one("l/x", 0o644),
-		"through a file":     one("f/x", 0o644),
-		"through an own one": append(one("n", fs.ModeSymlink), one("n/x", 0o644)...),
-		"no parent":          one("none/x", 0o644),
-		"over a directory":   one("sub", 0o644),
-		"directory on file":  one("f", fs.ModeDir|0o755),
-		"directory on link":  one("l", fs.ModeDir|0o755),
+		"above":               one("../x", 0o644),
+		"absolute":            one("/x", 0o644),
+		"through a link":      one("l/x", 0o644),
+		"through a file":      one("f/x", 0o644),
+		"through an own one":  append(one("n", fs.ModeSymlink), one("n/x", 0o644)...),
+		"through an own file": append(one("n", 0o644), one("n/x", 0o644)...),
+		"the same, unsorted":  slices.Concat(one("n", 0o644), one("a", 0o644), one("n/x", 0o644)),
+		"file and directory":  append(one("n", 0o644), one("n", fs.ModeDir|0o755)...),
+		"them, unsorted":      slices.Concat(one("n", 0o644), one("a", 0o644), one("n", fs.ModeDir|0o755)),
+		"no parent":           one("none/x", 0o644),
+		"over a directory":    one("sub", 0o644),
+		"directory on file":   one("f", fs.ModeDir|0o755),
+		"directory on link":   one("l", fs.ModeDir|0o755),
 	} {
-		err := h.WriteTree(context.Background(), "/d", m, func(context.Context, *host.Root) error {
+		err := h.WriteTree(context.Background(), "/d", m.All(), func(context.Context, *host.Root) error {
 			t.Errorf("%s: was not refused", want)
 			return errors.New("filled")
 		})
@@ -81,7 +86,7 @@ func refusedTrees(t *testing.T, h host.Host) {
 			t.Errorf("%s: no error", want)
 		}
 	}
-	if err := h.WriteTree(context.Background(), "/d/l", nil, nil); err == nil {
+	if err := h.WriteTree(context.Background(), "/d/l", host.Manifest(nil).All(), nil); err == nil {
 		t.Error("wrote into what a link leads to")
 	}
 	names, err := h.ReadDir("/elsewhere")
