@@ -190,10 +190,7 @@ var placeholder = regexp.MustCompile(`<secret:([A-Za-z0-9_]+)#[0-9a-f]+(:json)?>
 
 // writeMarker remembers a success, for people with the digest of its command.
 func writeMarker(h host.Host, marker, key string, argv []string) error {
-	if err := runtime.MkdirAll(h, path.Dir(marker), 0o700); err != nil {
-		return err
-	}
 	sum := sha256.Sum256([]byte(placeholder.ReplaceAllString(strings.Join(argv, "\x00"), "<secret:$1>")))
 	text := fmt.Appendf(nil, "{\"once\":%q,\"argv_sha256\":\"%x\"}\n", key, sum)
-	return h.WriteFile(marker, host.Bytes(text), host.Meta{Mode: 0o600, Size: int64(len(text))})
+	return runtime.WriteMarker(h, marker, host.Bytes(text), len(text))
 }

@@ -54,21 +54,21 @@ func (b begun) around(h host.Host, exec func() error) error {
 		return err
 	}
 	failed := exec()
-	if ok, err := host.Exists(h, b.creates); failed != nil && (err != nil || ok) {
-		return errors.Join(failed, b.put(h, ""))
+	if failed == nil {
+		return b.remove(h)
 	}
-	return errors.Join(failed, b.remove(h))
+	if ok, err := host.Exists(h, b.creates); err == nil && !ok {
+		return errors.Join(failed, b.remove(h))
+	}
+	return errors.Join(failed, b.put(h, ""))
 }
 
 func (b begun) remove(h host.Host) error { return h.Remove(b.file, 1) }
 
 func (b begun) put(h host.Host, boot string) error {
-	if err := runtime.MkdirAll(h, path.Dir(b.file), 0o700); err != nil {
-		return err
-	}
+	text := []byte(begunText(b.creates, boot))
 	// As what is opened, it has no digest in the trace: it differs with every boot.
-	text := host.Bytes([]byte(begunText(b.creates, boot)))
-	return h.WriteFile(b.file, host.Content{Open: text.Reader}, host.Meta{Mode: 0o600})
+	return runtime.WriteMarker(h, b.file, host.Content{Open: host.Bytes(text).Reader}, len(text))
 }
 
 func begunText(creates, boot string) string {

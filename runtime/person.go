@@ -126,10 +126,16 @@ func (op *manualOp) Apply(ctx context.Context, h host.Host, _ []host.Change) err
 
 // remember writes the marker that stands for a check.
 func (op *manualOp) remember(h host.Host) error {
-	if err := MkdirAll(h, path.Dir(op.marker), 0o700); err != nil {
+	text := []byte("acknowledged\n")
+	return WriteMarker(h, op.marker, host.Bytes(text), len(text))
+}
+
+// WriteMarker writes a file of size bytes in the state directory, and what is missing of the way there, for its owner alone.
+func WriteMarker(h host.Host, name string, c host.Content, size int) error {
+	if err := MkdirAll(h, path.Dir(name), 0o700); err != nil {
 		return err
 	}
-	return h.WriteFile(op.marker, host.Bytes([]byte("acknowledged\n")), host.Meta{Mode: 0o600, Size: 13})
+	return h.WriteFile(name, c, host.Meta{Mode: 0o600, Size: int64(size)})
 }
 
 // MkdirAll makes dir and the directories above it that are missing, each an
