@@ -40,7 +40,7 @@ var archiveBuiltin = &runtime.Builtin{
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := archiveOp{meta: host.Meta{Mode: 0o644, Owner: c.Owner()}}
 		var p runtime.Path
-		if err := c.Unpack(&p, &op.texts, &op.files, &op.meta.Mode, &op.meta.User, &op.meta.Group); err != nil {
+		if err := c.Unpack("path", &p, "texts", &op.texts, "files", &op.files, "mode", &op.meta.Mode, "owner", &op.meta.User, "group", &op.meta.Group); err != nil {
 			return nil, "", err
 		}
 		op.path = string(p)
@@ -80,7 +80,11 @@ func (op *archiveOp) names() []string {
 	})))
 }
 
-func (op *archiveOp) Check(_ context.Context, h host.Reader) ([]host.Change, error) {
+func (op *archiveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *archiveOp) check0(_ context.Context, h host.Reader) ([]host.Change, error) {
 	if err := op.build(h); err != nil {
 		return nil, err
 	}
@@ -106,7 +110,7 @@ func (*archiveOp) describe(data []byte) string {
 	return fmt.Sprintf("%d bytes, sha256 %s", len(data), hex.EncodeToString(sum[:]))
 }
 
-func (op *archiveOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+func (op *archiveOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
 	return h.WriteFile(op.path, host.Bytes(op.data), op.meta)
 }
 

@@ -23,14 +23,17 @@ func All() []*runtime.Builtin { return slices.Concat(reading, storing, system, t
 
 var (
 	reading = []*runtime.Builtin{
-		exists, glob, read, sha256Builtin, query, waitFor,
-		hostOS, hostVersion, hostFamily, hostUser, hostHostname, hostCPUs, hostMemory, hostLinks, hostDiskFree, hostListening,
+		existsBuiltin, globBuiltin, readBuiltin, sha256Builtin, queryBuiltin, waitForBuiltin,
+		hostOSBuiltin, hostVersionBuiltin, hostFamilyBuiltin, hostUserBuiltin, hostHostnameBuiltin, hostCPUsBuiltin,
+		hostMemoryBuiltin, hostLinksBuiltin, hostDiskFreeBuiltin, hostListeningBuiltin,
 	}
 	storing = []*runtime.Builtin{
-		mkdir, write, line, copyBuiltin, move, remove, symlink, chown, download, extract, archiveBuiltin, mirrorChannels,
+		mkdirBuiltin, writeBuiltin, lineBuiltin, copyBuiltin, moveBuiltin, removeBuiltin, symlinkBuiltin, chownBuiltin,
+		downloadBuiltin, extractBuiltin, archiveBuiltin, mirrorBuiltin,
 	}
 	system = []*runtime.Builtin{
-		yum, service, useradd, cron, supervise, run, iptablesBuiltin, iptablesSave, condaBootstrap, condaChannels, condaInstall,
+		yumBuiltin, serviceBuiltin, useraddBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
+		iptablesBuiltin, iptablesSaveBuiltin, condaBootstrapBuiltin, condaChannelsBuiltin, condaInstallBuiltin,
 	}
-	texts = []*runtime.Builtin{yamlEncode, yamlDecode, jsonEncode, jsonDecode, jsonIndent}
+	texts = []*runtime.Builtin{yamlEncodeBuiltin, yamlDecodeBuiltin, jsonEncodeBuiltin, jsonDecodeBuiltin, jsonIndentBuiltin}
 )

@@ -9,7 +9,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var chown = &runtime.Builtin{
+var chownBuiltin = &runtime.Builtin{
 	Name: "chown",
 	Args: []runtime.Arg{
 		param("path", "path", "", "a file or directory"),
@@ -27,7 +27,7 @@ chown("/srv/site", "root")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := &chownOp{recursive: true}
 		var p runtime.Path
-		err := c.Unpack(&p, &op.owner.User, &op.owner.Group, &op.recursive)
+		err := c.Unpack("path", &p, "owner", &op.owner.User, "group", &op.owner.Group, "recursive", &op.recursive)
 		if err == nil && op.owner.User == "" {
 			err = errors.New("argument \"owner\": got no name, want an account")
 		}
@@ -47,7 +47,11 @@ type chownOp struct {
 	files int        // of the last Check: how many differ
 }
 
-func (op *chownOp) Check(ctx context.Context, h host.Reader) (_ []host.Change, err error) {
+func (op *chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *chownOp) check0(ctx context.Context, h host.Reader) (_ []host.Change, err error) {
 	if op.to, err = op.withGroup(ctx, h); err != nil {
 		return nil, err
 	}
@@ -91,7 +95,7 @@ func (op *chownOp) withGroup(ctx context.Context, h host.Reader) (host.Owner, er
 	return resolveOwner(ctx, h, o)
 }
 
-func (op *chownOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+func (op *chownOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
 	if op.recursive || !op.meta.Mode.IsDir() {
 		return h.Chown(op.path, op.to, op.files)
 	}

@@ -17,7 +17,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var condaBootstrap = &runtime.Builtin{
+var condaBootstrapBuiltin = &runtime.Builtin{
 	Name: "conda.bootstrap",
 	Args: []runtime.Arg{
 		param("installer", "path", "", "a Miniconda or Anaconda installer for Linux, a shell script"),
@@ -45,7 +45,7 @@ type bootstrapOp struct {
 func newCondaBootstrap(c *runtime.Call) (runtime.Op, string, error) {
 	var installer, prefix runtime.Path
 	op := &bootstrapOp{user: c.User()}
-	if err := c.Unpack(&installer, &prefix, &op.sha256, &op.md5); err != nil {
+	if err := c.Unpack("installer", &installer, "prefix", &prefix, "sha256", &op.sha256, "md5", &op.md5); err != nil {
 		return nil, "", err
 	}
 	op.installer, op.prefix = string(installer), string(prefix)
@@ -68,7 +68,11 @@ func (op *bootstrapOp) installed() []string {
 	return []string{path.Join(op.prefix, "conda-meta/history"), path.Join(op.prefix, "bin/conda")}
 }
 
-func (op *bootstrapOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *bootstrapOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *bootstrapOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	state, err := op.state(h)
 	if err != nil || state == "installed" {
 		return nil, err
@@ -151,7 +155,7 @@ func verify(f io.ReadSeeker, name string, sum hash.Hash, digest string) error {
 	return nil
 }
 
-func (op *bootstrapOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+func (op *bootstrapOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
 	if wantsFrom(todo, "incomplete") {
 		if err := removeTree(h, op.prefix); err != nil {
 			return err

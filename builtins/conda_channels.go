@@ -16,7 +16,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var condaChannels = &runtime.Builtin{
+var condaChannelsBuiltin = &runtime.Builtin{
 	Name: "conda.channels",
 	Args: []runtime.Arg{
 		param("prefix", "path", "", "where conda is installed"),
@@ -43,7 +43,7 @@ type channelsOp struct {
 func newCondaChannels(c *runtime.Call) (runtime.Op, string, error) {
 	var prefix runtime.Path
 	op := &channelsOp{user: c.User()}
-	if err := c.Unpack(&prefix, &op.add, &op.remove); err != nil {
+	if err := c.Unpack("prefix", &prefix, "add", &op.add, "remove", &op.remove); err != nil {
 		return nil, "", err
 	}
 	if len(op.add)+len(op.remove) == 0 {
@@ -58,7 +58,11 @@ func newCondaChannels(c *runtime.Call) (runtime.Op, string, error) {
 	return op, string(prefix), checkPrefix(string(prefix))
 }
 
-func (op *channelsOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *channelsOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *channelsOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	if err := needUser(ctx, h, op.user); err != nil {
 		return nil, err
 	}
@@ -89,7 +93,7 @@ func (op *channelsOp) wanted(have []string) []string {
 	return append(slices.Clone(op.add), rest...)
 }
 
-func (op *channelsOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
+func (op *channelsOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
 	text, err := readText(ctx, h, op.file)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var condaInstall = &runtime.Builtin{
+var condaInstallBuiltin = &runtime.Builtin{
 	Name: "conda.install",
 	Args: []runtime.Arg{
 		param("prefix", "path", "", "where conda is installed"),
@@ -90,7 +90,7 @@ type condaInstallOp struct {
 func newCondaInstall(c *runtime.Call) (runtime.Op, string, error) {
 	var prefix runtime.Path
 	var packages []string
-	if err := c.Unpack(&prefix, &packages); err != nil {
+	if err := c.Unpack("prefix", &prefix, "packages", &packages); err != nil {
 		return nil, "", err
 	}
 	op := &condaInstallOp{prefix: string(prefix), user: c.User()}
@@ -109,7 +109,11 @@ func newCondaInstall(c *runtime.Call) (runtime.Op, string, error) {
 
 func (op *condaInstallOp) fact(s condaSpec) host.Fact { return fact(condaKind, op.prefix+" "+s.name) }
 
-func (op *condaInstallOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *condaInstallOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *condaInstallOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	if ok, err := host.Exists(h, path.Join(op.prefix, "bin/conda")); err == nil && !ok {
 		return nil, runtime.Hint(fmt.Errorf("%s has no conda", op.prefix), "install it first: conda.bootstrap()")
 	}
@@ -132,7 +136,7 @@ func (op *condaInstallOp) Check(ctx context.Context, h host.Reader) ([]host.Chan
 	return todo, nil
 }
 
-func (op *condaInstallOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+func (op *condaInstallOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
 	cmd := host.Cmd{
 		Process: host.Process{Argv: []string{path.Join(op.prefix, "bin/conda"), "install", "-y", "-q", "-p", op.prefix}, User: op.user},
 		Sets:    map[host.Fact]string{},

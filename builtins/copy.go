@@ -30,7 +30,7 @@ var copyBuiltin = &runtime.Builtin{
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := &copyOp{mode: noMode}
 		var src, dest runtime.Path
-		if err := c.Unpack(&src, &dest, &op.mode, &op.owner.User, &op.owner.Group); err != nil {
+		if err := c.Unpack("src", &src, "dest", &dest, "mode", &op.mode, "owner", &op.owner.User, "group", &op.owner.Group); err != nil {
 			return nil, "", err
 		}
 		op.src, op.dest, op.owner = string(src), string(dest), op.owner.Or(c.Owner())
@@ -57,7 +57,11 @@ type copyOp struct {
 	makeDest bool
 }
 
-func (op *copyOp) Check(ctx context.Context, h host.Reader) (_ []host.Change, err error) {
+func (op *copyOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *copyOp) check0(ctx context.Context, h host.Reader) (_ []host.Change, err error) {
 	if op.owner, err = resolveOwner(ctx, h, op.owner); err != nil {
 		return nil, err
 	}
@@ -171,7 +175,7 @@ func openFile(h host.Reader, name string) (host.File, error) {
 	return c.Reader()
 }
 
-func (op *copyOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
+func (op *copyOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
 	switch {
 	case op.tree != nil:
 		return op.applyTree(ctx, h)

@@ -11,7 +11,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var cron = &runtime.Builtin{
+var cronBuiltin = &runtime.Builtin{
 	Name: "cron",
 	Args: []runtime.Arg{
 		param("user", "string", "", "whose crontab"),
@@ -34,7 +34,7 @@ type cronOp struct {
 func newCron(c *runtime.Call) (runtime.Op, string, error) {
 	op := &cronOp{}
 	match := ""
-	if err := c.Unpack(&op.user, &op.schedule, &op.command, &match); err != nil {
+	if err := c.Unpack("user", &op.user, "schedule", &op.schedule, "command", &op.command, "match", &match); err != nil {
 		return nil, "", err
 	}
 	if !accountName.MatchString(op.user) {
@@ -77,7 +77,11 @@ func listCrontab(ctx context.Context, r host.Reader, user string) (string, error
 
 func (op *cronOp) fact(line string) host.Fact { return fact(cronKind, op.user+" "+line) }
 
-func (op *cronOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *cronOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *cronOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	if err := needUser(ctx, h, op.user); err != nil {
 		return nil, err
 	}
@@ -119,7 +123,7 @@ func (op *cronOp) stale(ctx context.Context, h host.Reader) (lines []string, err
 	return lines, nil
 }
 
-func (op *cronOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+func (op *cronOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
 	text, err := known(ctx, h, fact(crontabKind, op.user))
 	if err != nil {
 		return err

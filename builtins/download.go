@@ -19,7 +19,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var download = &runtime.Builtin{
+var downloadBuiltin = &runtime.Builtin{
 	Name: "download",
 	Args: append([]runtime.Arg{
 		param("url", "string", "", "http, https or file URL, or the absolute name of a file; it may hold secrets"),
@@ -58,7 +58,7 @@ type downloadOp struct {
 func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 	op := &downloadOp{meta: host.Meta{Mode: 0o644}}
 	var dest runtime.Path
-	err := c.Unpack(&op.url, &dest, &op.sha256, &op.md5, &op.meta.Mode, &op.meta.User, &op.meta.Group)
+	err := c.Unpack("url", &op.url, "dest", &dest, "sha256", &op.sha256, "md5", &op.md5, "mode", &op.meta.Mode, "owner", &op.meta.User, "group", &op.meta.Group)
 	if err != nil {
 		return nil, "", err
 	}
@@ -99,7 +99,11 @@ func digestArg(name, s string, size int) (string, error) {
 	return strings.ToLower(f[0]), nil
 }
 
-func (op *downloadOp) Check(ctx context.Context, h host.Reader) (_ []host.Change, err error) {
+func (op *downloadOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *downloadOp) check0(ctx context.Context, h host.Reader) (_ []host.Change, err error) {
 	if op.meta.Owner, err = resolveOwner(ctx, h, op.meta.Owner); err != nil {
 		return nil, err
 	}
@@ -191,7 +195,7 @@ func (op *downloadOp) differs(ctx context.Context, h host.Reader, m host.Meta, t
 	return append([]host.Change{fetched}, metaChanges(m, op.meta)...), nil
 }
 
-func (op *downloadOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
+func (op *downloadOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
 	switch {
 	case !op.write:
 		return h.SetMeta(op.dest, op.meta)

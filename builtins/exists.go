@@ -10,7 +10,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var exists = &runtime.Builtin{
+var existsBuiltin = &runtime.Builtin{
 	Name: "exists",
 	Args: []runtime.Arg{
 		param("path", "path", "", "a file, a directory or a symbolic link"),
@@ -22,7 +22,7 @@ var exists = &runtime.Builtin{
 	Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 		var p runtime.Path
 		var assume starlark.Value
-		if err := c.Unpack(&p, &assume); err != nil {
+		if err := c.Unpack("path", &p, "assume", &assume); err != nil {
 			return nil, err
 		}
 		ok, err := host.Exists(h, string(p))

@@ -15,7 +15,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var extract = &runtime.Builtin{
+var extractBuiltin = &runtime.Builtin{
 	Name: "extract",
 	Args: []runtime.Arg{
 		param("archive", "path", "", "a tar archive: plain, or compressed with gzip, bzip2, zstd or xz, whatever its name says"),
@@ -56,7 +56,7 @@ type extractOp struct {
 func newExtract(c *runtime.Call) (runtime.Op, string, error) {
 	op := &extractOp{}
 	var name, dest, listing runtime.Path
-	if err := c.Unpack(&name, &dest, &op.strip, &op.keep, &op.sha256, &op.md5, &listing, &op.owner.User, &op.owner.Group); err != nil {
+	if err := c.Unpack("archive", &name, "dest", &dest, "strip_components", &op.strip, "keep_existing", &op.keep, "sha256", &op.sha256, "md5", &op.md5, "listing", &listing, "owner", &op.owner.User, "group", &op.owner.Group); err != nil {
 		return nil, "", err
 	}
 	op.archive, op.dest, op.listing = string(name), string(dest), string(listing)
@@ -75,7 +75,11 @@ func newExtract(c *runtime.Call) (runtime.Op, string, error) {
 	return op, op.archive, nil
 }
 
-func (op *extractOp) Check(ctx context.Context, h host.Reader) (todo []host.Change, err error) {
+func (op *extractOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *extractOp) check0(ctx context.Context, h host.Reader) (todo []host.Change, err error) {
 	op.todo = nil
 	if err := op.checkDest(ctx, h); err != nil {
 		return nil, err
@@ -218,7 +222,7 @@ func describeEntry(e host.Entry) string {
 	return fmt.Sprintf("%d bytes of %s", e.Size, e.ModTime.UTC().Format("2006-01-02 15:04:05"))
 }
 
-func (op *extractOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
+func (op *extractOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
 	todo := map[string]bool{}
 	for _, e := range op.todo {
 		todo[e.Name] = true

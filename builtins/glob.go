@@ -13,7 +13,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var glob = &runtime.Builtin{
+var globBuiltin = &runtime.Builtin{
 	Name: "glob",
 	Args: []runtime.Arg{
 		param("pattern", "path", "", "an absolute name in which each part may hold *, ? and [a-z]"),
@@ -28,7 +28,7 @@ var glob = &runtime.Builtin{
 	Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 		var pattern runtime.Path
 		var assume starlark.Value
-		if err := c.Unpack(&pattern, &assume); err != nil {
+		if err := c.Unpack("pattern", &pattern, "assume", &assume); err != nil {
 			return nil, err
 		}
 		found, err := globFiles(h, string(pattern))

@@ -17,17 +17,17 @@ import (
 // The properties of the machine. They are read when a script asks, through the
 // same host as everything else.
 var (
-	hostOS       = property("host.os", "tell the distribution as os-release(5) names it: debian, rhel, centos and so on", `log(host.os)`, release("ID"))
-	hostVersion  = property("host.version", "tell the version of the distribution", `log(host.version)`, release("VERSION_ID"))
-	hostFamily   = property("host.family", `tell the kind of distribution: "debian" or "rhel", or its own name`, `log(host.family)`, hostFamilyOf)
-	hostUser     = property("host.user", "tell the account that runs this", `log(host.user)`, selfName)
-	hostHostname = property("host.hostname", "tell the name of the machine", `log(host.hostname)`, hostName)
-	hostCPUs     = property("host.cpus", "tell the number of processors", `log(str(host.cpus))`, cpus)
-	hostMemory   = property("host.memory", "tell the size of the memory in bytes", `log(str(host.memory))`, memory)
-	hostLinks    = property("host.interfaces", "tell the names of the network interfaces, sorted", `log(", ".join(host.interfaces))`, interfaces)
+	hostOSBuiltin       = property("host.os", "tell the distribution as os-release(5) names it: debian, rhel, centos and so on", `log(host.os)`, release("ID"))
+	hostVersionBuiltin  = property("host.version", "tell the version of the distribution", `log(host.version)`, release("VERSION_ID"))
+	hostFamilyBuiltin   = property("host.family", `tell the kind of distribution: "debian" or "rhel", or its own name`, `log(host.family)`, hostFamilyOf)
+	hostUserBuiltin     = property("host.user", "tell the account that runs this", `log(host.user)`, selfName)
+	hostHostnameBuiltin = property("host.hostname", "tell the name of the machine", `log(host.hostname)`, hostName)
+	hostCPUsBuiltin     = property("host.cpus", "tell the number of processors", `log(str(host.cpus))`, cpus)
+	hostMemoryBuiltin   = property("host.memory", "tell the size of the memory in bytes", `log(str(host.memory))`, memory)
+	hostLinksBuiltin    = property("host.interfaces", "tell the names of the network interfaces, sorted", `log(", ".join(host.interfaces))`, interfaces)
 )
 
-var hostDiskFree = &runtime.Builtin{
+var hostDiskFreeBuiltin = &runtime.Builtin{
 	Name:    "host.disk_free",
 	Args:    []runtime.Arg{param("path", "path", "", "a file or directory; it need not be there yet")},
 	Summary: "tell how many bytes an unprivileged account can still write there",
@@ -35,7 +35,7 @@ var hostDiskFree = &runtime.Builtin{
 	Example: `log(str(host.disk_free("/srv")))`,
 	Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 		var name runtime.Path
-		if err := c.Unpack(&name); err != nil {
+		if err := c.Unpack("path", &name); err != nil {
 			return nil, err
 		}
 		free, err := h.Fact(c.Context(), fact(host.DiskFree, string(name)))
@@ -48,7 +48,7 @@ var hostDiskFree = &runtime.Builtin{
 	},
 }
 
-var hostListening = &runtime.Builtin{
+var hostListeningBuiltin = &runtime.Builtin{
 	Name:    "host.listening",
 	Args:    []runtime.Arg{param("port", "int", "", "a TCP port")},
 	Summary: `tell what listens on a port, "" if nothing does`,
@@ -56,7 +56,7 @@ var hostListening = &runtime.Builtin{
     log("port 8080 is free")`,
 	Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 		var port int
-		if err := c.Unpack(&port); err != nil {
+		if err := c.Unpack("port", &port); err != nil {
 			return nil, err
 		}
 		owner, err := h.Fact(c.Context(), fact(host.Port, strconv.Itoa(port)))

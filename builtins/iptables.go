@@ -48,7 +48,7 @@ func newIptables(c *runtime.Call) (runtime.Op, string, error) {
 	op := &iptablesOp{rule: iptables.Rule{Table: "filter"}}
 	r, position := &op.rule, "insert"
 	var dport, toPort starlark.Value
-	if err := c.Unpack(&r.Chain, &r.Table, &position, &r.Protocol, &dport, &r.InInterface, &r.Jump, &toPort, &r.Comment); err != nil {
+	if err := c.Unpack("chain", &r.Chain, "table", &r.Table, "position", &position, "protocol", &r.Protocol, "dport", &dport, "in_interface", &r.InInterface, "jump", &r.Jump, "to_port", &toPort, "comment", &r.Comment); err != nil {
 		return nil, "", err
 	}
 	if position != "insert" && position != "append" {
@@ -76,7 +76,11 @@ func portText(v starlark.Value) string {
 // chain is the name that facts have for the rule's chain.
 func (op *iptablesOp) chain() string { return op.rule.Table + "/" + op.rule.Chain }
 
-func (op *iptablesOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *iptablesOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *iptablesOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	if err := errors.Join(noFirewalld(h), knownInterface(h, op.rule.InInterface)); err != nil {
 		return nil, err
 	}
@@ -129,7 +133,7 @@ func knownInterface(h host.Reader, name string) error {
 	return runtime.Hint(fmt.Errorf("there is no interface %s", name), "there is: "+strings.Join(names, " "))
 }
 
-func (op *iptablesOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
+func (op *iptablesOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
 	text, err := h.Fact(ctx, fact(firewallKind, "rules"))
 	if err != nil {
 		return err

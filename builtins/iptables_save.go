@@ -11,7 +11,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var iptablesSave = &runtime.Builtin{
+var iptablesSaveBuiltin = &runtime.Builtin{
 	Name: "iptables.save",
 	Args: []runtime.Arg{
 		param("path", "path", `""`, "the file; where the system looks at boot if not given: /etc/sysconfig/iptables, or /etc/iptables/rules.v4 on Debian"),
@@ -30,7 +30,7 @@ type saveOp struct{ path string }
 
 func newIptablesSave(c *runtime.Call) (runtime.Op, string, error) {
 	var name runtime.Path
-	err := c.Unpack(&name)
+	err := c.Unpack("path", &name)
 	target := string(name)
 	if target == "" {
 		target = "for the next boot"
@@ -55,7 +55,11 @@ func (op *saveOp) file(h host.Reader) (string, error) {
 	return "", runtime.Hint(fmt.Errorf("it is not known where a system of the kind %q looks for rules", f), `say where: iptables.save(path = "...")`)
 }
 
-func (op *saveOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *saveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *saveOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	file, err := op.file(h)
 	if err != nil {
 		return nil, err
@@ -78,7 +82,7 @@ func (op *saveOp) Check(ctx context.Context, h host.Reader) ([]host.Change, erro
 	return []host.Change{want(file, have, rules)}, nil
 }
 
-func (op *saveOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+func (op *saveOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
 	file, rules := todo[0].What, todo[0].To
 	if err := runtime.MkdirAll(h, path.Dir(file), 0o755); err != nil {
 		return err

@@ -16,14 +16,14 @@ import (
 	"runbook/runtime"
 )
 
-var jsonEncode = &runtime.Builtin{
+var jsonEncodeBuiltin = &runtime.Builtin{
 	Name:    "json.encode",
 	Args:    []runtime.Arg{param("value", "any", "None", "None, a bool, number, string or secret, or a list or dict of such; keys are strings")},
 	Summary: "return a value as JSON on one line, keys sorted",
 	Example: `write("/srv/site.json", json.indent(json.encode({"port": 8080})))`,
 	Pure: func(c *runtime.Call) (starlark.Value, error) {
 		var v starlark.Value
-		if err := c.Unpack(&v); err != nil {
+		if err := c.Unpack("value", &v); err != nil {
 			return nil, err
 		}
 		if v == nil {
@@ -37,7 +37,7 @@ var jsonEncode = &runtime.Builtin{
 	},
 }
 
-var jsonDecode = &runtime.Builtin{
+var jsonDecodeBuiltin = &runtime.Builtin{
 	Name: "json.decode",
 	Args: []runtime.Arg{
 		param("text", "string", "", "one JSON value"),
@@ -48,7 +48,7 @@ var jsonDecode = &runtime.Builtin{
 	Pure: func(c *runtime.Call) (starlark.Value, error) {
 		var text string
 		var other starlark.Value
-		if err := c.Unpack(&text, &other); err != nil {
+		if err := c.Unpack("text", &text, "default", &other); err != nil {
 			return nil, err
 		}
 		args := starlark.Tuple{starlark.String(text)}
@@ -59,7 +59,7 @@ var jsonDecode = &runtime.Builtin{
 	},
 }
 
-var jsonIndent = &runtime.Builtin{
+var jsonIndentBuiltin = &runtime.Builtin{
 	Name: "json.indent",
 	Args: []runtime.Arg{
 		param("text", "string", "", "one JSON value"),
@@ -71,7 +71,7 @@ var jsonIndent = &runtime.Builtin{
 	Pure: func(c *runtime.Call) (starlark.Value, error) {
 		var text, prefix string
 		indent := "  "
-		if err := c.Unpack(&text, &prefix, &indent); err != nil {
+		if err := c.Unpack("text", &text, "prefix", &prefix, "indent", &indent); err != nil {
 			return nil, err
 		}
 		var b bytes.Buffer

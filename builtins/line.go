@@ -13,7 +13,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var line = &runtime.Builtin{
+var lineBuiltin = &runtime.Builtin{
 	Name: "line",
 	Args: []runtime.Arg{
 		param("path", "path", "", "a text file of at most 16 MiB; it is made, with mode 0644, if it is missing"),
@@ -30,7 +30,7 @@ var line = &runtime.Builtin{
 		op := &lineOp{}
 		var p runtime.Path
 		var match string
-		if err := c.Unpack(&p, &op.text, &match); err != nil {
+		if err := c.Unpack("path", &p, "text", &op.text, "match", &match); err != nil {
 			return nil, "", err
 		}
 		op.path = string(p)
@@ -59,7 +59,11 @@ type lineOp struct {
 
 const textLimit = 16 << 20
 
-func (op *lineOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *lineOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	m, there, err := look(ctx, h, op.path)
 	if err != nil {
 		return nil, err
@@ -123,7 +127,7 @@ func splitLines(data []byte) [][]byte {
 	return bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
 }
 
-func (op *lineOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+func (op *lineOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
 	op.meta.Size = int64(len(op.content.Text))
 	if op.content.Open != nil {
 		op.meta.Size = -1

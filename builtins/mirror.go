@@ -14,7 +14,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var mirrorChannels = &runtime.Builtin{
+var mirrorBuiltin = &runtime.Builtin{
 	Name: "mirror",
 	Args: append([]runtime.Arg{
 		param("channels", "list of string", "[]", "directories or file://, http:// or https:// URLs of conda channels; where two have a file of one name, the first wins"),
@@ -78,10 +78,10 @@ func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	verify, digests, bzip2 := "changed", "strongest", true
 	op := &mirrorOp{mirror: mirror.Mirror{Account: "anaconda", MaxLoss: mirror.DefaultMaxLoss, Redact: redactChannel, Raw: runtime.Unmasked}}
 	m, a := &op.mirror, &op.args
-	err := c.Unpack(&a.Channels, &dest, &m.Account, &a.Platforms, &config, &a.PkgList, &a.Whitelist, &a.Blacklist, &a.LicenseBlacklist,
-		&a.PythonVersions, &a.NewerThan, &a.Formats, &a.Latest, &a.WithDepends, &m.Connections, &m.Rate, &m.Access.Bearer, &ca, &m.Access.Proxy,
-		&m.Access.BaseURLs, &verify, &digests, &m.Link, &m.Prune, &m.PruneRemoved, &m.MaxLoss, &bzip2, &m.Shards, &delta, &since,
-		&m.Owner.User, &m.Owner.Group)
+	err := c.Unpack("channels", &a.Channels, "dest", &dest, "account", &m.Account, "platforms", &a.Platforms, "config", &config, "pkg_list", &a.PkgList, "whitelist", &a.Whitelist, "blacklist", &a.Blacklist, "license_blacklist", &a.LicenseBlacklist,
+		"python_versions", &a.PythonVersions, "newer_than", &a.NewerThan, "formats", &a.Formats, "latest", &a.Latest, "with_depends", &a.WithDepends, "connections", &m.Connections, "rate", &m.Rate, "bearer", &m.Access.Bearer, "ca_bundle", &ca, "proxy", &m.Access.Proxy,
+		"base_urls", &m.Access.BaseURLs, "verify", &verify, "digests", &digests, "link", &m.Link, "prune", &m.Prune, "prune_removed", &m.PruneRemoved, "max_loss", &m.MaxLoss, "bzip2", &bzip2, "shards", &m.Shards, "delta", &delta, "since", &since,
+		"owner", &m.Owner.User, "group", &m.Owner.Group)
 	m.Owner = m.Owner.Or(c.Owner())
 	m.Dest, op.config, op.ca, m.Delta, m.Since = string(dest), string(config), string(ca), string(delta), string(since)
 	m.Full, m.Both, m.NoBzip2 = verify == "full", digests == "both", !bzip2
@@ -100,7 +100,11 @@ func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	return op, m.Dir(), err
 }
 
-func (op *mirrorOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *mirrorOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *mirrorOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	m := &op.mirror
 	var err error
 	if m.Owner, err = resolveOwner(ctx, h, m.Owner); err != nil {
@@ -190,7 +194,7 @@ func (op *mirrorOp) observe(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (op *mirrorOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
+func (op *mirrorOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
 	op.mirror.Progress = func(text string) { runtime.Progress(ctx, text) }
 	err := op.plan.Apply(ctx, h)
 	runtime.Observe(ctx, "manifests", op.plan.Manifests())

@@ -42,7 +42,7 @@ func (s mirrorScene) play(h host.Host, body string) ([]trace.Event, error) {
 	s.t.Helper()
 	all := slices.DeleteFunc(All(), func(b *runtime.Builtin) bool { return b.Name == "mirror" })
 	src := "def s():\n    " + strings.ReplaceAll(body, "\n", "\n    ") + "\nstep(s)\n"
-	book, err := runtime.New(append(all, mirrorChannels)...).Load(runtime.Library{Dir: fstest.MapFS{"t.star": {Data: []byte(src)}}, Shipped: fstest.MapFS{}}, "t.star", runtime.Inputs{})
+	book, err := runtime.New(append(all, mirrorBuiltin)...).Load(runtime.Library{Dir: fstest.MapFS{"t.star": {Data: []byte(src)}}, Shipped: fstest.MapFS{}}, "t.star", runtime.Inputs{})
 	s.must(err)
 	var events trace.List
 	run := &runtime.Run{Host: h, Sink: &events, Now: time.Now, State: "/var/state"}
@@ -141,5 +141,5 @@ func TestMirrorFromAServer(t *testing.T) {
 
 func TestMirrorExample(t *testing.T) {
 	s := newMirrorScene(t)
-	s.twice(s.local(), mirrorChannels.Example)
+	s.twice(s.local(), mirrorBuiltin.Example)
 }

@@ -11,7 +11,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var mkdir = &runtime.Builtin{
+var mkdirBuiltin = &runtime.Builtin{
 	Name: "mkdir",
 	Args: append([]runtime.Arg{
 		param("path", "path", "", "the directory"),
@@ -26,7 +26,7 @@ var mkdir = &runtime.Builtin{
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := &mkdirOp{meta: host.Meta{Mode: 0o755}}
 		var p runtime.Path
-		err := c.Unpack(&p, &op.meta.Mode, &op.meta.User, &op.meta.Group)
+		err := c.Unpack("path", &p, "mode", &op.meta.Mode, "owner", &op.meta.User, "group", &op.meta.Group)
 		op.path, op.meta.Owner = string(p), op.meta.Or(c.Owner())
 		return op, op.path, err
 	},
@@ -41,7 +41,11 @@ type mkdirOp struct {
 	missing []string // of the last Check: what to make, parents first
 }
 
-func (op *mkdirOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *mkdirOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *mkdirOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	var err error
 	if op.meta.Owner, err = resolveOwner(ctx, h, op.meta.Owner); err != nil {
 		return nil, err
@@ -96,7 +100,7 @@ func (op *mkdirOp) made() (todo []host.Change) {
 	return append(append(todo, want("directory", "", "made")), newMeta(op.meta)...)
 }
 
-func (op *mkdirOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+func (op *mkdirOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
 	if len(op.missing) == 0 {
 		return h.SetMeta(op.real, op.meta)
 	}

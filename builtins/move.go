@@ -10,7 +10,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var move = &runtime.Builtin{
+var moveBuiltin = &runtime.Builtin{
 	Name: "move",
 	Args: []runtime.Arg{
 		param("src", "path", "", "the file or directory as it is called now"),
@@ -24,7 +24,7 @@ var move = &runtime.Builtin{
 move("/srv/new.conf", "/srv/site.conf")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		var src, dest runtime.Path
-		if err := c.Unpack(&src, &dest); err != nil {
+		if err := c.Unpack("src", &src, "dest", &dest); err != nil {
 			return nil, "", err
 		}
 		if src == dest || strings.HasPrefix(string(dest), string(src)+"/") {
@@ -37,7 +37,11 @@ move("/srv/new.conf", "/srv/site.conf")`,
 // moveOp is a new name for a file.
 type moveOp struct{ src, dest string }
 
-func (op moveOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op moveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op moveOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	src, err := host.Exists(h, op.src)
 	if errors.Is(err, host.ErrUnknown) {
 		runtime.Assume(ctx, op.src+" is there")
@@ -60,6 +64,6 @@ func (op moveOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error
 	return []host.Change{want("name", op.src, op.dest)}, needDir(h, op.dest)
 }
 
-func (op moveOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+func (op moveOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
 	return h.Move(op.src, op.dest)
 }

@@ -13,7 +13,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var query = &runtime.Builtin{
+var queryBuiltin = &runtime.Builtin{
 	Name: "query",
 	Args: []runtime.Arg{
 		param("argv", "list of string", "", "the command: a list, or one string that is split into words; no shell"),
@@ -39,10 +39,12 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	var stdin string
 	p := host.Process{User: c.User()}
 	ok := []int{0}
-	if err := unpackWords(c, []int{0}, &p.Argv, &assume, &ok, &p.Env, &cwd, &stdin); err != nil {
-		return nil, fmt.Errorf("query: %w", err)
+	var argv words
+	err := c.Unpack("argv", &argv, "assume", &assume, "ok", &ok, "env", &p.Env, "cwd", &cwd, "stdin", &stdin)
+	if err != nil {
+		return nil, err
 	}
-	p.Dir, p.Stdin = string(cwd), []byte(stdin)
+	p.Argv, p.Dir, p.Stdin = argv, string(cwd), []byte(stdin)
 	res, err := h.Query(c.Context(), p)
 	switch {
 	case errors.Is(err, host.ErrUnknown) && assume != nil:

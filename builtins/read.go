@@ -10,7 +10,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var read = &runtime.Builtin{
+var readBuiltin = &runtime.Builtin{
 	Name: "read",
 	Args: []runtime.Arg{
 		param("path", "path", "", "a text file of at most 16 MiB, in UTF-8"),
@@ -21,7 +21,7 @@ var read = &runtime.Builtin{
 	Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 		var p runtime.Path
 		var assume starlark.Value
-		if err := c.Unpack(&p, &assume); err != nil {
+		if err := c.Unpack("path", &p, "assume", &assume); err != nil {
 			return nil, err
 		}
 		data, err := readUpTo(h, string(p), textLimit)

@@ -114,7 +114,7 @@ func TestUnknownPlaces(t *testing.T) {
 // The others have their own: TestExamplesOfSystemBuiltins and TestMirrorExample.
 func TestExamplesOfFileBuiltins(t *testing.T) {
 	for _, b := range All() {
-		if b == mirrorChannels || slices.Contains(systemBuiltins(), b) {
+		if b == mirrorBuiltin || slices.Contains(systemBuiltins(), b) {
 			continue
 		}
 		s := newScene(t, map[string]string{"/etc/hostname": "h\n", "/etc/hosts": "127.0.0.1 x\n", "/srv/x": "", "/tmp/x": ""})

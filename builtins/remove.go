@@ -11,7 +11,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var remove = &runtime.Builtin{
+var removeBuiltin = &runtime.Builtin{
 	Name:    "remove",
 	Args:    []runtime.Arg{param("path", "path", "", "a file, a symbolic link, or a directory")},
 	Summary: "delete a file, or a directory with all below it",
@@ -23,7 +23,7 @@ var remove = &runtime.Builtin{
 remove("/srv/old")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		var p runtime.Path
-		if err := c.Unpack(&p); err != nil {
+		if err := c.Unpack("path", &p); err != nil {
 			return nil, "", err
 		}
 		if vital(string(p)) {
@@ -56,7 +56,11 @@ type removeOp struct {
 	files int // of the last Check
 }
 
-func (op *removeOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *removeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *removeOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	op.files = 0
 	if ok, err := host.Exists(h, op.path); err == nil && !ok {
 		return nil, nil
@@ -72,6 +76,6 @@ func (op *removeOp) Check(ctx context.Context, h host.Reader) ([]host.Change, er
 	return []host.Change{want("files", fmt.Sprint(op.files), "0")}, nil
 }
 
-func (op *removeOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+func (op *removeOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
 	return h.Remove(op.path, op.files)
 }

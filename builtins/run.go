@@ -14,7 +14,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var run = &runtime.Builtin{
+var runBuiltin = &runtime.Builtin{
 	Name: "run",
 	Args: []runtime.Arg{
 		param("argv", "list of string", "", "the command: a list, or one string that is split into words; no shell"),
@@ -55,13 +55,16 @@ var onceKey = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
 func newRun(c *runtime.Call) (runtime.Op, string, error) {
 	var op runOp
 	var already, stdin, creates string
-	var touches, unless []string
+	var argv, unless words
+	var touches []string
 	var cwd runtime.Path
 	p := host.Process{User: c.User()}
-	if err := unpackWords(c, []int{0, 2}, &p.Argv, &creates, &unless, &op.key, &already, &op.cmd.OK, &p.Env, &cwd, &stdin, &touches); err != nil {
+	err := c.Unpack("argv", &argv, "creates", &creates, "unless", &unless, "once", &op.key, "already", &already,
+		"ok", &op.cmd.OK, "env", &p.Env, "cwd", &cwd, "stdin", &stdin, "touches", &touches)
+	if err != nil {
 		return nil, "", err
 	}
-	p.Dir = string(cwd)
+	p.Argv, p.Dir = argv, string(cwd)
 	if stdin != "" {
 		p.Stdin = []byte(stdin)
 	}
@@ -117,7 +120,11 @@ func checkKey(key string) error {
 	return nil
 }
 
-func (op *runOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *runOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *runOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	if op.creates != "" {
 		if ok, err := present(ctx, h, op.creates); err != nil {
 			return nil, err
@@ -155,7 +162,7 @@ func (op *runOp) done(ctx context.Context, h host.Reader) (bool, error) {
 	return res.Code == 0, nil
 }
 
-func (op *runOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+func (op *runOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
 	if wants(todo, "begun") {
 		return op.begun.remove(h)
 	}

@@ -15,7 +15,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var service = &runtime.Builtin{
+var serviceBuiltin = &runtime.Builtin{
 	Name: "service",
 	Args: []runtime.Arg{
 		param("name", "string", "", "the unit, without .service, or the init script"),
@@ -48,7 +48,7 @@ var serviceName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@:-]*$`)
 func newService(c *runtime.Call) (runtime.Op, string, error) {
 	op := &serviceOp{state: "started"}
 	var enabled starlark.Value
-	if err := c.Unpack(&op.name, &op.state, &enabled, &op.ports); err != nil {
+	if err := c.Unpack("name", &op.name, "state", &op.state, "enabled", &enabled, "ports", &op.ports); err != nil {
 		return nil, "", err
 	}
 	op.name = strings.TrimSuffix(op.name, ".service")
@@ -70,7 +70,11 @@ func newService(c *runtime.Call) (runtime.Op, string, error) {
 	return op, op.name, nil
 }
 
-func (op *serviceOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *serviceOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *serviceOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	state, err := op.known(ctx, h)
 	if err != nil {
 		return nil, err
@@ -151,7 +155,7 @@ func (op *serviceOp) checkPorts(ctx context.Context, h host.Reader, state string
 	return todo, nil
 }
 
-func (op *serviceOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+func (op *serviceOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
 	if wants(todo, "at boot") {
 		boot := fact(enabledKind, op.name)
 		argv, err := bootCommand(h, op.name, op.boot)

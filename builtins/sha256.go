@@ -24,7 +24,7 @@ var sha256Builtin = &runtime.Builtin{
 	Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 		var p runtime.Path
 		var assume starlark.Value
-		if err := c.Unpack(&p, &assume); err != nil {
+		if err := c.Unpack("path", &p, "assume", &assume); err != nil {
 			return nil, err
 		}
 		sum, err := digestOf(c.Context(), h, string(p), sha256.New())

@@ -20,7 +20,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var supervise = &runtime.Builtin{
+var superviseBuiltin = &runtime.Builtin{
 	Name: "supervise",
 	Args: []runtime.Arg{
 		param("config", "path", "", "the configuration of supervisord; if it lies in PREFIX/etc, the programs of PREFIX/bin are used"),
@@ -54,7 +54,7 @@ func newSupervise(c *runtime.Call) (runtime.Op, string, error) {
 	var config runtime.Path
 	var programs starlark.Value
 	var ports []int
-	if err := c.Unpack(&config, &programs, &op.expect, &ports, &op.wait); err != nil {
+	if err := c.Unpack("config", &config, "programs", &programs, "expect", &op.expect, "ports", &ports, "wait", &op.wait); err != nil {
 		return nil, "", err
 	}
 	op.config = string(config)
@@ -114,7 +114,11 @@ func settingsBeside(config string) supervisor.Settings {
 	return supervisor.Settings{Socket: run + "/supervisor.sock", PIDFile: run + "/supervisord.pid", LogFile: log + "/supervisord.log"}
 }
 
-func (op *superviseOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *superviseOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *superviseOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	if err := needUser(ctx, h, op.user); err != nil {
 		return nil, err
 	}
@@ -130,7 +134,7 @@ func (op *superviseOp) Check(ctx context.Context, h host.Reader) ([]host.Change,
 	if err != nil {
 		return nil, err
 	}
-	line, err := boot.Check(ctx, h)
+	line, err := boot.check0(ctx, h)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +221,7 @@ func (op *superviseOp) atBoot(ctx context.Context, h host.Reader) (*cronOp, erro
 	return line, err
 }
 
-func (op *superviseOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+func (op *superviseOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
 	// Asked first: a dry run gets no answer about a configuration that it changed.
 	status, err := known(ctx, h, fact(statusKind, op.config))
 	if err != nil {
@@ -233,7 +237,7 @@ func (op *superviseOp) Apply(ctx context.Context, h host.Host, todo []host.Chang
 	if i := slices.IndexFunc(todo, func(c host.Change) bool { return c.What == "line" }); i >= 0 {
 		boot, err := op.atBoot(ctx, h)
 		if err == nil {
-			err = boot.Apply(ctx, h, todo[i:i+1])
+			err = boot.apply0(ctx, h, todo[i:i+1])
 		}
 		if err != nil {
 			return err

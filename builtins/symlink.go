@@ -10,7 +10,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var symlink = &runtime.Builtin{
+var symlinkBuiltin = &runtime.Builtin{
 	Name: "symlink",
 	Args: append([]runtime.Arg{
 		param("path", "path", "", "the link"),
@@ -22,7 +22,7 @@ var symlink = &runtime.Builtin{
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := &symlinkOp{}
 		var p runtime.Path
-		err := c.Unpack(&p, &op.target, &op.owner.User, &op.owner.Group)
+		err := c.Unpack("path", &p, "target", &op.target, "owner", &op.owner.User, "group", &op.owner.Group)
 		op.path, op.owner = string(p), op.owner.Or(c.Owner())
 		if err == nil && op.target == "" {
 			err = errors.New("argument \"target\": got no name, want a file")
@@ -39,7 +39,11 @@ type symlinkOp struct {
 	old string // of the last Check: where a link that is there points
 }
 
-func (op *symlinkOp) Check(ctx context.Context, h host.Reader) (todo []host.Change, err error) {
+func (op *symlinkOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *symlinkOp) check0(ctx context.Context, h host.Reader) (todo []host.Change, err error) {
 	op.old = ""
 	if op.owner, err = resolveOwner(ctx, h, op.owner); err != nil {
 		return nil, err
@@ -63,7 +67,7 @@ func (op *symlinkOp) Check(ctx context.Context, h host.Reader) (todo []host.Chan
 	return append(todo, ownerChanges(m.Owner, op.owner)...), nil
 }
 
-func (op *symlinkOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+func (op *symlinkOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
 	if op.old == op.target {
 		return h.Chown(op.path, op.owner, 1)
 	}

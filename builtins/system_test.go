@@ -94,8 +94,8 @@ func (m *machine) play(h host.Host, dry bool, body string) ([]trace.Event, error
 // systemBuiltins are those under test here.
 func systemBuiltins() []*runtime.Builtin {
 	return []*runtime.Builtin{
-		condaBootstrap, condaChannels, condaInstall, cron, iptablesBuiltin, iptablesSave, query, run, service, supervise, useradd, waitFor, yum,
-		hostCPUs, hostDiskFree, hostFamily, hostHostname, hostLinks, hostListening, hostMemory, hostOS, hostUser, hostVersion,
+		condaBootstrapBuiltin, condaChannelsBuiltin, condaInstallBuiltin, cronBuiltin, iptablesBuiltin, iptablesSaveBuiltin, queryBuiltin, runBuiltin, serviceBuiltin, superviseBuiltin, useraddBuiltin, waitForBuiltin, yumBuiltin,
+		hostCPUsBuiltin, hostDiskFreeBuiltin, hostFamilyBuiltin, hostHostnameBuiltin, hostLinksBuiltin, hostListeningBuiltin, hostMemoryBuiltin, hostOSBuiltin, hostUserBuiltin, hostVersionBuiltin,
 	}
 }
 

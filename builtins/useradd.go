@@ -15,7 +15,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var useradd = &runtime.Builtin{
+var useraddBuiltin = &runtime.Builtin{
 	Name: "useradd",
 	Args: []runtime.Arg{
 		param("name", "string", "", "the account"),
@@ -52,7 +52,7 @@ func newUseradd(c *runtime.Call) (runtime.Op, string, error) {
 	op := &useraddOp{createHome: true}
 	var home, shell runtime.Path
 	uid := -1
-	if err := c.Unpack(&op.name, &home, &op.createHome, &shell, &uid, &op.group, &op.groups, &op.system, &op.comment); err != nil {
+	if err := c.Unpack("name", &op.name, "home", &home, "create_home", &op.createHome, "shell", &shell, "uid", &uid, "group", &op.group, "groups", &op.groups, "system", &op.system, "comment", &op.comment); err != nil {
 		return nil, "", err
 	}
 	for _, name := range append([]string{op.name}, op.groups...) {
@@ -72,7 +72,11 @@ func newUseradd(c *runtime.Call) (runtime.Op, string, error) {
 	return op, op.name, nil
 }
 
-func (op *useraddOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *useraddOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *useraddOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	for _, g := range append([]string{op.group}, op.groups...) {
 		if err := needGroup(ctx, h, g); err != nil {
 			return nil, err
@@ -165,7 +169,7 @@ func union(list string, names []string) string {
 	return strings.Join(slices.Compact(all), ",")
 }
 
-func (op *useraddOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+func (op *useraddOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
 	if wants(todo, "account") {
 		return op.add(ctx, h)
 	}

@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"errors"
 	"io/fs"
 	"strings"
 	"testing"
@@ -53,8 +54,10 @@ func TestUseraddPredictsHome(t *testing.T) {
 	o := host.NewOverlay(l, l.Self())
 	op := &useraddOp{name: "app", createHome: true}
 	todo, err := op.Check(t.Context(), o)
-	if err == nil {
-		err = op.Apply(t.Context(), o, todo)
+	for _, a := range todo {
+		if a.Do != nil {
+			err = errors.Join(err, a.Do(t.Context(), o))
+		}
 	}
 	if err != nil {
 		t.Fatal(err)

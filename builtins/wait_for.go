@@ -13,7 +13,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var waitFor = &runtime.Builtin{
+var waitForBuiltin = &runtime.Builtin{
 	Name: "wait_for",
 	Args: []runtime.Arg{
 		param("port", "int", "None", "a TCP port of this machine that something must listen on"),
@@ -36,7 +36,7 @@ type waitOp struct {
 func newWaitFor(c *runtime.Call) (runtime.Op, string, error) {
 	port := 0
 	op := &waitOp{timeout: time.Minute}
-	if err := c.Unpack(&port, &op.url, &op.timeout); err != nil {
+	if err := c.Unpack("port", &port, "url", &op.url, "timeout", &op.timeout); err != nil {
 		return nil, "", err
 	}
 	if (port == 0) == (op.url == "") {
@@ -69,7 +69,11 @@ func (op *waitOp) setURL() error {
 }
 
 // Check waits, too: it only looks, and there is nothing to change.
-func (op *waitOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *waitOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *waitOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	deadline := time.Now().Add(op.timeout)
 	pause := 50 * time.Millisecond
 	for n := 1; ; n++ {
@@ -94,7 +98,7 @@ func (op *waitOp) Check(ctx context.Context, h host.Reader) ([]host.Change, erro
 }
 
 // Apply has nothing to do.
-func (op *waitOp) Apply(context.Context, host.Host, []host.Change) error { return nil }
+func (op *waitOp) apply0(context.Context, host.Host, []host.Change) error { return nil }
 
 // look returns why it is not yet as wanted.
 func (op *waitOp) look(ctx context.Context, h host.Reader, n int) (why string, err error) {

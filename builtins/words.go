@@ -3,7 +3,6 @@ package builtins
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -11,39 +10,28 @@ import (
 	"runbook/runtime"
 )
 
-// unpackWords unpacks a call in which the arguments numbered at are commands: a
-// list of words, or one string that is split as a shell splits words, without
-// expanding anything. Their variables are []string.
-func unpackWords(c *runtime.Call, at []int, vars ...any) error {
-	if err := c.Unpack(vars...); err != nil {
-		return err
-	}
-	raw := slices.Clone(vars)
-	for _, i := range at {
-		raw[i] = new(starlark.Value)
-	}
-	if err := c.Unpack(raw...); err != nil {
-		return err
-	}
-	for _, i := range at {
-		if err := split(*raw[i].(*starlark.Value), vars[i].(*[]string)); err != nil {
-			return fmt.Errorf("argument %q: %w", c.Builtin.Args[i].Name, err)
-		}
-	}
-	return nil
-}
+// words is a command: a list of words, or one string that is split as a shell
+// splits words, without expanding anything.
+type words []string
 
-// split splits what was given as one string. Only then does *argv need it: a
-// list is what its author means, blanks or not.
-func split(given starlark.Value, argv *[]string) (err error) {
-	if _, ok := given.(starlark.String); ok {
-		if *argv, err = SplitWords((*argv)[0]); err != nil {
-			return fmt.Errorf("got %s, want words with balanced quotes", given)
+var _ starlark.Unpacker = (*words)(nil)
+
+// Unpack is starlark.Unpacker's. Only a string is split: the words of a list are
+// what their author means, blanks or not.
+func (w *words) Unpack(v starlark.Value) error {
+	list, err := runtime.StringList(v)
+	if err != nil {
+		return err
+	}
+	if _, ok := v.(starlark.String); ok {
+		if list, err = SplitWords(list[0]); err != nil {
+			return fmt.Errorf("got %s, want words with balanced quotes", v)
 		}
 	}
-	if given != nil && len(*argv) == 0 {
+	if len(list) == 0 {
 		return errors.New("got no words, want a command")
 	}
+	*w = list
 	return nil
 }
 

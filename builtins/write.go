@@ -11,7 +11,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var write = &runtime.Builtin{
+var writeBuiltin = &runtime.Builtin{
 	Name: "write",
 	Args: append([]runtime.Arg{
 		param("path", "path", "", "the file; its directory must exist"),
@@ -41,7 +41,7 @@ func newWrite(c *runtime.Call) (runtime.Op, string, error) {
 	op := &writeOp{meta: host.Meta{Mode: 0o644}}
 	var p runtime.Path
 	var content starlark.Value
-	if err := c.Unpack(&p, &content, &op.meta.Mode, &op.meta.User, &op.meta.Group); err != nil {
+	if err := c.Unpack("path", &p, "content", &content, "mode", &op.meta.Mode, "owner", &op.meta.User, "group", &op.meta.Group); err != nil {
 		return nil, "", err
 	}
 	op.path, op.meta.Owner = string(p), op.meta.Or(c.Owner())
@@ -64,7 +64,11 @@ func newWrite(c *runtime.Call) (runtime.Op, string, error) {
 // secretMark returns the placeholder of a secret.
 func secretMark(v starlark.Value) (string, bool) { return v.String(), v.Type() == "secret" }
 
-func (op *writeOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *writeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *writeOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	var err error
 	if op.meta.Owner, err = resolveOwner(ctx, h, op.meta.Owner); err != nil {
 		return nil, err
@@ -108,7 +112,7 @@ func (op *writeOp) old(ctx context.Context, h host.Reader, m host.Meta) (*string
 	return &shown, nil
 }
 
-func (op *writeOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+func (op *writeOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
 	if op.write {
 		return h.WriteFile(op.path, host.Bytes(op.content), op.meta)
 	}

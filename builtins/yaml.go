@@ -15,7 +15,7 @@ import (
 	"runbook/runtime"
 )
 
-var yamlEncode = &runtime.Builtin{
+var yamlEncodeBuiltin = &runtime.Builtin{
 	Name:    "yaml.encode",
 	Args:    []runtime.Arg{param("value", "any", "None", "None, a bool, number, string or secret, or a list or dict of such")},
 	Summary: "return a value as YAML, keys in the order of the dict",
@@ -23,7 +23,7 @@ var yamlEncode = &runtime.Builtin{
 	Example: `write("/srv/site.yaml", yaml.encode({"channels": ["main"], "port": 8080}))`,
 	Pure: func(c *runtime.Call) (starlark.Value, error) {
 		var v starlark.Value
-		if err := c.Unpack(&v); err != nil {
+		if err := c.Unpack("value", &v); err != nil {
 			return nil, err
 		}
 		if v == nil {
@@ -43,7 +43,7 @@ var yamlEncode = &runtime.Builtin{
 	},
 }
 
-var yamlDecode = &runtime.Builtin{
+var yamlDecodeBuiltin = &runtime.Builtin{
 	Name:    "yaml.decode",
 	Args:    []runtime.Arg{param("text", "string", "", "one YAML document")},
 	Summary: "return the value that a YAML text stands for",
@@ -51,7 +51,7 @@ var yamlDecode = &runtime.Builtin{
 	Example: `yaml.decode("port: 8080")["port"]`,
 	Pure: func(c *runtime.Call) (starlark.Value, error) {
 		var text string
-		if err := c.Unpack(&text); err != nil {
+		if err := c.Unpack("text", &text); err != nil {
 			return nil, err
 		}
 		v, err := decodeYAML(text)

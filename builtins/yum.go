@@ -14,7 +14,7 @@ import (
 	"runbook/runtime/host"
 )
 
-var yum = &runtime.Builtin{
+var yumBuiltin = &runtime.Builtin{
 	Name: "yum",
 	Args: []runtime.Arg{
 		param("packages", "list of string", "", "names, absolute names of .rpm files, patterns of such, or URLs"),
@@ -48,7 +48,7 @@ var (
 func newYum(c *runtime.Call) (runtime.Op, string, error) {
 	op := &yumOp{}
 	state := "present"
-	if err := c.Unpack(&op.words, &state); err != nil {
+	if err := c.Unpack("packages", &op.words, "state", &state); err != nil {
 		return nil, "", err
 	}
 	if state != "present" && state != "absent" {
@@ -85,7 +85,11 @@ func checkPackage(w string) error {
 	return nil
 }
 
-func (op *yumOp) Check(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op *yumOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	return legacy(ctx, h, op)
+}
+
+func (op *yumOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	var err error
 	if op.packages, err = findPackages(ctx, h, op.words); err != nil {
 		return nil, err
@@ -123,7 +127,7 @@ func needRoom(ctx context.Context, h host.Reader) error {
 	return runtime.Hint(fmt.Errorf("%d MB free for /var/lib/rpm, want %d", n>>20, yumRoom>>20), "make room first: a full disk can damage the database of packages")
 }
 
-func (op *yumOp) Apply(ctx context.Context, h host.Host, todo []host.Change) error {
+func (op *yumOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
 	var missing []rpmPackage
 	for _, p := range op.packages {
 		if wants(todo, p.name) {

@@ -74,7 +74,7 @@ func writer() *runtime.Builtin {
 		Args: []runtime.Arg{{Name: "path", Type: "path"}, {Name: "content", Type: "string"}},
 		New: func(c *runtime.Call) (runtime.Op, string, error) {
 			var op writeOp
-			err := c.Unpack(&op.path, &op.text)
+			err := c.Unpack("path", &op.path, "content", &op.text)
 			return &op, string(op.path), err
 		},
 	}
@@ -85,10 +85,10 @@ type writeOp struct {
 	text string
 }
 
-func (op *writeOp) Check(context.Context, host.Reader) ([]host.Change, error) {
-	return []host.Change{{What: string(op.path)}}, nil
+func (op *writeOp) Check(context.Context, host.Reader) ([]runtime.Action, error) {
+	return runtime.Actions(op.do, host.Change{What: string(op.path)}), nil
 }
 
-func (op *writeOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+func (op *writeOp) do(_ context.Context, h host.Host) error {
 	return h.WriteFile(string(op.path), host.Bytes([]byte(op.text)), host.Meta{Mode: 0o600})
 }

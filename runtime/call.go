@@ -80,17 +80,27 @@ func argNames(args []Arg) []string {
 	return names
 }
 
-// Unpack stores the call's arguments in vars, one pointer for each of
-// Builtin.Args in order; one that was not given leaves its variable as it is.
-// Pointers may be to string, bool, int, int64, fs.FileMode, Path, time.Duration
-// (seconds, or text such as "10m"), []string (a list, or one string), []Path,
-// []int, map[string]string or starlark.Value. None counts as not given.
-func (c *Call) Unpack(vars ...any) error {
-	if len(vars) != len(c.Builtin.Args) {
-		panic(fmt.Sprintf("%s: %d args declared, %d unpacked", c.Builtin.Name, len(c.Builtin.Args), len(vars)))
+// Unpack stores the call's arguments in variables: pairs are the name of each of
+// Builtin.Args and a pointer to its variable. One that was not given leaves its
+// variable as it is; None counts as not given. Pointers may be to string, bool,
+// int, int64, fs.FileMode, Path, time.Duration (seconds, or text such as "10m"),
+// []string (a list, or one string), []Path, []int, map[string]string,
+// starlark.Value or a type that is a starlark.Unpacker.
+// A name that Args lacks, or one of Args that is missing, is a fault of the
+// builtin: Unpack panics.
+func (c *Call) Unpack(pairs ...any) error {
+	params := argNames(c.Builtin.Args)
+	if len(pairs) != 2*len(params) {
+		panic(fmt.Sprintf("%s: %d arguments declared, %d unpacked", c.Builtin.Name, len(params), len(pairs)/2))
 	}
-	for i, v := range vars {
-		if err := c.unpack(c.Builtin.Args[i].Name, v); err != nil {
+	for i := 0; i < len(pairs); i += 2 {
+		name := pairs[i].(string)
+		at := slices.Index(params, name)
+		if at < 0 {
+			panic(fmt.Sprintf("%s: argument %q is not declared, or unpacked twice", c.Builtin.Name, name))
+		}
+		params = slices.Delete(params, at, at+1)
+		if err := c.unpack(name, pairs[i+1]); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"runbook/runtime/trace"
 )
 
-// do is the life of an op: check, tell, apply what differs, tell.
+// do is the life of an op: check, emit, do what differs, emit.
 func (r *Run) do(op Op, a again, e trace.Event) (starlark.Value, error) {
 	start := r.Now()
 	r.assumed, r.observed = nil, nil
@@ -87,12 +87,15 @@ func named(e trace.Event, err error) error {
 	return fmt.Errorf("%s %s: %w", e.Op, e.Target, err)
 }
 
-// try checks op and applies what differs. The op is told only once, also when
-// it is tried again.
+// try checks op and does what differs. The op is emitted only once, also when it
+// is tried again.
 func (r *Run) try(ctx context.Context, op Op, e *trace.Event) (changed bool, err error) {
-	changes, err := op.Check(ctx, r.door)
+	actions, err := op.Check(ctx, r.door)
 	if e.Kind == "" {
-		e.Kind, e.Changes = trace.Op, changes
+		e.Kind = trace.Op
+		for _, a := range actions {
+			e.Changes = append(e.Changes, a.Change)
+		}
 		if terr := r.emit(*e); terr != nil {
 			return false, terr
 		}
@@ -100,8 +103,16 @@ func (r *Run) try(ctx context.Context, op Op, e *trace.Event) (changed bool, err
 	if errors.Is(err, host.ErrUnknown) && HintOf(err) == "" {
 		err = Hint(err, "move it before the command that changes this, or let the builtin assume= something")
 	}
-	if err != nil || len(changes) == 0 {
+	if err != nil {
 		return false, err
 	}
-	return true, op.Apply(ctx, r.door, changes)
+	for _, a := range actions {
+		if a.Do == nil {
+			continue
+		}
+		if err := a.Do(ctx, r.door); err != nil {
+			return true, err
+		}
+	}
+	return len(actions) > 0, nil
 }

@@ -22,7 +22,7 @@ func Example() {
 		Summary: "leave a greeting",
 		New: func(c *runtime.Call) (runtime.Op, string, error) {
 			var path runtime.Path
-			err := c.Unpack(&path)
+			err := c.Unpack("path", &path)
 			return greeting(path), string(path), err
 		},
 	}
@@ -52,15 +52,15 @@ func Example() {
 
 type greeting string
 
-func (g greeting) Check(_ context.Context, h host.Reader) ([]host.Change, error) {
+func (g greeting) Check(_ context.Context, h host.Reader) ([]runtime.Action, error) {
 	there, err := host.Exists(h, string(g))
 	if err != nil || there {
 		return nil, err
 	}
-	return []host.Change{{What: "greeting", To: "hello"}}, nil
+	return runtime.Actions(g.leave, host.Change{What: "greeting", To: "hello"}), nil
 }
 
-func (g greeting) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+func (g greeting) leave(_ context.Context, h host.Host) error {
 	return h.WriteFile(string(g), host.Bytes([]byte("hello\n")), host.Meta{Mode: 0o644})
 }
 

@@ -23,7 +23,7 @@ func askers(at, times int) *runtime.Builtin {
 		Args: []runtime.Arg{{Name: "url", Type: "string"}, {Name: "bearer", Type: "string", Default: `""`}, {Name: "proxy", Type: "string", Default: `""`}},
 		New: func(c *runtime.Call) (runtime.Op, string, error) {
 			op := &askOp{at: at, times: times}
-			err := c.Unpack(&op.r.URL, &op.r.Bearer, &op.r.Proxy)
+			err := c.Unpack("url", &op.r.URL, "bearer", &op.r.Bearer, "proxy", &op.r.Proxy)
 			return op, "there", err
 		},
 	}
@@ -34,11 +34,11 @@ type askOp struct {
 	at, times int
 }
 
-func (op *askOp) Check(context.Context, host.Reader) ([]host.Change, error) {
-	return []host.Change{{What: "asked"}}, nil
+func (op *askOp) Check(context.Context, host.Reader) ([]runtime.Action, error) {
+	return runtime.Actions(op.do, host.Change{What: "asked"}), nil
 }
 
-func (op *askOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
+func (op *askOp) do(ctx context.Context, h host.Host) error {
 	errs := make(chan error, op.at)
 	for range op.at {
 		go func() { errs <- op.ask(ctx, h) }()

@@ -67,7 +67,7 @@ var put = &runtime.Builtin{
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		var p runtime.Path
 		var op putOp
-		err := c.Unpack(&p, &op.text)
+		err := c.Unpack("path", &p, "text", &op.text)
 		op.path = string(p)
 		return &op, op.path, err
 	},
@@ -75,15 +75,15 @@ var put = &runtime.Builtin{
 
 type putOp struct{ path, text string }
 
-func (op *putOp) Check(_ context.Context, h host.Reader) ([]host.Change, error) {
+func (op *putOp) Check(_ context.Context, h host.Reader) ([]runtime.Action, error) {
 	old, err := host.ReadFile(h, op.path)
 	if err != nil || runtime.SameText(old, []byte(op.text)) {
 		return nil, err
 	}
-	return []host.Change{{What: "content", From: string(old), To: op.text}}, nil
+	return runtime.Actions(op.do, host.Change{What: "content", From: string(old), To: op.text}), nil
 }
 
-func (op *putOp) Apply(_ context.Context, h host.Host, _ []host.Change) error {
+func (op *putOp) do(_ context.Context, h host.Host) error {
 	return h.WriteFile(op.path, host.Bytes([]byte(op.text)), host.Meta{Mode: 0o644})
 }
 
@@ -93,7 +93,7 @@ var call = &runtime.Builtin{
 	Args: []runtime.Arg{{Name: "argv", Type: "list of string"}, {Name: "stdin", Type: "string", Default: `""`}, {Name: "env", Type: "dict", Default: "{}"}},
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		var op callOp
-		err := c.Unpack(&op.Argv, &op.in, &op.Env)
+		err := c.Unpack("argv", &op.Argv, "stdin", &op.in, "env", &op.Env)
 		op.User = c.User()
 		return &op, strings.Join(op.Argv, " "), err
 	},
@@ -104,11 +104,11 @@ type callOp struct {
 	in string
 }
 
-func (op *callOp) Check(context.Context, host.Reader) ([]host.Change, error) {
-	return []host.Change{{What: "command"}}, nil
+func (op *callOp) Check(context.Context, host.Reader) ([]runtime.Action, error) {
+	return runtime.Actions(op.do, host.Change{What: "command"}), nil
 }
 
-func (op *callOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
+func (op *callOp) do(ctx context.Context, h host.Host) error {
 	op.Stdin = []byte(op.in)
 	_, err := h.Exec(ctx, op.Cmd)
 	return err

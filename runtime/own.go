@@ -98,7 +98,7 @@ var logBuiltin = &Builtin{
 	Args:    []Arg{{"text", "string", "", "what to show"}},
 	Example: `log("half way")`, Read: func(c *Call, _ host.Reader) (starlark.Value, error) {
 		var text string
-		if err := c.Unpack(&text); err != nil {
+		if err := c.Unpack("text", &text); err != nil {
 			return nil, err
 		}
 		return starlark.None, c.run.log(text)

@@ -42,7 +42,7 @@ func (Nobody) Acknowledge(string, string) (Answer, error) { return Assumed, nil 
 
 func newConfirm(c *Call) (Op, string, error) {
 	op := confirmOp{run: c.run}
-	err := c.Unpack(&op.question)
+	err := c.Unpack("question", &op.question)
 	return op, op.question, err
 }
 
@@ -52,7 +52,7 @@ type confirmOp struct {
 	question string
 }
 
-func (op confirmOp) Check(ctx context.Context, _ host.Reader) ([]host.Change, error) {
+func (op confirmOp) Check(ctx context.Context, _ host.Reader) ([]Action, error) {
 	answer, err := op.run.Person.Confirm(op.question)
 	switch {
 	case errors.Is(err, ErrNobody):
@@ -64,8 +64,6 @@ func (op confirmOp) Check(ctx context.Context, _ host.Reader) ([]host.Change, er
 	}
 	return nil, err
 }
-
-func (confirmOp) Apply(context.Context, host.Host, []host.Change) error { return nil }
 
 // manual runs a step that a person does.
 func (r *Run) manual(s Step) error {
@@ -85,12 +83,12 @@ type manualOp struct {
 	marker string
 }
 
-func (op *manualOp) Check(_ context.Context, h host.Reader) ([]host.Change, error) {
+func (op *manualOp) Check(_ context.Context, h host.Reader) ([]Action, error) {
 	done, err := op.done(h)
 	if err != nil || done {
 		return nil, err
 	}
-	return []host.Change{{What: op.step.Name, From: "open", To: "done by a person"}}, nil
+	return Actions(op.acknowledge, host.Change{What: op.step.Name, From: "open", To: "done by a person"}), nil
 }
 
 func (op *manualOp) done(h host.Reader) (bool, error) {
@@ -100,7 +98,8 @@ func (op *manualOp) done(h host.Reader) (bool, error) {
 	return host.Exists(h, op.marker)
 }
 
-func (op *manualOp) Apply(ctx context.Context, h host.Host, _ []host.Change) error {
+// acknowledge waits for a person, whose word must hold.
+func (op *manualOp) acknowledge(ctx context.Context, h host.Host) error {
 	answer, err := op.run.Person.Acknowledge(op.step.Name, op.step.Doc)
 	switch {
 	case errors.Is(err, ErrNobody):

@@ -19,7 +19,7 @@ func require(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
 	if l.run == nil {
 		return nil, notWhileLoading("require")
 	}
-	if err := c.Unpack(&ok, &u.message, &u.fix); err != nil {
+	if err := c.Unpack("condition", &ok, "message", &u.message, "fix", &u.fix); err != nil {
 		return nil, err
 	}
 	r := l.run

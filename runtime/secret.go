@@ -82,7 +82,7 @@ type SecretDecl struct {
 
 func declareSecret(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
 	d := SecretDecl{Asked: true}
-	if err := c.Unpack(&d.Name, &d.Help, &d.Pattern, &d.Asked); err != nil {
+	if err := c.Unpack("name", &d.Name, "help", &d.Help, "pattern", &d.Pattern, "when", &d.Asked); err != nil {
 		return nil, err
 	}
 	if !names.MatchString(d.Name) {

@@ -28,7 +28,7 @@ type Step struct {
 func declareStep(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
 	var s Step
 	var fn, when starlark.Value
-	if err := c.Unpack(&fn, &s.Name, &s.Title, &s.User, &when, &s.Tags); err != nil {
+	if err := c.Unpack("fn", &fn, "name", &s.Name, "title", &s.Title, "user", &s.User, "when", &when, "tags", &s.Tags); err != nil {
 		return nil, err
 	}
 	f, ok := fn.(*starlark.Function)
@@ -48,7 +48,7 @@ func declareStep(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error)
 func declareManual(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
 	s := Step{Manual: true, Pos: c.pos()}
 	var done, when starlark.Value
-	if err := c.Unpack(&s.Name, &s.Doc, &done, &when); err != nil {
+	if err := c.Unpack("name", &s.Name, "text", &s.Doc, "done", &done, "when", &when); err != nil {
 		return nil, err
 	}
 	s.Doc = dedent(s.Doc)

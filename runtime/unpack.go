@@ -15,6 +15,8 @@ type Path string
 // convert stores v in the variable that p points to.
 func convert(v starlark.Value, p any) (err error) {
 	switch p := p.(type) {
+	case starlark.Unpacker:
+		return p.Unpack(v)
 	case *starlark.Value:
 		*p = v
 	case *string:
@@ -60,6 +62,10 @@ func convertNumber(v starlark.Value, p any) error {
 	}
 	return err
 }
+
+// StringList returns the elements of v, which is a list or one string, for types
+// that unpack themselves. Secrets stand in it as their placeholders.
+func StringList(v starlark.Value) ([]string, error) { return list(v, text) }
 
 // text also takes a secret, as the placeholder that only the door resolves.
 func text(v starlark.Value) (string, error) {

@@ -39,7 +39,7 @@ var names = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 func declareVar(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
 	var v Var
 	var def starlark.Value
-	if err := c.Unpack(&v.Name, &def, &v.Help, &v.Type, &v.Choices, &v.Pattern); err != nil {
+	if err := c.Unpack("name", &v.Name, "default", &def, "help", &v.Help, "type", &v.Type, "choices", &v.Choices, "pattern", &v.Pattern); err != nil {
 		return nil, err
 	}
 	if !names.MatchString(v.Name) {
