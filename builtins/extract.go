@@ -131,7 +131,8 @@ func (op *extractOp) checkDest(ctx context.Context, h host.Reader) error {
 	case !m.Mode.IsDir():
 		return fmt.Errorf("%s: got %s, want a directory", op.dest, kindOf(m.Mode))
 	}
-	return op.owner.Known(h)
+	_, err = op.owner.Resolve(ctx, h)
+	return err
 }
 
 // read lists the archive, or predicts the list where only a real run has it.

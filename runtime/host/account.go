@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -138,44 +139,86 @@ func ignoreNotExist(err error) error {
 	return err
 }
 
-// id resolves an account's name through r; a number stands for itself, "" for none.
-// An overlay answers Present for an account that only an earlier step made.
-func id(r Reader, k *Kind, name string) (string, error) {
-	if name == "" || strings.Trim(name, "0123456789") == "" {
-		return name, nil
-	}
-	v, err := r.Fact(context.Background(), Fact{k, name})
-	if err == nil && v == "" {
-		err = fmt.Errorf("no %s %q", k.Name, name)
-	}
-	return v, err
-}
-
-// named returns o with the names that Lstat reports: an account may be meant by
-// its number or by one of two names. What has no number yet keeps its name.
-func (o Owner) named(r Reader) (Owner, error) {
-	user, err := named(r, User, userName, o.User)
+// Resolve returns o by the names that Lstat reports: an account may be meant by
+// its number or by one of several names, and a name that stands only in an
+// overlay stays. The error says that r does not know the user or the group.
+func (o Owner) Resolve(ctx context.Context, r Reader) (Owner, error) {
+	user, err := nameIn(ctx, r, User, userName, o.User)
 	if err != nil {
 		return o, err
 	}
-	group, err := named(r, Group, groupName, o.Group)
+	group, err := nameIn(ctx, r, Group, groupName, o.Group)
 	return Owner{user, group}, err
 }
 
-func named(r Reader, ids, names *Kind, name string) (string, error) {
-	n, err := id(r, ids, name)
-	if err != nil || n == "" || strings.Trim(n, "0123456789") != "" {
+func nameIn(ctx context.Context, r Reader, ids, names *Kind, name string) (string, error) {
+	id, err := idOf(ctx, r, ids, name)
+	if err != nil || !isNumber(id) {
 		return name, err
 	}
-	v, err := r.Fact(context.Background(), Fact{names, n})
+	v, err := r.Fact(ctx, Fact{names, id})
 	return cmp.Or(v, name), err
 }
 
-// Known refuses an owner that r does not know.
-func (o Owner) Known(r Reader) error {
-	if _, err := id(r, User, o.User); err != nil {
-		return err
+// IDs returns the numbers of o, -1 for what it leaves open. The error says that
+// r does not know the user or the group, or, of an overlay, not its number.
+func (o Owner) IDs(ctx context.Context, r Reader) (uid, gid int, err error) {
+	if uid, err = numberOf(ctx, r, User, o.User); err != nil {
+		return -1, -1, err
 	}
-	_, err := id(r, Group, o.Group)
-	return err
+	gid, err = numberOf(ctx, r, Group, o.Group)
+	return uid, gid, err
 }
+
+func numberOf(ctx context.Context, r Reader, k *Kind, name string) (int, error) {
+	id, err := idOf(ctx, r, k, name)
+	switch {
+	case err != nil || id == "":
+		return -1, err
+	case !isNumber(id):
+		return -1, fmt.Errorf("the number of %s %q: %w", k.Name, name, ErrUnknown)
+	}
+	return strconv.Atoi(id)
+}
+
+// OwnerFor returns the owner of what is made for user: the user and its own
+// group. guessed reports that r, an overlay, cannot know the group, because only
+// a predicted command makes the account: then it has the user's name, as
+// useradd(8) chooses. Of an account that r does not know it has that name, too.
+func OwnerFor(ctx context.Context, r Reader, user string) (o Owner, guessed bool, err error) {
+	if user == "" {
+		return Owner{}, false, nil
+	}
+	group, err := r.Fact(ctx, Fact{Primary, user})
+	if err == nil && group != "" && group != Present {
+		return Owner{user, group}, false, nil
+	}
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return Owner{}, false, err
+	}
+	id, err := r.Fact(ctx, Fact{User, user})
+	if errors.Is(err, ErrUnknown) {
+		id, err = Present, nil
+	}
+	return Owner{user, user}, id != "", err
+}
+
+// idOf returns the number of the account called name; a number stands for
+// itself, "" for none. An overlay answers Present for an account that only an
+// earlier step made.
+func idOf(ctx context.Context, r Reader, k *Kind, name string) (string, error) {
+	if name == "" || isNumber(name) {
+		return name, nil
+	}
+	v, err := r.Fact(ctx, Fact{k, name})
+	if err != nil || v != "" {
+		return v, err
+	}
+	cure := "useradd() makes a group of the user's name"
+	if k == User {
+		cure = `make it first: useradd("` + name + `")`
+	}
+	return "", hinted{fmt.Errorf("no %s %q", k.Name, name), cure}
+}
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }

@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -175,7 +176,7 @@ func (e *Entry) line() string {
 
 // Differ counts the files at and below name that do not belong to o.
 func Differ(r Reader, name string, o Owner) (n int, err error) {
-	if o, err = o.named(r); err != nil {
+	if o, err = o.Resolve(context.Background(), r); err != nil {
 		return 0, err
 	}
 	err = Walk(r, name, func(_ string, m Meta) error {

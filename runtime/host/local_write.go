@@ -1,13 +1,13 @@
 package host
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -115,18 +115,8 @@ func (s *spot) clear() error {
 
 // ids resolves the names of o.
 func (l *Local) ids(o Owner) (n ids, err error) {
-	if n.uid, err = l.number(User, o.User); err == nil {
-		n.gid, err = l.number(Group, o.Group)
-	}
+	n.uid, n.gid, err = o.IDs(context.Background(), l)
 	return n, err
-}
-
-func (l *Local) number(k *Kind, name string) (int, error) {
-	v, err := id(l, k, name)
-	if err != nil || v == "" {
-		return -1, err
-	}
-	return strconv.Atoi(v)
 }
 
 // or fills what o leaves open.

@@ -25,7 +25,7 @@ func (l *Local) login(user string) (login, error) {
 	}
 	ctx := context.Background()
 	who := login{name: user}
-	uid, err := l.number(User, user)
+	uid, err := numberOf(ctx, l, User, user)
 	if err != nil {
 		return who, err
 	}
@@ -69,7 +69,7 @@ func (l *Local) credential(ctx context.Context, user string, uid int) (*syscall.
 	if err != nil {
 		return nil, err
 	}
-	gid, err := l.number(Group, primary)
+	gid, err := numberOf(ctx, l, Group, primary)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (l *Local) credential(ctx context.Context, user string, uid int) (*syscall.
 	c := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), Groups: []uint32{uint32(gid)}}
 	names, err := l.Fact(ctx, Fact{Groups, user})
 	for g := range strings.SplitSeq(names, ",") {
-		if n, err := l.number(Group, g); err == nil && n >= 0 && n != gid {
+		if n, err := numberOf(ctx, l, Group, g); err == nil && n >= 0 && n != gid {
 			c.Groups = append(c.Groups, uint32(n))
 		}
 	}

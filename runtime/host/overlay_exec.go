@@ -1,7 +1,6 @@
 package host
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,17 +55,14 @@ func (o *Overlay) maker(ctx context.Context, user string) (Owner, error) {
 	if user == "" {
 		return o.self, nil
 	}
-	if _, err := id(o, User, user); err != nil {
+	if _, err := idOf(ctx, o, User, user); err != nil {
 		return Owner{}, err
 	}
 	if user != o.self.User && !o.isRoot() {
 		return Owner{}, notRoot(user)
 	}
-	group, err := o.Fact(ctx, Fact{Primary, user})
-	if errors.Is(err, ErrUnknown) {
-		err = nil
-	}
-	return Owner{user, cmp.Or(group, user)}, err
+	owner, _, err := OwnerFor(ctx, o, user)
+	return owner, err
 }
 
 // learn takes over the facts that c declares.

@@ -169,7 +169,10 @@ func TestPredictedUserOwnsFiles(t *testing.T) {
 		{Kind: host.User, Name: "svc"}: host.Present, {Kind: host.Group, Name: "svc"}: host.Present,
 		{Kind: host.User, Name: "num"}: "1500", {Kind: host.Primary, Name: "svc"}: "svc", {Kind: host.Home, Name: "svc"}: "/srv"}})
 	svc := host.Owner{User: "svc", Group: "svc"}
-	ok(t, svc.Known(o), o.Mkdir("/srv", host.Meta{Mode: 0o755, Owner: svc}), put(o, "/srv/f"), o.Chown("/srv", svc, 1), put(o, "/g"),
+	if names, err := svc.Resolve(t.Context(), o); names != svc || err != nil {
+		t.Errorf("got %v %v, want %v", names, err, svc)
+	}
+	ok(t, o.Mkdir("/srv", host.Meta{Mode: 0o755, Owner: svc}), put(o, "/srv/f"), o.Chown("/srv", svc, 1), put(o, "/g"),
 		o.Chown("/g", host.Owner{User: "1500"}, 1))
 	for name, want := range map[string]string{"/srv": "svc", "/srv/f": "svc", "/g": "num"} {
 		if m, err := o.Lstat(name); m.User != want || err != nil {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -147,7 +148,7 @@ func (o *Overlay) owner(own Owner) (Owner, error) {
 	if v, ok := o.owners[own]; ok {
 		return v, nil
 	}
-	v, err := own.named(o)
+	v, err := own.Resolve(context.Background(), o)
 	if err == nil {
 		o.owners[own] = v
 	}
