@@ -4,8 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -38,9 +36,10 @@ var archiveBuiltin = &runtime.Builtin{
 	},
 	Example: `archive("/tmp/hello.tar.gz", texts={"hello/motd": "hello\n"})`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
-		op := archiveOp{meta: host.Meta{Mode: 0o644, Owner: c.Owner()}}
+		op := archiveOp{mode: 0o644, owner: ownership{user: c.User()}}
 		var p runtime.Path
-		if err := c.Unpack("path", &p, "texts", &op.texts, "files", &op.files, "mode", &op.meta.Mode, "owner", &op.meta.User, "group", &op.meta.Group); err != nil {
+		err := c.Unpack("path", &p, "texts", &op.texts, "files", &op.files, "mode", &op.mode, "owner", &op.owner.User, "group", &op.owner.Group)
+		if err != nil {
 			return nil, "", err
 		}
 		op.path = string(p)
@@ -54,21 +53,21 @@ var archiveBuiltin = &runtime.Builtin{
 				return nil, "", fmt.Errorf("archive: got member %q, want the relative name of a file", name)
 			}
 		}
-		return &op, op.path, nil
+		return op, op.path, nil
 	},
 }
 
+// archiveOp is an archive with its members.
 type archiveOp struct {
 	path         string
 	texts, files map[string]string
-	meta         host.Meta
-
-	data []byte
+	mode         fs.FileMode
+	owner        ownership
 }
 
 const archiveLimit = 64 << 20
 
-func (op *archiveOp) names() []string {
+func (op archiveOp) names() []string {
 	return slices.Sorted(maps.Keys(maps.Collect(func(yield func(string, bool) bool) {
 		for _, m := range []map[string]string{op.texts, op.files} {
 			for name := range m {
@@ -80,71 +79,63 @@ func (op *archiveOp) names() []string {
 	})))
 }
 
-func (op *archiveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *archiveOp) check0(_ context.Context, h host.Reader) ([]host.Change, error) {
-	if err := op.build(h); err != nil {
+func (op archiveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	owner, err := op.owner.resolve(ctx, h)
+	if err != nil {
 		return nil, err
 	}
-	op.meta.Size = int64(len(op.data))
+	data, err := op.build(h)
+	if err != nil {
+		return nil, err
+	}
+	meta := host.Meta{Mode: op.mode, Owner: owner, Size: int64(len(data))}
+	written := writeFile(op.path, host.Bytes(data), meta)
 	have, err := host.ReadFile(runtime.Unmasked(h), op.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return []host.Change{want("archive", "", op.describe(op.data))}, nil
+		return runtime.Actions(written, want("archive", "", describeBytes(data))), nil
 	case err != nil:
 		return nil, err
-	case !bytes.Equal(have, op.data):
-		return []host.Change{want("archive", op.describe(have), op.describe(op.data))}, nil
+	case !bytes.Equal(have, data):
+		return runtime.Actions(written, want("archive", describeBytes(have), describeBytes(data))), nil
 	}
 	m, err := h.Lstat(op.path)
-	if err != nil || m.Mode.Perm() == op.meta.Mode && op.meta.Or(m.Owner) == m.Owner {
+	if err != nil {
 		return nil, err
 	}
-	return []host.Change{want("mode", m.Mode.Perm().String(), op.meta.Mode.String())}, nil
-}
-
-func (*archiveOp) describe(data []byte) string {
-	sum := sha256.Sum256(data)
-	return fmt.Sprintf("%d bytes, sha256 %s", len(data), hex.EncodeToString(sum[:]))
-}
-
-func (op *archiveOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
-	return h.WriteFile(op.path, host.Bytes(op.data), op.meta)
+	return runtime.Actions(setMeta(op.path, meta), metaChanges(m, meta)...), nil
 }
 
 // build makes the archive in memory, so that a dry run knows its bytes too.
-func (op *archiveOp) build(h host.Reader) error {
+func (op archiveOp) build(h host.Reader) ([]byte, error) {
 	var b bytes.Buffer
 	z, err := compressor(op.path, &b)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w, total := tar.NewWriter(z), 0
 	for _, name := range op.names() {
 		data := []byte(op.texts[name])
 		if file, ok := op.files[name]; ok {
 			if data, err = host.ReadFile(runtime.Unmasked(h), file); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if total += len(data); total > archiveLimit {
-			return fmt.Errorf("more than %d bytes", archiveLimit)
+			return nil, fmt.Errorf("more than %d bytes", archiveLimit)
 		}
 		hdr := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data)), ModTime: time.Unix(0, 0)}
 		if err := w.WriteHeader(hdr); err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := w.Write(data); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := errors.Join(w.Close(), z.Close()); err != nil {
-		return err
+		return nil, err
 	}
-	op.data = b.Bytes()
-	return nil
+	return b.Bytes(), nil
 }
 
 // compressor returns the writer that the name of an archive asks for.

@@ -25,7 +25,7 @@ var chownBuiltin = &runtime.Builtin{
 	Example: `mkdir("/srv/site")
 chown("/srv/site", "root")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
-		op := &chownOp{recursive: true}
+		op := chownOp{recursive: true}
 		var p runtime.Path
 		err := c.Unpack("path", &p, "owner", &op.owner.User, "group", &op.owner.Group, "recursive", &op.recursive)
 		if err == nil && op.owner.User == "" {
@@ -41,63 +41,51 @@ type chownOp struct {
 	path      string
 	owner     host.Owner
 	recursive bool
-
-	meta  host.Meta  // of the last Check: what path is
-	to    host.Owner // of the last Check: owner with its group
-	files int        // of the last Check: how many differ
 }
 
-func (op *chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *chownOp) check0(ctx context.Context, h host.Reader) (_ []host.Change, err error) {
-	if op.to, err = op.withGroup(ctx, h); err != nil {
+func (op chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	owner, err := op.withGroup(ctx, h)
+	if err != nil {
 		return nil, err
 	}
-	switch op.meta, err = h.Lstat(op.path); {
+	m, err := h.Lstat(op.path)
+	switch {
 	case gone(err):
 		return nil, runtime.Hint(errors.New("is not there"), "make it first")
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.path+" belongs to others")
-		op.meta.Mode = 0
+		m.Mode = 0
 	case err != nil:
 		return nil, err
-	case !op.recursive || !op.meta.Mode.IsDir():
-		op.files = 1
-		return ownerChanges(op.meta.Owner, op.to), nil
+	case m.Mode.IsDir() && !op.recursive:
+		return runtime.Actions(setMeta(op.path, host.Meta{Mode: m.Mode, Owner: owner}), ownerChanges(m.Owner, owner)...), nil
+	case !m.Mode.IsDir():
+		return runtime.Actions(op.give(owner, 1), ownerChanges(m.Owner, owner)...), nil
 	}
-	op.files, err = host.Differ(h, op.path, op.to)
+	files, err := host.Differ(h, op.path, owner)
 	if errors.Is(err, host.ErrUnknown) {
 		runtime.Assume(ctx, "files below "+op.path+" belong to others")
-		op.files, err = max(op.files, 1), nil
+		files, err = max(files, 1), nil
 	}
-	if err != nil || op.files == 0 {
+	if err != nil || files == 0 {
 		return nil, err
 	}
-	return []host.Change{want("owner", fmt.Sprintf("%d files of others", op.files), op.to.User+":"+op.to.Group)}, nil
+	change := want("owner", fmt.Sprintf("%d files of others", files), owner.User+":"+owner.Group)
+	return runtime.Actions(op.give(owner, files), change), nil
 }
 
-// withGroup completes the owner. Of a user that only a dry run knows, the login
-// group is not known by name; useradd gives it one of the user's name.
-func (op *chownOp) withGroup(ctx context.Context, h host.Reader) (host.Owner, error) {
-	o, err := resolveOwner(ctx, h, op.owner)
+func (op chownOp) give(owner host.Owner, files int) runtime.Deed {
+	return func(_ context.Context, h host.Host) error { return h.Chown(op.path, owner, files) }
+}
+
+// withGroup completes the owner with its own group where none is named.
+func (op chownOp) withGroup(ctx context.Context, h host.Reader) (host.Owner, error) {
+	o, err := op.owner.Resolve(ctx, h)
 	if err != nil || o.Group != "" {
 		return o, err
 	}
-	o.Group, err = h.Fact(ctx, fact(host.Primary, o.User))
-	if err == nil && (o.Group == "" || o.Group == host.Present) {
-		o.Group = o.User
-	}
-	if err != nil {
+	if o, err = ownerFor(ctx, h, o.User); err != nil {
 		return o, err
 	}
-	return resolveOwner(ctx, h, o)
-}
-
-func (op *chownOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
-	if op.recursive || !op.meta.Mode.IsDir() {
-		return h.Chown(op.path, op.to, op.files)
-	}
-	return h.SetMeta(op.path, host.Meta{Mode: op.meta.Mode, Owner: op.to})
+	return o.Resolve(ctx, h)
 }

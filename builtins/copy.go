@@ -28,12 +28,12 @@ var copyBuiltin = &runtime.Builtin{
 	},
 	Example: `copy("/etc/passwd", "/srv/passwd.bak", mode=0o600)`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
-		op := &copyOp{mode: noMode}
+		op := copyOp{mode: noMode, owner: ownership{user: c.User()}}
 		var src, dest runtime.Path
 		if err := c.Unpack("src", &src, "dest", &dest, "mode", &op.mode, "owner", &op.owner.User, "group", &op.owner.Group); err != nil {
 			return nil, "", err
 		}
-		op.src, op.dest, op.owner = string(src), string(dest), op.owner.Or(c.Owner())
+		op.src, op.dest = string(src), string(dest)
 		if src == dest || strings.HasPrefix(string(dest), strings.TrimSuffix(string(src), "/")+"/") {
 			return nil, "", fmt.Errorf("cannot copy %s to %s", src, dest)
 		}
@@ -47,22 +47,12 @@ const noMode = fs.ModeIrregular // of a copy: that of its source
 type copyOp struct {
 	src, dest string
 	mode      fs.FileMode
-	owner     host.Owner
-
-	// Of the last Check.
-	meta     host.Meta    // of the copy
-	content  host.Content // of a file; nothing if it is right
-	write    bool         // the content differs
-	tree     host.Manifest
-	makeDest bool
+	owner     ownership
 }
 
-func (op *copyOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *copyOp) check0(ctx context.Context, h host.Reader) (_ []host.Change, err error) {
-	if op.owner, err = resolveOwner(ctx, h, op.owner); err != nil {
+func (op copyOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	owner, err := op.owner.resolve(ctx, h)
+	if err != nil {
 		return nil, err
 	}
 	real, m, err := follow(h, op.src)
@@ -71,20 +61,22 @@ func (op *copyOp) check0(ctx context.Context, h host.Reader) (_ []host.Change, e
 		return nil, runtime.Hint(fmt.Errorf("%s is not there", op.src), "see where the media are mounted, or download() it first")
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.src+" is a file")
-		return op.checkFile(ctx, h, host.Meta{Mode: 0o644, Size: -1})
+		return op.checkFile(ctx, h, host.Meta{Mode: 0o644, Size: -1, Owner: owner})
 	case err != nil:
 		return nil, err
 	case m.Mode.IsDir() && op.mode != noMode:
 		return nil, runtime.Hint(errors.New("argument \"mode\": got one for a directory"), "leave it out: files keep their modes")
 	case m.Mode.IsDir():
-		return op.checkTree(ctx, h, real, m)
+		return copyTree{op.src, real, op.dest, owner}.check(ctx, h, m)
 	case !m.Mode.IsRegular():
 		return nil, fmt.Errorf("%s is %s, want a file or directory", op.src, kindOf(m.Mode))
 	}
+	m.Owner = owner
 	return op.checkFile(ctx, h, m)
 }
 
-func (op *copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) ([]host.Change, error) {
+// checkFile compares the copy with src, which has the owner that the copy shall have.
+func (op copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) ([]runtime.Action, error) {
 	m, there, err := look(ctx, h, op.dest)
 	if err != nil {
 		return nil, err
@@ -96,24 +88,25 @@ func (op *copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) (
 	if err := needPlace(h, op.dest, m, there); err != nil {
 		return nil, err
 	}
-	op.meta, op.tree = host.Meta{Mode: src.Mode.Perm(), Owner: op.owner, Size: src.Size}, nil
+	meta := host.Meta{Mode: src.Mode.Perm(), Owner: src.Owner, Size: src.Size}
 	if op.mode != noMode {
-		op.meta.Mode = op.mode
+		meta.Mode = op.mode
 	}
-	if op.content, err = contentOf(h, op.src); err != nil {
+	content, err := contentOf(h, op.src)
+	if err != nil {
 		return nil, err
 	}
 	copied := want("content", "", "copy of "+op.src)
-	if op.write = !there; !there {
-		return append([]host.Change{copied}, newMeta(op.meta)...), nil
+	if !there {
+		return runtime.Actions(writeFile(op.dest, content, meta), append([]host.Change{copied}, newMeta(meta)...)...), nil
 	}
-	todo := metaChanges(m, op.meta)
+	changes := metaChanges(m, meta)
 	same, err := sameContent(ctx, h, op.src, op.dest, src.Size, m.Size)
-	if op.write = !same; err != nil || same {
-		return todo, err
+	if err != nil || same {
+		return runtime.Actions(setMeta(op.dest, meta), changes...), err
 	}
 	copied.From = fmt.Sprintf("%d other bytes", m.Size)
-	return append([]host.Change{copied}, todo...), nil
+	return runtime.Actions(writeFile(op.dest, content, meta), append([]host.Change{copied}, changes...)...), nil
 }
 
 // contentOf returns what name holds, secrets and all, for writing it elsewhere.
@@ -173,14 +166,4 @@ func openFile(h host.Reader, name string) (host.File, error) {
 		return nil, err
 	}
 	return c.Reader()
-}
-
-func (op *copyOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
-	switch {
-	case op.tree != nil:
-		return op.applyTree(ctx, h)
-	case op.write:
-		return h.WriteFile(op.dest, op.content, op.meta)
-	}
-	return h.SetMeta(op.dest, op.meta)
 }

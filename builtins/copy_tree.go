@@ -14,41 +14,60 @@ import (
 	"runbook/runtime/host"
 )
 
-// checkTree lists what below src lacks an equal below dest.
-func (op *copyOp) checkTree(ctx context.Context, h host.Reader, src string, m host.Meta) ([]host.Change, error) {
-	d, there, err := look(ctx, h, op.dest)
+// A copyTree is a directory that holds what another one holds.
+type copyTree struct {
+	shown, src, dest string // shown is src as the script names it
+	owner            host.Owner
+}
+
+// check lists what below src, of which m is known, lacks an equal below dest.
+func (t copyTree) check(ctx context.Context, h host.Reader, m host.Meta) (todo []runtime.Action, err error) {
+	d, there, err := look(ctx, h, t.dest)
 	switch {
 	case err != nil:
 		return nil, err
 	case there && !d.Mode.IsDir():
-		return nil, runtime.Hint(fmt.Errorf("is %s, want a directory", kindOf(d.Mode)), "move or remove what is in the way")
+		return nil, inTheWay(d, "a directory")
 	case !there:
-		if err := needDir(h, op.dest); err != nil {
+		if err := needDir(h, t.dest); err != nil {
 			return nil, err
 		}
 	}
-	op.tree, op.makeDest = host.Manifest{}, !there
-	op.meta = host.Meta{Mode: m.Mode.Perm(), Owner: op.owner}
-	err = host.Walk(h, src, func(name string, m host.Meta) error {
-		if name == src {
+	var missing host.Manifest
+	err = host.Walk(h, t.src, func(name string, m host.Meta) error {
+		if name == t.src {
 			return nil
 		}
-		e, differs, err := op.entry(ctx, h, name, strings.TrimPrefix(name, strings.TrimSuffix(src, "/")+"/"), m)
+		e, differs, err := t.entry(ctx, h, name, m)
 		if differs {
-			op.tree = append(op.tree, e)
+			missing = append(missing, e)
 		}
 		return errors.Join(err, ctx.Err())
 	})
-	if err != nil || there && len(op.tree) == 0 {
+	if err != nil || there && len(missing) == 0 {
 		return nil, err
 	}
-	files, bytes, _ := op.tree.All().Totals()
-	return []host.Change{want("tree", "", fmt.Sprintf("%d files, %d bytes of %s", files, bytes, op.src))}, nil
+	made := func(ctx context.Context, h host.Host) error {
+		if !there {
+			if err := h.Mkdir(t.dest, host.Meta{Mode: m.Mode.Perm(), Owner: t.owner}); err != nil {
+				return err
+			}
+		}
+		if len(missing) == 0 {
+			return nil
+		}
+		return h.WriteTree(ctx, t.dest, missing.All(), func(ctx context.Context, root *host.Root) error {
+			return copyEntries(ctx, h, root, missing)
+		})
+	}
+	files, bytes, _ := missing.All().Totals()
+	return runtime.Actions(made, want("tree", "", fmt.Sprintf("%d files, %d bytes of %s", files, bytes, t.shown))), nil
 }
 
 // entry describes the copy of one file, and whether it has still to be made.
-func (op *copyOp) entry(ctx context.Context, h host.Reader, name, rel string, m host.Meta) (e host.Entry, differs bool, err error) {
-	e = host.Entry{Name: rel, Meta: host.Meta{Mode: m.Mode.Type() | m.Mode.Perm(), Owner: op.owner, Size: m.Size}}
+func (t copyTree) entry(ctx context.Context, h host.Reader, name string, m host.Meta) (e host.Entry, differs bool, err error) {
+	rel := strings.TrimPrefix(name, strings.TrimSuffix(t.src, "/")+"/")
+	e = host.Entry{Name: rel, Meta: host.Meta{Mode: m.Mode.Type() | m.Mode.Perm(), Owner: t.owner, Size: m.Size}}
 	switch {
 	case m.Mode.IsRegular():
 		if m.Size < 0 {
@@ -63,7 +82,7 @@ func (op *copyOp) entry(ctx context.Context, h host.Reader, name, rel string, m 
 	if err != nil {
 		return e, false, err
 	}
-	dest := path.Join(op.dest, rel)
+	dest := path.Join(t.dest, rel)
 	d, there, err := look(ctx, h, dest)
 	switch {
 	case err != nil || !there:
@@ -71,7 +90,7 @@ func (op *copyOp) entry(ctx context.Context, h host.Reader, name, rel string, m 
 	case d.Mode.Type() != m.Mode.Type():
 		return e, false, runtime.Hint(fmt.Errorf("%s is %s, want %s", dest, kindOf(d.Mode), kindOf(m.Mode)), "move or remove what is in the way")
 	}
-	e.Owner = op.owner.Or(d.Owner)
+	e.Owner = t.owner.Or(d.Owner)
 	switch {
 	case e.Owner != d.Owner:
 		return e, true, nil
@@ -87,23 +106,13 @@ func (op *copyOp) entry(ctx context.Context, h host.Reader, name, rel string, m 
 	return e, !same, err
 }
 
-func (op *copyOp) applyTree(ctx context.Context, h host.Host) error {
-	if op.makeDest {
-		if err := h.Mkdir(op.dest, op.meta); err != nil {
-			return err
+func copyEntries(ctx context.Context, h host.Reader, root *host.Root, entries host.Manifest) error {
+	for _, e := range entries {
+		if err := copyEntry(ctx, h, root, e); err != nil {
+			return fmt.Errorf("%s: %w", e.Name, err)
 		}
 	}
-	if len(op.tree) == 0 {
-		return nil
-	}
-	return h.WriteTree(ctx, op.dest, op.tree.All(), func(ctx context.Context, root *host.Root) error {
-		for _, e := range op.tree {
-			if err := copyEntry(ctx, h, root, e); err != nil {
-				return fmt.Errorf("%s: %w", e.Name, err)
-			}
-		}
-		return nil
-	})
+	return nil
 }
 
 // copyEntry makes one file below root, which gets its name when it is as it should be and replaces what is there.

@@ -8,10 +8,72 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"path"
+	"regexp"
+	"strings"
 
 	"runbook/runtime/fetch"
 	"runbook/runtime/host"
 )
+
+// The parameters that say what a file must hash to.
+var (
+	sha256Param = param("sha256", "string", `""`, "what it must hash to, in hex; a line or all lines of sha256sum will do")
+	md5Param    = param("md5", "string", `""`, "the same for media that come with nothing better; a line or all lines of md5sum will do")
+)
+
+// digests are what a file must hash to, in lower-case hex; "" where nothing is asked.
+type digests struct{ sha256, md5 string }
+
+// parseDigests reads the arguments sha256= and md5=; file is the name of the
+// file that they are about.
+func parseDigests(sha256Text, md5Text, file string) (d digests, err error) {
+	if d.sha256, err = parseDigest("sha256", sha256Text, file, sha256.Size); err != nil {
+		return d, err
+	}
+	d.md5, err = parseDigest("md5", md5Text, file, md5.Size)
+	return d, err
+}
+
+// The lines that md5sum(1) and sha256sum(1) write: "HEX  NAME" or "HEX *NAME", and
+// with --tag "SHA256 (NAME) = HEX". A backslash in front says that NAME is escaped.
+var (
+	sumLine = regexp.MustCompile(`^\\?([0-9A-Fa-f]+)(?:\s+\*?(.+))?$`)
+	tagLine = regexp.MustCompile(`^\\?[A-Za-z0-9-]+\s*\((.+)\)\s*=\s*([0-9A-Fa-f]+)$`)
+)
+
+// parseDigest takes the digest of size bytes out of text: hex alone, or lines as
+// md5sum and sha256sum write them. Of several lines it takes that of file.
+func parseDigest(arg, text, file string, size int) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for _, l := range lines {
+		sum, name := splitSum(strings.TrimSpace(l))
+		if len(lines) > 1 && path.Base(name) != path.Base(file) {
+			continue
+		}
+		if b, err := hex.DecodeString(sum); err != nil || len(b) != size {
+			return "", fmt.Errorf("argument %q: got %q, want %d hex digits, or a line of %ssum", arg, strings.TrimSpace(l), 2*size, arg)
+		}
+		return strings.ToLower(sum), nil
+	}
+	return "", fmt.Errorf("argument %q: got %d lines, none for %s", arg, len(lines), path.Base(file))
+}
+
+func splitSum(line string) (sum, name string) {
+	if m := tagLine.FindStringSubmatch(line); m != nil {
+		return m[2], m[1]
+	}
+	if m := sumLine.FindStringSubmatch(line); m != nil {
+		return m[1], m[2]
+	}
+	return "", ""
+}
+
+// given reports whether anything is asked.
+func (d digests) given() bool { return d != digests{} }
 
 // A wantedDigest is one that a file must have.
 type wantedDigest struct {
@@ -19,28 +81,28 @@ type wantedDigest struct {
 	hash       hash.Hash
 }
 
-func (op *downloadOp) digests() (all []wantedDigest) {
-	if op.sha256 != "" {
-		all = append(all, wantedDigest{"sha256", op.sha256, sha256.New()})
+func (d digests) wanted() (all []wantedDigest) {
+	if d.sha256 != "" {
+		all = append(all, wantedDigest{"sha256", d.sha256, sha256.New()})
 	}
-	if op.md5 != "" {
-		all = append(all, wantedDigest{"md5", op.md5, md5.New()})
+	if d.md5 != "" {
+		all = append(all, wantedDigest{"md5", d.md5, md5.New()})
 	}
 	return all
 }
 
-// verified is the content of the source, which fails at its end if it is not
-// what is wanted: then the host does not give it its name.
-func (op *downloadOp) verified() host.Content {
-	if len(op.digests()) == 0 {
-		return op.content
+// verified returns c, which fails at its end if it is not what is asked: then a
+// host does not give it its name.
+func (d digests) verified(c host.Content) host.Content {
+	if !d.given() {
+		return c
 	}
 	return host.Content{Open: func() (host.File, error) {
-		f, err := op.content.Reader()
+		f, err := c.Reader()
 		if err != nil {
 			return nil, err
 		}
-		return &verifiedFile{File: f, digests: op.digests()}, nil
+		return &verifiedFile{File: f, digests: d.wanted()}, nil
 	}}
 }
 
@@ -71,11 +133,7 @@ func (v *verifiedFile) Seek(offset int64, whence int) (int64, error) {
 
 // giveTo sets the owner, where one is named, of a file below root.
 func giveTo(ctx context.Context, h host.Reader, root *host.Root, name string, o host.Owner) error {
-	uid, err := accountID(ctx, h, host.User, o.User)
-	if err != nil {
-		return err
-	}
-	gid, err := accountID(ctx, h, host.Group, o.Group)
+	uid, gid, err := o.IDs(ctx, h)
 	if err != nil || uid < 0 && gid < 0 {
 		return err
 	}

@@ -2,16 +2,13 @@ package builtins
 
 import (
 	"context"
-	"crypto/md5"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 
 	"runbook/runtime"
@@ -24,8 +21,8 @@ var downloadBuiltin = &runtime.Builtin{
 	Args: append([]runtime.Arg{
 		param("url", "string", "", "http, https or file URL, or the absolute name of a file; it may hold secrets"),
 		param("dest", "path", "", "the file itself; its directory must exist"),
-		param("sha256", "string", `""`, "what it must hash to, in hex; a line of sha256sum will do"),
-		param("md5", "string", `""`, "the same for media that come with nothing better; a line of md5sum will do"),
+		sha256Param,
+		md5Param,
 		param("mode", "int", "0o644", "permission bits"),
 	}, ownerParams()...),
 	Summary: "fetch a file",
@@ -41,29 +38,26 @@ var downloadBuiltin = &runtime.Builtin{
 
 // downloadOp is a file that another place has, too.
 type downloadOp struct {
-	url         string // with placeholders of secrets
-	shown       string // as it may be shown
-	file        string // if url is a file
-	dest        string
-	sha256, md5 string
-	meta        host.Meta
-
-	// Of the last Check.
-	dir     string       // of dest, without links
-	write   bool         // the content differs
-	owner   host.Owner   // that of meta, or of what is there
-	content host.Content // of file
+	url     string // with placeholders of secrets
+	shown   string // as it may be shown
+	file    string // if url is a file
+	dest    string
+	digests digests
+	mode    fs.FileMode
+	owner   ownership
 }
 
 func newDownload(c *runtime.Call) (runtime.Op, string, error) {
-	op := &downloadOp{meta: host.Meta{Mode: 0o644}}
+	op := downloadOp{mode: 0o644, owner: ownership{user: c.User()}}
 	var dest runtime.Path
-	err := c.Unpack("url", &op.url, "dest", &dest, "sha256", &op.sha256, "md5", &op.md5, "mode", &op.meta.Mode, "owner", &op.meta.User, "group", &op.meta.Group)
+	var sha256, md5 string
+	err := c.Unpack("url", &op.url, "dest", &dest, "sha256", &sha256, "md5", &md5, "mode", &op.mode,
+		"owner", &op.owner.User, "group", &op.owner.Group)
 	if err != nil {
 		return nil, "", err
 	}
-	op.dest, op.meta.Owner = string(dest), op.meta.Or(c.Owner())
-	op.shown = host.RedactURL(secretInURL.ReplaceAllString(op.url, "<secret:$1>"))
+	op.dest = string(dest)
+	op.shown = host.RedactURL(runtime.Readable(op.url))
 	lower := strings.ToLower(op.url)
 	switch {
 	case strings.HasPrefix(lower, "http://"), strings.HasPrefix(lower, "https://"):
@@ -77,34 +71,13 @@ func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 	default:
 		return nil, "", runtime.Hint(fmt.Errorf("argument \"url\": got %s, want http://, https:// or file:///", op.shown), "the absolute name of a file will do, too")
 	}
-	if op.sha256, err = digestArg("sha256", op.sha256, sha256.Size); err != nil {
-		return nil, "", err
-	}
-	op.md5, err = digestArg("md5", op.md5, md5.Size)
+	op.digests, err = parseDigests(sha256, md5, op.dest)
 	return op, op.shown, err
 }
 
-// secretInURL finds placeholders. Their "#" would look like a fragment.
-var secretInURL = regexp.MustCompile(`<secret:([A-Za-z0-9_]+)#[0-9a-f]+(?::json)?>`)
-
-// digestArg takes the hex digest out of "HEX" or "HEX  file", as md5sum prints it.
-func digestArg(name, s string, size int) (string, error) {
-	f := strings.Fields(s)
-	if len(f) == 0 {
-		return "", nil
-	}
-	if b, err := hex.DecodeString(f[0]); err != nil || len(b) != size {
-		return "", fmt.Errorf("argument %q: got %q, want %d hex digits", name, f[0], 2*size)
-	}
-	return strings.ToLower(f[0]), nil
-}
-
-func (op *downloadOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *downloadOp) check0(ctx context.Context, h host.Reader) (_ []host.Change, err error) {
-	if op.meta.Owner, err = resolveOwner(ctx, h, op.meta.Owner); err != nil {
+func (op downloadOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	owner, err := op.owner.resolve(ctx, h)
+	if err != nil {
 		return nil, err
 	}
 	m, there, err := look(ctx, h, op.dest)
@@ -112,29 +85,38 @@ func (op *downloadOp) check0(ctx context.Context, h host.Reader) (_ []host.Chang
 	case err != nil:
 		return nil, err
 	case there && m.Mode.IsDir():
-		return nil, runtime.Hint(fmt.Errorf("%s is a directory, want the name of the file", op.dest), `name the file itself: "`+path.Join(op.dest, path.Base(op.shown))+`"`)
+		name := path.Join(op.dest, path.Base(op.shown))
+		return nil, runtime.Hint(fmt.Errorf("%s is a directory, want the name of the file", op.dest), `name the file itself: "`+name+`"`)
 	}
 	if err := needPlace(h, op.dest, m, there); err != nil {
 		return nil, err
 	}
-	op.owner = op.meta.Or(m.Owner)
-	if op.dir, _, err = follow(h, path.Dir(op.dest)); err != nil && !errors.Is(err, host.ErrUnknown) {
+	dir, _, err := follow(h, path.Dir(op.dest))
+	if err != nil && !errors.Is(err, host.ErrUnknown) {
 		return nil, err
 	}
-	same := false
-	if err = nil; there {
-		same, err = op.same(ctx, h, m)
+	meta := host.Meta{Mode: op.mode, Owner: owner}
+	if there {
+		same, err := op.same(ctx, h, m)
+		if err != nil || same {
+			return runtime.Actions(setMeta(op.dest, meta), metaChanges(m, meta)...), err
+		}
 	}
-	if err != nil || same {
-		op.write = false
-		return metaChanges(m, op.meta), err
+	changes := append([]host.Change{want("content", "", op.shown)}, newMeta(meta)...)
+	if there {
+		changes = append([]host.Change{want("content", "another file", op.shown)}, metaChanges(m, meta)...)
 	}
-	return op.differs(ctx, h, m, there)
+	if op.file != "" {
+		copied, err := op.copied(ctx, h, meta)
+		return runtime.Actions(copied, changes...), err
+	}
+	meta.Owner = owner.Or(m.Owner)
+	return runtime.Actions(op.fetched(dir, meta), changes...), nil
 }
 
 // same reports whether dest, of which m is known, is what is wanted.
-func (op *downloadOp) same(ctx context.Context, h host.Reader, m host.Meta) (bool, error) {
-	for _, d := range op.digests() {
+func (op downloadOp) same(ctx context.Context, h host.Reader, m host.Meta) (bool, error) {
+	for _, d := range op.digests.wanted() {
 		have, err := digestOf(ctx, h, op.dest, d.hash)
 		if errors.Is(err, host.ErrUnknown) {
 			runtime.Assume(ctx, op.dest+" is not the wanted file")
@@ -144,7 +126,7 @@ func (op *downloadOp) same(ctx context.Context, h host.Reader, m host.Meta) (boo
 			return false, err
 		}
 	}
-	if op.file == "" || op.sha256+op.md5 != "" {
+	if op.file == "" || op.digests.given() {
 		return true, nil
 	}
 	src, err := op.source(h)
@@ -161,7 +143,7 @@ func (op *downloadOp) same(ctx context.Context, h host.Reader, m host.Meta) (boo
 }
 
 // source describes the file that url names.
-func (op *downloadOp) source(h host.Reader) (host.Meta, error) {
+func (op downloadOp) source(h host.Reader) (host.Meta, error) {
 	_, m, err := follow(h, op.file)
 	switch {
 	case gone(err):
@@ -172,46 +154,33 @@ func (op *downloadOp) source(h host.Reader) (host.Meta, error) {
 	return m, err
 }
 
-// differs tells of the content that must be fetched.
-func (op *downloadOp) differs(ctx context.Context, h host.Reader, m host.Meta, there bool) ([]host.Change, error) {
-	op.write = true
-	if op.file != "" {
-		src, err := op.source(h)
-		if errors.Is(err, host.ErrUnknown) {
-			runtime.Assume(ctx, op.file+" is there")
-		} else if err != nil {
-			return nil, err
-		}
-		op.meta.Size, op.meta.ModTime = src.Size, src.ModTime
-		if op.content, err = contentOf(h, op.file); err != nil {
-			return nil, err
-		}
+// copied returns the deed that copies the file that url names.
+func (op downloadOp) copied(ctx context.Context, h host.Reader, meta host.Meta) (runtime.Deed, error) {
+	src, err := op.source(h)
+	if errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, op.file+" is there")
+	} else if err != nil {
+		return nil, err
 	}
-	fetched := want("content", "", op.shown)
-	if !there {
-		return append([]host.Change{fetched}, newMeta(op.meta)...), nil
-	}
-	fetched.From = "another file"
-	return append([]host.Change{fetched}, metaChanges(m, op.meta)...), nil
+	meta.Size, meta.ModTime = src.Size, src.ModTime
+	content, err := contentOf(h, op.file)
+	return writeFile(op.dest, op.digests.verified(content), meta), err
 }
 
-func (op *downloadOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
-	switch {
-	case !op.write:
-		return h.SetMeta(op.dest, op.meta)
-	case op.file != "":
-		return h.WriteFile(op.dest, op.verified(), op.meta)
-	}
+// fetched returns the deed that fetches url into dir, the directory of dest without links.
+func (op downloadOp) fetched(dir string, meta host.Meta) runtime.Deed {
 	name := path.Base(op.dest)
-	entry := host.Entry{Name: name, Meta: op.meta, Sum: op.sha256, Content: host.Unknown(op.dest)}
-	entry.Owner, entry.Size = op.owner, -1
-	return h.WriteTree(ctx, op.dir, host.Manifest{entry}.All(), func(ctx context.Context, root *host.Root) error {
-		return advise(op.fetch(ctx, h, root, name))
-	})
+	entry := host.Entry{Name: name, Meta: meta, Sum: op.digests.sha256, Content: host.Unknown(op.dest)}
+	entry.Size = -1
+	return func(ctx context.Context, h host.Host) error {
+		return h.WriteTree(ctx, dir, host.Manifest{entry}.All(), func(ctx context.Context, root *host.Root) error {
+			return advise(op.fetch(ctx, h, root, name, meta))
+		})
+	}
 }
 
 // fetch is the only code here that a dry run does not run.
-func (op *downloadOp) fetch(ctx context.Context, h host.Reader, root *host.Root, name string) error {
+func (op downloadOp) fetch(ctx context.Context, h host.Reader, root *host.Root, name string, meta host.Meta) error {
 	progress := func(done, total int64) {
 		if total < 0 {
 			runtime.Progress(ctx, fmt.Sprintf("%d MB", done>>20))
@@ -219,7 +188,7 @@ func (op *downloadOp) fetch(ctx context.Context, h host.Reader, root *host.Root,
 		}
 		runtime.Progress(ctx, fmt.Sprintf("%d of %d MB", done>>20, total>>20))
 	}
-	want := fetch.Want{SHA256: op.sha256, MD5: op.md5, Mode: op.meta.Mode}
+	want := fetch.Want{SHA256: op.digests.sha256, MD5: op.digests.md5, Mode: meta.Mode}
 	done, err := fetch.Download(ctx, h.Get, op.url, root, name, want, progress)
 	if err != nil {
 		return err
@@ -229,7 +198,7 @@ func (op *downloadOp) fetch(ctx context.Context, h host.Reader, root *host.Root,
 	if done.Resumed > 0 {
 		runtime.Observe(ctx, "resumed", done.Resumed)
 	}
-	return giveTo(ctx, h, root, name, op.owner)
+	return giveTo(ctx, h, root, name, meta.Owner)
 }
 
 // advise says what may cure a download.

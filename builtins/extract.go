@@ -2,13 +2,11 @@ package builtins
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
-	"strconv"
 
 	"runbook/builtins/internal/archive"
 	"runbook/runtime"
@@ -22,8 +20,8 @@ var extractBuiltin = &runtime.Builtin{
 		param("dest", "path", "", "the directory to unpack into, which must exist"),
 		param("strip_components", "int", "0", `how many leading directories to take off each name; a leading "./" is none`),
 		param("keep_existing", "bool", "False", "leave what is there, whatever it holds"),
-		param("sha256", "string", `""`, "what the archive must hash to, in hex"),
-		param("md5", "string", `""`, "the same, for old media that come with nothing better"),
+		sha256Param,
+		md5Param,
 		param("listing", "path", `""`, "a file of names, as tar -t or tar -tv prints them, for a dry run that does not have the archive yet"),
 		param("owner", "string", "the step's user", "account that will own what is unpacked"),
 		param("group", "string", "the step's user's", "group of what is unpacked"),
@@ -46,49 +44,43 @@ type extractOp struct {
 	archive, dest, listing string
 	strip                  int
 	keep                   bool
-	sha256, md5            string
-	owner                  host.Owner
-
-	list *archive.Listing // of the last Check
-	todo host.Manifest
+	digests                digests
+	owner                  ownership
 }
 
 func newExtract(c *runtime.Call) (runtime.Op, string, error) {
-	op := &extractOp{}
+	op := extractOp{owner: ownership{user: c.User()}}
 	var name, dest, listing runtime.Path
-	if err := c.Unpack("archive", &name, "dest", &dest, "strip_components", &op.strip, "keep_existing", &op.keep, "sha256", &op.sha256, "md5", &op.md5, "listing", &listing, "owner", &op.owner.User, "group", &op.owner.Group); err != nil {
+	var sha256, md5 string
+	err := c.Unpack("archive", &name, "dest", &dest, "strip_components", &op.strip, "keep_existing", &op.keep,
+		"sha256", &sha256, "md5", &md5, "listing", &listing, "owner", &op.owner.User, "group", &op.owner.Group)
+	if err != nil {
 		return nil, "", err
 	}
 	op.archive, op.dest, op.listing = string(name), string(dest), string(listing)
-	op.owner = op.owner.Or(c.Owner())
 	if op.strip < 0 {
 		return nil, "", fmt.Errorf("argument \"strip_components\": got %d, want 0 or more", op.strip)
 	}
-	for _, d := range []struct {
-		name, value string
-		bytes       int
-	}{{"sha256", op.sha256, 32}, {"md5", op.md5, 16}} {
-		if b, err := hex.DecodeString(d.value); d.value != "" && (err != nil || len(b) != d.bytes) {
-			return nil, "", fmt.Errorf("argument %q: got %q, want %d hex digits", d.name, d.value, 2*d.bytes)
-		}
-	}
-	return op, op.archive, nil
+	op.digests, err = parseDigests(sha256, md5, op.archive)
+	return op, op.archive, err
 }
 
-func (op *extractOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *extractOp) check0(ctx context.Context, h host.Reader) (todo []host.Change, err error) {
-	op.todo = nil
+func (op extractOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
 	if err := op.checkDest(ctx, h); err != nil {
 		return nil, err
 	}
-	if op.list, err = op.read(ctx, h); err != nil {
+	owner, err := op.owner.resolve(ctx, h)
+	if err != nil {
 		return nil, err
 	}
+	list, err := op.read(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	var changes []host.Change
+	var missing host.Manifest
 	replaced := 0
-	for _, e := range op.list.Entries {
+	for _, e := range list.Entries {
 		was, err := op.compare(ctx, h, e)
 		if err != nil {
 			return nil, err
@@ -98,25 +90,24 @@ func (op *extractOp) check0(ctx context.Context, h host.Reader) (todo []host.Cha
 		}
 		if was != "" {
 			if replaced++; replaced <= 10 {
-				todo = append(todo, want(e.Name, was, describeEntry(e)))
+				changes = append(changes, want(e.Name, was, describeEntry(e)))
 			}
 		}
-		e.Owner = op.owner
-		op.todo = append(op.todo, e)
+		e.Owner = owner
+		missing = append(missing, e)
 	}
-	if len(op.todo) == 0 {
+	if len(missing) == 0 {
 		return nil, nil
 	}
-	all := len(op.list.Entries)
-	total := fmt.Sprintf("%d of %d entries", len(op.todo), all)
+	total := fmt.Sprintf("%d of %d entries", len(missing), len(list.Entries))
 	if replaced > 0 {
 		total += fmt.Sprintf(", %d replaced", replaced)
 	}
-	return append(todo, want(op.dest, "", total)), nil
+	return runtime.Actions(op.unpacked(list, missing, owner), append(changes, want(op.dest, "", total))...), nil
 }
 
-// checkDest refuses a destination that is no directory, and an owner that is nobody.
-func (op *extractOp) checkDest(ctx context.Context, h host.Reader) error {
+// checkDest refuses a destination that is not a directory.
+func (op extractOp) checkDest(ctx context.Context, h host.Reader) error {
 	m, err := h.Lstat(op.dest)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -131,12 +122,11 @@ func (op *extractOp) checkDest(ctx context.Context, h host.Reader) error {
 	case !m.Mode.IsDir():
 		return fmt.Errorf("%s: got %s, want a directory", op.dest, kindOf(m.Mode))
 	}
-	_, err = op.owner.Resolve(ctx, h)
-	return err
+	return nil
 }
 
 // read lists the archive, or predicts the list where only a real run has it.
-func (op *extractOp) read(ctx context.Context, h host.Reader) (*archive.Listing, error) {
+func (op extractOp) read(ctx context.Context, h host.Reader) (*archive.Listing, error) {
 	c, err := runtime.Unmasked(h).Content(op.archive)
 	if err == nil {
 		var l *archive.Listing
@@ -170,7 +160,7 @@ const same = "same"
 
 // compare says what is at the place of e: "" for nothing, same, or what differs.
 // What a later step could not write is an error now.
-func (op *extractOp) compare(ctx context.Context, h host.Reader, e host.Entry) (string, error) {
+func (op extractOp) compare(ctx context.Context, h host.Reader, e host.Entry) (string, error) {
 	name := path.Join(op.dest, e.Name)
 	m, err := h.Lstat(name)
 	switch {
@@ -223,65 +213,45 @@ func describeEntry(e host.Entry) string {
 	return fmt.Sprintf("%d bytes of %s", e.Size, e.ModTime.UTC().Format("2006-01-02 15:04:05"))
 }
 
-func (op *extractOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
-	todo := map[string]bool{}
-	for _, e := range op.todo {
-		todo[e.Name] = true
+// unpacked returns the deed that unpacks what is missing.
+func (op extractOp) unpacked(list *archive.Listing, missing host.Manifest, owner host.Owner) runtime.Deed {
+	return func(ctx context.Context, h host.Host) error {
+		wanted := map[string]bool{}
+		for _, e := range missing {
+			wanted[e.Name] = true
+		}
+		ran := false
+		err := h.WriteTree(ctx, op.dest, missing.All(), func(ctx context.Context, root *host.Root) error {
+			ran = true
+			return op.unpack(ctx, h, root, list, wanted, owner)
+		})
+		if op.damaged(err) {
+			return runtime.Hint(err, "remove "+op.archive+" and get it again")
+		}
+		if err == nil && op.digests.given() && !ran {
+			runtime.Assume(ctx, "the archive has the digest "+op.digests.sha256+op.digests.md5)
+		}
+		return err
 	}
-	unpacked := false
-	err := h.WriteTree(ctx, op.dest, op.todo.All(), func(ctx context.Context, root *host.Root) error {
-		unpacked = true
-		return op.unpack(ctx, h, root, func(name string) bool { return todo[name] })
-	})
-	if op.damaged(err) {
-		return runtime.Hint(err, "remove "+op.archive+" and get it again")
-	}
-	if digest := op.sha256 + op.md5; err == nil && digest != "" && !unpacked {
-		runtime.Assume(ctx, "the archive has the digest "+digest)
-	}
-	return err
 }
 
 // damaged reports whether the archive is not what it once was.
-func (op *extractOp) damaged(err error) bool {
+func (op extractOp) damaged(err error) bool {
 	return errors.Is(err, archive.ErrDigest) || errors.Is(err, archive.ErrShort)
 }
 
 // unpack is the only code here that a dry run does not run.
-func (op *extractOp) unpack(ctx context.Context, h host.Reader, root *host.Root, want func(string) bool) error {
-	o := archive.Options{SHA256: op.sha256, MD5: op.md5}
+func (op extractOp) unpack(ctx context.Context, h host.Reader, root *host.Root, list *archive.Listing, wanted map[string]bool, owner host.Owner) error {
+	o := archive.Options{SHA256: op.digests.sha256, MD5: op.digests.md5}
 	o.Progress = func(done, total int64) {
 		runtime.Progress(ctx, fmt.Sprintf("%d of %d MB", done>>20, total>>20))
 	}
-	if op.owner != (host.Owner{}) {
-		uid, err := accountID(ctx, h, host.User, op.owner.User)
-		if err != nil {
-			return err
-		}
-		gid, err := accountID(ctx, h, host.Group, op.owner.Group)
-		if err != nil {
-			return err
-		}
+	uid, gid, err := owner.IDs(ctx, h)
+	if err != nil {
+		return err
+	}
+	if uid >= 0 || gid >= 0 {
 		o.Chown = func(root *os.Root, name string) error { return root.Lchown(name, uid, gid) }
 	}
-	return op.list.Extract(ctx, root, want, o)
-}
-
-// accountID returns the number of a user or group, -1 for none.
-func accountID(ctx context.Context, h host.Reader, k *host.Kind, name string) (int, error) {
-	if name == "" {
-		return -1, nil
-	}
-	if n, err := strconv.Atoi(name); err == nil {
-		return n, nil
-	}
-	id, err := h.Fact(ctx, fact(k, name))
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.Atoi(id)
-	if err != nil {
-		return 0, fmt.Errorf("no %s %q", k.Name, name)
-	}
-	return n, nil
+	return list.Extract(ctx, root, func(name string) bool { return wanted[name] }, o)
 }

@@ -3,7 +3,6 @@ package builtins
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +24,26 @@ func ownerParams() []runtime.Arg {
 		param("owner", "string", "the step's user", "account that owns it; without one what is there keeps its owner"),
 		param("group", "string", "the step's user's", "group of it"),
 	}
+}
+
+// ownership is who shall own what a call makes: owner= and group=, and what these
+// leave open, the user= of the step with its own group.
+type ownership struct {
+	host.Owner
+	user string
+}
+
+// resolve returns the owner by the names that Lstat reports, and refuses
+// accounts that are not there.
+func (o ownership) resolve(ctx context.Context, h host.Reader) (host.Owner, error) {
+	if o.user == "" || o.Group != "" {
+		return o.Or(host.Owner{User: o.user}).Resolve(ctx, h)
+	}
+	rest, err := ownerFor(ctx, h, o.user)
+	if err != nil {
+		return o.Owner, err
+	}
+	return o.Or(rest).Resolve(ctx, h)
 }
 
 // follow returns what name stands for after its symbolic links, and where that is.
@@ -97,44 +116,12 @@ func needPlace(h host.Reader, name string, m host.Meta, there bool) error {
 		}
 		return runtime.Hint(errors.New("is a symbolic link, want a file"), cure)
 	}
-	return runtime.Hint(fmt.Errorf("is %s, want a file", kindOf(m.Mode)), "move or remove what is in the way")
+	return inTheWay(m, "a file")
 }
 
-// resolveOwner refuses accounts that are not there, and returns o with names
-// where it had numbers, so that it compares with what Lstat says.
-func resolveOwner(ctx context.Context, h host.Reader, o host.Owner) (host.Owner, error) {
-	var err error
-	if o.User, err = resolveAccount(ctx, h, host.User, "/etc/passwd", o.User); err != nil {
-		return o, runtime.Hint(err, `make it first: useradd("`+o.User+`")`)
-	}
-	if o.Group, err = resolveAccount(ctx, h, host.Group, "/etc/group", o.Group); err != nil {
-		return o, runtime.Hint(err, "useradd() makes a group of the user's name")
-	}
-	return o, nil
-}
-
-func resolveAccount(ctx context.Context, h host.Reader, k *host.Kind, file, name string) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	if strings.Trim(name, "0123456789") != "" {
-		id, err := h.Fact(ctx, fact(k, name))
-		if err == nil && id == "" {
-			err = fmt.Errorf("no %s %q", k.Name, name)
-		}
-		return name, err
-	}
-	lines, err := host.Lines(h, file)
-	best := ""
-	for _, l := range lines { // of two names, Lstat says the first in the alphabet
-		if f := strings.Split(l, ":"); len(f) > 2 && f[2] == name && (best == "" || f[0] < best) {
-			best = f[0]
-		}
-	}
-	if best == "" {
-		best = name
-	}
-	return best, err
+// inTheWay is the error of a file of another type in the place of what is wanted.
+func inTheWay(m host.Meta, wanted string) error {
+	return runtime.Hint(fmt.Errorf("is %s, want %s", kindOf(m.Mode), wanted), "move or remove what is in the way")
 }
 
 // metaChanges compares permission bits and, where they are named, owners.
@@ -174,8 +161,12 @@ func showText(data []byte) string {
 	case len(data) <= showLimit && utf8.Valid(data) && !strings.ContainsRune(string(data), 0):
 		return string(data)
 	}
-	sum := sha256.Sum256(data)
-	return fmt.Sprintf("%d bytes, sha256 %s", len(data), hex.EncodeToString(sum[:]))
+	return describeBytes(data)
+}
+
+// describeBytes shows a content by its size and digest.
+func describeBytes(data []byte) string {
+	return fmt.Sprintf("%d bytes, sha256 %x", len(data), sha256.Sum256(data))
 }
 
 // showOld is showText for what a file holds now. What others may not read is

@@ -77,16 +77,20 @@ func program(h host.Reader, names ...string) string {
 	return ""
 }
 
-// ownerOf is user with the name of its own group, as owner of what is made for it.
+// ownerOf goes with its last callers.
 func ownerOf(ctx context.Context, h host.Reader, user string) host.Owner {
-	if user == "" {
-		return host.Owner{}
+	o, _ := ownerFor(ctx, h, user)
+	return o
+}
+
+// ownerFor is the owner of what is made for user. Where a dry run can only guess
+// the group, it is assumed.
+func ownerFor(ctx context.Context, h host.Reader, user string) (host.Owner, error) {
+	o, guessed, err := host.OwnerFor(ctx, h, user)
+	if guessed {
+		runtime.Assume(ctx, fmt.Sprintf("the group of %s is %s", user, o.Group))
 	}
-	group, err := h.Fact(ctx, fact(host.Primary, user))
-	if err != nil || group == host.Present {
-		group = ""
-	}
-	return host.Owner{User: user, Group: group}
+	return o, err
 }
 
 // needUser refuses an account that is not there.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ var lineBuiltin = &runtime.Builtin{
 	},
 	Example: `line("/etc/hosts", "127.0.0.1 localhost", match="^127[.]0[.]0[.]1")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
-		op := &lineOp{}
+		op := lineOp{}
 		var p runtime.Path
 		var match string
 		if err := c.Unpack("path", &p, "text", &op.text, "match", &match); err != nil {
@@ -52,18 +53,11 @@ var lineBuiltin = &runtime.Builtin{
 type lineOp struct {
 	path, text string
 	match      *regexp.Regexp // nil: no line gives way
-
-	content host.Content // of the last Check: the file as it should be
-	meta    host.Meta    // of the last Check
 }
 
 const textLimit = 16 << 20
 
-func (op *lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *lineOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
+func (op lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
 	m, there, err := look(ctx, h, op.path)
 	if err != nil {
 		return nil, err
@@ -71,25 +65,22 @@ func (op *lineOp) check0(ctx context.Context, h host.Reader) ([]host.Change, err
 	if err := needPlace(h, op.path, m, there); err != nil {
 		return nil, err
 	}
-	op.meta = host.Meta{Mode: m.Mode.Perm()} // the host keeps the owner
 	if !there {
-		op.meta, op.content = host.Meta{Mode: 0o644}, host.Bytes([]byte(op.text+"\n"))
-		return []host.Change{want("line", "", op.text)}, nil
+		return op.written(host.Bytes([]byte(op.text+"\n")), 0o644, ""), nil
 	}
 	data, err := readUpTo(h, op.path, textLimit)
 	switch {
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.path+" lacks the line")
-		op.content, op.meta.Size = host.Unknown(op.path), -1
-		return []host.Change{want("line", "", op.text)}, nil
+		return op.written(host.Unknown(op.path), m.Mode, ""), nil
 	case err != nil:
 		return nil, err
 	case len(data) > textLimit:
 		return nil, fmt.Errorf("got a file of %d bytes, want a text of at most %d", m.Size, textLimit)
 	}
 	lines := splitLines(data)
-	i, ok := op.find(lines)
-	if ok {
+	i, there := op.place(lines)
+	if there {
 		return nil, nil
 	}
 	from := ""
@@ -99,13 +90,21 @@ func (op *lineOp) check0(ctx context.Context, h host.Reader) ([]host.Change, err
 	} else {
 		lines = append(lines, []byte(op.text))
 	}
-	op.content = host.Bytes(append(bytes.Join(lines, []byte("\n")), '\n'))
-	return []host.Change{want("line", from, op.text)}, nil
+	return op.written(host.Bytes(append(bytes.Join(lines, []byte("\n")), '\n')), m.Mode, from), nil
 }
 
-// find returns where the line belongs, and whether it is there. A line that
+// written returns the action that writes the file; the host keeps its owner.
+func (op lineOp) written(c host.Content, mode fs.FileMode, from string) []runtime.Action {
+	m := host.Meta{Mode: mode.Perm(), Size: int64(len(c.Text))}
+	if c.Open != nil {
+		m.Size = -1
+	}
+	return runtime.Actions(writeFile(op.path, c, m), want("line", from, op.text))
+}
+
+// place returns where the line belongs, and whether it is there. A line that
 // does not match stays when the one that did is gone: that is why it counts.
-func (op *lineOp) find(lines [][]byte) (i int, ok bool) {
+func (op lineOp) place(lines [][]byte) (i int, ok bool) {
 	is := func(l []byte) bool { return runtime.SameText(l, []byte(op.text)) }
 	if op.match == nil || !op.match.MatchString(op.text) {
 		if slices.ContainsFunc(lines, is) {
@@ -125,12 +124,4 @@ func splitLines(data []byte) [][]byte {
 		return nil
 	}
 	return bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
-}
-
-func (op *lineOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
-	op.meta.Size = int64(len(op.content.Text))
-	if op.content.Open != nil {
-		op.meta.Size = -1
-	}
-	return h.WriteFile(op.path, op.content, op.meta)
 }

@@ -69,20 +69,18 @@ type mirrorOp struct {
 	args   choose.Config // what the call says; nil means nothing
 	config string        // a file's name
 	ca     string        // likewise
-
-	plan *mirror.Plan // of the last Check
+	owner  ownership
 }
 
 func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	var dest, config, ca, delta, since runtime.Path
 	verify, digests, bzip2 := "changed", "strongest", true
-	op := &mirrorOp{mirror: mirror.Mirror{Account: "anaconda", MaxLoss: mirror.DefaultMaxLoss, Redact: redactChannel, Raw: runtime.Unmasked}}
+	op := mirrorOp{owner: ownership{user: c.User()}, mirror: mirror.Mirror{Account: "anaconda", MaxLoss: mirror.DefaultMaxLoss, Redact: redactChannel, Raw: runtime.Unmasked}}
 	m, a := &op.mirror, &op.args
 	err := c.Unpack("channels", &a.Channels, "dest", &dest, "account", &m.Account, "platforms", &a.Platforms, "config", &config, "pkg_list", &a.PkgList, "whitelist", &a.Whitelist, "blacklist", &a.Blacklist, "license_blacklist", &a.LicenseBlacklist,
 		"python_versions", &a.PythonVersions, "newer_than", &a.NewerThan, "formats", &a.Formats, "latest", &a.Latest, "with_depends", &a.WithDepends, "connections", &m.Connections, "rate", &m.Rate, "bearer", &m.Access.Bearer, "ca_bundle", &ca, "proxy", &m.Access.Proxy,
 		"base_urls", &m.Access.BaseURLs, "verify", &verify, "digests", &digests, "link", &m.Link, "prune", &m.Prune, "prune_removed", &m.PruneRemoved, "max_loss", &m.MaxLoss, "bzip2", &bzip2, "shards", &m.Shards, "delta", &delta, "since", &since,
-		"owner", &m.Owner.User, "group", &m.Owner.Group)
-	m.Owner = m.Owner.Or(c.Owner())
+		"owner", &op.owner.User, "group", &op.owner.Group)
 	m.Dest, op.config, op.ca, m.Delta, m.Since = string(dest), string(config), string(ca), string(delta), string(since)
 	m.Full, m.Both, m.NoBzip2 = verify == "full", digests == "both", !bzip2
 	switch {
@@ -100,14 +98,10 @@ func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	return op, m.Dir(), err
 }
 
-func (op *mirrorOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *mirrorOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
-	m := &op.mirror
+func (op mirrorOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	m := op.mirror
 	var err error
-	if m.Owner, err = resolveOwner(ctx, h, m.Owner); err != nil {
+	if m.Owner, err = op.owner.resolve(ctx, h); err != nil {
 		return nil, err
 	}
 	if m.Config, err = op.configure(h); err != nil {
@@ -122,21 +116,22 @@ func (op *mirrorOp) check0(ctx context.Context, h host.Reader) ([]host.Change, e
 	}
 	m.Progress = func(text string) { runtime.Progress(ctx, text) }
 	m.Assume = func(note string) { runtime.Assume(ctx, note) }
-	op.plan, err = m.Plan(ctx, runtime.Unmasked(h))
+	plan, err := m.Plan(ctx, runtime.Unmasked(h))
 	switch {
 	case hasEnded(ctx, err):
 		return nil, ctx.Err()
-	case op.plan != nil:
-		err = errors.Join(advised(err), op.observe(ctx))
+	case plan != nil:
+		err = errors.Join(advised(err), observe(ctx, plan, m.Config))
 	}
 	if err != nil {
 		return nil, advised(err)
 	}
-	return op.plan.Changes(), nil
+	mirrored := func(ctx context.Context, h host.Host) error { return mirrorPlan(ctx, h, plan) }
+	return runtime.Actions(mirrored, plan.Changes()...), nil
 }
 
 // configure lets the call's arguments override the file.
-func (op *mirrorOp) configure(h host.Reader) (choose.Config, error) {
+func (op mirrorOp) configure(h host.Reader) (choose.Config, error) {
 	var c choose.Config
 	if op.config != "" {
 		text, err := host.ReadFile(h, op.config)
@@ -166,10 +161,10 @@ func (op *mirrorOp) configure(h host.Reader) (choose.Config, error) {
 }
 
 // observe tells what the plan found, people in words and machines in numbers.
-func (op *mirrorOp) observe(ctx context.Context) error {
-	r := op.plan.Report
+func observe(ctx context.Context, plan *mirror.Plan, c choose.Config) error {
+	r := plan.Report
 	warnings := r.Warnings
-	if op.mirror.Config.FetchInstallers {
+	if c.FetchInstallers {
 		warnings = append(warnings, "fetch_installers: installers are not mirrored; get them with download()")
 	}
 	for key, n := range map[string]int64{
@@ -178,14 +173,14 @@ func (op *mirrorOp) observe(ctx context.Context) error {
 	} {
 		runtime.Observe(ctx, key, n)
 	}
-	if m := op.plan.Manifests(); len(m) > 0 {
+	if m := plan.Manifests(); len(m) > 0 {
 		runtime.Observe(ctx, "manifests", m)
 	}
 	if len(warnings) > 0 {
 		runtime.Observe(ctx, "warnings", warnings)
 	}
 	if len(r.Subdirs) > 0 {
-		warnings = append(warnings, op.plan.Summary())
+		warnings = append(warnings, plan.Summary())
 	}
 	var errs []error
 	for _, w := range warnings {
@@ -194,14 +189,14 @@ func (op *mirrorOp) observe(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (op *mirrorOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
-	op.mirror.Progress = func(text string) { runtime.Progress(ctx, text) }
-	err := op.plan.Apply(ctx, h)
-	runtime.Observe(ctx, "manifests", op.plan.Manifests())
+// mirrorPlan carries a plan out.
+func mirrorPlan(ctx context.Context, h host.Host, plan *mirror.Plan) error {
+	err := plan.Apply(ctx, h)
+	runtime.Observe(ctx, "manifests", plan.Manifests())
 	if hasEnded(ctx, err) {
 		return ctx.Err()
 	}
-	if text := op.plan.Done(); text != "" {
+	if text := plan.Done(); text != "" {
 		err = errors.Join(advised(err), runtime.Note(ctx, text))
 	}
 	return advised(err)

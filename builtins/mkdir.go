@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 
@@ -24,58 +25,70 @@ var mkdirBuiltin = &runtime.Builtin{
 	},
 	Example: `mkdir("/srv/site/packages", mode=0o770)`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
-		op := &mkdirOp{meta: host.Meta{Mode: 0o755}}
+		op := mkdirOp{mode: 0o755, owner: ownership{user: c.User()}}
 		var p runtime.Path
-		err := c.Unpack("path", &p, "mode", &op.meta.Mode, "owner", &op.meta.User, "group", &op.meta.Group)
-		op.path, op.meta.Owner = string(p), op.meta.Or(c.Owner())
+		err := c.Unpack("path", &p, "mode", &op.mode, "owner", &op.owner.User, "group", &op.owner.Group)
+		op.path = string(p)
 		return op, op.path, err
 	},
 }
 
 // mkdirOp is a directory.
 type mkdirOp struct {
-	path string
-	meta host.Meta
-
-	real    string   // of the last Check: path after its links
-	missing []string // of the last Check: what to make, parents first
+	path  string
+	mode  fs.FileMode
+	owner ownership
 }
 
-func (op *mkdirOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *mkdirOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
-	var err error
-	if op.meta.Owner, err = resolveOwner(ctx, h, op.meta.Owner); err != nil {
+func (op mkdirOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	owner, err := op.owner.resolve(ctx, h)
+	if err != nil {
 		return nil, err
 	}
-	op.missing = nil
-	var m host.Meta
-	switch op.real, m, err = follow(h, op.path); {
+	meta := host.Meta{Mode: op.mode, Owner: owner}
+	switch name, m, err := follow(h, op.path); {
 	case err == nil && m.Mode.IsDir():
-		return metaChanges(m, op.meta), nil
+		return runtime.Actions(setMeta(name, meta), metaChanges(m, meta)...), nil
 	case err == nil:
-		return nil, runtime.Hint(fmt.Errorf("is %s, want a directory", kindOf(m.Mode)), "move or remove what is in the way")
-	case gone(err) && op.real != op.path:
-		return nil, runtime.Hint(fmt.Errorf("is a symbolic link to %s, which is missing", op.real), `remove("`+op.path+`") first, or make what it points to`)
+		return nil, inTheWay(m, "a directory")
+	case gone(err) && name != op.path:
+		return nil, runtime.Hint(fmt.Errorf("is a symbolic link to %s, which is missing", name), `remove("`+op.path+`") first, or make what it points to`)
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.path+" is not there")
-		op.missing = []string{op.path}
+		return op.make(nil, meta), nil
 	case !gone(err):
 		return nil, err
-	default:
-		if op.missing, err = missingDirs(h, op.path); err != nil {
-			return nil, err
-		}
 	}
-	return op.made(), nil
+	above, err := missingDirs(h, path.Dir(op.path))
+	return op.make(above, meta), err
 }
 
-// missingDirs returns name and what is missing above it, uppermost first.
-func missingDirs(h host.Reader, name string) ([]string, error) {
-	dirs := []string{name}
-	for p := path.Dir(name); p != "/"; p = path.Dir(p) {
+// make returns the actions that make the directories above op.path that are
+// missing, then op.path itself.
+func (op mkdirOp) make(above []string, meta host.Meta) (todo []runtime.Action) {
+	for _, dir := range above {
+		todo = append(todo, runtime.Actions(makeDir(dir, host.Meta{Mode: 0o755}), want(dir, "", "directory 0755"))...)
+	}
+	changes := append([]host.Change{want("directory", "", "made")}, newMeta(meta)...)
+	return append(todo, runtime.Actions(makeDir(op.path, meta), changes...)...)
+}
+
+func makeDir(name string, m host.Meta) runtime.Deed {
+	return func(_ context.Context, h host.Host) error { return h.Mkdir(name, m) }
+}
+
+func setMeta(name string, m host.Meta) runtime.Deed {
+	return func(_ context.Context, h host.Host) error { return h.SetMeta(name, m) }
+}
+
+func writeFile(name string, c host.Content, m host.Meta) runtime.Deed {
+	return func(_ context.Context, h host.Host) error { return h.WriteFile(name, c, m) }
+}
+
+// missingDirs returns name and the directories above it that are missing,
+// uppermost first.
+func missingDirs(h host.Reader, name string) (dirs []string, err error) {
+	for p := name; p != "/"; p = path.Dir(p) {
 		_, m, err := follow(h, p)
 		switch {
 		case gone(err):
@@ -90,28 +103,4 @@ func missingDirs(h host.Reader, name string) ([]string, error) {
 	}
 	slices.Reverse(dirs)
 	return dirs, nil
-}
-
-// made tells of the directories to make.
-func (op *mkdirOp) made() (todo []host.Change) {
-	for _, d := range op.missing[:len(op.missing)-1] {
-		todo = append(todo, want(d, "", "directory 0755"))
-	}
-	return append(append(todo, want("directory", "", "made")), newMeta(op.meta)...)
-}
-
-func (op *mkdirOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
-	if len(op.missing) == 0 {
-		return h.SetMeta(op.real, op.meta)
-	}
-	for _, d := range op.missing {
-		m := host.Meta{Mode: 0o755}
-		if d == op.path {
-			m = op.meta
-		}
-		if err := h.Mkdir(d, m); err != nil {
-			return err
-		}
-	}
-	return nil
 }

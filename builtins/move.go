@@ -38,10 +38,6 @@ move("/srv/new.conf", "/srv/site.conf")`,
 type moveOp struct{ src, dest string }
 
 func (op moveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op moveOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	src, err := host.Exists(h, op.src)
 	if errors.Is(err, host.ErrUnknown) {
 		runtime.Assume(ctx, op.src+" is there")
@@ -61,9 +57,6 @@ func (op moveOp) check0(ctx context.Context, h host.Reader) ([]host.Change, erro
 	case !src:
 		return nil, runtime.Hint(fmt.Errorf("is not there, and neither is %s", op.dest), "see whether an earlier step should have made it")
 	}
-	return []host.Change{want("name", op.src, op.dest)}, needDir(h, op.dest)
-}
-
-func (op moveOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
-	return h.Move(op.src, op.dest)
+	moved := func(_ context.Context, h host.Host) error { return h.Move(op.src, op.dest) }
+	return runtime.Actions(moved, want("name", op.src, op.dest)), needDir(h, op.dest)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"runbook/runtime"
@@ -29,7 +30,7 @@ remove("/srv/old")`,
 		if vital(string(p)) {
 			return nil, "", runtime.Hint(fmt.Errorf("remove %s: the system needs it", p), "name what should go below it")
 		}
-		return &removeOp{path: string(p)}, string(p), nil
+		return removeOp{string(p)}, string(p), nil
 	},
 }
 
@@ -51,31 +52,21 @@ func vital(name string) bool {
 }
 
 // removeOp is the absence of a file.
-type removeOp struct {
-	path  string
-	files int // of the last Check
-}
+type removeOp struct{ path string }
 
-func (op *removeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *removeOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
-	op.files = 0
+func (op removeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
 	if ok, err := host.Exists(h, op.path); err == nil && !ok {
 		return nil, nil
 	}
-	err := host.Walk(h, op.path, func(string, host.Meta) error { op.files++; return ctx.Err() })
+	files := 0
+	err := host.Walk(h, op.path, func(string, host.Meta) error { files++; return ctx.Err() })
 	switch {
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, "how much there is of "+op.path)
-		op.files = max(op.files, 1)
+		files = max(files, 1)
 	case err != nil:
 		return nil, err
 	}
-	return []host.Change{want("files", fmt.Sprint(op.files), "0")}, nil
-}
-
-func (op *removeOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
-	return h.Remove(op.path, op.files)
+	removed := func(_ context.Context, h host.Host) error { return h.Remove(op.path, files) }
+	return runtime.Actions(removed, want("files", strconv.Itoa(files), "0")), nil
 }

@@ -3,7 +3,6 @@ package builtins
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 
 	"runbook/runtime"
@@ -20,10 +19,10 @@ var symlinkBuiltin = &runtime.Builtin{
 	Detail:  []string{"A link that points elsewhere is replaced. A file or directory in its place is an error."},
 	Example: `symlink("/srv/latest", "releases/7")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
-		op := &symlinkOp{}
+		op := symlinkOp{owner: ownership{user: c.User()}}
 		var p runtime.Path
 		err := c.Unpack("path", &p, "target", &op.target, "owner", &op.owner.User, "group", &op.owner.Group)
-		op.path, op.owner = string(p), op.owner.Or(c.Owner())
+		op.path = string(p)
 		if err == nil && op.target == "" {
 			err = errors.New("argument \"target\": got no name, want a file")
 		}
@@ -34,47 +33,39 @@ var symlinkBuiltin = &runtime.Builtin{
 // symlinkOp is a symbolic link.
 type symlinkOp struct {
 	path, target string
-	owner        host.Owner
-
-	old string // of the last Check: where a link that is there points
+	owner        ownership
 }
 
-func (op *symlinkOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *symlinkOp) check0(ctx context.Context, h host.Reader) (todo []host.Change, err error) {
-	op.old = ""
-	if op.owner, err = resolveOwner(ctx, h, op.owner); err != nil {
+func (op symlinkOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	owner, err := op.owner.resolve(ctx, h)
+	if err != nil {
 		return nil, err
 	}
+	linked := func(_ context.Context, h host.Host) error { return h.Symlink(op.target, op.path, owner) }
 	m, there, err := look(ctx, h, op.path)
 	switch {
 	case err != nil:
 		return nil, err
 	case !there:
-		todo = []host.Change{want("target", "", op.target)}
-		return append(todo, ownerChanges(host.Owner{}, op.owner)...), needDir(h, op.path)
+		changes := append([]host.Change{want("target", "", op.target)}, ownerChanges(host.Owner{}, owner)...)
+		return runtime.Actions(linked, changes...), needDir(h, op.path)
 	case m.Mode&fs.ModeSymlink == 0:
-		return nil, runtime.Hint(fmt.Errorf("is %s, want a symbolic link", kindOf(m.Mode)), "move or remove what is in the way")
+		return nil, inTheWay(m, "a symbolic link")
 	}
-	if op.old, err = h.Readlink(op.path); err != nil {
+	old, err := h.Readlink(op.path)
+	if err != nil {
 		return nil, err
 	}
-	if op.old != op.target {
-		todo = append(todo, want("target", op.old, op.target))
+	changes := ownerChanges(m.Owner, owner)
+	if old == op.target {
+		given := func(_ context.Context, h host.Host) error { return h.Chown(op.path, owner, 1) }
+		return runtime.Actions(given, changes...), nil
 	}
-	return append(todo, ownerChanges(m.Owner, op.owner)...), nil
-}
-
-func (op *symlinkOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
-	if op.old == op.target {
-		return h.Chown(op.path, op.owner, 1)
-	}
-	if op.old != "" {
+	replaced := func(ctx context.Context, h host.Host) error {
 		if err := h.Remove(op.path, 1); err != nil {
 			return err
 		}
+		return linked(ctx, h)
 	}
-	return h.Symlink(op.target, op.path, op.owner)
+	return runtime.Actions(replaced, append([]host.Change{want("target", old, op.target)}, changes...)...), nil
 }

@@ -70,10 +70,6 @@ func (op *waitOp) setURL() error {
 
 // Check waits, too: it only looks, and there is nothing to change.
 func (op *waitOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *waitOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	deadline := time.Now().Add(op.timeout)
 	pause := 50 * time.Millisecond
 	for n := 1; ; n++ {
@@ -96,9 +92,6 @@ func (op *waitOp) check0(ctx context.Context, h host.Reader) ([]host.Change, err
 		pause = min(2*pause, time.Second)
 	}
 }
-
-// Apply has nothing to do.
-func (op *waitOp) apply0(context.Context, host.Host, []host.Change) error { return nil }
 
 // look returns why it is not yet as wanted.
 func (op *waitOp) look(ctx context.Context, h host.Reader, n int) (why string, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"go.starlark.net/starlark"
 
@@ -32,19 +33,18 @@ var writeBuiltin = &runtime.Builtin{
 type writeOp struct {
 	path    string
 	content []byte
-	meta    host.Meta
-
-	write bool // of the last Check: the content differs
+	mode    fs.FileMode
+	owner   ownership
 }
 
 func newWrite(c *runtime.Call) (runtime.Op, string, error) {
-	op := &writeOp{meta: host.Meta{Mode: 0o644}}
+	op := writeOp{mode: 0o644, owner: ownership{user: c.User()}}
 	var p runtime.Path
 	var content starlark.Value
-	if err := c.Unpack("path", &p, "content", &content, "mode", &op.meta.Mode, "owner", &op.meta.User, "group", &op.meta.Group); err != nil {
+	if err := c.Unpack("path", &p, "content", &content, "mode", &op.mode, "owner", &op.owner.User, "group", &op.owner.Group); err != nil {
 		return nil, "", err
 	}
-	op.path, op.meta.Owner = string(p), op.meta.Or(c.Owner())
+	op.path = string(p)
 	switch v := content.(type) {
 	case starlark.String:
 		op.content = []byte(v)
@@ -64,13 +64,9 @@ func newWrite(c *runtime.Call) (runtime.Op, string, error) {
 // secretMark returns the placeholder of a secret.
 func secretMark(v starlark.Value) (string, bool) { return v.String(), v.Type() == "secret" }
 
-func (op *writeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *writeOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
-	var err error
-	if op.meta.Owner, err = resolveOwner(ctx, h, op.meta.Owner); err != nil {
+func (op writeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	owner, err := op.owner.resolve(ctx, h)
+	if err != nil {
 		return nil, err
 	}
 	m, there, err := look(ctx, h, op.path)
@@ -80,18 +76,25 @@ func (op *writeOp) check0(ctx context.Context, h host.Reader) ([]host.Change, er
 	if err := needPlace(h, op.path, m, there); err != nil {
 		return nil, err
 	}
-	if op.write = true; !there {
-		return append([]host.Change{want("content", "", showText(op.content))}, newMeta(op.meta)...), nil
+	meta := host.Meta{Mode: op.mode, Owner: owner}
+	written := writeFile(op.path, host.Bytes(op.content), meta)
+	if !there {
+		changes := append([]host.Change{want("content", "", showText(op.content))}, newMeta(meta)...)
+		return runtime.Actions(written, changes...), nil
 	}
-	old, err := op.old(ctx, h, m)
-	if op.write = old != nil; err != nil || !op.write {
-		return metaChanges(m, op.meta), err
+	switch old, err := op.old(ctx, h, m); {
+	case err != nil:
+		return nil, err
+	case old == nil:
+		return runtime.Actions(setMeta(op.path, meta), metaChanges(m, meta)...), nil
+	default:
+		changes := append([]host.Change{want("content", *old, showText(op.content))}, metaChanges(m, meta)...)
+		return runtime.Actions(written, changes...), nil
 	}
-	return append([]host.Change{want("content", *old, showText(op.content))}, metaChanges(m, op.meta)...), nil
 }
 
 // old shows what the file holds now, nil if that is what is wanted.
-func (op *writeOp) old(ctx context.Context, h host.Reader, m host.Meta) (*string, error) {
+func (op writeOp) old(ctx context.Context, h host.Reader, m host.Meta) (*string, error) {
 	// Secrets are masked in what is read, which changes its length: only what is
 	// far too long differs unseen.
 	limit := len(op.content) + 4<<20
@@ -110,11 +113,4 @@ func (op *writeOp) old(ctx context.Context, h host.Reader, m host.Meta) (*string
 		return nil, nil
 	}
 	return &shown, nil
-}
-
-func (op *writeOp) apply0(_ context.Context, h host.Host, _ []host.Change) error {
-	if op.write {
-		return h.WriteFile(op.path, host.Bytes(op.content), op.meta)
-	}
-	return h.SetMeta(op.path, op.meta)
 }

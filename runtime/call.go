@@ -7,7 +7,6 @@ import (
 
 	"go.starlark.net/starlark"
 
-	"runbook/runtime/host"
 )
 
 // A Call is one call of a builtin from a runbook.
@@ -120,21 +119,6 @@ func (c *Call) unpack(name string, v any) error {
 
 // User is the account that runs the commands of this call: user= or the step's.
 func (c *Call) User() string { return c.user }
-
-// Owner is the step's user, with the login group, as owner of what is made;
-// empty if the step names none. A user that only a dry run made has a group of
-// the same name.
-func (c *Call) Owner() host.Owner {
-	user := c.run.user
-	if user == "" {
-		return host.Owner{}
-	}
-	group, err := c.run.door.Fact(c.run.ctx, host.Fact{Kind: host.Primary, Name: user})
-	if err != nil || group == "" || group == host.Present {
-		group = user
-	}
-	return host.Owner{User: user, Group: group}
-}
 
 // StateDir is where markers lie.
 func (c *Call) StateDir() string { return c.run.State }
