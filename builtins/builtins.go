@@ -37,3 +37,8 @@ var (
 	}
 	texts = []*runtime.Builtin{yamlEncodeBuiltin, yamlDecodeBuiltin, jsonEncodeBuiltin, jsonDecodeBuiltin, jsonIndentBuiltin}
 )
+
+// param describes one parameter of a builtin; see runtime.Arg.
+func param(name, typ, def, help string) runtime.Arg {
+	return runtime.Arg{Name: name, Type: typ, Default: def, Help: help}
+}

@@ -190,18 +190,6 @@ func (op extractOp) compare(ctx context.Context, h host.Reader, e host.Entry) (s
 	return "link to " + target, err
 }
 
-func kindOf(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "a directory"
-	case m.IsRegular():
-		return "a file"
-	case m&fs.ModeSymlink != 0:
-		return "a symbolic link"
-	}
-	return "a special file"
-}
-
 // describeEntry says what same compares.
 func describeEntry(e host.Entry) string {
 	switch {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 
 	"runbook/runtime"
 	"runbook/runtime/host"
@@ -71,36 +70,4 @@ func (op mkdirOp) make(above []string, meta host.Meta) (todo []runtime.Action) {
 	}
 	changes := append([]host.Change{want("directory", "", "made")}, newMeta(meta)...)
 	return append(todo, runtime.Actions(makeDir(op.path, meta), changes...)...)
-}
-
-func makeDir(name string, m host.Meta) runtime.Deed {
-	return func(_ context.Context, h host.Host) error { return h.Mkdir(name, m) }
-}
-
-func setMeta(name string, m host.Meta) runtime.Deed {
-	return func(_ context.Context, h host.Host) error { return h.SetMeta(name, m) }
-}
-
-func writeFile(name string, c host.Content, m host.Meta) runtime.Deed {
-	return func(_ context.Context, h host.Host) error { return h.WriteFile(name, c, m) }
-}
-
-// missingDirs returns name and the directories above it that are missing,
-// uppermost first.
-func missingDirs(h host.Reader, name string) (dirs []string, err error) {
-	for p := name; p != "/"; p = path.Dir(p) {
-		_, m, err := follow(h, p)
-		switch {
-		case gone(err):
-			dirs = append(dirs, p)
-			continue
-		case err != nil && !errors.Is(err, host.ErrUnknown):
-			return nil, err
-		case err == nil && !m.Mode.IsDir():
-			return nil, fmt.Errorf("%s is %s, want a directory", p, kindOf(m.Mode))
-		}
-		break
-	}
-	slices.Reverse(dirs)
-	return dirs, nil
 }

@@ -44,16 +44,3 @@ func digestOf(ctx context.Context, h host.Reader, name string, d hash.Hash) (str
 	}
 	return hex.EncodeToString(d.Sum(nil)), nil
 }
-
-// untilDone reads until its context ends.
-type untilDone struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (u untilDone) Read(p []byte) (int, error) {
-	if err := context.Cause(u.ctx); err != nil {
-		return 0, err
-	}
-	return u.r.Read(p)
-}

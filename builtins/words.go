@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/google/shlex"
 	"go.starlark.net/starlark"
 
 	"runbook/runtime"
@@ -35,6 +36,10 @@ func (w *words) Unpack(v starlark.Value) error {
 	return nil
 }
 
+// SplitWords splits a command line as a shell splits words, without expanding
+// anything. Unbalanced quotes are an error.
+func SplitWords(command string) ([]string, error) { return shlex.Split(command) }
+
 // quote writes argv as a POSIX shell would read it back.
 func quote(argv []string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_"
@@ -46,4 +51,18 @@ func quote(argv []string) string {
 		}
 	}
 	return strings.Join(quoted, " ")
+}
+
+// shorten joins names for a target, leaving out what would be too long to read.
+func shorten(names []string) string {
+	const limit = 60
+	all := strings.Join(names, " ")
+	if len(all) <= limit || len(names) < 3 {
+		return all
+	}
+	n := 1
+	for n < len(names) && len(strings.Join(names[:n+1], " ")) <= limit {
+		n++
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:n], " "), len(names)-n)
 }

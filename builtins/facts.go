@@ -1,6 +1,26 @@
 package builtins
 
-import "runbook/runtime/host"
+import (
+	"context"
+	"errors"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+// fact names something that h knows.
+func fact(k *host.Kind, name string) host.Fact { return host.Fact{Kind: k, Name: name} }
+
+// known asks for a fact. Where only a real run could know, it notes that and
+// answers "": a dry run takes it for different.
+func known(ctx context.Context, h host.Reader, f host.Fact) (string, error) {
+	v, err := h.Fact(ctx, f)
+	if errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, f.String()+" is not what is wanted")
+		return "", nil
+	}
+	return v, err
+}
 
 // kinds are the facts that a script can name.
 func kinds() []*host.Kind {

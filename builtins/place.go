@@ -1,0 +1,271 @@
+package builtins
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"syscall"
+
+	"runbook/runtime"
+	"runbook/runtime/host"
+)
+
+// What the builtins have in common that look at files and make them.
+
+// look describes name; ok is false if there is no such file. Where only a real
+// run could know, it notes that and answers no.
+func look(ctx context.Context, h host.Reader, name string) (m host.Meta, ok bool, err error) {
+	m, err = h.Lstat(name)
+	switch {
+	case gone(err):
+		return m, false, nil
+	case errors.Is(err, host.ErrUnknown):
+		runtime.Assume(ctx, name+" is not there")
+		return m, false, nil
+	}
+	return m, err == nil, err
+}
+
+// present reports whether name is there. Where only a real run could know, it
+// notes that and answers no.
+func present(ctx context.Context, h host.Reader, name string) (bool, error) {
+	ok, err := host.Exists(h, name)
+	if errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, name+" is not there")
+		return false, nil
+	}
+	return ok, err
+}
+
+// follow returns what name stands for after its symbolic links, and where that is.
+func follow(h host.Reader, name string) (string, host.Meta, error) {
+	for range 40 {
+		m, err := h.Lstat(name)
+		if err != nil || m.Mode&fs.ModeSymlink == 0 {
+			return name, m, err
+		}
+		target, err := h.Readlink(name)
+		if err != nil {
+			return name, m, err
+		}
+		if !path.IsAbs(target) {
+			target = path.Join(path.Dir(name), target)
+		}
+		name = path.Clean(target)
+	}
+	return name, host.Meta{}, fmt.Errorf("%s: too many symbolic links", name)
+}
+
+// gone reports whether err says that there is no such file, or a file where a
+// directory should be.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// absent takes what is not there for no error.
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// needDir refuses to make name where its directory is missing.
+func needDir(h host.Reader, name string) error {
+	dir := path.Dir(name)
+	switch _, m, err := follow(h, dir); {
+	case gone(err):
+		return runtime.Hint(fmt.Errorf("directory %s is missing", dir), `make it first: mkdir("`+dir+`")`)
+	case errors.Is(err, host.ErrUnknown):
+		return nil // the host assumes it
+	case err != nil:
+		return err
+	case !m.Mode.IsDir():
+		return fmt.Errorf("%s is %s, want a directory", dir, kindOf(m.Mode))
+	}
+	return nil
+}
+
+// missingDirs returns name and the directories above it that are missing,
+// uppermost first.
+func missingDirs(h host.Reader, name string) (dirs []string, err error) {
+	for p := name; p != "/"; p = path.Dir(p) {
+		_, m, err := follow(h, p)
+		switch {
+		case gone(err):
+			dirs = append(dirs, p)
+			continue
+		case err != nil && !errors.Is(err, host.ErrUnknown):
+			return nil, err
+		case err == nil && !m.Mode.IsDir():
+			return nil, fmt.Errorf("%s is %s, want a directory", p, kindOf(m.Mode))
+		}
+		break
+	}
+	slices.Reverse(dirs)
+	return dirs, nil
+}
+
+// needPlace refuses to make a regular file at name, of which m is known if
+// there, unless it is one now or missing.
+func needPlace(h host.Reader, name string, m host.Meta, there bool) error {
+	switch {
+	case !there:
+		return needDir(h, name)
+	case m.Mode.IsRegular():
+		return nil
+	case m.Mode&fs.ModeSymlink != 0:
+		cure := `remove("` + name + `") first`
+		if target, _, err := follow(h, name); err == nil {
+			cure = "name the file that it points to, " + target + ", or " + cure
+		}
+		return runtime.Hint(errors.New("is a symbolic link, want a file"), cure)
+	}
+	return inTheWay(m, "a file")
+}
+
+// inTheWay is the error of a file of another type in the place of what is wanted.
+func inTheWay(m host.Meta, wanted string) error {
+	return runtime.Hint(fmt.Errorf("is %s, want %s", kindOf(m.Mode), wanted), "move or remove what is in the way")
+}
+
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "a directory"
+	case m.IsRegular():
+		return "a file"
+	case m&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	}
+	return "a special file"
+}
+
+// program returns the absolute name of the first of names that is installed, "" if none is.
+func program(h host.Reader, names ...string) string {
+	for _, n := range names {
+		for _, dir := range []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"} {
+			if ok, err := host.Exists(h, path.Join(dir, n)); err == nil && ok {
+				return path.Join(dir, n)
+			}
+		}
+	}
+	return ""
+}
+
+func makeDir(name string, m host.Meta) runtime.Deed {
+	return func(_ context.Context, h host.Host) error { return h.Mkdir(name, m) }
+}
+
+func setMeta(name string, m host.Meta) runtime.Deed {
+	return func(_ context.Context, h host.Host) error { return h.SetMeta(name, m) }
+}
+
+func writeFile(name string, c host.Content, m host.Meta) runtime.Deed {
+	return func(_ context.Context, h host.Host) error { return h.WriteFile(name, c, m) }
+}
+
+// readText returns what a file holds, "" if there is none. Where only a real
+// run could know, it notes that and answers "".
+func readText(ctx context.Context, h host.Reader, name string) (string, error) {
+	data, err := host.ReadFile(h, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case errors.Is(err, host.ErrUnknown):
+		runtime.Assume(ctx, name+" is empty")
+		return "", nil
+	}
+	return string(data), err
+}
+
+// readUpTo returns what name holds, but no more than limit bytes and one.
+func readUpTo(h host.Reader, name string, limit int) ([]byte, error) {
+	c, err := h.Content(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.Reader()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, int64(limit)+1))
+}
+
+func openFile(h host.Reader, name string) (host.File, error) {
+	c, err := runtime.Unmasked(h).Content(name)
+	if err != nil {
+		return nil, err
+	}
+	return c.Reader()
+}
+
+// contentOf returns what name holds, secrets and all, for writing it elsewhere.
+func contentOf(h host.Reader, name string) (host.Content, error) {
+	c, err := runtime.Unmasked(h).Content(name)
+	if errors.Is(err, host.ErrUnknown) {
+		return host.Unknown(name), nil
+	}
+	// Never a text, whatever the host: the trace tells the digest of a text, and
+	// a dry run must not tell what a run would not.
+	return host.Content{Open: c.Reader}, err
+}
+
+// sameContent compares what two files hold; a size below 0 is unknown.
+func sameContent(ctx context.Context, h host.Reader, a, b string, sizeA, sizeB int64) (bool, error) {
+	if sizeA >= 0 && sizeB >= 0 && sizeA != sizeB {
+		return false, nil
+	}
+	same, err := sameBytes(ctx, h, a, b)
+	if errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, a+" and "+b+" hold different things")
+		return false, nil
+	}
+	return same, err
+}
+
+func sameBytes(ctx context.Context, h host.Reader, a, b string) (bool, error) {
+	f, err := openFile(h, a)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	g, err := openFile(h, b)
+	if err != nil {
+		return false, err
+	}
+	defer g.Close()
+	x, y := make([]byte, 128<<10), make([]byte, 128<<10)
+	for ctx.Err() == nil {
+		n, err := io.ReadFull(f, x)
+		k, err2 := io.ReadFull(g, y)
+		for _, e := range []error{err, err2} {
+			if e != nil && e != io.EOF && e != io.ErrUnexpectedEOF {
+				return false, e
+			}
+		}
+		if !bytes.Equal(x[:n], y[:k]) || err != nil {
+			return bytes.Equal(x[:n], y[:k]) && err2 != nil, nil
+		}
+	}
+	return false, context.Cause(ctx)
+}
+
+// untilDone reads until its context ends.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := context.Cause(u.ctx); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
