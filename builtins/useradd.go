@@ -116,7 +116,7 @@ func (op *useraddOp) checkNew(h host.Reader) ([]runtime.Action, error) {
 		}
 	}
 	changes := []host.Change{want("account", "", op.name), want("home", "", home), want("shell", "", op.newShell())}
-	return runtime.Actions(op.add, changes...), nil
+	return runtime.Actions(op.create, changes...), nil
 }
 
 func (op *useraddOp) newHome() string  { return cmp.Or(op.home, "/home/"+op.name) }
@@ -190,8 +190,8 @@ func union(list string, names []string) string {
 	return strings.Join(slices.Compact(all), ",")
 }
 
-// add makes the account. Every choice is passed: the defaults differ between systems.
-func (op *useraddOp) add(ctx context.Context, h host.Host) error {
+// create makes the account. Every choice is passed: the defaults differ between systems.
+func (op *useraddOp) create(ctx context.Context, h host.Host) error {
 	group, groupMade, err := op.newGroup(ctx, h)
 	if err != nil {
 		return err
