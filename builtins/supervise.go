@@ -318,13 +318,16 @@ var (
 	statusKind = &host.Kind{Name: "supervisord", Probe: askSupervisord}
 	// processKind is one process; the fact's name is "CONFIG NAME", its value
 	// its state. Of "GROUP:*" it is the first state that is not RUNNING, if any.
-	processKind = &host.Kind{Name: "supervisor", Probe: func(ctx context.Context, r host.Reader, name string) (string, error) {
-		i := strings.LastIndexByte(name, ' ')
-		status, err := r.Fact(ctx, fact(statusKind, name[:i]))
-		return stateIn(status, name[i+1:]), err
-	}}
+	processKind = &host.Kind{Name: "supervisor", Probe: processState}
 )
 
+func processState(ctx context.Context, r host.Reader, name string) (string, error) {
+	i := strings.LastIndexByte(name, ' ')
+	status, err := r.Fact(ctx, fact(statusKind, name[:i]))
+	return stateIn(status, name[i+1:]), err
+}
+
+// stateIn returns the state of a process, or of all processes of "GROUP:*", in a status.
 func stateIn(status, name string) (state string) {
 	group, all := strings.CutSuffix(name, "*")
 	for l := range strings.Lines(status) {
