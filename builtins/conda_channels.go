@@ -59,10 +59,6 @@ func newCondaChannels(c *runtime.Call) (runtime.Op, string, error) {
 }
 
 func (op *channelsOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *channelsOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	if err := needUser(ctx, h, op.user); err != nil {
 		return nil, err
 	}
@@ -77,12 +73,16 @@ func (op *channelsOp) check0(ctx context.Context, h host.Reader) ([]host.Change,
 	have := rc.channels()
 	wanted := op.wanted(have)
 	if len(wanted) == 0 {
-		return nil, runtime.Hint(errors.New("no channel would be left"), "add the channel that takes the place of "+strings.Join(op.remove, ", "))
+		return nil, runtime.Hint(errors.New("no channel would be left"),
+			"add the channel that takes the place of "+strings.Join(op.remove, ", "))
 	}
 	if slices.Equal(have, wanted) {
 		return nil, nil
 	}
-	return []host.Change{want("channels", strings.Join(have, " "), strings.Join(wanted, " "))}, nil
+	data, err := rc.with(wanted)
+	return runtime.Actions(func(ctx context.Context, h host.Host) error {
+		return op.write(ctx, h, data)
+	}, want("channels", strings.Join(have, " "), strings.Join(wanted, " "))), err
 }
 
 // wanted puts what is added in front of what stays.
@@ -93,41 +93,30 @@ func (op *channelsOp) wanted(have []string) []string {
 	return append(slices.Clone(op.add), rest...)
 }
 
-func (op *channelsOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
-	text, err := readText(ctx, h, op.file)
-	if err != nil {
-		return err
-	}
-	rc, err := parseCondarc(text)
-	if err != nil {
-		return err
-	}
-	out, err := rc.with(op.wanted(rc.channels()))
-	if err != nil {
-		return err
-	}
-	meta := host.Meta{Mode: 0o644, Owner: ownerOf(ctx, h, op.user), Size: int64(len(out))}
+// write replaces the file.
+func (op *channelsOp) write(ctx context.Context, h host.Host, data []byte) error {
+	meta := host.Meta{Mode: 0o644, Owner: ownerOf(ctx, h, op.user), Size: int64(len(data))}
 	if old, err := h.Lstat(op.file); err == nil {
 		meta.Mode, meta.Owner = old.Mode.Perm(), old.Owner
 	}
 	if slices.ContainsFunc(op.add, holdsToken) {
 		meta.Mode = 0o600
 	}
-	err = h.WriteFile(op.file, host.Bytes(out), meta)
+	err := h.WriteFile(op.file, host.Bytes(data), meta)
 	if errors.Is(err, fs.ErrNotExist) {
 		return runtime.Hint(err, "install conda first: conda.bootstrap()")
 	}
 	return err
 }
 
-// holdsToken knows the channels that let in whoever has their name: tokens
-// follow /t/ in the path, passwords stand before an @.
+// holdsToken reports whether whoever knows the channel's name has access to it:
+// tokens follow /t/ in the path, passwords stand before an @.
 func holdsToken(channel string) bool {
 	return strings.Contains(channel, "/t/") || strings.Contains(channel, "<secret:") || strings.Contains(channel, "@")
 }
 
-// A condarc is a configuration of conda as it is written, so that what is not
-// understood stays.
+// A condarc is a configuration of conda as a YAML document, so that other
+// settings and comments stay.
 type condarc struct{ doc yaml.Node }
 
 func parseCondarc(text string) (*condarc, error) {
@@ -158,8 +147,8 @@ func (rc *condarc) list() *yaml.Node {
 	return nil
 }
 
-// channels returns the channels that conda searches. It takes an empty list
-// for none at all.
+// channels returns the channels that conda searches: it takes an empty list for
+// a missing one.
 func (rc *condarc) channels() (names []string) {
 	list := rc.list()
 	if list == nil {
@@ -186,7 +175,8 @@ func (rc *condarc) with(channels []string) ([]byte, error) {
 		rc.doc.Content[0].Content = append(rc.doc.Content[0].Content, key, list)
 	}
 	old := list.Content
-	*list = yaml.Node{Kind: yaml.SequenceNode, HeadComment: list.HeadComment, LineComment: list.LineComment, FootComment: list.FootComment}
+	*list = yaml.Node{Kind: yaml.SequenceNode,
+		HeadComment: list.HeadComment, LineComment: list.LineComment, FootComment: list.FootComment}
 	for _, ch := range channels {
 		i := slices.IndexFunc(old, func(n *yaml.Node) bool { return n.Value == ch })
 		if i >= 0 {
@@ -195,7 +185,7 @@ func (rc *condarc) with(channels []string) ([]byte, error) {
 		}
 		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: ch}
 		if strings.ContainsAny(ch, "<#") {
-			n.Style = yaml.DoubleQuotedStyle // a secret may hold what YAML would take for its own
+			n.Style = yaml.DoubleQuotedStyle // a secret may hold characters with a meaning in YAML
 		}
 		list.Content = append(list.Content, n)
 	}

@@ -17,11 +17,13 @@ var condaInstallBuiltin = &runtime.Builtin{
 	Name: "conda.install",
 	Args: []runtime.Arg{
 		param("prefix", "path", "", "where conda is installed"),
-		param("packages", "list of string", "", `names, with a version where it matters: "python", "python=2.7", "numpy>=1.8"`),
+		param("packages", "list of string", "",
+			`names, with a version where it matters: "python", "python=2.7", "numpy>=1.8"`),
 	},
 	Summary: "install conda packages that are missing",
 	Detail: []string{
-		"A package that is there is left as it is, unless name=VERSION asks for another version. Other conditions only count when it is installed.",
+		"A package that is there is left as it is, unless name=VERSION asks for another version. " +
+			"Other conditions only count when it is installed.",
 		"If all channels of PREFIX/.condarc are directories, conda is told to stay offline.",
 	},
 	Example: `write("/srv/conda.sh", "#!/bin/sh\n")
@@ -66,7 +68,8 @@ func packageOf(file string) (name, version string, ok bool) {
 // A condaSpec is a package as it is asked for.
 type condaSpec struct{ text, name, version string }
 
-var condaSpecGrammar = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]+::)?([A-Za-z0-9_][A-Za-z0-9_.-]*)(?:==?([A-Za-z0-9_.!+-]+)(?:\.\*|\*)?(?:=\S+)?|[<>=!~|,A-Za-z0-9_.*!+-]*)$`)
+var condaSpecGrammar = regexp.MustCompile(`^(?:[A-Za-z0-9_.-]+::)?([A-Za-z0-9_][A-Za-z0-9_.-]*)` +
+	`(?:==?([A-Za-z0-9_.!+-]+)(?:\.\*|\*)?(?:=\S+)?|[<>=!~|,A-Za-z0-9_.*!+-]*)$`)
 
 func parseCondaSpec(text string) (condaSpec, error) {
 	m := condaSpecGrammar.FindStringSubmatch(text)
@@ -79,9 +82,11 @@ func parseCondaSpec(text string) (condaSpec, error) {
 // met reports whether an installed version is good enough; one that only an
 // earlier step of a dry run installed is.
 func (s condaSpec) met(have string) bool {
-	return have != "" && (s.version == "" || have == host.Present || have == s.version || strings.HasPrefix(have, s.version+"."))
+	return have != "" && (s.version == "" || have == host.Present ||
+		have == s.version || strings.HasPrefix(have, s.version+"."))
 }
 
+// condaInstallOp is packages below a prefix.
 type condaInstallOp struct {
 	prefix, user string
 	specs        []condaSpec
@@ -110,35 +115,36 @@ func newCondaInstall(c *runtime.Call) (runtime.Op, string, error) {
 func (op *condaInstallOp) fact(s condaSpec) host.Fact { return fact(condaKind, op.prefix+" "+s.name) }
 
 func (op *condaInstallOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *condaInstallOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	if ok, err := host.Exists(h, path.Join(op.prefix, "bin/conda")); err == nil && !ok {
 		return nil, runtime.Hint(fmt.Errorf("%s has no conda", op.prefix), "install it first: conda.bootstrap()")
 	}
 	if err := needUser(ctx, h, op.user); err != nil {
 		return nil, err
 	}
-	var todo []host.Change
+	var changes []host.Change
+	var missing []condaSpec
 	for _, s := range op.specs {
 		have, err := h.Fact(ctx, op.fact(s))
 		if err != nil && !errors.Is(err, host.ErrUnknown) {
 			return nil, err
 		}
 		if !s.met(have) {
-			todo = append(todo, want(s.name, have, s.text))
+			changes = append(changes, want(s.name, have, s.text))
+			missing = append(missing, s)
 		}
 	}
-	if _, err := h.ReadDir(path.Join(op.prefix, "conda-meta")); errors.Is(err, host.ErrUnknown) && len(todo) > 0 {
+	if _, err := h.ReadDir(path.Join(op.prefix, "conda-meta")); errors.Is(err, host.ErrUnknown) && len(missing) > 0 {
 		runtime.Assume(ctx, "packages that "+op.prefix+" does not have yet")
 	}
-	return todo, nil
+	return runtime.Actions(func(ctx context.Context, h host.Host) error {
+		return op.install(ctx, h, missing)
+	}, changes...), nil
 }
 
-func (op *condaInstallOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
+func (op *condaInstallOp) install(ctx context.Context, h host.Host, missing []condaSpec) error {
+	argv := []string{path.Join(op.prefix, "bin/conda"), "install", "-y", "-q", "-p", op.prefix}
 	cmd := host.Cmd{
-		Process: host.Process{Argv: []string{path.Join(op.prefix, "bin/conda"), "install", "-y", "-q", "-p", op.prefix}, User: op.user},
+		Process: host.Process{Argv: argv, User: op.user},
 		Sets:    map[host.Fact]string{},
 		Touches: []string{op.prefix},
 	}
@@ -149,14 +155,13 @@ func (op *condaInstallOp) apply0(ctx context.Context, h host.Host, todo []host.C
 	if offline {
 		cmd.Argv = append(cmd.Argv, "--offline")
 	}
-	for _, s := range op.specs {
-		if wants(todo, s.name) {
-			cmd.Argv = append(cmd.Argv, s.text)
-			cmd.Sets[op.fact(s)] = host.Present
-		}
+	for _, s := range missing {
+		cmd.Argv = append(cmd.Argv, s.text)
+		cmd.Sets[op.fact(s)] = host.Present
 	}
 	if _, err := h.Exec(ctx, cmd); err != nil {
-		return runtime.Hint(err, "see what it printed; the channels that it searches are in "+path.Join(op.prefix, ".condarc")+", and each needs a repodata.json for noarch, too")
+		return runtime.Hint(err, "see what it printed; the channels that it searches are in "+
+			path.Join(op.prefix, ".condarc")+", and each needs a repodata.json for noarch, too")
 	}
 	return nil
 }
@@ -171,6 +176,6 @@ func (op *condaInstallOp) offline(ctx context.Context, h host.Reader) (bool, err
 	if err != nil {
 		return false, err
 	}
-	remote := slices.ContainsFunc(rc.channels(), func(ch string) bool { return !strings.HasPrefix(ch, "file:") && !path.IsAbs(ch) })
-	return !remote, nil
+	isRemote := func(ch string) bool { return !strings.HasPrefix(ch, "file:") && !path.IsAbs(ch) }
+	return !slices.ContainsFunc(rc.channels(), isRemote), nil
 }

@@ -34,7 +34,8 @@ var iptablesBuiltin = &runtime.Builtin{
 		"The other rules of the chain stay as they are. iptables.save() keeps all of them for the next boot.",
 	},
 	Example: `iptables("INPUT", protocol = "tcp", dport = 8080, jump = "ACCEPT", comment = "web")
-iptables("PREROUTING", table = "nat", position = "append", protocol = "tcp", dport = 80, jump = "REDIRECT", to_port = 8080)`,
+iptables("PREROUTING", table = "nat", position = "append", protocol = "tcp", dport = 80, ` +
+		`jump = "REDIRECT", to_port = 8080)`,
 	New: newIptables,
 }
 
@@ -48,7 +49,9 @@ func newIptables(c *runtime.Call) (runtime.Op, string, error) {
 	op := &iptablesOp{rule: iptables.Rule{Table: "filter"}}
 	r, position := &op.rule, "insert"
 	var dport, toPort starlark.Value
-	if err := c.Unpack("chain", &r.Chain, "table", &r.Table, "position", &position, "protocol", &r.Protocol, "dport", &dport, "in_interface", &r.InInterface, "jump", &r.Jump, "to_port", &toPort, "comment", &r.Comment); err != nil {
+	err := c.Unpack("chain", &r.Chain, "table", &r.Table, "position", &position, "protocol", &r.Protocol,
+		"dport", &dport, "in_interface", &r.InInterface, "jump", &r.Jump, "to_port", &toPort, "comment", &r.Comment)
+	if err != nil {
 		return nil, "", err
 	}
 	if position != "insert" && position != "append" {
@@ -77,22 +80,29 @@ func portText(v starlark.Value) string {
 func (op *iptablesOp) chain() string { return op.rule.Table + "/" + op.rule.Chain }
 
 func (op *iptablesOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *iptablesOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
-	if err := errors.Join(noFirewalld(h), knownInterface(h, op.rule.InInterface)); err != nil {
+	if err := errors.Join(noFirewalld(h), needInterface(h, op.rule.InInterface)); err != nil {
 		return nil, err
 	}
 	if program(h, "iptables") == "" {
-		return nil, runtime.Hint(errors.New("there is no iptables here"), `install it first: yum("iptables") or apt("iptables")`)
+		return nil, runtime.Hint(errors.New("there is no iptables here"),
+			`install it first: yum("iptables") or apt("iptables")`)
 	}
-	set, err := ruleset(ctx, h)
+	rules, set, err := firewall(ctx, h)
 	if err != nil {
 		return nil, err
 	}
+	changes, err := op.compare(set)
+	return runtime.Actions(func(ctx context.Context, h host.Host) error {
+		return op.put(ctx, h, rules)
+	}, changes...), err
+}
+
+// compare returns what differs between set and one in which the rule is in its
+// chain and has its effect.
+func (op *iptablesOp) compare(set iptables.Ruleset) ([]host.Change, error) {
 	if !iptables.Builtin(op.rule.Table, op.rule.Chain) && set[op.rule.Table][op.rule.Chain] == nil {
-		return nil, runtime.Hint(fmt.Errorf("table %s has no chain %s", op.rule.Table, op.rule.Chain), "see the spelling; chains are written in capitals")
+		return nil, runtime.Hint(fmt.Errorf("table %s has no chain %s", op.rule.Table, op.rule.Chain),
+			"see the spelling; chains are written in capitals")
 	}
 	chain := set.Chain(op.rule.Table, op.rule.Chain)
 	at := chain.Index(op.rule)
@@ -100,20 +110,21 @@ func (op *iptablesOp) check0(ctx context.Context, h host.Reader) ([]host.Change,
 	if at < 0 {
 		place = len(chain.Rules)
 	}
-	hidden := chain.Shadow(op.rule, place)
+	hider := chain.Shadow(op.rule, place)
 	switch {
-	case at >= 0 && hidden == "":
+	case at >= 0 && hider == "":
 		return nil, nil
-	case op.last && hidden != "":
-		return nil, runtime.Hint(fmt.Errorf("would have no effect behind the rule: %s", hidden), `put it in front: position = "insert"`)
+	case op.last && hider != "":
+		return nil, runtime.Hint(fmt.Errorf("would have no effect behind the rule: %s", hider),
+			`put it in front: position = "insert"`)
 	case at >= 0:
-		return []host.Change{want("rule", "behind: "+hidden, op.rule.String())}, nil
+		return []host.Change{want("rule", "behind: "+hider, op.rule.String())}, nil
 	}
 	return []host.Change{want("rule", "", op.rule.String())}, nil
 }
 
-// noFirewalld refuses to work behind the back of firewalld, which forgets what
-// it did not set itself when it is reloaded.
+// noFirewalld returns an error if firewalld runs: when it is reloaded it drops
+// the rules that it did not set itself.
 func noFirewalld(h host.Reader) error {
 	ok, err := host.Exists(h, "/run/firewalld.pid")
 	if ok {
@@ -123,9 +134,9 @@ func noFirewalld(h host.Reader) error {
 	return err
 }
 
-// knownInterface refuses a name that no packet can come in by: iptables itself
-// takes any. A machine whose interfaces cannot be seen has all of them.
-func knownInterface(h host.Reader, name string) error {
+// needInterface returns an error if there is no such interface: iptables itself
+// takes any name. A machine whose interfaces cannot be seen has all of them.
+func needInterface(h host.Reader, name string) error {
 	names, err := links(h)
 	if name == "" || strings.HasSuffix(name, "+") || len(names) == 0 || slices.Contains(names, name) {
 		return err
@@ -133,16 +144,13 @@ func knownInterface(h host.Reader, name string) error {
 	return runtime.Hint(fmt.Errorf("there is no interface %s", name), "there is: "+strings.Join(names, " "))
 }
 
-func (op *iptablesOp) apply0(ctx context.Context, h host.Host, _ []host.Change) error {
-	text, err := h.Fact(ctx, fact(firewallKind, "rules"))
-	if err != nil {
-		return err
-	}
-	argv, add := op.rule.Insert(), iptables.Inserted
+// put puts the rule into its chain; rules are those of all tables now.
+func (op *iptablesOp) put(ctx context.Context, h host.Host, rules string) error {
+	argv, edit := op.rule.Insert(), iptables.Inserted
 	if op.last {
-		argv, add = op.rule.Append(), iptables.Appended
+		argv, edit = op.rule.Append(), iptables.Appended
 	}
-	after, err := add(text, op.rule)
+	after, err := edit(rules, op.rule)
 	if err != nil {
 		return err
 	}
@@ -154,35 +162,124 @@ func (op *iptablesOp) apply0(ctx context.Context, h host.Host, _ []host.Change) 
 	return err
 }
 
-// What is known of the firewall.
+var iptablesSaveBuiltin = &runtime.Builtin{
+	Name: "iptables.save",
+	Args: []runtime.Arg{
+		param("path", "path", `""`, "the file; where the system looks at boot if not given: "+
+			"/etc/sysconfig/iptables, or /etc/iptables/rules.v4 on Debian"),
+	},
+	Summary: "keep the rules of the firewall for the next boot",
+	Detail: []string{
+		"The text has no counters and no times, so that equal rules give equal files.",
+		"At boot the service of the package iptables-services, or netfilter-persistent on Debian, restores them.",
+	},
+	Example: `iptables.save(path = "/etc/rules")`,
+	New:     newIptablesSave,
+}
+
+// saveOp is the rules in a file; the path "" is the system's own.
+type saveOp struct{ path string }
+
+func newIptablesSave(c *runtime.Call) (runtime.Op, string, error) {
+	var name runtime.Path
+	err := c.Unpack("path", &name)
+	target := string(name)
+	if target == "" {
+		target = "for the next boot"
+	}
+	return &saveOp{string(name)}, target, err
+}
+
+// file returns the name of the file.
+func (op *saveOp) file(h host.Reader) (string, error) {
+	if op.path != "" {
+		return op.path, nil
+	}
+	f, err := family(h)
+	switch {
+	case err != nil:
+		return "", err
+	case f == "debian":
+		return "/etc/iptables/rules.v4", nil
+	case f == "rhel":
+		return "/etc/sysconfig/iptables", nil
+	}
+	return "", runtime.Hint(fmt.Errorf("it is not known where a system of the kind %q looks for rules", f),
+		`say where: iptables.save(path = "...")`)
+}
+
+func (op *saveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	file, err := op.file(h)
+	if err != nil {
+		return nil, err
+	}
+	if err := noFirewalld(h); err != nil {
+		return nil, err
+	}
+	rules, err := h.Fact(ctx, fact(firewallKind, "rules"))
+	if err != nil {
+		return nil, err
+	}
+	have, err := readText(ctx, h, file)
+	if err != nil {
+		return nil, err
+	}
+	exists, err := present(ctx, h, file)
+	if saved, perr := iptables.Save(have); err != nil || exists && perr == nil && saved == rules {
+		return nil, err
+	}
+	return runtime.Actions(func(_ context.Context, h host.Host) error {
+		return saveRules(h, file, rules)
+	}, want(file, have, rules)), nil
+}
+
+func saveRules(h host.Host, file, rules string) error {
+	if err := runtime.MkdirAll(h, path.Dir(file), 0o755); err != nil {
+		return err
+	}
+	// Only root needs to know which ports are open.
+	err := h.WriteFile(file, host.Bytes([]byte(rules)), host.Meta{Mode: 0o600, Size: int64(len(rules))})
+	if errors.Is(err, host.ErrUnknown) {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return err
+}
+
+// The kinds of facts about the firewall.
 var (
 	// firewallKind has one fact, "rules": all tables in the form of iptables.Save.
 	firewallKind = &host.Kind{Name: "firewall", Probe: saveFirewall}
 	// chainKind is the normalised rules of TABLE/CHAIN, in order, one a line.
-	chainKind = &host.Kind{Name: "iptables", Probe: func(ctx context.Context, r host.Reader, name string) (string, error) {
-		set, err := ruleset(ctx, r)
-		if err != nil {
-			return "", err
-		}
-		return set.Chain(path.Dir(name), path.Base(name)).String(), nil
-	}}
+	chainKind = &host.Kind{Name: "iptables", Probe: listChain}
 	// ruleKind is one rule; the fact's name is "TABLE/CHAIN RULE".
-	ruleKind = &host.Kind{Name: "iptables-rule", Probe: func(ctx context.Context, r host.Reader, name string) (string, error) {
-		chain, rule, _ := strings.Cut(name, " ")
-		rules, err := r.Fact(ctx, fact(chainKind, chain))
-		if slices.Contains(strings.Split(rules, "\n"), rule) {
-			return host.Present, err
-		}
-		return "", err
-	}}
+	ruleKind = &host.Kind{Name: "iptables-rule", Probe: findRule}
 )
 
-func ruleset(ctx context.Context, r host.Reader) (iptables.Ruleset, error) {
+// firewall returns the rules of all tables, as text and parsed.
+func firewall(ctx context.Context, r host.Reader) (string, iptables.Ruleset, error) {
 	text, err := r.Fact(ctx, fact(firewallKind, "rules"))
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	return iptables.Parse(text)
+	set, err := iptables.Parse(text)
+	return text, set, err
+}
+
+func findRule(ctx context.Context, r host.Reader, name string) (string, error) {
+	chain, rule, _ := strings.Cut(name, " ")
+	rules, err := r.Fact(ctx, fact(chainKind, chain))
+	if slices.Contains(strings.Split(rules, "\n"), rule) {
+		return host.Present, err
+	}
+	return "", err
+}
+
+func listChain(ctx context.Context, r host.Reader, name string) (string, error) {
+	_, set, err := firewall(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	return set.Chain(path.Dir(name), path.Base(name)).String(), nil
 }
 
 func saveFirewall(ctx context.Context, r host.Reader, _ string) (string, error) {
@@ -191,7 +288,8 @@ func saveFirewall(ctx context.Context, r host.Reader, _ string) (string, error) 
 		return "", err
 	}
 	if res.Code != 0 {
-		return "", runtime.Hint(fmt.Errorf("iptables-save: exit status %d: %s", res.Code, strings.TrimSpace(string(res.Stderr))), "only root may look: start runbook as root")
+		err := fmt.Errorf("iptables-save: exit status %d: %s", res.Code, strings.TrimSpace(string(res.Stderr)))
+		return "", runtime.Hint(err, "only root may look: start runbook as root")
 	}
 	return iptables.Save(string(res.Stdout))
 }

@@ -209,7 +209,7 @@ func hasEnded(ctx context.Context, err error) bool {
 
 // redactChannel shows a channel by a name that is the same in each run, and another for each.
 func redactChannel(location string) string {
-	return host.RedactURL(placeholder.ReplaceAllString(location, "<secret:$1>"))
+	return host.RedactURL(runtime.Readable(location))
 }
 
 // advised turns advice of the engine into a hint.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"runbook/runtime"
@@ -18,7 +19,8 @@ var runBuiltin = &runtime.Builtin{
 	Name: "run",
 	Args: []runtime.Arg{
 		param("argv", "list of string", "", "the command: a list, or one string that is split into words; no shell"),
-		param("creates", "path", `""`, `what the command makes; where it is there, nothing is done; with "/" at its end a dry run takes it for a directory`),
+		param("creates", "path", `""`, `what the command makes; where it is there, nothing is done; `+
+			`with "/" at its end a dry run takes it for a directory`),
 		param("unless", "list of string", "[]", "a command that only reads; where it exits with 0, nothing is done"),
 		param("once", "string", `""`, "a name under which a success is remembered"),
 		param("already", "regexp", `""`, "a failure whose output matches counts as done"),
@@ -26,12 +28,14 @@ var runBuiltin = &runtime.Builtin{
 		param("env", "dict", "{}", "added to the environment"),
 		param("cwd", "path", `""`, "working directory; the user's home if empty"),
 		param("stdin", "string", `""`, "standard input"),
-		param("touches", "list of string", "[]", `what else it changes: paths of trees, or facts such as "crontab:USER", "port:8080", "rpm:NAME"`),
+		param("touches", "list of string", "[]",
+			`what else it changes: paths of trees, or facts such as "crontab:USER", "port:8080", "rpm:NAME"`),
 	},
 	Summary: "run a command that changes the machine",
 	Detail: []string{
 		"Say with creates=, unless= or once= how to tell that it is done: without one of them it runs every time.",
-		"What creates= names does not count as done where an earlier run saw the command fail, or the machine went down meanwhile: that is an error which says what to do.",
+		"What creates= names does not count as done where an earlier run saw the command fail, " +
+			"or the machine went down meanwhile: that is an error which says what to do.",
 		"A dry run does not run it. It believes creates=, and of what touches= names it knows nothing any more.",
 	},
 	Example: `run(["ssh-keygen", "-A"], creates = "/etc/ssh/ssh_host_ed25519_key")`,
@@ -41,13 +45,13 @@ var runBuiltin = &runtime.Builtin{
 
 // runOp is a command and how to tell that it is done.
 type runOp struct {
-	cmd     host.Cmd
+	cmd     host.Cmd // Makes and Touches lack what creates names
 	creates string
 	dir     bool // creates is a directory
 	unless  host.Process
-	marker  string // absolute name, "" without once=
-	key     string
-	begun   begun // of creates
+	once    string // the key, "" without once=
+	marker  string // of once
+	begun   begun  // of creates
 }
 
 var onceKey = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
@@ -59,7 +63,7 @@ func newRun(c *runtime.Call) (runtime.Op, string, error) {
 	var touches []string
 	var cwd runtime.Path
 	p := host.Process{User: c.User()}
-	err := c.Unpack("argv", &argv, "creates", &creates, "unless", &unless, "once", &op.key, "already", &already,
+	err := c.Unpack("argv", &argv, "creates", &creates, "unless", &unless, "once", &op.once, "already", &already,
 		"ok", &op.cmd.OK, "env", &p.Env, "cwd", &cwd, "stdin", &stdin, "touches", &touches)
 	if err != nil {
 		return nil, "", err
@@ -70,10 +74,11 @@ func newRun(c *runtime.Call) (runtime.Op, string, error) {
 	}
 	op.cmd.Process = p
 	op.unless = host.Process{Argv: unless, User: p.User, Env: p.Env, Dir: p.Dir}
-	if op.key != "" {
-		op.marker = path.Join(c.StateDir(), "once", op.key+".json")
+	if op.once != "" {
+		op.marker = path.Join(c.StateDir(), "once", op.once+".json")
 	}
-	return &op, quote(p.Argv), errors.Join(op.setCreates(creates, c.StateDir()), op.setAlready(already), op.setTouches(touches), checkKey(op.key))
+	return &op, quote(p.Argv), errors.Join(op.setCreates(creates, c.StateDir()),
+		op.setAlready(already), op.setTouches(touches), checkKey(op.once))
 }
 
 func (op *runOp) setCreates(name, state string) error {
@@ -121,10 +126,6 @@ func checkKey(key string) error {
 }
 
 func (op *runOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *runOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	if op.creates != "" {
 		if ok, err := present(ctx, h, op.creates); err != nil {
 			return nil, err
@@ -138,10 +139,10 @@ func (op *runOp) check0(ctx context.Context, h host.Reader) ([]host.Change, erro
 	if err := needUser(ctx, h, op.cmd.User); err != nil {
 		return nil, err
 	}
-	return []host.Change{want("command", "", quote(op.cmd.Argv))}, nil
+	return runtime.Actions(op.run, want("command", "", quote(op.cmd.Argv))), nil
 }
 
-// done reports whether one of the other ways to tell says so.
+// done reports whether once= or unless= says that the command is done.
 func (op *runOp) done(ctx context.Context, h host.Reader) (bool, error) {
 	if op.marker != "" {
 		if ok, err := present(ctx, h, op.marker); ok || err != nil {
@@ -162,42 +163,110 @@ func (op *runOp) done(ctx context.Context, h host.Reader) (bool, error) {
 	return res.Code == 0, nil
 }
 
-func (op *runOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
-	if wants(todo, "begun") {
-		return op.begun.remove(h)
-	}
-	if err := op.exec(ctx, h); err != nil {
+// run runs the command and remembers its success.
+func (op *runOp) run(ctx context.Context, h host.Host) error {
+	if err := op.exec(ctx, h); err != nil || op.marker == "" {
 		return err
 	}
-	if op.marker == "" {
-		return nil
-	}
-	return writeMarker(h, op.marker, op.key, op.cmd.Argv)
+	// A marker holds no secret, and a placeholder differs between runs.
+	sum := sha256.Sum256([]byte(runtime.Readable(strings.Join(op.cmd.Argv, "\x00"))))
+	text := fmt.Appendf(nil, "{\"once\":%q,\"argv_sha256\":\"%x\"}\n", op.once, sum)
+	return runtime.WriteMarker(h, op.marker, host.Bytes(text), len(text))
 }
 
 func (op *runOp) exec(ctx context.Context, h host.Host) error {
-	cmd := op.cmd
-	if op.creates != "" {
-		made := host.Entry{Name: op.creates, Meta: host.Meta{Mode: fs.ModeIrregular | 0o644, Size: -1, Owner: ownerOf(ctx, h, cmd.User)}, Content: host.Unknown(op.creates)}
-		if op.dir {
-			made.Mode, made.Content = fs.ModeDir|0o755, host.Content{}
-			cmd.Touches = append(cmd.Touches, op.creates)
-		}
-		cmd.Makes = []host.Entry{made}
-	}
 	if op.creates == "" {
-		_, err := h.Exec(ctx, cmd)
+		_, err := h.Exec(ctx, op.cmd)
 		return err
 	}
+	cmd := op.cmd
+	made := host.Entry{Name: op.creates, Meta: host.Meta{Mode: fs.ModeIrregular | 0o644, Size: -1}}
+	made.Owner = ownerOf(ctx, h, cmd.User)
+	if op.dir {
+		made.Mode = fs.ModeDir | 0o755
+		cmd.Touches = append(slices.Clone(cmd.Touches), op.creates)
+	} else {
+		made.Content = host.Unknown(op.creates)
+	}
+	cmd.Makes = []host.Entry{made}
 	return op.begun.around(h, func() error { _, err := h.Exec(ctx, cmd); return err })
 }
 
-// A placeholder's nonce is another one in each run, and a marker holds no secret.
-var placeholder = regexp.MustCompile(`<secret:([A-Za-z0-9_]+)#[0-9a-f]+(:json)?>`)
+// A begun is the marker that lies in the state directory from before a command with
+// creates= runs until it has succeeded. Without it, what a command had half made when
+// the machine went down would count as done.
+type begun struct {
+	file    string // absolute name
+	creates string
+}
 
-// writeMarker remembers a success, for people with the digest of its command.
-func writeMarker(h host.Host, marker, key string, argv []string) error {
-	sum := sha256.Sum256([]byte(placeholder.ReplaceAllString(strings.Join(argv, "\x00"), "<secret:$1>")))
-	text := fmt.Appendf(nil, "{\"once\":%q,\"argv_sha256\":\"%x\"}\n", key, sum)
-	return runtime.WriteMarker(h, marker, host.Bytes(text), len(text))
+func newBegun(state, creates string) begun {
+	sum := sha256.Sum256([]byte(creates))
+	return begun{path.Join(state, "begun", fmt.Sprintf("%x.json", sum[:8])), creates}
+}
+
+// check is for where there is what the command creates. If a run that was killed left
+// the marker and the machine has not gone down since, the marker is removed. If the
+// command failed, or the machine went down meanwhile, it returns an error.
+func (b begun) check(h host.Reader) ([]runtime.Action, error) {
+	if ok, err := host.Exists(h, b.file); err != nil || !ok {
+		return nil, err
+	}
+	text, err := host.ReadFile(h, b.file)
+	if err != nil {
+		return nil, err
+	}
+	boot, err := bootID(h)
+	if err != nil {
+		return nil, err
+	}
+	if string(text) == begunText(b.creates, boot) {
+		return runtime.Actions(func(_ context.Context, h host.Host) error {
+			return b.remove(h)
+		}, want("begun", "under way when a run was killed", "ended")), nil
+	}
+	err = fmt.Errorf("%s may be half made: an earlier run began this command and did not see it succeed", b.creates)
+	return nil, runtime.Hint(err,
+		fmt.Sprintf("look at it; to run the command again remove or rename %s, to keep it remove %s", b.creates, b.file))
+}
+
+// around runs a command, with the marker there until it has succeeded.
+func (b begun) around(h host.Host, exec func() error) error {
+	boot, err := bootID(h)
+	if err != nil {
+		return err
+	}
+	if err := b.write(h, boot); err != nil {
+		return err
+	}
+	if err = exec(); err == nil {
+		return b.remove(h)
+	}
+	if ok, existsErr := host.Exists(h, b.creates); existsErr == nil && !ok {
+		return errors.Join(err, b.remove(h))
+	}
+	return errors.Join(err, b.write(h, ""))
+}
+
+func (b begun) remove(h host.Host) error { return h.Remove(b.file, 1) }
+
+func (b begun) write(h host.Host, boot string) error {
+	text := []byte(begunText(b.creates, boot))
+	// A content that is opened has no digest in the trace: it differs with every boot.
+	return runtime.WriteMarker(h, b.file, host.Content{Open: host.Bytes(text).Reader}, len(text))
+}
+
+func begunText(creates, boot string) string {
+	return fmt.Sprintf("{\"creates\":%q,\"boot\":%q}\n", creates, boot)
+}
+
+// bootID returns an identifier that differs after every start of the machine, "" if
+// the kernel has none. See random(4).
+func bootID(h host.Reader) (string, error) {
+	const name = "/proc/sys/kernel/random/boot_id"
+	if ok, err := host.Exists(h, name); err != nil || !ok {
+		return "", err
+	}
+	text, err := host.ReadFile(h, name)
+	return strings.TrimSpace(string(text)), err
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +21,8 @@ var serviceBuiltin = &runtime.Builtin{
 	Name: "service",
 	Args: []runtime.Arg{
 		param("name", "string", "", "the unit, without .service, or the init script"),
-		param("state", "string", `"started"`, `"started", "stopped" or "restarted"; the last restarts it whenever it is called`),
+		param("state", "string", `"started"`,
+			`"started", "stopped" or "restarted"; the last restarts it whenever it is called`),
 		param("enabled", "bool", "None", "whether it starts at boot; left alone if not given"),
 		param("ports", "list of int", "[]", "TCP ports that it opens; verified, with a wait of up to 30 seconds"),
 	},
@@ -71,37 +74,31 @@ func newService(c *runtime.Call) (runtime.Op, string, error) {
 }
 
 func (op *serviceOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *serviceOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
-	state, err := op.known(ctx, h)
+	state, err := op.current(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	var todo []host.Change
-	switch {
-	case op.state == "stopped" && state != stopped && state != failed && state != dead:
-		todo = append(todo, want("service", state, stopped))
-	case op.state == "restarted":
-		todo = append(todo, want("service", state, "restarted"))
-	case op.state == "started" && state != running:
-		todo = append(todo, want("service", state, running))
+	now, err := op.checkNow(ctx, h, state)
+	if err != nil {
+		return nil, err
 	}
-	todo, err = op.checkPorts(ctx, h, state, todo)
-	if err != nil || op.boot == "" {
-		return todo, err
-	}
-	boot, err := known(ctx, h, fact(enabledKind, op.name))
-	if err == nil && boot != op.boot {
-		todo = append(todo, want("at boot", boot, op.boot))
-	}
-	return todo, err
+	boot, err := op.checkBoot(ctx, h)
+	return runtime.Actions(func(ctx context.Context, h host.Host) error {
+		if len(boot) > 0 {
+			if err := op.setBoot(ctx, h); err != nil {
+				return err
+			}
+		}
+		if len(now) > 0 {
+			return op.control(ctx, h)
+		}
+		return nil
+	}, slices.Concat(now, boot)...), err
 }
 
-// known returns the state of the service. One that nobody knows is an error,
+// current returns the state of the service. One that nobody knows is an error,
 // unless an earlier step of a dry run may have installed it.
-func (op *serviceOp) known(ctx context.Context, h host.Reader) (string, error) {
+func (op *serviceOp) current(ctx context.Context, h host.Reader) (string, error) {
 	state, err := h.Fact(ctx, fact(serviceKind, op.name))
 	if err == nil && state == "" {
 		var names string
@@ -115,7 +112,8 @@ func (op *serviceOp) known(ctx context.Context, h host.Reader) (string, error) {
 		return stopped, nil
 	}
 	if state == "masked" && op.state != "stopped" {
-		return "", runtime.Hint(errors.New("is masked"), "somebody forbade it to start; if that is over: systemctl unmask "+op.name)
+		return "", runtime.Hint(errors.New("is masked"),
+			"somebody forbade it to start; if that is over: systemctl unmask "+op.name)
 	}
 	return state, err
 }
@@ -134,11 +132,19 @@ func noService(name string, names []string) error {
 	return runtime.Hint(errors.New("there is no such service"), hint)
 }
 
-// checkPorts adds the ports that are not open though the service should run. A
-// port that is open though it does not run belongs to somebody else.
-func (op *serviceOp) checkPorts(ctx context.Context, h host.Reader, state string, todo []host.Change) ([]host.Change, error) {
+// checkNow compares what is true of a service in this state with what is wanted now.
+func (op *serviceOp) checkNow(ctx context.Context, h host.Reader, state string) ([]host.Change, error) {
+	var changes []host.Change
+	switch {
+	case op.state == "stopped" && !isDown(state):
+		changes = append(changes, want("service", state, stopped))
+	case op.state == "restarted":
+		changes = append(changes, want("service", state, "restarted"))
+	case op.state == "started" && state != running:
+		changes = append(changes, want("service", state, running))
+	}
 	if op.state == "stopped" {
-		return todo, nil
+		return changes, nil
 	}
 	for _, n := range op.ports {
 		port := strconv.Itoa(n)
@@ -147,29 +153,44 @@ func (op *serviceOp) checkPorts(ctx context.Context, h host.Reader, state string
 		case err != nil:
 			return nil, err
 		case owner == "":
-			todo = append(todo, want("port "+port, "", "open"))
-		case state == stopped || state == failed || state == dead:
-			return nil, runtime.Hint(fmt.Errorf("port %s is in use by %s", port, owner), "stop what uses it, or configure another port")
+			changes = append(changes, want("port "+port, "", "open"))
+		case isDown(state):
+			return nil, runtime.Hint(fmt.Errorf("port %s is in use by %s", port, owner),
+				"stop what uses it, or configure another port")
 		}
 	}
-	return todo, nil
+	return changes, nil
 }
 
-func (op *serviceOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
-	if wants(todo, "at boot") {
-		boot := fact(enabledKind, op.name)
-		argv, err := bootCommand(h, op.name, op.boot)
-		if err != nil {
-			return err
-		}
-		cmd := host.Cmd{Process: host.Process{Argv: argv}, Sets: map[host.Fact]string{boot: op.boot}}
-		if _, err := h.Exec(ctx, cmd); err != nil {
-			return err
-		}
-		if len(todo) == 1 {
-			return nil
-		}
+// isDown reports whether a service in this state has no process, so that ports
+// that are open are not its own.
+func isDown(state string) bool { return state == stopped || state == failed || state == dead }
+
+// checkBoot compares whether the service starts at boot.
+func (op *serviceOp) checkBoot(ctx context.Context, h host.Reader) ([]host.Change, error) {
+	if op.boot == "" {
+		return nil, nil
 	}
+	have, err := known(ctx, h, fact(enabledKind, op.name))
+	if err != nil || have == op.boot {
+		return nil, err
+	}
+	return []host.Change{want("at boot", have, op.boot)}, nil
+}
+
+// setBoot makes the service enabled or disabled.
+func (op *serviceOp) setBoot(ctx context.Context, h host.Host) error {
+	argv, err := bootCommand(h, op.name, op.boot)
+	if err != nil {
+		return err
+	}
+	sets := map[host.Fact]string{fact(enabledKind, op.name): op.boot}
+	_, err = h.Exec(ctx, host.Cmd{Process: host.Process{Argv: argv}, Sets: sets})
+	return err
+}
+
+// control starts, stops or restarts the service.
+func (op *serviceOp) control(ctx context.Context, h host.Host) error {
 	_, err := h.Exec(ctx, op.command(h))
 	if err != nil && underSystemd(h) {
 		return runtime.Hint(err, "see why: journalctl -n 50 -u "+op.name)
@@ -189,7 +210,7 @@ func (op *serviceOp) command(h host.Reader) host.Cmd {
 		Sets:     map[host.Fact]string{fact(serviceKind, op.name): state},
 		Settle:   answerTime,
 		Hopeless: []string{failed},
-		// It may open ports that nobody named.
+		// It may open ports that op.ports lacks.
 		TouchesFacts: []host.Fact{fact(openedKind, "others")},
 	}
 	cmd.Argv = scriptCommand(h, op.name, verb)
@@ -218,5 +239,182 @@ func bootCommand(h host.Reader, name, state string) ([]string, error) {
 	case program(h, "update-rc.d") != "":
 		return []string{"update-rc.d", name, verb}, nil
 	}
-	return nil, runtime.Hint(errors.New("nothing here decides what starts at boot: got no systemd, chkconfig or update-rc.d"), "leave enabled= out")
+	err := errors.New("nothing here decides what starts at boot: got no systemd, chkconfig or update-rc.d")
+	return nil, runtime.Hint(err, "leave enabled= out")
+}
+
+// The states of a service. dead is one that ended without being stopped.
+const (
+	running = "running"
+	stopped = "stopped"
+	failed  = "failed"
+	dead    = "dead"
+)
+
+// The kinds of facts about services.
+var (
+	// serviceKind is a service; its value is running, stopped, failed, dead,
+	// masked, starting or stopping.
+	serviceKind = &host.Kind{Name: "service", Probe: serviceState}
+	// enabledKind is a service at boot; its value is enabled or disabled.
+	enabledKind = &host.Kind{Name: "enabled", Probe: serviceAtBoot}
+	// servicesKind has one fact, "all": the names of the services that are
+	// installed. Packages whose content a dry run cannot see touch it.
+	servicesKind = &host.Kind{Name: "services", Probe: installedServices}
+	// openedKind has one fact, "others". It is known until something starts
+	// that may open ports that no call names.
+	openedKind = &host.Kind{Name: "opened", Probe: func(context.Context, host.Reader, string) (string, error) {
+		return "none", nil
+	}}
+	// unitKind is the state of a unit as systemctl shows it.
+	unitKind = &host.Kind{Name: "unit", Probe: showUnit}
+)
+
+// The directories of units and init scripts; the first that has a name wins.
+const (
+	initDir  = "/etc/init.d"
+	unitDirs = "/etc/systemd/system /run/systemd/system /usr/lib/systemd/system /lib/systemd/system"
+)
+
+// underSystemd is the test of sd_booted(3).
+func underSystemd(r host.Reader) bool {
+	ok, err := host.Exists(r, "/run/systemd/system")
+	return ok && err == nil
+}
+
+func serviceState(ctx context.Context, r host.Reader, name string) (string, error) {
+	if !underSystemd(r) {
+		return scriptState(ctx, r, name)
+	}
+	unit, err := r.Fact(ctx, fact(unitKind, name))
+	if err != nil {
+		return "", err
+	}
+	switch p := properties(unit); {
+	case p["LoadState"] == "masked":
+		return "masked", nil
+	case p["LoadState"] == "not-found" || p["LoadState"] == "":
+		return unstartedUnit(r, name), nil
+	case p["ActiveState"] == "active" || p["ActiveState"] == "reloading":
+		return running, nil
+	case p["ActiveState"] == "activating":
+		return "starting", nil
+	case p["ActiveState"] == "deactivating":
+		return "stopping", nil
+	case p["ActiveState"] == "failed":
+		return failed, nil
+	}
+	return stopped, nil
+}
+
+// unstartedUnit returns the state of a unit that systemd does not know: one that
+// only an overlay shows has never run.
+func unstartedUnit(r host.Reader, name string) string {
+	for dir := range strings.FieldsSeq(unitDirs) {
+		if ok, err := host.Exists(r, path.Join(dir, name+".service")); ok && err == nil {
+			return stopped
+		}
+	}
+	if ok, err := host.Exists(r, path.Join(initDir, name)); ok && err == nil {
+		return stopped
+	}
+	return ""
+}
+
+// showUnit asks for states: systemctl(1) warns against relying on exit statuses.
+func showUnit(ctx context.Context, r host.Reader, name string) (string, error) {
+	argv := []string{"systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState", name + ".service"}
+	res, err := r.Query(ctx, host.Process{Argv: argv})
+	return string(res.Stdout), err
+}
+
+func properties(text string) map[string]string {
+	p := map[string]string{}
+	for l := range strings.Lines(text) {
+		k, v, _ := strings.Cut(strings.TrimSpace(l), "=")
+		p[k] = v
+	}
+	return p
+}
+
+// scriptState asks an init script. The statuses are those of the Linux
+// Standard Base: 0 runs, 1 and 2 died, 3 is stopped.
+func scriptState(ctx context.Context, r host.Reader, name string) (string, error) {
+	script := path.Join(initDir, name)
+	if ok, err := host.Exists(r, script); !ok || err != nil {
+		return "", err
+	}
+	res, err := r.Query(ctx, host.Process{Argv: scriptCommand(r, name, "status")})
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case strings.Contains(string(res.Stdout)+string(res.Stderr), "unrecognized service"):
+		return stopped, nil // the script is there only in an overlay
+	case res.Code == 0:
+		return running, nil
+	case res.Code == 1 || res.Code == 2:
+		return dead, nil
+	}
+	return stopped, nil
+}
+
+// scriptCommand goes through service(8), which cleans the environment, where there is one.
+func scriptCommand(r host.Reader, name, verb string) []string {
+	if program(r, "service") != "" {
+		return []string{"service", name, verb}
+	}
+	return []string{path.Join(initDir, name), verb}
+}
+
+func serviceAtBoot(ctx context.Context, r host.Reader, name string) (string, error) {
+	state, err := r.Fact(ctx, fact(serviceKind, name))
+	if err != nil || state == "" {
+		return "", err
+	}
+	if underSystemd(r) {
+		unit, err := r.Fact(ctx, fact(unitKind, name))
+		if strings.HasPrefix(properties(unit)["UnitFileState"], "enabled") {
+			return "enabled", err
+		}
+		return "disabled", err
+	}
+	if strings.Contains(bootLinks(r, name), "S") {
+		return "enabled", nil
+	}
+	return "disabled", nil
+}
+
+// bootLinks returns what the runlevels that a machine comes up in do with an
+// init script: "S" or "K" for each link such as S01NAME.
+func bootLinks(r host.Reader, name string) (letters string) {
+	for _, level := range []string{"2", "3", "4", "5"} {
+		names, err := r.ReadDir("/etc/rc" + level + ".d")
+		if err != nil {
+			continue // not every system has all of them
+		}
+		for _, n := range names {
+			if len(n) > 3 && n[3:] == name {
+				letters += n[:1]
+			}
+		}
+	}
+	return letters
+}
+
+func installedServices(_ context.Context, r host.Reader, _ string) (string, error) {
+	var all []string
+	for dir := range strings.FieldsSeq(initDir + " " + unitDirs) {
+		names, err := r.ReadDir(dir)
+		if err != nil {
+			continue // not every system has every directory
+		}
+		for _, n := range names {
+			if unit, ok := strings.CutSuffix(n, ".service"); ok || dir == initDir && n != "README" {
+				all = append(all, unit)
+			}
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), " "), nil
 }

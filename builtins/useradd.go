@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"regexp"
 	"slices"
@@ -30,15 +31,17 @@ var useraddBuiltin = &runtime.Builtin{
 	},
 	Summary: "make an account, its group and its home directory, or repair what differs",
 	Detail: []string{
-		"Of an account that exists only what the call names is repaired: a shell, a comment, groups, a missing home directory.",
-		"Its number and the place of its home directory are not changed, because files on disk depend on them: that is an error.",
+		"Of an account that exists only what the call names is repaired: " +
+			"a shell, a comment, groups, a missing home directory.",
+		"Its number and the place of its home directory are not changed, because files on disk depend on them: " +
+			"that is an error.",
 	},
 	Example: `useradd("deploy", shell = "/bin/sh", comment = "deployment")`,
 	New:     newUseradd,
 }
 
-// useraddOp is an account as it should be. Empty fields of one that exists are
-// of no interest.
+// useraddOp is an account as it should be. Of an account that exists empty
+// fields are not compared.
 type useraddOp struct {
 	name, home, shell, uid, group, comment string
 	groups                                 []string
@@ -52,7 +55,9 @@ func newUseradd(c *runtime.Call) (runtime.Op, string, error) {
 	op := &useraddOp{createHome: true}
 	var home, shell runtime.Path
 	uid := -1
-	if err := c.Unpack("name", &op.name, "home", &home, "create_home", &op.createHome, "shell", &shell, "uid", &uid, "group", &op.group, "groups", &op.groups, "system", &op.system, "comment", &op.comment); err != nil {
+	err := c.Unpack("name", &op.name, "home", &home, "create_home", &op.createHome, "shell", &shell, "uid", &uid,
+		"group", &op.group, "groups", &op.groups, "system", &op.system, "comment", &op.comment)
+	if err != nil {
 		return nil, "", err
 	}
 	for _, name := range append([]string{op.name}, op.groups...) {
@@ -73,10 +78,6 @@ func newUseradd(c *runtime.Call) (runtime.Op, string, error) {
 }
 
 func (op *useraddOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *useraddOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	for _, g := range append([]string{op.group}, op.groups...) {
 		if err := needGroup(ctx, h, g); err != nil {
 			return nil, err
@@ -92,74 +93,94 @@ func (op *useraddOp) check0(ctx context.Context, h host.Reader) ([]host.Change, 
 	return op.checkOld(ctx, h, uid)
 }
 
+// needGroup returns an error if there is no group of that name.
 func needGroup(ctx context.Context, h host.Reader, name string) error {
 	if name == "" {
 		return nil
 	}
 	id, err := h.Fact(ctx, fact(host.Group, name))
 	if err == nil && id == "" {
-		err = runtime.Hint(errors.New("no group "+name), `make it first: run(["groupadd", "`+name+`"], unless = ["getent", "group", "`+name+`"])`)
+		err = runtime.Hint(errors.New("no group "+name),
+			`make it first: run(["groupadd", "`+name+`"], unless = ["getent", "group", "`+name+`"])`)
 	}
 	return err
 }
 
-func (op *useraddOp) checkNew(h host.Reader) ([]host.Change, error) {
+// checkNew returns the actions that make an account which is not there.
+func (op *useraddOp) checkNew(h host.Reader) ([]runtime.Action, error) {
 	home := op.newHome()
-	todo := []host.Change{want("account", "", op.name), want("home", "", home), want("shell", "", op.newShell())}
-	if !op.createHome {
-		return todo, nil
+	if op.createHome {
+		// Older versions of useradd make only the last directory.
+		if err := needDir(h, home); err != nil {
+			return nil, err
+		}
 	}
-	// Older versions of useradd make only the last directory.
-	if ok, err := host.Exists(h, path.Dir(home)); err != nil || !ok {
-		return nil, cmp.Or(err, runtime.Hint(fmt.Errorf("%s: no such directory", path.Dir(home)), `make it first: mkdir("`+path.Dir(home)+`")`))
-	}
-	return todo, nil
+	changes := []host.Change{want("account", "", op.name), want("home", "", home), want("shell", "", op.newShell())}
+	return runtime.Actions(op.create, changes...), nil
 }
 
 func (op *useraddOp) newHome() string  { return cmp.Or(op.home, "/home/"+op.name) }
 func (op *useraddOp) newShell() string { return cmp.Or(op.shell, "/bin/bash") }
 
 // checkOld compares what the call names with an account that exists.
-func (op *useraddOp) checkOld(ctx context.Context, h host.Reader, uid string) ([]host.Change, error) {
+func (op *useraddOp) checkOld(ctx context.Context, h host.Reader, uid string) ([]runtime.Action, error) {
 	if op.uid != "" && uid != op.uid && uid != host.Present {
-		return nil, runtime.Hint(fmt.Errorf("has number %s, want %s", uid, op.uid), "changing it would orphan its files: do it by hand with usermod -u and chown")
+		return nil, runtime.Hint(fmt.Errorf("has number %s, want %s", uid, op.uid),
+			"changing it would orphan its files: do it by hand with usermod -u and chown")
 	}
 	home, err := h.Fact(ctx, fact(host.Home, op.name))
 	if err != nil {
 		return nil, err
 	}
 	if op.home != "" && home != "" && home != op.home {
-		return nil, runtime.Hint(fmt.Errorf("has home %s, want %s", home, op.home), "moving it would break what refers to it: do it by hand with usermod -m -d, or name the other home")
+		return nil, runtime.Hint(fmt.Errorf("has home %s, want %s", home, op.home),
+			"moving it would break what refers to it: do it by hand with usermod -m -d, or name the other home")
 	}
-	var todo []host.Change
-	for _, f := range op.fields() {
+	actions, err := op.checkFields(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if ok, err := host.Exists(h, home); op.createHome && home != "" && err == nil && !ok {
+		actions = append(actions, runtime.Actions(func(ctx context.Context, h host.Host) error {
+			return op.makeHome(ctx, h, home)
+		}, want("home", "", home))...)
+	}
+	return actions, nil
+}
+
+// checkFields compares what usermod can change. One command changes all of it.
+func (op *useraddOp) checkFields(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
+	var changes []host.Change
+	cmd := host.Cmd{Process: host.Process{Argv: []string{"usermod"}}, Sets: map[host.Fact]string{}}
+	differ := func(k *host.Kind, have, wanted string, options ...string) {
+		changes = append(changes, want(k.Name, have, wanted))
+		cmd.Argv = append(cmd.Argv, options...)
+		cmd.Sets[fact(k, op.name)] = wanted
+	}
+	for _, f := range []struct {
+		kind           *host.Kind
+		option, wanted string
+	}{{host.Primary, "-g", op.group}, {host.Shell, "-s", op.shell}, {host.Comment, "-c", op.comment}} {
 		have, err := h.Fact(ctx, fact(f.kind, op.name))
 		if err != nil {
 			return nil, err
 		}
-		if f.want != "" && have != f.want {
-			todo = append(todo, want(f.kind.Name, have, f.want))
+		if f.wanted != "" && have != f.wanted {
+			differ(f.kind, have, f.wanted, f.option, f.wanted)
 		}
 	}
 	have, err := h.Fact(ctx, fact(host.Groups, op.name))
-	if all := union(have, op.groups); err == nil && all != have {
-		todo = append(todo, want(host.Groups.Name, have, all))
+	if err != nil {
+		return nil, err
 	}
-	if ok, err := host.Exists(h, home); op.createHome && home != "" && err == nil && !ok {
-		todo = append(todo, want("home", "", home))
+	if all := union(have, op.groups); all != have {
+		differ(host.Groups, have, all, "-a", "-G", strings.Join(op.groups, ","))
 	}
-	return todo, err
-}
-
-// A field of an account that usermod can change, and the option for it.
-type accountField struct {
-	kind   *host.Kind
-	option string
-	want   string
-}
-
-func (op *useraddOp) fields() []accountField {
-	return []accountField{{host.Primary, "-g", op.group}, {host.Shell, "-s", op.shell}, {host.Comment, "-c", op.comment}}
+	cmd.Argv = append(cmd.Argv, op.name)
+	return runtime.Actions(func(ctx context.Context, h host.Host) error {
+		_, err := h.Exec(ctx, cmd)
+		return err
+	}, changes...), nil
 }
 
 // union adds names to a sorted list that is separated by commas.
@@ -169,29 +190,157 @@ func union(list string, names []string) string {
 	return strings.Join(slices.Compact(all), ",")
 }
 
-func (op *useraddOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
-	if wants(todo, "account") {
-		return op.add(ctx, h)
+// create makes the account. Every choice is passed: the defaults differ between systems.
+func (op *useraddOp) create(ctx context.Context, h host.Host) error {
+	group, groupMade, err := op.newGroup(ctx, h)
+	if err != nil {
+		return err
 	}
-	mod := host.Cmd{Process: host.Process{Argv: []string{"usermod"}}, Sets: map[host.Fact]string{}}
-	for _, f := range op.fields() {
-		if wants(todo, f.kind.Name) {
-			mod.Argv = append(mod.Argv, f.option, f.want)
-			mod.Sets[fact(f.kind, op.name)] = f.want
-		}
+	cmd := host.Cmd{Process: host.Process{Argv: op.argv(group, groupMade)}, Sets: map[host.Fact]string{
+		fact(host.User, op.name):    cmp.Or(op.uid, host.Present),
+		fact(host.Home, op.name):    op.newHome(),
+		fact(host.Shell, op.name):   op.newShell(),
+		fact(host.Comment, op.name): op.comment,
+		fact(host.Primary, op.name): group,
+		fact(host.Groups, op.name):  strings.Join(op.groups, ","),
+	}}
+	if groupMade {
+		cmd.Sets[fact(host.Group, group)] = host.Present
 	}
-	if i := slices.IndexFunc(todo, func(c host.Change) bool { return c.What == host.Groups.Name }); i >= 0 {
-		mod.Argv = append(mod.Argv, "-a", "-G", strings.Join(op.groups, ","))
-		mod.Sets[fact(host.Groups, op.name)] = todo[i].To
-	}
-	if len(mod.Sets) > 0 {
-		mod.Argv = append(mod.Argv, op.name)
-		if _, err := h.Exec(ctx, mod); err != nil {
+	owner := host.Owner{User: op.name, Group: group}
+	old, err := h.Lstat(op.newHome())
+	if fresh := errors.Is(err, fs.ErrNotExist); fresh && op.createHome {
+		if cmd.Makes, err = homeEntries(h, op.newHome(), owner); err != nil {
 			return err
 		}
+	} else if err != nil && !fresh {
+		return err
 	}
-	if wants(todo, "home") {
-		return op.makeHome(ctx, h)
+	if res, err := h.Exec(ctx, cmd); err != nil {
+		return explainUseradd(err, res.Code)
+	}
+	if op.createHome && cmd.Makes == nil && old.Owner != owner {
+		// useradd leaves a directory that is there to whoever owned it.
+		return h.SetMeta(op.newHome(), host.Meta{Mode: old.Mode, Owner: owner})
+	}
+	return nil
+}
+
+// newGroup returns the group of a new account, and whether useradd makes it.
+func (op *useraddOp) newGroup(ctx context.Context, h host.Reader) (name string, made bool, err error) {
+	if op.group != "" {
+		return op.group, false, nil
+	}
+	id, err := h.Fact(ctx, fact(host.Group, op.name))
+	return op.name, id == "", err
+}
+
+// argv is the command for a group that useradd makes or that is there.
+func (op *useraddOp) argv(group string, groupMade bool) []string {
+	argv := []string{"useradd", "-d", op.newHome(), "-s", op.newShell(), "-c", op.comment}
+	option := func(when bool, args ...string) {
+		if when {
+			argv = append(argv, args...)
+		}
+	}
+	option(op.createHome, "-m")
+	option(!op.createHome, "-M")
+	option(op.system, "-r")
+	option(op.uid != "", "-u", op.uid)
+	option(groupMade, "-U")
+	option(!groupMade, "-g", group)
+	option(len(op.groups) > 0, "-G", strings.Join(op.groups, ","))
+	return append(argv, op.name)
+}
+
+// explainUseradd says what the exit statuses of useradd(8) leave out.
+func explainUseradd(err error, code int) error {
+	switch code {
+	case 1, 10:
+		return runtime.Hint(err,
+			"only root may; or another program holds a lock: look for /etc/passwd.lock and /etc/group.lock")
+	case 4:
+		return runtime.Hint(err, "another account has that number: getent passwd NUMBER")
+	case 12:
+		return runtime.Hint(err,
+			"the account is there, its home is not: see whether the file system is full or read-only, then run again")
+	case 14:
+		return runtime.Hint(err, "SELinux refused: see the audit log")
+	}
+	return err
+}
+
+const skeleton = "/etc/skel"
+
+// homeEntries lists what a new home directory holds: copies of /etc/skel.
+func homeEntries(h host.Reader, home string, owner host.Owner) ([]host.Entry, error) {
+	mode, err := homeMode(h)
+	if err != nil {
+		return nil, err
+	}
+	entries := []host.Entry{{Name: home, Meta: host.Meta{Mode: fs.ModeDir | mode, Owner: owner}}}
+	err = host.Walk(h, skeleton, func(name string, m host.Meta) error {
+		if name == skeleton {
+			return nil
+		}
+		meta := host.Meta{Mode: m.Mode, Size: m.Size, Owner: owner}
+		e := host.Entry{Name: path.Join(home, strings.TrimPrefix(name, skeleton)), Meta: meta}
+		switch {
+		case m.Mode&fs.ModeSymlink != 0:
+			e.Target, err = h.Readlink(name)
+		case m.Mode.IsRegular():
+			e.Content, err = h.Content(name)
+		}
+		entries = append(entries, e)
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // a system without a skeleton makes empty homes
+	}
+	return entries, err
+}
+
+// homeMode is the mode that useradd gives a home directory: HOME_MODE of
+// login.defs(5), else what UMASK leaves of 0777.
+func homeMode(h host.Reader) (fs.FileMode, error) {
+	lines, err := host.Lines(h, "/etc/login.defs")
+	mode, umask := int64(-1), int64(0o022)
+	for _, l := range lines {
+		f := strings.Fields(l)
+		if len(f) < 2 || f[0] != "HOME_MODE" && f[0] != "UMASK" {
+			continue
+		}
+		n, err := strconv.ParseInt(f[1], 0, 32) // as C reads numbers: 077 is octal
+		if err == nil && f[0] == "HOME_MODE" {
+			mode = n
+		} else if err == nil {
+			umask = n
+		}
+	}
+	if mode < 0 {
+		mode = 0o777 &^ umask
+	}
+	return fs.FileMode(mode) & 0o777, err
+}
+
+// makeHome makes the missing home directory of an account that exists.
+func (op *useraddOp) makeHome(ctx context.Context, h host.Host, home string) error {
+	entries, err := homeEntries(h, home, ownerOf(ctx, h, op.name))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch {
+		case e.Mode.IsDir():
+			err = h.Mkdir(e.Name, e.Meta)
+		case e.Mode&fs.ModeSymlink != 0:
+			err = h.Symlink(e.Target, e.Name, e.Owner)
+		case e.Mode.IsRegular():
+			err = h.WriteFile(e.Name, e.Content, e.Meta)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

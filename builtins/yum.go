@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"runbook/builtins/internal/rpm"
 	"runbook/runtime"
 	"runbook/runtime/host"
 )
@@ -23,8 +25,10 @@ var yumBuiltin = &runtime.Builtin{
 	Summary: "install RPM packages that are missing or older, in one transaction, or remove them",
 	Detail: []string{
 		"It calls yum, or dnf where yum is gone. If all packages are files no repository is reached.",
-		"A pattern takes the .rpm files that match, and is an error if there are none. A newer package that is installed is left alone.",
-		"A dry run reads the files themselves: what they install, which services they bring, which accounts their scripts make.",
+		"A pattern takes the .rpm files that match, and is an error if there are none. " +
+			"A newer package that is installed is left alone.",
+		"A dry run reads the files themselves: " +
+			"what they install, which services they bring, which accounts their scripts make.",
 	},
 	Example: `yum(["nginx", "git"])`,
 	New:     newYum,
@@ -32,10 +36,8 @@ var yumBuiltin = &runtime.Builtin{
 
 // yumOp is packages that must be there, or must not.
 type yumOp struct {
-	words  []string
-	absent bool
-
-	packages []rpmPackage // by Check
+	packages []string // as the runbook names them
+	absent   bool
 }
 
 // The ways to name a package.
@@ -46,77 +48,78 @@ var (
 )
 
 func newYum(c *runtime.Call) (runtime.Op, string, error) {
-	op := &yumOp{}
+	var packages []string
 	state := "present"
-	if err := c.Unpack("packages", &op.words, "state", &state); err != nil {
+	if err := c.Unpack("packages", &packages, "state", &state); err != nil {
 		return nil, "", err
 	}
 	if state != "present" && state != "absent" {
 		return nil, "", fmt.Errorf("argument \"state\": got %q, want present or absent", state)
 	}
-	op.absent = state == "absent"
-	if len(op.words) == 0 {
+	if len(packages) == 0 {
 		return nil, "", errors.New("argument \"packages\": got none, want at least one")
 	}
-	titles := make([]string, len(op.words))
-	for i, w := range op.words {
-		w = strings.TrimPrefix(w, "file://")
-		op.words[i] = w
-		if err := checkPackage(w); err != nil {
+	titles := make([]string, len(packages))
+	for i, p := range packages {
+		packages[i] = strings.TrimPrefix(p, "file://")
+		if err := checkPackage(packages[i]); err != nil {
 			return nil, "", fmt.Errorf("argument \"packages\": %w", err)
 		}
-		titles[i] = strings.TrimSuffix(path.Base(w), ".rpm")
+		titles[i] = strings.TrimSuffix(path.Base(packages[i]), ".rpm")
 	}
-	return op, shorten(titles), nil
+	return &yumOp{packages, state == "absent"}, shorten(titles), nil
 }
 
-// checkPackage refuses what is none of the ways to name a package.
-func checkPackage(w string) error {
+// checkPackage returns an error if name is none of the ways to name a package.
+func checkPackage(name string) error {
 	switch {
-	case path.IsAbs(w) || httpURL.MatchString(w):
+	case path.IsAbs(name) || httpURL.MatchString(name):
 		return nil
-	case anyGlob.MatchString(w):
-		return runtime.Hint(fmt.Errorf("got %q, a pattern of names", w), "what it matches differs between repositories: list the names, or write the absolute pattern of files")
-	case strings.HasSuffix(w, ".rpm"):
-		return runtime.Hint(fmt.Errorf("got relative path %q, want an absolute one", w), "begin it with /")
-	case !rpmName.MatchString(w):
-		return fmt.Errorf("got %q, want a name, an absolute path or a URL that ends in .rpm", w)
+	case anyGlob.MatchString(name):
+		return runtime.Hint(fmt.Errorf("got %q, a pattern of names", name),
+			"what it matches differs between repositories: list the names, or write the absolute pattern of files")
+	case strings.HasSuffix(name, ".rpm"):
+		return runtime.Hint(fmt.Errorf("got relative path %q, want an absolute one", name), "begin it with /")
+	case !rpmName.MatchString(name):
+		return fmt.Errorf("got %q, want a name, an absolute path or a URL that ends in .rpm", name)
 	}
 	return nil
 }
 
 func (op *yumOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *yumOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
-	var err error
-	if op.packages, err = findPackages(ctx, h, op.words); err != nil {
+	packages, err := findPackages(ctx, h, op.packages)
+	if err != nil {
 		return nil, err
 	}
-	var todo []host.Change
-	for _, p := range op.packages {
+	var changes []host.Change
+	var differing []rpmPackage
+	for _, p := range packages {
 		have, err := known(ctx, h, fact(rpmKind, p.name))
 		switch {
 		case err != nil:
 			return nil, err
 		case op.absent && have != "":
-			todo = append(todo, want(p.name, have, ""))
+			changes = append(changes, want(p.name, have, ""))
 		case !op.absent && !p.metBy(have):
-			todo = append(todo, want(p.name, have, p.version))
+			changes = append(changes, want(p.name, have, p.version))
+		default:
+			continue
 		}
+		differing = append(differing, p)
 	}
-	if len(todo) > 0 && !op.absent {
+	if len(differing) > 0 && !op.absent {
 		err = needRoom(ctx, h)
 	}
-	return todo, err
+	return runtime.Actions(func(ctx context.Context, h host.Host) error {
+		return op.transact(ctx, h, differing)
+	}, changes...), err
 }
 
-// yumRoom is what the databases of rpm and of its front ends take up, roughly.
+// yumRoom is about how many bytes the databases of rpm and of its front ends need.
 const yumRoom = 16 << 20
 
-// needRoom refuses a disk so full that dnf damages its own history, which no
-// later run can mend. Where df cannot tell, yum has to.
+// needRoom returns an error if the disk is so full that dnf would damage its
+// own history, which no later run can mend. Where df gives no answer, yum has to.
 func needRoom(ctx context.Context, h host.Reader) error {
 	free, err := h.Fact(ctx, fact(host.DiskFree, "/var/lib/rpm"))
 	bytes, _, _ := strings.Cut(free, " ")
@@ -124,20 +127,16 @@ func needRoom(ctx context.Context, h host.Reader) error {
 	if err != nil || nerr != nil || n >= yumRoom {
 		return nil
 	}
-	return runtime.Hint(fmt.Errorf("%d MB free for /var/lib/rpm, want %d", n>>20, yumRoom>>20), "make room first: a full disk can damage the database of packages")
+	return runtime.Hint(fmt.Errorf("%d MB free for /var/lib/rpm, want %d", n>>20, yumRoom>>20),
+		"make room first: a full disk can damage the database of packages")
 }
 
-func (op *yumOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
-	var missing []rpmPackage
-	for _, p := range op.packages {
-		if wants(todo, p.name) {
-			missing = append(missing, p)
-		}
-	}
-	cmd := removal(missing)
+// transact installs or removes packages in one transaction.
+func (op *yumOp) transact(ctx context.Context, h host.Host, packages []rpmPackage) error {
+	cmd := removal(packages)
 	if !op.absent {
 		var err error
-		if cmd, err = installation(ctx, h, missing); err != nil {
+		if cmd, err = installation(ctx, h, packages); err != nil {
 			return err
 		}
 	}
@@ -149,7 +148,8 @@ func (op *yumOp) apply0(ctx context.Context, h host.Host, todo []host.Change) er
 	}
 	// Both programs exit with 0 when a package is installed but its script failed.
 	if line := scriptletFailure.Find(append(res.Stdout, res.Stderr...)); line != nil {
-		return runtime.Hint(fmt.Errorf("installed, but not set up: %s", line), "find out why, then remove the package with state=\"absent\" and run again")
+		return runtime.Hint(fmt.Errorf("installed, but not set up: %s", line),
+			"find out why, then remove the package with state=\"absent\" and run again")
 	}
 	return nil
 }
@@ -165,10 +165,10 @@ func packageManager(h host.Reader) string {
 	return "yum"
 }
 
-// yumAdvice says what people do about the usual failures.
+// yumAdvice is a hint for the usual failures.
 func yumAdvice(res host.Result, err error) string {
 	out := string(res.Stdout) + string(res.Stderr) + err.Error()
-	for _, known := range [][2]string{
+	for _, failure := range [][2]string{
 		{"nothing provides", "name the packages that it needs, too, or one pattern that takes all of them"},
 		{"equires:", "name the packages that it needs, too, or one pattern that takes all of them"},
 		{"no enabled repo", "no repository is set up here: name files"},
@@ -182,9 +182,240 @@ func yumAdvice(res host.Result, err error) string {
 		{"Could not open", "the file is damaged or not an RPM: fetch it again"},
 		{"executable file not found", "this machine has no yum and no dnf; on Debian and Ubuntu use apt()"},
 	} {
-		if strings.Contains(out, known[0]) {
-			return known[1]
+		if strings.Contains(out, failure[0]) {
+			return failure[1]
 		}
 	}
 	return "see what it printed; nothing was changed unless it says so"
+}
+
+// rpmKind is an installed package; its value is VERSION-RELEASE, with EPOCH:
+// in front if it is not 0. Of several that are installed it is the last.
+var rpmKind = &host.Kind{Name: "rpm", Probe: func(ctx context.Context, r host.Reader, name string) (string, error) {
+	const format = `%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n`
+	res, err := r.Query(ctx, host.Process{Argv: []string{"rpm", "-q", "--qf", format, name}})
+	if err != nil || res.Code != 0 {
+		return "", err
+	}
+	lines := strings.Fields(string(res.Stdout))
+	if len(lines) == 0 {
+		return "", nil
+	}
+	return strings.TrimPrefix(lines[len(lines)-1], "0:"), nil
+}}
+
+// An rpmPackage is one package to be installed or removed.
+type rpmPackage struct {
+	name    string
+	version string       // as rpmKind has it; host.Present if any will do
+	source  string       // what yum is told to install: a name, a file or a URL
+	header  *rpm.Package // nil where it cannot be read
+}
+
+// isFile reports whether it comes from this machine.
+func (p rpmPackage) isFile() bool { return path.IsAbs(p.source) }
+
+// metBy reports whether an installed version is good enough. A newer one is.
+func (p rpmPackage) metBy(have string) bool {
+	if have == "" || p.version == host.Present || have == host.Present {
+		return have != ""
+	}
+	return rpm.CompareEVR(have, p.version) >= 0
+}
+
+// findPackages returns the packages that names stand for, each once.
+func findPackages(ctx context.Context, h host.Reader, names []string) ([]rpmPackage, error) {
+	var all []rpmPackage
+	for _, n := range names {
+		sources, err := expand(h, n)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range sources {
+			p, err := findPackage(ctx, h, s)
+			if err != nil {
+				return nil, err
+			}
+			i := slices.IndexFunc(all, func(q rpmPackage) bool { return q.name == p.name })
+			if i < 0 {
+				all = append(all, p)
+			} else if all[i].source != p.source {
+				return nil, runtime.Hint(fmt.Errorf("%s and %s are both %s", all[i].source, p.source, p.name),
+					"name only one of them")
+			}
+		}
+	}
+	return all, nil
+}
+
+// expand returns the files that name matches, sorted, if it is a pattern, else
+// name alone.
+func expand(h host.Reader, name string) ([]string, error) {
+	if !path.IsAbs(name) || !anyGlob.MatchString(path.Base(name)) {
+		return []string{name}, nil
+	}
+	dir, pattern := path.Split(name)
+	names, err := h.ReadDir(path.Clean(dir))
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, n := range names {
+		ok, err := path.Match(pattern, n)
+		if err != nil {
+			return nil, fmt.Errorf("got %q, want a pattern: %w", name, err)
+		}
+		if ok && strings.HasSuffix(n, ".rpm") {
+			files = append(files, dir+n)
+		}
+	}
+	if len(files) == 0 {
+		return nil, runtime.Hint(fmt.Errorf("no .rpm file matches %s", name),
+			"there is: "+shorten(append(names, "nothing else")))
+	}
+	return files, nil
+}
+
+func findPackage(ctx context.Context, h host.Reader, source string) (rpmPackage, error) {
+	if !path.IsAbs(source) && !httpURL.MatchString(source) {
+		return rpmPackage{name: source, version: host.Present, source: source}, nil
+	}
+	err := host.ErrUnknown
+	if path.IsAbs(source) {
+		var p rpmPackage
+		if p, err = readPackage(h, source); err == nil {
+			return p, nil
+		}
+	}
+	name, version, release, _, ok := rpm.ParseFilename(source)
+	if !errors.Is(err, host.ErrUnknown) || !ok {
+		return rpmPackage{}, err
+	}
+	runtime.Assume(ctx, fmt.Sprintf("%s is %s %s-%s", path.Base(source), name, version, release))
+	return rpmPackage{name: name, version: version + "-" + release, source: source}, nil
+}
+
+func readPackage(h host.Reader, file string) (rpmPackage, error) {
+	c, err := runtime.Unmasked(h).Content(file)
+	if err != nil {
+		return rpmPackage{}, err
+	}
+	f, err := c.Reader()
+	if err != nil {
+		return rpmPackage{}, err
+	}
+	defer f.Close()
+	header, err := rpm.Read(f)
+	if err != nil {
+		return rpmPackage{}, runtime.Hint(fmt.Errorf("%s: %w", file, err), "it is damaged or no RPM: fetch it again")
+	}
+	version := strings.TrimPrefix(header.EVR(), "0:")
+	return rpmPackage{name: header.Name, version: version, source: file, header: header}, nil
+}
+
+// removal returns the command that removes packages, without its program.
+func removal(packages []rpmPackage) host.Cmd {
+	cmd := host.Cmd{Process: host.Process{Argv: []string{"remove", "-y"}}, Sets: map[host.Fact]string{}}
+	for _, p := range packages {
+		cmd.Argv = append(cmd.Argv, p.name)
+		cmd.Sets[fact(rpmKind, p.name)] = ""
+	}
+	cmd.TouchesFacts = []host.Fact{fact(servicesKind, "all")}
+	return cmd
+}
+
+// installation returns the command that installs packages, without its program.
+func installation(ctx context.Context, h host.Reader, packages []rpmPackage) (host.Cmd, error) {
+	cmd := host.Cmd{
+		Process: host.Process{Argv: []string{"install", "-y"}},
+		Sets:    map[host.Fact]string{},
+		Assumes: map[host.Fact]string{},
+		// It comes from the headers; a dry run lacks those of packages that are yet to be downloaded.
+		Volatile: []string{"touches"},
+	}
+	if !slices.ContainsFunc(packages, func(p rpmPackage) bool { return !p.isFile() }) {
+		cmd.Argv = append(cmd.Argv, "--disablerepo=*")
+	}
+	opaque := false
+	for _, p := range packages {
+		cmd.Argv = append(cmd.Argv, p.source)
+		cmd.Sets[fact(rpmKind, p.name)] = p.version
+		if p.header == nil {
+			opaque = true
+			continue
+		}
+		if err := declare(ctx, h, &cmd, p.header); err != nil {
+			return cmd, err
+		}
+	}
+	if opaque {
+		cmd.MayMake = true
+		cmd.TouchesFacts = append(cmd.TouchesFacts, fact(servicesKind, "all"))
+	}
+	return cmd, nil
+}
+
+// declare adds to cmd what p brings: files, services that wait to be started,
+// and the accounts that its scripts make.
+func declare(ctx context.Context, h host.Reader, cmd *host.Cmd, p *rpm.Package) error {
+	assume := func(k *host.Kind, name, value string) error {
+		have, err := h.Fact(ctx, fact(k, name))
+		if err == nil && have == "" {
+			cmd.Assumes[fact(k, name)] = value
+		}
+		return err
+	}
+	for _, u := range p.Users() {
+		if err := errors.Join(assume(host.User, u, host.Present), assume(host.Group, u, host.Present)); err != nil {
+			return err
+		}
+	}
+	for _, g := range p.Groups() {
+		if err := assume(host.Group, g, host.Present); err != nil {
+			return err
+		}
+	}
+	for _, s := range append(p.Units(), p.InitScripts()...) {
+		s = strings.TrimSuffix(s, ".service")
+		if err := assume(serviceKind, s, stopped); err != nil {
+			return err
+		}
+		cmd.TouchesFacts = append(cmd.TouchesFacts, fact(enabledKind, s))
+	}
+	return declareFiles(h, cmd, p)
+}
+
+// declareFiles adds the files of p to cmd, without directories that are there,
+// which may be links, and documentation, which some systems do not install.
+func declareFiles(h host.Reader, cmd *host.Cmd, p *rpm.Package) error {
+	for _, f := range p.Files {
+		if f.Ghost || isDocumentation(f.Name) {
+			continue
+		}
+		owner := host.Owner{User: f.Owner, Group: f.Group}
+		meta := host.Meta{Mode: f.Mode, Owner: owner, Size: f.Size, ModTime: f.ModTime}
+		e := host.Entry{Name: f.Name, Meta: meta, Target: f.Target}
+		_, err := h.Lstat(f.Name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, host.ErrUnknown):
+		case err != nil:
+			return err
+		case !f.Mode.IsRegular():
+			continue
+		}
+		if f.Mode.IsRegular() {
+			e.Content = host.Unknown(f.Name)
+		}
+		cmd.Makes = append(cmd.Makes, e)
+	}
+	return nil
+}
+
+func isDocumentation(name string) bool {
+	for _, dir := range []string{"/usr/share/doc/", "/usr/share/man/", "/usr/share/info/", "/usr/share/locale/"} {
+		if strings.HasPrefix(name, dir) {
+			return true
+		}
+	}
+	return false
 }

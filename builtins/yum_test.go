@@ -83,7 +83,7 @@ func TestYumPredictsFiles(t *testing.T) {
 	m := newYumMachine(t)
 	l := m.local()
 	o := host.NewOverlay(l, l.Self())
-	op := &yumOp{words: []string{"/srv/media/mongodb-org-server-2.6.8-1.x86_64.rpm"}}
+	op := &yumOp{packages: []string{"/srv/media/mongodb-org-server-2.6.8-1.x86_64.rpm"}}
 	todo, err := op.Check(t.Context(), o)
 	for _, a := range todo {
 		if a.Do != nil {

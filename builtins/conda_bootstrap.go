@@ -28,7 +28,8 @@ var condaBootstrapBuiltin = &runtime.Builtin{
 	Summary: "install conda below a prefix without asking, unless it is there",
 	Detail: []string{
 		"To run it is to accept the installer's licence.",
-		"An installation that was interrupted is removed and done again; a directory that holds anything else is never touched.",
+		"An installation that was interrupted is removed and done again; " +
+			"a directory that holds anything else is never touched.",
 	},
 	Example: `write("/srv/conda.sh", "#!/bin/sh\n")
 conda.bootstrap("/srv/conda.sh", "/srv/conda")`,
@@ -52,7 +53,7 @@ func newCondaBootstrap(c *runtime.Call) (runtime.Op, string, error) {
 	return op, op.prefix, checkPrefix(op.prefix)
 }
 
-// checkPrefix refuses what conda's own installers refuse, and what is no prefix.
+// checkPrefix returns an error for what conda's own installers refuse, and for /.
 func checkPrefix(prefix string) error {
 	if strings.ContainsAny(prefix, " \t\n") || prefix == "/" {
 		return fmt.Errorf("argument \"prefix\": got %q, want a directory without blanks in its name", prefix)
@@ -63,39 +64,48 @@ func checkPrefix(prefix string) error {
 // marker lies beside the prefix while the installer runs.
 func (op *bootstrapOp) marker() string { return op.prefix + ".runbook-incomplete" }
 
-// installed are the files that only a finished installation has.
-func (op *bootstrapOp) installed() []string {
+// finished returns the files that only a finished installation has.
+func (op *bootstrapOp) finished() []string {
 	return []string{path.Join(op.prefix, "conda-meta/history"), path.Join(op.prefix, "bin/conda")}
 }
 
 func (op *bootstrapOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	return legacy(ctx, h, op)
-}
-
-func (op *bootstrapOp) check0(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	state, err := op.state(h)
-	if err != nil || state == "installed" {
+	if err != nil || state == installed {
 		return nil, err
 	}
 	if err := needUser(ctx, h, op.user); err != nil {
 		return nil, err
 	}
-	if ok, err := host.Exists(h, path.Dir(op.prefix)); err == nil && !ok {
-		dir := path.Dir(op.prefix)
-		return nil, runtime.Hint(fmt.Errorf("%s: no such directory", dir), `make it first: mkdir("`+dir+`")`)
+	if err := needDir(h, op.prefix); err != nil {
+		return nil, err
 	}
-	return []host.Change{want(op.prefix, state, "installed")}, op.checkInstaller(ctx, h)
+	return runtime.Actions(func(ctx context.Context, h host.Host) error {
+		if state == incomplete {
+			if err := removeTree(h, op.prefix); err != nil {
+				return err
+			}
+		}
+		return op.install(ctx, h)
+	}, want(op.prefix, state, installed)), op.checkInstaller(ctx, h)
 }
 
-// state is "" for an absent prefix, "installed" or "incomplete"; any other is an error.
+// The states of a prefix that is there.
+const (
+	installed  = "installed"
+	incomplete = "incomplete"
+)
+
+// state returns "" for an absent prefix, installed or incomplete. A prefix that
+// is none of these is an error.
 func (op *bootstrapOp) state(h host.Reader) (string, error) {
 	if half, err := host.Exists(h, op.marker()); half || err != nil {
-		return "incomplete", err
+		return incomplete, err
 	}
 	if ok, err := host.Exists(h, op.prefix); !ok || err != nil {
 		return "", err
 	}
-	for _, name := range op.installed() {
+	for _, name := range op.finished() {
 		ok, err := host.Exists(h, name)
 		if err != nil {
 			return "", err
@@ -105,16 +115,17 @@ func (op *bootstrapOp) state(h host.Reader) (string, error) {
 				"it is no finished conda and was not begun here: choose another prefix, or move it away")
 		}
 	}
-	return "installed", nil
+	return installed, nil
 }
 
-// checkInstaller refuses a file that cannot be the installer: an error page
-// that was saved under its name is no shell script.
+// checkInstaller returns an error if the file cannot be the installer, as an
+// error page that was saved under its name.
 func (op *bootstrapOp) checkInstaller(ctx context.Context, h host.Reader) error {
 	content, err := h.Content(op.installer)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return runtime.Hint(fmt.Errorf("%s: no such file", op.installer), "download() it first, or see where the media are mounted")
+			return runtime.Hint(fmt.Errorf("%s: no such file", op.installer),
+				"download() it first, or see where the media are mounted")
 		}
 		return assumeInstaller(ctx, op.installer, err)
 	}
@@ -125,7 +136,8 @@ func (op *bootstrapOp) checkInstaller(ctx context.Context, h host.Reader) error 
 	defer f.Close()
 	head := make([]byte, 2)
 	if _, err := io.ReadFull(f, head); err != nil || string(head) != "#!" {
-		return runtime.Hint(fmt.Errorf("%s: is not a shell script", op.installer), "look into it: it may be an error page that was saved under this name")
+		return runtime.Hint(fmt.Errorf("%s: is not a shell script", op.installer),
+			"look into it: it may be an error page that was saved under this name")
 	}
 	return errors.Join(verify(f, op.installer, sha256.New(), op.sha256), verify(f, op.installer, md5.New(), op.md5))
 }
@@ -138,7 +150,8 @@ func assumeInstaller(ctx context.Context, name string, err error) error {
 	return err
 }
 
-// verify compares f with a digest in hex; none is always right.
+// verify returns an error if f has not the digest, in hex; without a digest it
+// returns none.
 func verify(f io.ReadSeeker, name string, sum hash.Hash, digest string) error {
 	if digest == "" {
 		return nil
@@ -155,30 +168,27 @@ func verify(f io.ReadSeeker, name string, sum hash.Hash, digest string) error {
 	return nil
 }
 
-func (op *bootstrapOp) apply0(ctx context.Context, h host.Host, todo []host.Change) error {
-	if wantsFrom(todo, "incomplete") {
-		if err := removeTree(h, op.prefix); err != nil {
-			return err
-		}
-	}
+// install runs the installer, with the marker there until it has succeeded.
+func (op *bootstrapOp) install(ctx context.Context, h host.Host) error {
 	owner := ownerOf(ctx, h, op.user)
 	if err := h.WriteFile(op.marker(), host.Bytes(nil), host.Meta{Mode: 0o644, Owner: owner}); err != nil {
 		return err
 	}
-	cmd := host.Cmd{Process: host.Process{Argv: []string{"bash", op.installer, "-b", "-p", op.prefix}, User: op.user}, Touches: []string{op.prefix}}
+	argv := []string{"bash", op.installer, "-b", "-p", op.prefix}
+	cmd := host.Cmd{Process: host.Process{Argv: argv, User: op.user}, Touches: []string{op.prefix}}
 	for _, dir := range []string{op.prefix, path.Join(op.prefix, "bin"), path.Join(op.prefix, "conda-meta")} {
 		cmd.Makes = append(cmd.Makes, host.Entry{Name: dir, Meta: host.Meta{Mode: fs.ModeDir | 0o755, Owner: owner}})
 	}
-	for _, name := range op.installed() {
-		cmd.Makes = append(cmd.Makes, host.Entry{Name: name, Meta: host.Meta{Mode: fs.ModeIrregular | 0o755, Size: -1, Owner: owner}, Content: host.Unknown(name)})
+	for _, name := range op.finished() {
+		meta := host.Meta{Mode: fs.ModeIrregular | 0o755, Size: -1, Owner: owner}
+		cmd.Makes = append(cmd.Makes, host.Entry{Name: name, Meta: meta, Content: host.Unknown(name)})
 	}
 	if _, err := h.Exec(ctx, cmd); err != nil {
-		return runtime.Hint(err, "see whether the installer is whole, and whether the account can read it and write to "+path.Dir(op.prefix)+"; the next run removes the half-made prefix and tries again")
+		return runtime.Hint(err, "see whether the installer is whole, and whether the account can read it and write to "+
+			path.Dir(op.prefix)+"; the next run removes the half-made prefix and tries again")
 	}
 	return h.Remove(op.marker(), 1)
 }
-
-func wantsFrom(todo []host.Change, from string) bool { return len(todo) > 0 && todo[0].From == from }
 
 // removeTree removes name, if it is there, with all below it.
 func removeTree(h host.Host, name string) error {
