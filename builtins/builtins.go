@@ -1,8 +1,8 @@
 // Package builtins holds the functions that runbooks can call, one to a file.
 //
-// A file has, in order: the Builtin value, the op that a call becomes, its
-// Check, which only reads, and its Apply, which does what Check found. What
-// grows beyond that is a pure package below builtins/internal.
+// A file has, in order: the Builtin value, the op that a call becomes, and its
+// Check, which only reads and returns the actions that are missing. What grows
+// beyond that is a pure package below builtins/internal.
 //
 // Two things to know: a builtin reaches the machine only through the host that
 // it is given, and never learns whether that is a real one; and where only a

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -15,11 +14,6 @@ import (
 
 // want is a change from what is there to what should be.
 func want(what, from, to string) host.Change { return host.Change{What: what, From: from, To: to} }
-
-// wants reports whether todo names what.
-func wants(todo []host.Change, what string) bool {
-	return slices.ContainsFunc(todo, func(c host.Change) bool { return c.What == what })
-}
 
 // metaChanges compares permission bits and, where they are named, owners.
 func metaChanges(have, wanted host.Meta) (todo []host.Change) {
