@@ -62,6 +62,7 @@ func TestCondaBootstrapRefuses(t *testing.T) {
 	m.fails(body(`conda.bootstrap("/srv/page.sh", "/srv/c")`), "is not a shell script")
 	m.fails(body(`conda.bootstrap("/srv/none.sh", "/srv/c")`), "no such file")
 	m.fails(`conda.bootstrap("/srv/conda.sh", "/none/c")`, `mkdir("/none")`)
+	m.fails(body(`conda.bootstrap("/srv/conda.sh", "/srv/other/file/c")`), "want a directory")
 	m.fails(body(`conda.bootstrap("/srv/conda.sh", "/srv/a b")`), "without blanks")
 	m.fails(body(fmt.Sprintf(`conda.bootstrap("/srv/conda.sh", "/srv/c", sha256 = "%064d")`, 0)), "want 0000")
 	m.fails(body(fmt.Sprintf(`conda.bootstrap("/srv/conda.sh", "/srv/c", md5 = "%032d")`, 0)), "want 0000")
@@ -89,6 +90,7 @@ conda.install("/srv/c", ["anaconda-client"])`)
 		t.Errorf("got %q", got)
 	}
 	m.fails(body(`conda.install("/srv/none", ["a"])`), "conda.bootstrap()")
+	m.fails(body(`conda.channels("/srv/none", add = ["a"])`), "conda.bootstrap()")
 	events, err := m.dry(body(`conda.install("/srv/c", ["python=2.7"])`))
 	if err != nil || events[len(events)-1].Counts.Same != 1 || events[len(events)-1].Kind != trace.End {
 		t.Errorf("got %v, %v", told(events), err)

@@ -1,6 +1,8 @@
 package builtins
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -40,6 +42,8 @@ func TestServiceRefuses(t *testing.T) {
 	m.fails(`service("a b")`, "want the name of a service")
 	m.fails(`service("mongod", state = "up")`, "want started, stopped or restarted")
 	m.fails(`service("mongod", enabled = "yes")`, "want a bool")
+	m.must(os.Remove(filepath.Join(m.bin, "update-rc.d")))
+	m.fails(`service("mongod", enabled = True)`, "leave enabled= out")
 }
 
 // A daemon that says it runs and opens no port has failed.

@@ -92,6 +92,7 @@ func TestUseraddRefuses(t *testing.T) {
 	m.fails(`useradd("app", home = "/srv/app")`, "has home /home/app")
 	m.fails(`useradd("new", groups = ["none"])`, "no group none")
 	m.fails(`useradd("new", home = "/srv/a/b")`, `mkdir("/srv/a")`)
+	m.fails(`useradd("new", home = "/etc/passwd/b")`, "want a directory")
 	m.fails(`useradd("new", comment = "a:b")`, "colon")
 	if _, err := m.play(m.local(), false, `useradd("taken")`); err == nil || !strings.Contains(runtime.HintOf(err), "another account has that number") {
 		t.Errorf("got %v", err)
