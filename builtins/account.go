@@ -49,12 +49,6 @@ func ownerFor(ctx context.Context, h host.Reader, user string) (host.Owner, erro
 	return o, err
 }
 
-// ownerOf goes with its last callers.
-func ownerOf(ctx context.Context, h host.Reader, user string) host.Owner {
-	o, _ := ownerFor(ctx, h, user)
-	return o
-}
-
 // needUser refuses an account that is not there.
 func needUser(ctx context.Context, h host.Reader, user string) error {
 	if user == "" {

@@ -80,13 +80,17 @@ func (op *bootstrapOp) Check(ctx context.Context, h host.Reader) ([]runtime.Acti
 	if err := needDir(h, op.prefix); err != nil {
 		return nil, err
 	}
+	owner, err := ownerFor(ctx, h, op.user)
+	if err != nil {
+		return nil, err
+	}
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
 		if state == incomplete {
 			if err := removeTree(h, op.prefix); err != nil {
 				return err
 			}
 		}
-		return op.install(ctx, h)
+		return op.install(ctx, h, owner)
 	}, want(op.prefix, state, installed)), op.checkInstaller(ctx, h)
 }
 
@@ -169,8 +173,7 @@ func verify(f io.ReadSeeker, name string, sum hash.Hash, digest string) error {
 }
 
 // install runs the installer, with the marker there until it has succeeded.
-func (op *bootstrapOp) install(ctx context.Context, h host.Host) error {
-	owner := ownerOf(ctx, h, op.user)
+func (op *bootstrapOp) install(ctx context.Context, h host.Host, owner host.Owner) error {
 	if err := h.WriteFile(op.marker(), host.Bytes(nil), host.Meta{Mode: 0o644, Owner: owner}); err != nil {
 		return err
 	}

@@ -80,9 +80,21 @@ func (op *channelsOp) Check(ctx context.Context, h host.Reader) ([]runtime.Actio
 		return nil, nil
 	}
 	data, err := rc.with(wanted)
-	return runtime.Actions(func(ctx context.Context, h host.Host) error {
-		return op.write(ctx, h, data)
-	}, want("channels", strings.Join(have, " "), strings.Join(wanted, " "))), err
+	if err != nil {
+		return nil, err
+	}
+	meta, err := op.meta(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	meta.Size = int64(len(data))
+	return runtime.Actions(func(_ context.Context, h host.Host) error {
+		err := h.WriteFile(op.file, host.Bytes(data), meta)
+		if errors.Is(err, fs.ErrNotExist) {
+			return runtime.Hint(err, "install conda first: conda.bootstrap()")
+		}
+		return err
+	}, want("channels", strings.Join(have, " "), strings.Join(wanted, " "))), nil
 }
 
 // wanted puts what is added in front of what stays.
@@ -93,20 +105,19 @@ func (op *channelsOp) wanted(have []string) []string {
 	return append(slices.Clone(op.add), rest...)
 }
 
-// write replaces the file.
-func (op *channelsOp) write(ctx context.Context, h host.Host, data []byte) error {
-	meta := host.Meta{Mode: 0o644, Owner: ownerOf(ctx, h, op.user), Size: int64(len(data))}
-	if old, err := h.Lstat(op.file); err == nil {
-		meta.Mode, meta.Owner = old.Mode.Perm(), old.Owner
+// meta returns the mode and the owner that the file will have: those that it has now,
+// but for a token.
+func (op *channelsOp) meta(ctx context.Context, h host.Reader) (m host.Meta, err error) {
+	if old, oldErr := h.Lstat(op.file); oldErr == nil {
+		m.Mode, m.Owner = old.Mode.Perm(), old.Owner
+	} else {
+		m.Mode = 0o644
+		m.Owner, err = ownerFor(ctx, h, op.user)
 	}
 	if slices.ContainsFunc(op.add, holdsToken) {
-		meta.Mode = 0o600
+		m.Mode = 0o600
 	}
-	err := h.WriteFile(op.file, host.Bytes(data), meta)
-	if errors.Is(err, fs.ErrNotExist) {
-		return runtime.Hint(err, "install conda first: conda.bootstrap()")
-	}
-	return err
+	return m, err
 }
 
 // holdsToken reports whether whoever knows the channel's name has access to it:

@@ -139,7 +139,13 @@ func (op *runOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	if err := needUser(ctx, h, op.cmd.User); err != nil {
 		return nil, err
 	}
-	return runtime.Actions(op.run, want("command", "", quote(op.cmd.Argv))), nil
+	cmd, err := op.command(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	return runtime.Actions(func(ctx context.Context, h host.Host) error {
+		return op.run(ctx, h, cmd)
+	}, want("command", "", quote(op.cmd.Argv))), nil
 }
 
 // done reports whether once= or unless= says that the command is done.
@@ -163,25 +169,17 @@ func (op *runOp) done(ctx context.Context, h host.Reader) (bool, error) {
 	return res.Code == 0, nil
 }
 
-// run runs the command and remembers its success.
-func (op *runOp) run(ctx context.Context, h host.Host) error {
-	if err := op.exec(ctx, h); err != nil || op.marker == "" {
-		return err
-	}
-	// A marker holds no secret, and a placeholder differs between runs.
-	sum := sha256.Sum256([]byte(runtime.Readable(strings.Join(op.cmd.Argv, "\x00"))))
-	text := fmt.Appendf(nil, "{\"once\":%q,\"argv_sha256\":\"%x\"}\n", op.once, sum)
-	return runtime.WriteMarker(h, op.marker, host.Bytes(text), len(text))
-}
-
-func (op *runOp) exec(ctx context.Context, h host.Host) error {
-	if op.creates == "" {
-		_, err := h.Exec(ctx, op.cmd)
-		return err
-	}
+// command returns op.cmd with what creates= names.
+func (op *runOp) command(ctx context.Context, h host.Reader) (host.Cmd, error) {
 	cmd := op.cmd
-	made := host.Entry{Name: op.creates, Meta: host.Meta{Mode: fs.ModeIrregular | 0o644, Size: -1}}
-	made.Owner = ownerOf(ctx, h, cmd.User)
+	if op.creates == "" {
+		return cmd, nil
+	}
+	owner, err := ownerFor(ctx, h, cmd.User)
+	if err != nil {
+		return cmd, err
+	}
+	made := host.Entry{Name: op.creates, Meta: host.Meta{Mode: fs.ModeIrregular | 0o644, Size: -1, Owner: owner}}
 	if op.dir {
 		made.Mode = fs.ModeDir | 0o755
 		cmd.Touches = append(slices.Clone(cmd.Touches), op.creates)
@@ -189,7 +187,25 @@ func (op *runOp) exec(ctx context.Context, h host.Host) error {
 		made.Content = host.Unknown(op.creates)
 	}
 	cmd.Makes = []host.Entry{made}
-	return op.begun.around(h, func() error { _, err := h.Exec(ctx, cmd); return err })
+	return cmd, nil
+}
+
+// run runs the command and remembers its success.
+func (op *runOp) run(ctx context.Context, h host.Host, cmd host.Cmd) error {
+	exec := func() error { _, err := h.Exec(ctx, cmd); return err }
+	var err error
+	if op.creates == "" {
+		err = exec()
+	} else {
+		err = op.begun.around(h, exec)
+	}
+	if err != nil || op.marker == "" {
+		return err
+	}
+	// A marker holds no secret, and a placeholder differs between runs.
+	sum := sha256.Sum256([]byte(runtime.Readable(strings.Join(cmd.Argv, "\x00"))))
+	text := fmt.Appendf(nil, "{\"once\":%q,\"argv_sha256\":\"%x\"}\n", op.once, sum)
+	return runtime.WriteMarker(h, op.marker, host.Bytes(text), len(text))
 }
 
 // A begun is the marker that lies in the state directory from before a command with

@@ -135,7 +135,13 @@ func (op *superviseOp) Check(ctx context.Context, h host.Reader) ([]runtime.Acti
 	var actions []runtime.Action
 	rewrite := op.text != "" && have != op.text
 	if rewrite {
-		actions = runtime.Actions(op.writeConfig, want("config", have, op.text))
+		owner, err := ownerFor(ctx, h, op.user)
+		if err != nil {
+			return nil, err
+		}
+		meta := host.Meta{Mode: 0o644, Size: int64(len(op.text)), Owner: owner}
+		write := writeFile(op.config, host.Bytes([]byte(op.text)), meta)
+		actions = runtime.Actions(write, want("config", have, op.text))
 	}
 	boot, err := op.atBoot(ctx, h)
 	if err != nil {
@@ -264,12 +270,6 @@ func (op *superviseOp) atBoot(ctx context.Context, h host.Reader) (*cronOp, erro
 		line.user, err = h.Fact(ctx, fact(host.Self, ""))
 	}
 	return line, err
-}
-
-// writeConfig writes the configuration that the runbook describes.
-func (op *superviseOp) writeConfig(ctx context.Context, h host.Host) error {
-	meta := host.Meta{Mode: 0o644, Size: int64(len(op.text)), Owner: ownerOf(ctx, h, op.user)}
-	return h.WriteFile(op.config, host.Bytes([]byte(op.text)), meta)
 }
 
 // start returns the deed that starts what does not run or, if supervisord is up

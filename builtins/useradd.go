@@ -325,7 +325,11 @@ func homeMode(h host.Reader) (fs.FileMode, error) {
 
 // makeHome makes the missing home directory of an account that exists.
 func (op *useraddOp) makeHome(ctx context.Context, h host.Host, home string) error {
-	entries, err := homeEntries(h, home, ownerOf(ctx, h, op.name))
+	owner, err := ownerFor(ctx, h, op.name)
+	if err != nil {
+		return err
+	}
+	entries, err := homeEntries(h, home, owner)
 	if err != nil {
 		return err
 	}
