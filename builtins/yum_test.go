@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"os"
 	"strings"
 	"testing"
 
@@ -75,6 +76,20 @@ func TestYumFiles(t *testing.T) {
 		if !strings.Contains(notes, want) {
 			t.Errorf("got %s, want %s", notes, want)
 		}
+	}
+}
+
+// The group of an account that a package's script makes is a guess, which the run confirms.
+func TestYumPredictsOwners(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("NOT TESTED: only root may give files away")
+	}
+	m := newYumMachine(t)
+	m.write("/srv/app/etc/.keep", "")
+	dry, _ := m.thrice(`yum("/srv/media/mongodb-org*")
+conda.channels("/srv/app", add = ["file:///x"], user = "mongod")`)
+	if notes := strings.Join(m.assumed(dry), "\n"); !strings.Contains(notes, "the group of mongod is mongod") {
+		t.Errorf("got %s", notes)
 	}
 }
 
