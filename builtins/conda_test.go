@@ -44,7 +44,7 @@ func TestCondaBootstrap(t *testing.T) {
 func TestCondaBootstrapAgain(t *testing.T) {
 	m, body := newConda(t)
 	m.write(body("/srv/broken"), "")
-	if _, err := m.play(m.local(), false, body(`conda.bootstrap("/srv/conda.sh", "/srv/c")`)); err == nil {
+	if _, err := m.real(body(`conda.bootstrap("/srv/conda.sh", "/srv/c")`)); err == nil {
 		t.Fatal("want an error")
 	}
 	m.must(os.Remove(body("/srv/broken")))
@@ -77,10 +77,10 @@ conda.channels("/srv/c", add = ["file:///srv/pkgs"], remove = ["defaults"])
 conda.install("/srv/c", ["anaconda-client", "numpy=1.8"])
 conda.install("/srv/c", ["anaconda-client"])`)
 	dry, real := m.thrice(steps)
-	if notes := strings.Join(m.assumed(dry), "\n"); !strings.Contains(notes, body("packages that /srv/c does not have yet")) {
+	if notes := strings.Join(guesses(dry), "\n"); !strings.Contains(notes, body("packages that /srv/c does not have yet")) {
 		t.Errorf("got %s", notes)
 	}
-	if n := len(m.assumed(real)); n != 0 {
+	if n := len(guesses(real)); n != 0 {
 		t.Errorf("got %d assumptions in a real run", n)
 	}
 	if got := m.read(body("/srv/calls")); got != body("install -y -q -p /srv/c --offline anaconda-client numpy=1.8\n") {

@@ -42,7 +42,7 @@ func TestDownloads(t *testing.T) {
 		{`"file:///media/a%20b", "/srv/x", sha256="` + hexSum("data") + `", md5="` + sum5 + `"`, "/srv/x 0644 data"},
 		{`"/media/x", "/srv/x", mode=0o755, group="adm"`, "/srv/x 0755 root:adm data"},
 	} {
-		s := newScene(t, map[string]string{"/media/x": "data", "/media/a b": "data"})
+		s := newMachine(t, map[string]string{"/media/x": "data", "/media/a b": "data"})
 		url := s.serve(files(map[string]string{"/x": "data"}))
 		_, real := s.thrice(strings.ReplaceAll(`download(`+test.args+`)`, "URL", `"`+url+`"`))
 		if got := s.describe("/srv/x"); got != test.leaves || len(effects(real)) != 1 {
@@ -52,7 +52,7 @@ func TestDownloads(t *testing.T) {
 }
 
 func TestDownloadAgain(t *testing.T) {
-	s := newScene(t, map[string]string{"/srv/x": "old!", "/srv/y": "data", "/media/x": "data"})
+	s := newMachine(t, map[string]string{"/srv/x": "old!", "/srv/y": "data", "/media/x": "data"})
 	url := s.serve(files(map[string]string{"/x": "data"})) + "/x"
 	for _, test := range []struct {
 		body string
@@ -76,7 +76,7 @@ func TestDownloadAgain(t *testing.T) {
 }
 
 func TestDryDownloadConnectsToNothing(t *testing.T) {
-	s := newScene(t, nil)
+	s := newMachine(t, nil)
 	url := s.serve(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a dry run connected") }))
 	events, err := s.dry(`
 download("` + url + `/t/s3cr3t/x", "/srv/x", sha256="` + hexSum("data") + `")
@@ -94,7 +94,7 @@ copy("/srv/x", "/srv/y")`)
 }
 
 func TestDownloadRefuses(t *testing.T) {
-	s := newScene(t, map[string]string{"/srv/dir/x": ""})
+	s := newMachine(t, map[string]string{"/srv/dir/x": ""})
 	s.must(os.Symlink("dir", filepath.Join(s.root, "srv/link")))
 	for args, want := range map[string]string{
 		`"ftp://h/x", "/srv/x"`:                "want http://, https:// or file:///",
@@ -117,7 +117,7 @@ func TestDownloadRefuses(t *testing.T) {
 
 // What only a real run finds out: it leaves nothing but what can be resumed.
 func TestDownloadFails(t *testing.T) {
-	s := newScene(t, map[string]string{"/media/x": "data"})
+	s := newMachine(t, map[string]string{"/media/x": "data"})
 	url := s.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/page":
@@ -149,7 +149,7 @@ func TestDownloadFails(t *testing.T) {
 }
 
 func TestDownloadWithSecretInURL(t *testing.T) {
-	s := newScene(t, nil)
+	s := newMachine(t, nil)
 	s.secrets = map[string]string{"token": "s3/cr3t"}
 	var seen []string
 	url := s.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -168,7 +168,7 @@ func TestDownloadWithSecretInURL(t *testing.T) {
 }
 
 func TestDownloadVerifiesWhatSecretsWouldMask(t *testing.T) {
-	s := newScene(t, map[string]string{"/media/x": "a data b"})
+	s := newMachine(t, map[string]string{"/media/x": "a data b"})
 	s.secrets = map[string]string{"pw": "data"}
 	s.thrice(`download("/media/x", "/srv/x", sha256="` + hexSum("a data b") + `")`)
 	if got := s.read("/srv/x"); got != "a data b" {

@@ -3,7 +3,7 @@ package builtins
 import "testing"
 
 func TestEncoding(t *testing.T) {
-	s := newScene(t, nil)
+	s := newMachine(t, nil)
 	for expr, want := range map[string]string{
 		`json.encode(None)`: `"null"`,
 		`json.encode([True, 1, 1.0, -2.5e-7, 123456789012345678901234567890, "x", (), {}])`: `"[true,1,1.0,-2.5e-07,123456789012345678901234567890,\"x\",[],{}]"`,
@@ -38,7 +38,7 @@ func TestEncoding(t *testing.T) {
 }
 
 func TestEncodingRefuses(t *testing.T) {
-	s := newScene(t, nil)
+	s := newMachine(t, nil)
 	for body, want := range map[string]string{
 		`json.encode({1: 2})`:                 "got key of type int",
 		`json.encode(len)`:                    "got builtin_function_or_method",

@@ -60,7 +60,7 @@ func TestFileBuiltins(t *testing.T) {
 		{`chown("/srv/tree", "0", group="0")`, "", "/srv/tree 0755"},
 		{`chown("/srv/tree", "65534", group="4")`, "meta /srv/tree", "/srv/tree/x 0644 nobody:adm x"},
 	} {
-		s := newScene(t, files)
+		s := newMachine(t, files)
 		_, real := s.thrice(test.body)
 		if got := strings.Join(effects(real), "|"); got != test.effects {
 			t.Errorf("%s: effects %s, want %s", test.body, got, test.effects)
@@ -75,8 +75,8 @@ func TestFileBuiltins(t *testing.T) {
 }
 
 // describe says what is at name; owners only if not root's.
-func (s *scene) describe(name string) string {
-	l := s.host()
+func (s *machine) describe(name string) string {
+	l := s.local()
 	m, err := l.Lstat(name)
 	if err != nil {
 		return name + " gone"
@@ -96,7 +96,7 @@ func (s *scene) describe(name string) string {
 }
 
 func TestWrongLinkIsReplaced(t *testing.T) {
-	s := newScene(t, nil)
+	s := newMachine(t, nil)
 	s.must(os.Symlink("old", filepath.Join(s.root, "srv/l")))
 	_, real := s.thrice(`symlink("/srv/l", "new")`)
 	if got := effects(real); !slices.Equal(got, []string{"remove /srv/l", "symlink /srv/l"}) || s.describe("/srv/l") != "/srv/l -> new" {
@@ -109,7 +109,7 @@ func TestWrongLinkIsReplaced(t *testing.T) {
 }
 
 func TestFileBuiltinsRefuse(t *testing.T) {
-	s := newScene(t, map[string]string{"/etc/conf": "a", "/srv/tree/x": "x", "/srv/bad": "\xff"})
+	s := newMachine(t, map[string]string{"/etc/conf": "a", "/srv/tree/x": "x", "/srv/bad": "\xff"})
 	s.must(os.Symlink("conf", filepath.Join(s.root, "etc/link")))
 	s.must(os.Symlink("nowhere", filepath.Join(s.root, "etc/dangling")))
 	s.must(syscall.Mkfifo(filepath.Join(s.root, "srv/fifo"), 0o600))
@@ -171,7 +171,7 @@ func TestFileBuiltinsRefuse(t *testing.T) {
 
 func TestWriteShows(t *testing.T) {
 	big := strings.Repeat("x", showLimit+1)
-	s := newScene(t, map[string]string{"/etc/a": "old\n", "/etc/big": big, "/etc/empty": "", "/etc/bin": "\x00"})
+	s := newMachine(t, map[string]string{"/etc/a": "old\n", "/etc/big": big, "/etc/empty": "", "/etc/bin": "\x00"})
 	s.write("/etc/key", "hunter2\n")
 	s.must(os.Chmod(filepath.Join(s.root, "etc/key"), 0o600))
 	for body, want := range map[string]host.Change{
@@ -192,7 +192,7 @@ func TestWriteShows(t *testing.T) {
 }
 
 func TestSecretsInFiles(t *testing.T) {
-	s := newScene(t, nil)
+	s := newMachine(t, nil)
 	s.secrets = map[string]string{"pw": `hun"ter2\`}
 	_, real := s.thrice(`
 write("/etc/a", "pw=" + pw + "\n", mode=0o600)
@@ -223,16 +223,16 @@ func TestOwnerStays(t *testing.T) {
 		`write("/srv/x", "new")`, `line("/srv/x", "new")`, `copy("/etc/passwd", "/srv/x")`, `copy("/etc", "/srv")`, `download("/etc/group", "/srv/x")`,
 		`download(URL + "/x", "/srv/x", sha256="` + hexSum("data") + `")`, `write("/srv/x", "old", mode=0o600)`, `mkdir("/srv", mode=0o700)`,
 	} {
-		s := newScene(t, map[string]string{"/etc/x": "etc", "/srv/x": "old"})
+		s := newMachine(t, map[string]string{"/etc/x": "etc", "/srv/x": "old"})
 		body = strings.ReplaceAll(body, "URL", `"`+s.serve(files(map[string]string{"/x": "data"}))+`"`)
 		s.must(os.Chown(filepath.Join(s.root, "srv/x"), 65534, 4))
-		l := s.host()
+		l := s.local()
 		o := host.NewOverlay(l, l.Self())
-		if _, err := s.play(o, nil, body); err != nil {
+		if _, err := s.play(o, body); err != nil {
 			t.Fatal(err)
 		}
 		s.thrice(body)
-		for _, h := range []host.Host{o, s.host()} {
+		for _, h := range []host.Host{o, s.local()} {
 			if m, err := h.Lstat("/srv/x"); err != nil || m.Owner != (host.Owner{User: "nobody", Group: "adm"}) {
 				t.Errorf("%s: on %T x belongs to %v, %v", body, h, m.Owner, err)
 			}

@@ -42,7 +42,7 @@ iptables("INPUT", in_interface = "eth0", protocol = "tcp", dport = 80, jump = "A
 iptables("INPUT", in_interface = "eth0", protocol = "tcp", dport = "8080", jump = "ACCEPT", comment = c)
 iptables("PREROUTING", table = "nat", position = "append", in_interface = "eth0", protocol = "tcp", dport = 80, jump = "REDIRECT", to_port = 8080, comment = c)
 iptables.save()`)
-	if notes := m.assumed(dry); len(notes) > 0 {
+	if notes := guesses(dry); len(notes) > 0 {
 		t.Errorf("a dry run assumed %v", notes)
 	}
 	want := `*filter

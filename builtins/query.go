@@ -44,12 +44,16 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	assumed, err := assumedAnswer(assume)
+	if err != nil {
+		return nil, err
+	}
 	p.Argv, p.Dir, p.Stdin = argv, string(cwd), []byte(stdin)
 	res, err := h.Query(c.Context(), p)
 	switch {
 	case errors.Is(err, host.ErrUnknown) && assume != nil:
 		runtime.Assume(c.Context(), "the answer of "+quote(p.Argv))
-		return assumedAnswer(assume)
+		return assumed, nil
 	case errors.Is(err, host.ErrUnknown):
 		return nil, runtime.Hint(fmt.Errorf("query %s: %w", quote(p.Argv), err), "state what a dry run may assume: assume=\"...\"")
 	case err != nil:
@@ -61,8 +65,11 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	return queryAnswer(starlark.MakeInt(res.Code), starlark.String(res.Stdout), starlark.String(res.Stderr)), nil
 }
 
-// assumedAnswer is an answer out of assume=.
+// assumedAnswer is an answer out of assume=, which may be nil.
 func assumedAnswer(v starlark.Value) (starlark.Value, error) {
+	if v == nil {
+		return nil, nil
+	}
 	d, ok := v.(*starlark.Dict)
 	if !ok {
 		return queryAnswer(starlark.MakeInt(0), v, starlark.String("")), nil

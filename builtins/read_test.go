@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +14,7 @@ import (
 
 // Answers are checked by the script itself.
 func TestReading(t *testing.T) {
-	s := newScene(t, map[string]string{
+	s := newMachine(t, map[string]string{
 		"/etc/a.conf": "a\n", "/etc/b.conf": "b\n", "/etc/.hidden.conf": "h", "/srv/a/x/1": "", "/srv/b/x/2": "", "/srv/a-b/x/3": "", "/srv/[z]": "",
 	})
 	s.must(os.Symlink("nowhere", filepath.Join(s.root, "etc/dangling")))
@@ -60,16 +59,16 @@ func TestReading(t *testing.T) {
 
 // touched plays body on an overlay where a command that did not run would have
 // changed /srv/dark.
-func (s *scene) touched(body string) ([]trace.Event, error) {
-	l := s.host()
+func (s *machine) touched(body string) ([]trace.Event, error) {
+	l := s.local()
 	o := host.NewOverlay(l, l.Self())
 	_, err := o.Exec(context.Background(), host.Cmd{Process: host.Process{Argv: []string{"mystery"}}, Touches: []string{"/srv/dark"}})
 	s.must(err)
-	return s.play(o, nil, body)
+	return s.play(o, body)
 }
 
 func TestUnknownAnswers(t *testing.T) {
-	s := newScene(t, map[string]string{"/srv/dark/x": "x"})
+	s := newMachine(t, map[string]string{"/srv/dark/x": "x"})
 	for call, value := range map[string]string{`exists("/srv/dark/x"`: "True", `read("/srv/dark/x"`: `"y"`, `sha256("/srv/dark/x"`: `"ab"`, `glob("/srv/dark/*"`: `["/a"]`} {
 		_, err := s.touched(call + ")")
 		if err == nil || !strings.Contains(err.Error(), "unknown in a dry run") || !strings.Contains(runtime.HintOf(err), "assume=") {
@@ -91,7 +90,7 @@ func TestUnknownPlaces(t *testing.T) {
 		`download("/srv/dark/x", "/srv/x")`, `download("/etc/a", "/srv/dark/x")`,
 		"write('/srv/dark/x', 'x')\nline('/srv/dark/x', 'y')\nwrite('/srv/dark/x', read('/srv/dark/x') + 'z')",
 	} {
-		s := newScene(t, map[string]string{"/srv/dark/x": "x", "/etc/a": "a", "/srv/dark/sub/y": "y", "/srv/y": "y"})
+		s := newMachine(t, map[string]string{"/srv/dark/x": "x", "/etc/a": "a", "/srv/dark/sub/y": "y", "/srv/y": "y"})
 		events, err := s.touched(body)
 		if err != nil {
 			t.Errorf("%s: got %v (hint: %s)", body, err, runtime.HintOf(err))
@@ -102,24 +101,11 @@ func TestUnknownPlaces(t *testing.T) {
 				t.Errorf("%s: got %s", body, tell(e))
 			}
 		}
-		if len(s.assumed(events)) == 0 {
+		if len(guesses(events)) == 0 {
 			t.Errorf("%s: nothing assumed", body)
 		}
 		if _, err := s.real(body); err != nil {
 			t.Errorf("%s: run: got %v", body, err)
-		}
-	}
-}
-
-// The others have their own: TestExamplesOfSystemBuiltins and TestMirrorExample.
-func TestExamplesOfFileBuiltins(t *testing.T) {
-	for _, b := range All() {
-		if b == mirrorBuiltin || slices.Contains(systemBuiltins(), b) {
-			continue
-		}
-		s := newScene(t, map[string]string{"/etc/hostname": "h\n", "/etc/hosts": "127.0.0.1 x\n", "/srv/x": "", "/tmp/x": ""})
-		if _, err := s.dry(b.Example); err != nil {
-			t.Errorf("%s: %v (hint: %s)", b.Name, err, runtime.HintOf(err))
 		}
 	}
 }

@@ -30,7 +30,7 @@ run(["make", "again"], once = "again")`)
 		t.Errorf("got %q", got)
 	}
 	for range 2 {
-		if _, err := m.play(m.local(), false, `run(["user", "bob"], already = "already exists")`); err != nil {
+		if _, err := m.real(`run(["user", "bob"], already = "already exists")`); err != nil {
 			t.Error(err)
 		}
 	}
@@ -52,7 +52,7 @@ func TestRunRefuses(t *testing.T) {
 // A command that says it makes something and does not is a failure.
 func TestRunIsVerified(t *testing.T) {
 	m := newMachine(t, nil)
-	_, err := m.play(m.local(), false, `run("true", creates = "/srv/made")`)
+	_, err := m.real(`run("true", creates = "/srv/made")`)
 	if err == nil || !strings.Contains(err.Error(), "did not take effect") {
 		t.Errorf("got %v", err)
 	}
@@ -69,7 +69,7 @@ func TestRunCutOff(t *testing.T) {
 	})
 	play := func(outcome trace.Outcome, reason string) {
 		t.Helper()
-		events, err := m.play(m.local(), false, body)
+		events, err := m.real(body)
 		if i := slices.IndexFunc(events, func(e trace.Event) bool { return e.Kind == trace.Result }); i < 0 || events[i].Outcome != outcome {
 			t.Errorf("got %v, want %s", told(events), outcome)
 		}
@@ -133,7 +133,7 @@ if a.code != 3 or a.stdout != "a b-y-in\n" or a.stderr != "err\n": fail(str(a))`
 	if _, err := m.dry(body); err != nil {
 		t.Error(err)
 	}
-	if _, err := m.play(m.local(), false, body); err != nil {
+	if _, err := m.real(body); err != nil {
 		t.Error(err)
 	}
 	m.fails(`query("ask a 3")`, "ok=[0, 3]")
@@ -143,12 +143,12 @@ if a.code != 3 or a.stdout != "a b-y-in\n" or a.stderr != "err\n": fail(str(a))`
 func TestQueryAfterChange(t *testing.T) {
 	m := newMachine(t, map[string]string{"/usr/bin/ask": `cat $R$1`, "/srv/a": "old"})
 	change := "run('x', touches = ['/srv/a'])\n"
-	m.fails(change+`query("ask /srv/a")`, "assume=")
+	m.failsDry(change+`query("ask /srv/a")`, "assume=")
 	for _, assume := range []string{`"new"`, `{"stdout": "new", "code": 0}`} {
 		dry, err := m.dry(change + `if query("ask /srv/a", assume = ` + assume + `).stdout != "new": fail("old")` + "\nrun('y')")
 		if err != nil {
 			t.Errorf("%s: %v, %v", assume, err, told(dry))
 		}
 	}
-	m.fails(change+`query("ask /srv/a", assume = {"out": "new"})`, "want code, stdout or stderr")
+	m.fails(`query("ask /srv/a", assume = {"out": "new"})`, "want code, stdout or stderr")
 }

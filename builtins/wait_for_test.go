@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,20 +71,19 @@ func TestWaitForPorts(t *testing.T) {
 // A dry run looks once; only after a predicted start it assumes.
 func TestWaitForInDryRun(t *testing.T) {
 	m := newMachine(t, sysv)
-	free := strconv.Itoa(1)
-	m.fails("wait_for(port = "+free+")", "nothing listens on port 1")
-	m.fails("wait_for(url = 'http://localhost:1/')", "no network")
+	m.failsDry("wait_for(port = 1)", "nothing listens on port 1")
+	m.failsDry("wait_for(url = 'http://localhost:1/')", "connection refused")
 	m.fails("wait_for(port = 0)", "want either")
 	m.fails("wait_for(port = 80, url = 'http://localhost:1/')", "want either")
 	m.fails("wait_for(url = 'ftp://localhost:1/')", "want http://")
 	for _, wait := range []string{"port = 1", "url = 'http://localhost:1/'", "url = 'http://elsewhere/'"} {
 		dry, err := m.dry("service('mongod')\nwait_for(" + wait + ")")
-		if err != nil || !strings.Contains(strings.Join(m.assumed(dry), ""), "answers in time") {
-			t.Errorf("%s: got %v, %v", wait, m.assumed(dry), err)
+		if err != nil || !strings.Contains(strings.Join(guesses(dry), ""), "answers in time") {
+			t.Errorf("%s: got %v, %v", wait, guesses(dry), err)
 		}
 	}
 	dry, err := m.dry("service('mongod', ports = [1])\nwait_for(port = 1)")
-	if err != nil || len(m.assumed(dry)) != 0 {
-		t.Errorf("got %v, %v", m.assumed(dry), err)
+	if err != nil || len(guesses(dry)) != 0 {
+		t.Errorf("got %v, %v", guesses(dry), err)
 	}
 }

@@ -71,7 +71,7 @@ func TestYumFiles(t *testing.T) {
 	if got := m.read("/var/calls"); !strings.HasPrefix(got, "install -y --disablerepo=* /srv/media/mongodb-org-2.6.8-1.x86_64.rpm /srv/media/mongodb-org-server-2.6.8-1.x86_64.rpm /srv/media/mongodb-org-tools") || strings.Count(got, "\n") != 1 {
 		t.Errorf("got %s", got)
 	}
-	notes := strings.Join(m.assumed(dry), "\n")
+	notes := strings.Join(guesses(dry), "\n")
 	for _, want := range []string{`service:mongod = "stopped"`, `user:mongod = "present"`} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("got %s, want %s", notes, want)
@@ -88,7 +88,7 @@ func TestYumPredictsOwners(t *testing.T) {
 	m.write("/srv/app/etc/.keep", "")
 	dry, _ := m.thrice(`yum("/srv/media/mongodb-org*")
 conda.channels("/srv/app", add = ["file:///x"], user = "mongod")`)
-	if notes := strings.Join(m.assumed(dry), "\n"); !strings.Contains(notes, "the group of mongod is mongod") {
+	if notes := strings.Join(guesses(dry), "\n"); !strings.Contains(notes, "the group of mongod is mongod") {
 		t.Errorf("got %s", notes)
 	}
 }
@@ -142,7 +142,7 @@ func TestYumUnknownContent(t *testing.T) {
 	for _, what := range []string{`run("fetch", creates = "/srv/new-1.0-1.x86_64.rpm")
 yum("/srv/new-1.0-1.x86_64.rpm")`, `yum("new")`} {
 		dry, err := m.dry(what + "\nservice('newd')")
-		if notes := strings.Join(m.assumed(dry), "\n"); err != nil || !strings.Contains(notes, "service newd is installed and stopped") {
+		if notes := strings.Join(guesses(dry), "\n"); err != nil || !strings.Contains(notes, "service newd is installed and stopped") {
 			t.Errorf("%s: got %v, %s", what, err, notes)
 		}
 	}
@@ -161,11 +161,11 @@ func TestYumRefuses(t *testing.T) {
 	m.fails(`yum("-y")`, "want a name")
 	m.fails(`yum([])`, "want at least one")
 	m.fails(`yum("a", state = "latest")`, "want present or absent")
-	_, err := m.play(m.local(), false, `yum("missing")`)
+	_, err := m.real(`yum("missing")`)
 	if err == nil || !strings.Contains(runtime.HintOf(err), "no repository has it") {
 		t.Errorf("got %v", err)
 	}
-	_, err = m.play(m.local(), false, `yum("sick")`)
+	_, err = m.real(`yum("sick")`)
 	if err == nil || !strings.Contains(err.Error(), "installed, but not set up") {
 		t.Errorf("got %v: yum exits with 0 when a scriptlet failed", err)
 	}

@@ -1,0 +1,239 @@
+package builtins
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"runbook/runtime"
+	"runbook/runtime/fetch"
+	"runbook/runtime/host"
+	"runbook/runtime/trace"
+)
+
+// A machine is a root directory with programs that stand in for the system's,
+// which find it as $R, with secrets and a network.
+type machine struct {
+	t       *testing.T
+	root    string
+	bin     string            // a real directory with programs
+	secrets map[string]string // declared by their names in what is played
+	net     func(context.Context, host.Request) (*host.Response, error)
+}
+
+// newMachine has the given files; names below /usr/bin are programs in sh.
+func newMachine(t *testing.T, files map[string]string) *machine {
+	t.Helper()
+	m := &machine{t: t, root: t.TempDir(), secrets: map[string]string{}, net: fetch.New().Get}
+	m.bin = filepath.Join(m.root, "usr/bin")
+	for _, dir := range []string{"etc", "home", "srv", "var", "tmp", "usr/bin", "usr/sbin"} {
+		m.must(os.MkdirAll(filepath.Join(m.root, dir), 0o755))
+	}
+	m.write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
+	m.write("/etc/group", "root:x:0:\nnogroup:x:65534:\nwheel:x:10:\nadm:x:4:\n")
+	m.write("/proc/self/status", "Uid:\t0\t0\t0\t0\n")
+	for name, text := range files {
+		m.write(name, text)
+	}
+	return m
+}
+
+func (m *machine) must(err error) {
+	m.t.Helper()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *machine) write(name, text string) {
+	m.t.Helper()
+	file := filepath.Join(m.root, name)
+	m.must(os.MkdirAll(filepath.Dir(file), 0o755))
+	mode := os.FileMode(0o644)
+	if strings.HasPrefix(name, "/usr/bin/") || strings.HasPrefix(name, "/etc/init.d/") {
+		text, mode = "#!/bin/sh\nR="+m.root+"\n"+text+"\n", 0o755
+	}
+	m.must(os.WriteFile(file, []byte(text), mode))
+	m.must(os.Chmod(file, mode))
+}
+
+func (m *machine) read(name string) string {
+	data, err := os.ReadFile(filepath.Join(m.root, name))
+	if err != nil {
+		return err.Error()
+	}
+	return string(data)
+}
+
+// serve starts a web server on the loopback interface and returns its URL.
+func (m *machine) serve(h http.Handler) string {
+	srv := httptest.NewServer(h)
+	m.t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+func (m *machine) local() *host.Local {
+	l := host.NewLocal(m.root)
+	l.Path, l.Net = m.bin+":/usr/bin:/bin", m.net
+	return l
+}
+
+// overlay returns the host of a dry run.
+func (m *machine) overlay() *host.Overlay {
+	l := m.local()
+	return host.NewOverlay(l, l.Self())
+}
+
+// play runs the body of a step on h: an overlay gets a dry run.
+func (m *machine) play(h host.Host, body string) ([]trace.Event, error) {
+	m.t.Helper()
+	src := "def s():\n    pass\n    " + strings.ReplaceAll(strings.TrimSpace(body), "\n", "\n    ") + "\nstep(s)\n"
+	for name := range m.secrets {
+		src = name + " = secret('" + name + "')\n" + src
+	}
+	lib := runtime.Library{Dir: fstest.MapFS{"t.star": {Data: []byte(src)}}, Shipped: fstest.MapFS{}}
+	book, err := runtime.New(All()...).Load(lib, "t.star", runtime.Inputs{})
+	m.must(err)
+	var events trace.List
+	run := &runtime.Run{Host: h, Sink: &events, Now: time.Now, State: "/var/state", Secrets: m.secrets}
+	if o, ok := h.(*host.Overlay); ok {
+		run.Secrets, run.Sleep, o.Assume = nil, runtime.NoWaiting, run.Assume
+	}
+	err = run.Do(context.Background(), book)
+	return events.Events, err
+}
+
+func (m *machine) dry(body string) ([]trace.Event, error) { return m.play(m.overlay(), body) }
+
+func (m *machine) real(body string) ([]trace.Event, error) { return m.play(m.local(), body) }
+
+// twice runs body on an overlay and really, which must emit the same. It returns
+// the events of both.
+func (m *machine) twice(body string) (dry, real []trace.Event) {
+	m.t.Helper()
+	dry, err := m.dry(body)
+	if err != nil {
+		m.t.Fatalf("%s\ndry run: %v (hint: %s)", body, err, runtime.HintOf(err))
+	}
+	if real, err = m.real(body); err != nil {
+		m.t.Fatalf("%s\nrun: %v (hint: %s)", body, err, runtime.HintOf(err))
+	}
+	if d, r := told(dry), told(real); !slices.Equal(d, r) {
+		m.t.Errorf("%s\ndry run:\n%s\nrun:\n%s", body, strings.Join(d, ""), strings.Join(r, ""))
+	}
+	return dry, real
+}
+
+// thrice is twice, then a run that must change nothing.
+func (m *machine) thrice(body string) (dry, real []trace.Event) {
+	m.t.Helper()
+	dry, real = m.twice(body)
+	m.again(body)
+	return dry, real
+}
+
+// again runs body, of which everything must hold already.
+func (m *machine) again(body string) {
+	m.t.Helper()
+	again, err := m.real(body)
+	if err != nil {
+		m.t.Fatalf("%s\nsecond run: %v", body, err)
+	}
+	for _, e := range again {
+		if e.Kind == trace.Effect || e.Kind == trace.Result && e.Outcome != trace.Same {
+			m.t.Errorf("%s\nsecond run: got %s", body, tell(e))
+		}
+	}
+}
+
+// fails runs body dry and really, and expects the same error of both, with
+// text in it or in its hint.
+func (m *machine) fails(body, text string) {
+	m.t.Helper()
+	dry := m.failsDry(body, text)
+	_, real := m.real(body)
+	if !says(real, text) {
+		m.t.Errorf("%s: run: got %v (hint: %s), want %s", body, real, runtime.HintOf(real), text)
+	} else if dry != nil && dry.Error() != real.Error() {
+		m.t.Errorf("%s:\ndry run: %v\n    run: %v", body, dry, real)
+	}
+}
+
+// failsDry runs body dry alone: only a dry run can fail where nobody knows what
+// an earlier command would have left, and it waits for nothing.
+func (m *machine) failsDry(body, text string) error {
+	m.t.Helper()
+	_, err := m.dry(body)
+	if !says(err, text) {
+		m.t.Errorf("%s: dry run: got %v (hint: %s), want %s", body, err, runtime.HintOf(err), text)
+	}
+	return err
+}
+
+// says reports whether text is in err or in its hint.
+func says(err error, text string) bool {
+	return err != nil && strings.Contains(err.Error()+" | "+runtime.HintOf(err), text)
+}
+
+func told(events []trace.Event) (lines []string) {
+	for _, e := range events {
+		if e.Kind == trace.Op || e.Kind == trace.Effect || e.Kind == trace.Result {
+			lines = append(lines, tell(e))
+		}
+	}
+	return lines
+}
+
+// tell writes what two equal runs share.
+func tell(e trace.Event) string {
+	if slices.Contains(e.Volatile, "stdin") {
+		e.Stdin = ""
+	}
+	return fmt.Sprintln(e.Kind, e.Op, e.Target, e.Changes, e.Call, e.Argv, e.Path, e.User, e.Stdin, e.Sets, e.Detail, e.Outcome, e.Error)
+}
+
+// guesses returns what was assumed in events.
+func guesses(events []trace.Event) (notes []string) {
+	for _, e := range events {
+		notes = append(notes, e.Assumed...)
+	}
+	return notes
+}
+
+// effects names the effects among events.
+func effects(events []trace.Event) (all []string) {
+	for _, e := range events {
+		if e.Kind == trace.Effect {
+			all = append(all, e.Call+" "+e.Path)
+		}
+	}
+	return all
+}
+
+// changes returns what the n'th op wanted to change.
+func changes(events []trace.Event, n int) []host.Change {
+	for _, e := range events {
+		if e.Kind == trace.Op {
+			if n == 0 {
+				return e.Changes
+			}
+			n--
+		}
+	}
+	return nil
+}
+
+func hexSum(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
