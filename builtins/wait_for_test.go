@@ -71,8 +71,9 @@ func TestWaitForPorts(t *testing.T) {
 // A dry run looks once; only after a predicted start it assumes.
 func TestWaitForInDryRun(t *testing.T) {
 	m := newMachine(t, sysv)
+	m.net = nil
 	m.failsDry("wait_for(port = 1)", "nothing listens on port 1")
-	m.failsDry("wait_for(url = 'http://localhost:1/')", "connection refused")
+	m.failsDry("wait_for(url = 'http://localhost:1/')", "no network")
 	m.fails("wait_for(port = 0)", "want either")
 	m.fails("wait_for(port = 80, url = 'http://localhost:1/')", "want either")
 	m.fails("wait_for(url = 'ftp://localhost:1/')", "want http://")
