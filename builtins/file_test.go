@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"runbook/runtime"
 	"runbook/runtime/host"
 )
 
@@ -226,13 +227,12 @@ func TestOwnerStays(t *testing.T) {
 		s := newMachine(t, map[string]string{"/etc/x": "etc", "/srv/x": "old"})
 		body = strings.ReplaceAll(body, "URL", `"`+s.serve(files(map[string]string{"/x": "data"}))+`"`)
 		s.must(os.Chown(filepath.Join(s.root, "srv/x"), 65534, 4))
-		l := s.local()
-		o := host.NewOverlay(l, l.Self())
-		if _, err := s.play(o, body); err != nil {
+		o, _, err := s.play(runtime.Predicted, body)
+		if err != nil {
 			t.Fatal(err)
 		}
 		s.thrice(body)
-		for _, h := range []host.Host{o, s.local()} {
+		for _, h := range []host.Reader{o, s.local()} {
 			if m, err := h.Lstat("/srv/x"); err != nil || m.Owner != (host.Owner{User: "nobody", Group: "adm"}) {
 				t.Errorf("%s: on %T x belongs to %v, %v", body, h, m.Owner, err)
 			}

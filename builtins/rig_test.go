@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"runbook/runtime"
 	"runbook/runtime/fetch"
@@ -36,7 +35,7 @@ func newMachine(t *testing.T, files map[string]string) *machine {
 	t.Helper()
 	m := &machine{t: t, root: t.TempDir(), secrets: map[string]string{}, net: fetch.New().Get}
 	m.bin = filepath.Join(m.root, "usr/bin")
-	for _, dir := range []string{"etc", "home", "srv", "var", "tmp", "usr/bin", "usr/sbin"} {
+	for _, dir := range []string{"etc", "home", "srv", "var/state", "tmp", "usr/bin", "usr/sbin"} {
 		m.must(os.MkdirAll(filepath.Join(m.root, dir), 0o755))
 	}
 	m.write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
@@ -88,14 +87,11 @@ func (m *machine) local() *host.Local {
 	return l
 }
 
-// overlay returns the host of a dry run.
-func (m *machine) overlay() *host.Overlay {
-	l := m.local()
-	return host.NewOverlay(l, l.Self())
-}
+// A mode is one of runtime's constructors of runs.
+type mode func(*host.Local, runtime.Options) *runtime.Run
 
-// play runs the body of a step on h: an overlay gets a dry run.
-func (m *machine) play(h host.Host, body string) ([]trace.Event, error) {
+// play runs the body of a step. It returns the host as the run leaves it.
+func (m *machine) play(run mode, body string) (host.Reader, []trace.Event, error) {
 	m.t.Helper()
 	src := "def s():\n    pass\n    " + strings.ReplaceAll(strings.TrimSpace(body), "\n", "\n    ") + "\nstep(s)\n"
 	for name := range m.secrets {
@@ -105,17 +101,22 @@ func (m *machine) play(h host.Host, body string) ([]trace.Event, error) {
 	book, err := runtime.New(All()...).Load(lib, "t.star", runtime.Inputs{})
 	m.must(err)
 	var events trace.List
-	run := &runtime.Run{Host: h, Sink: &events, Now: time.Now, State: "/var/state", Secrets: m.secrets}
-	if o, ok := h.(*host.Overlay); ok {
-		run.Secrets, run.Sleep, o.Assume = nil, runtime.NoWaiting, run.Assume
-	}
-	err = run.Do(context.Background(), book)
-	return events.Events, err
+	r := run(m.local(), runtime.Options{Sink: &events, State: "/var/state", Secrets: m.secrets})
+	err = r.Do(context.Background(), book)
+	return r.Host(), events.Events, err
 }
 
-func (m *machine) dry(body string) ([]trace.Event, error) { return m.play(m.overlay(), body) }
+func (m *machine) dry(body string) ([]trace.Event, error) {
+	m.t.Helper()
+	_, events, err := m.play(runtime.Predicted, body)
+	return events, err
+}
 
-func (m *machine) real(body string) ([]trace.Event, error) { return m.play(m.local(), body) }
+func (m *machine) real(body string) ([]trace.Event, error) {
+	m.t.Helper()
+	_, events, err := m.play(runtime.OnMachine, body)
+	return events, err
+}
 
 // twice runs body on an overlay and really, which must emit the same. It returns
 // the events of both.

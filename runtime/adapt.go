@@ -65,7 +65,7 @@ func (r *Run) call(c *Call) (starlark.Value, error) {
 	}
 	if c.Builtin.Read != nil {
 		v, err := c.Builtin.Read(c, r.door)
-		return r.door.own.maskValue(v), err
+		return r.masked(v), err
 	}
 	if r.reading {
 		return nil, Hint(fmt.Errorf("%s: a condition may only read", c.Builtin.Name), "move it into a step")
@@ -104,10 +104,10 @@ func (a *again) unpack(c *Call) error {
 	return nil
 }
 
-// maskValue hides secrets in the text that a script gets to see.
-func (ss *secrets) maskValue(v starlark.Value) starlark.Value {
-	if s, ok := v.(starlark.String); ok && len(ss.forms) > 0 {
-		return starlark.String(ss.mask([]byte(s)))
+// masked returns v, which a script gets to see, without secrets.
+func (r *Run) masked(v starlark.Value) starlark.Value {
+	if s, ok := v.(starlark.String); ok {
+		return starlark.String(r.public.Mask([]byte(s)))
 	}
 	return v
 }

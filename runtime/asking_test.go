@@ -7,16 +7,14 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"runbook/runtime"
 	"runbook/runtime/host"
 	"runbook/runtime/trace"
 )
 
-// asked is a machine whose network notes what it is asked with.
+// asked is a network that remembers what it is asked with.
 type asked struct {
-	*host.Local
 	status int
 	last   host.Request
 }
@@ -45,15 +43,15 @@ func TestDryRunAsksWithWhatItHas(t *testing.T) {
 		"a proxy's secret": {`ask("http://h.test/c", proxy = "http://u:" + tok + "@p.test")`, nil, 200, "", "", needs},
 	} {
 		src := "tok = secret(\"tok\")\ndef s():\n    write(\"/f\", tok)\n    " + c.call + "\nstep(s)\n"
-		a := &asked{Local: host.NewLocal(t.TempDir()), status: c.status}
-		over := host.NewOverlay(a, host.Owner{})
+		a := &asked{status: c.status}
+		local := host.NewLocal(t.TempDir())
+		local.Net = a.Get
 		book, err := runtime.New(writer(), askers(1, 1)).Load(runtime.Library{Dir: fstest.MapFS{"t.star": {Data: []byte(src)}}, Shipped: fstest.MapFS{}}, "t.star", runtime.Inputs{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var events trace.List
-		run := &runtime.Run{Host: over, Sink: &events, Now: time.Now, Asking: c.asking, Sleep: runtime.NoWaiting}
-		over.Assume = run.Assume
+		run := runtime.Predicted(local, runtime.Options{Sink: &events, Secrets: c.asking})
 		err = run.Do(context.Background(), book)
 		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || !strings.Contains(runtime.HintOf(err), hint) || !errors.Is(err, host.ErrUnknown)) {
 			t.Errorf("%s: got %v | %s", name, err, runtime.HintOf(err))
@@ -61,7 +59,7 @@ func TestDryRunAsksWithWhatItHas(t *testing.T) {
 		if a.last.URL != c.url || a.last.Bearer != c.bearer {
 			t.Errorf("%s: asked for %q with %q", name, a.last.URL, a.last.Bearer)
 		}
-		if data, err := host.ReadFile(over, "/f"); err != nil || strings.Contains(string(data), "sesame") {
+		if data, err := host.ReadFile(run.Host(), "/f"); err != nil || strings.Contains(string(data), "sesame") {
 			t.Errorf("%s: a file of the dry run holds %q, %v", name, data, err)
 		}
 	}

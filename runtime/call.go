@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"go.starlark.net/starlark"
-
 )
 
 // A Call is one call of a builtin from a runbook.

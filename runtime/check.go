@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"runbook/runtime/secret"
+
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -25,7 +27,7 @@ func (rt *Runtime) Check(lib Library, name string) Errors {
 	if err != nil {
 		return Errors{{Class: Mistake, Pos: name, Err: cause(err)}}
 	}
-	l := &loader{book: &Runbook{Name: path.Base(name), secrets: newSecrets()}, lib: lib}
+	l := &loader{book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib}
 	c := &checker{rt: rt, lib: lib, pre: rt.predeclared(l), uses: map[*syntax.Ident]int{}}
 	f, err := parse(name, src, c.pre)
 	if err != nil {

@@ -28,17 +28,17 @@ func Observe(ctx context.Context, key string, value any) {
 	}
 }
 
-// Assume notes that the op under way rests on a guess.
-func Assume(ctx context.Context, note string) {
+// Assume lists a guess that the op under way rests on.
+func Assume(ctx context.Context, guess string) {
 	if r := runOf(ctx); r != nil {
-		r.Assume(note)
+		r.assume(guess)
 	}
 }
 
 // Progress shows how far the op under way is; it goes to the terminal only.
 func Progress(ctx context.Context, text string) {
 	if r := runOf(ctx); r != nil && r.Progress != nil {
-		r.Progress(r.door.secrets.redact(text))
+		r.Progress(r.vault.Show(text))
 	}
 }
 
@@ -57,9 +57,13 @@ var ErrNoWaiting = errors.New("a dry run does not wait")
 // Sleep waits between two looks at something. A dry run does not wait: it
 // returns ErrNoWaiting, and the look before it was the last.
 func Sleep(ctx context.Context, d time.Duration) error {
-	if r := runOf(ctx); r != nil && r.Sleep != nil {
-		return r.Sleep(ctx, d)
+	if r := runOf(ctx); r != nil {
+		return r.sleep(ctx, d)
 	}
+	return wait(ctx, d)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -70,5 +74,4 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// NoWaiting is Run.Sleep for a dry run.
-func NoWaiting(context.Context, time.Duration) error { return ErrNoWaiting }
+func noWaiting(context.Context, time.Duration) error { return ErrNoWaiting }

@@ -7,49 +7,48 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 
 	"runbook/runtime/host"
+	"runbook/runtime/secret"
 	"runbook/runtime/trace"
 )
 
-// A door is a Host that tells of each effect before it lets it happen, and that
-// alone knows what secrets are: what passes inward is resolved, what comes
-// outward is masked. It embeds only the Reader, so that a Host with a new
+// A door is a Host that emits each effect before it lets it happen. What passes
+// inward is resolved, what comes outward is masked; events are shown without
+// secrets by Run.emit. It embeds only the Reader, so that a Host with a new
 // method does not compile until the door has it too.
 type door struct {
 	host.Reader
-	host    host.Host
-	run     *Run
-	secrets *secrets
-	own     *secrets // for texts of the runbook's own, see ownTexts
-	asking  *secrets // for requests to servers: in a dry run too, those that were given
-
+	host     host.Host
+	run      *Run
 	unmasked bool // see Unmasked
 
-	last  *host.Result    // of the last command of the op under way
-	told  map[string]bool // effects of the op's earlier tries
-	fresh []string        // effects of this try
+	last    *host.Result    // of the last command of the op under way
+	emitted map[string]bool // effects of the op's earlier tries
+	fresh   []string        // effects of this try
 }
 
 var _ host.Host = (*door)(nil)
 
 // begin forgets what belongs to the op before.
-func (d *door) begin() { d.last, d.told, d.fresh = nil, nil, nil }
+func (d *door) begin() { d.last, d.emitted, d.fresh = nil, nil, nil }
 
 // again begins another try of the same op.
 func (d *door) again() {
-	if d.told == nil {
-		d.told = map[string]bool{}
+	if d.emitted == nil {
+		d.emitted = map[string]bool{}
 	}
 	for _, k := range d.fresh {
-		d.told[k] = true
+		d.emitted[k] = true
 	}
 	d.fresh = nil
 }
 
-// effect tells of e, then does it. Of an effect that an earlier try of the op
-// has told already nothing is told: a trace has each once.
+// effect emits e, then does it. An effect that an earlier try of the op has
+// emitted is not emitted again: a trace has each once.
 func (d *door) effect(e trace.Event, do func() error) error {
 	e.Kind = trace.Effect
 	if e.User == "" {
@@ -60,35 +59,35 @@ func (d *door) effect(e trace.Event, do func() error) error {
 		return err
 	}
 	d.fresh = append(d.fresh, string(key))
-	if !d.told[string(key)] {
+	if !d.emitted[string(key)] {
 		if err := d.run.emit(e); err != nil {
 			return err
 		}
 	}
-	return d.secrets.maskError(do())
+	return d.run.vault.MaskError(do())
 }
 
 func (d *door) Content(name string) (host.Content, error) {
 	c, err := d.Reader.Content(name)
-	if err != nil || d.unmasked || len(d.own.forms) == 0 {
-		return c, d.secrets.maskError(err)
+	if err != nil || d.unmasked {
+		return c, d.run.vault.MaskError(err)
 	}
-	return d.own.maskContent(c), nil
+	return d.run.public.MaskContent(c), nil
 }
 
 func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
-	p, err := d.secrets.resolveProcess(p)
+	p, err := d.run.vault.ResolveProcess(p)
 	if err != nil {
 		return host.Result{}, err
 	}
 	res, err := d.Reader.Query(ctx, p)
 	d.maskResult(&res)
-	return res, d.secrets.maskError(err)
+	return res, d.run.vault.MaskError(err)
 }
 
 // Get changes nothing of d: many goroutines call it at once.
 func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) {
-	shown := host.RedactURL(d.own.redact(r.URL))
+	shown := host.RedactURL(d.run.public.Show(r.URL)) // shown first: the "#" of a placeholder looks like a fragment
 	if err := d.lacks(r.URL + r.Proxy); err != nil {
 		return nil, err
 	}
@@ -96,13 +95,13 @@ func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) 
 	if barred != nil {
 		r.Bearer = "" // the server may do without
 	}
-	r, err := d.asking.resolveRequest(r)
+	r, err := d.run.vault.ResolveRequest(r)
 	if err != nil {
 		return nil, err
 	}
 	res, err := d.Reader.Get(ctx, r)
 	if err != nil {
-		return nil, d.secrets.maskError(err)
+		return nil, d.run.vault.MaskError(err)
 	}
 	if err := d.run.emit(trace.Event{Kind: trace.Probe, URL: shown, Code: res.Status}); err != nil {
 		res.Body.Close()
@@ -115,18 +114,15 @@ func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) 
 	return res, nil
 }
 
-// lacks is an error if text, of a request, needs a secret that a dry run has not.
+// lacks returns an error if a predicted request would need a secret in text that
+// has no value.
 func (d *door) lacks(text string) error {
-	if d.secrets.values != nil {
+	name := d.run.vault.Missing(text)
+	if name == "" || !d.run.vault.Predicted() {
 		return nil
 	}
-	for _, name := range d.asking.named(text) {
-		if _, ok := d.asking.values[name]; !ok {
-			err := noSecret(fmt.Sprintf("needs the secret %s, which a dry run does not ask for", name))
-			return Hint(err, "give it with --secret "+name+"=file:PATH or "+name+"=env:VARIABLE: a dry run tells it to servers only")
-		}
-	}
-	return nil
+	err := noSecret(fmt.Sprintf("needs the secret %s, which a dry run does not ask for", name))
+	return Hint(err, "give it with --secret "+name+"=file:PATH or "+name+"=env:VARIABLE: a dry run tells it to servers only")
 }
 
 // A noSecret error is a host.ErrUnknown.
@@ -139,20 +135,69 @@ func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 	detail := meta(m)
 	if c.Open == nil {
 		detail["sha256"] = d.digest(c.Text)
-		text, err := d.secrets.resolve(string(c.Text), asIs)
+		text, err := d.run.vault.Resolve(string(c.Text))
 		if err != nil {
 			return err
 		}
 		c = host.Bytes([]byte(text))
 		m.Size = int64(len(text))
-		if d.secrets.values == nil && d.secrets.in(text) {
-			d.run.Assume(name + " holds secrets, which a dry run does not know")
+		if d.run.vault.In(text) { // a predicted run resolves nothing
+			d.run.assume(name + " holds secrets, which a dry run does not know")
 			m.Size = -1
 		}
 	}
 	return d.effect(trace.Event{Call: "write", Path: name, Detail: detail}, func() error {
 		return d.host.WriteFile(name, c, m)
 	})
+}
+
+// Exec emits a command, then runs it. Secrets reach it as stdin, environment or
+// argv; of the last the trace warns, because other users can see argv.
+func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error) {
+	e := d.execEvent(c)
+	if c.Process, err = d.run.vault.ResolveProcess(c.Process); err != nil {
+		return res, err
+	}
+	out := &secret.Writer{W: d.run.Output, Vault: d.run.vault}
+	if d.run.Output != nil {
+		c.Output = out
+	}
+	err = d.effect(e, func() error {
+		res, err = d.host.Exec(ctx, c)
+		return err
+	})
+	out.Flush()
+	d.maskResult(&res)
+	d.last = &res
+	return res, err
+}
+
+// execEvent is what the trace says of c.
+func (d *door) execEvent(c host.Cmd) trace.Event {
+	e := trace.Event{Call: "exec", Argv: c.Argv, User: c.User, Stdin: d.stdin(c.Stdin), Volatile: c.Volatile}
+	e.Sets = map[string]string{}
+	for f, v := range c.Sets {
+		e.Sets[f.String()] = v
+	}
+	e.Detail = map[string]any{}
+	maps.Copy(e.Detail, c.Detail)
+	if len(c.Env) > 0 {
+		e.Detail["env"] = c.Env
+	}
+	if c.Dir != "" {
+		e.Detail["cwd"] = c.Dir
+	}
+	if exposed := d.run.vault.Names(strings.Join(c.Argv, "\x00")); len(exposed) > 0 {
+		e.Detail["argv_exposed"] = exposed
+	}
+	touches := slices.Clone(c.Touches)
+	for _, f := range c.TouchesFacts {
+		touches = append(touches, f.String())
+	}
+	if len(touches) > 0 {
+		e.Detail["touches"] = touches
+	}
+	return e
 }
 
 func (d *door) WriteTree(ctx context.Context, dir string, m host.Entries, fill func(context.Context, *host.Root) error) error {
@@ -240,19 +285,19 @@ func ownerOf(o host.Owner, detail map[string]any) {
 
 func modeText(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
 
-// digest is of redacted text: it must not let anybody guess a secret.
+// digest is that of the text as it is shown: it must not let anybody guess a secret.
 func (d *door) digest(text []byte) string {
-	sum := sha256.Sum256([]byte(d.own.redact(string(text))))
+	sum := sha256.Sum256([]byte(d.run.public.Show(string(text))))
 	return hex.EncodeToString(sum[:])
 }
 
 func (d *door) maskResult(res *host.Result) {
-	res.Stdout, res.Stderr = d.own.mask(res.Stdout), d.own.mask(res.Stderr)
+	res.Stdout, res.Stderr = d.run.public.Mask(res.Stdout), d.run.public.Mask(res.Stderr)
 }
 
-// stdin tells what a command gets: a secret alone by its name, else a digest.
+// stdin describes what a command gets: a secret alone by its name, else a digest.
 func (d *door) stdin(text []byte) string {
-	switch s := d.own.redact(strings.TrimSpace(string(text))); {
+	switch s := d.run.public.Show(strings.TrimSpace(string(text))); {
 	case text == nil:
 		return ""
 	case strings.HasPrefix(s, "<secret:") && strings.Count(s, "<") == 1 && strings.HasSuffix(s, ">"):

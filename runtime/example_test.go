@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing/fstest"
-	"time"
 
 	"runbook/runtime"
 	"runbook/runtime/host"
@@ -40,7 +39,7 @@ func Example() {
 		panic(err)
 	}
 	for range 2 {
-		run := &runtime.Run{Host: host.NewLocal("/"), Sink: printer{}, Now: time.Now, Person: runtime.Nobody{}}
+		run := runtime.OnMachine(host.NewLocal("/"), runtime.Options{Sink: printer{}})
 		if err := run.Do(context.Background(), book); err != nil {
 			panic(err)
 		}

@@ -93,7 +93,7 @@ func run(t testing.TB, h host.Host, src string, secrets map[string]string, b *ru
 	}
 	d := new(disk)
 	sinks := trace.Tee{trace.NewGuard(book.Leaks(secrets, trace.RunInfo{})), trace.NewFile(d), trace.NewTerminal(io.Discard, trace.Options{})}
-	r := &runtime.Run{Host: h, Sink: sinks, Now: time.Now, Secrets: secrets, State: "/state", Person: runtime.Nobody{}}
+	r := runtime.OnHost(h, runtime.Options{Sink: sinks, Secrets: secrets, State: "/state", Person: runtime.Assuming{}})
 	return d, r.Do(t.Context(), book)
 }
 

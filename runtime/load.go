@@ -13,6 +13,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"runbook/runtime/secret"
 	"runbook/runtime/trace"
 )
 
@@ -26,9 +27,9 @@ type Runbook struct {
 	Steps   []Step
 	Sources []trace.Source // the file itself and what it loads
 
-	texts   []string // of Sources
-	secrets *secrets
-	loader  *loader
+	texts        []string // of Sources
+	placeholders *secret.Placeholders
+	loader       *loader
 }
 
 // A Library is where runbooks and what they load come from: Dir is looked at
@@ -61,7 +62,7 @@ const loadSteps = 10_000_000 // Starlark instructions, far above what a declarat
 // If vars are missing or wrong, the error is of class Input (or Mistake if a
 // name is unknown) and the runbook is returned as far as it goes, for show.
 func (rt *Runtime) Load(lib Library, name string, in Inputs) (*Runbook, error) {
-	book := &Runbook{Name: path.Base(name), secrets: newSecrets()}
+	book := &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}
 	l := &loader{book: book, lib: lib, in: in, modules: map[string]*module{}}
 	book.loader = l
 	l.pre = rt.predeclared(l)

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"go.starlark.net/starlark"
 
@@ -128,7 +127,7 @@ func play(t *testing.T, m *machine, src string, secrets map[string]string) (*run
 	}
 	m.files = map[string]string{}
 	events := &trace.List{}
-	r := &runtime.Run{Host: m, Sink: events, Now: time.Now, Secrets: secrets, State: "/state", Person: runtime.Nobody{}}
+	r := runtime.OnHost(m, runtime.Options{Sink: events, Secrets: secrets, State: "/state", Person: runtime.Assuming{}})
 	r.Output = &strings.Builder{}
 	return r, events, r.Do(t.Context(), book)
 }

@@ -2,6 +2,10 @@ package runtime
 
 import "fmt"
 
+// Nearest returns err with a hint that names the one of names that is closest
+// to name; err itself if none is close.
+func Nearest(err error, name string, names []string) error { return withNearest(err, name, names) }
+
 // withNearest adds as a hint which of names was probably meant.
 func withNearest(err error, name string, names []string) error {
 	if n := nearest(name, names); n != "" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 
 	"runbook/runtime/host"
@@ -31,14 +30,22 @@ type Person interface {
 // ErrNobody says that a person is needed and nobody is there.
 var ErrNobody = errors.New("a person is needed, and there is no terminal to ask on")
 
-// Nobody is the Person of a dry run: whatever would be asked is assumed.
-type Nobody struct{}
+// Assuming is a Person who says yes to everything, and says that it is a guess: a
+// dry run assumes every answer.
+type Assuming struct{}
 
 // Confirm assumes a yes.
-func (Nobody) Confirm(string) (Answer, error) { return Assumed, nil }
+func (Assuming) Confirm(string) (Answer, error) { return Assumed, nil }
 
 // Acknowledge assumes that it will be done.
-func (Nobody) Acknowledge(string, string) (Answer, error) { return Assumed, nil }
+func (Assuming) Acknowledge(string, string) (Answer, error) { return Assumed, nil }
+
+// nobody answers nothing.
+type nobody struct{}
+
+func (nobody) Confirm(string) (Answer, error) { return No, ErrNobody }
+
+func (nobody) Acknowledge(string, string) (Answer, error) { return No, ErrNobody }
 
 func newConfirm(c *Call) (Op, string, error) {
 	op := confirmOp{run: c.run}
@@ -127,24 +134,4 @@ func (op *manualOp) acknowledge(ctx context.Context, h host.Host) error {
 func (op *manualOp) remember(h host.Host) error {
 	text := []byte("acknowledged\n")
 	return WriteMarker(h, op.marker, host.Bytes(text), len(text))
-}
-
-// WriteMarker writes a file of size bytes in the state directory, and what is missing of the way there, for its owner alone.
-func WriteMarker(h host.Host, name string, c host.Content, size int) error {
-	if err := MkdirAll(h, path.Dir(name), 0o700); err != nil {
-		return err
-	}
-	return h.WriteFile(name, c, host.Meta{Mode: 0o600, Size: int64(size)})
-}
-
-// MkdirAll makes dir and the directories above it that are missing, each an
-// effect of its own.
-func MkdirAll(h host.Host, dir string, mode fs.FileMode) error {
-	if ok, err := host.Exists(h, dir); err != nil || ok {
-		return err
-	}
-	if err := MkdirAll(h, path.Dir(dir), mode); err != nil {
-		return err
-	}
-	return h.Mkdir(dir, host.Meta{Mode: mode})
 }

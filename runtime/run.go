@@ -3,7 +3,9 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,27 +13,38 @@ import (
 	"go.starlark.net/starlark"
 
 	"runbook/runtime/host"
+	"runbook/runtime/secret"
 	"runbook/runtime/trace"
 )
 
-// A Run is one execution of a runbook. Do puts a door before Host: whatever a
-// builtin does is told to Sink before it happens.
+// Options are the inputs of a run. Of each the zero value is safe.
+type Options struct {
+	Sink trace.Sink // gets the events; nil: nobody does
+	Now  func() time.Time
+	// Secrets are the values by name. A predicted run needs none: it asks servers
+	// with those that it has, and does nothing else with them.
+	Secrets  map[string]string
+	State    string                           // directory for markers, absolute; its owner makes it before a run on the machine
+	Person   Person                           // answers questions; nil: there is nobody to ask
+	Output   io.Writer                        // gets what commands print, without secrets; may be nil
+	Progress func(text string)                // may be nil
+	Select   func(Step) (ok bool, why string) // nil: all steps
+	Info     trace.RunInfo                    // what the trace says first; Do adds vars and sources
+}
+
+// A Run is one execution of a runbook, on a machine or predicted. Do puts a door
+// before the host: whatever a builtin does is emitted before it happens.
 type Run struct {
-	Host     host.Host
-	Sink     trace.Sink
-	Now      func() time.Time
-	Secrets  map[string]string // nil in a dry run, which has none
-	Asking   map[string]string // secrets that a dry run has all the same, to ask servers with and for nothing else
-	State    string            // absolute name of the directory for markers
-	Person   Person
-	Sleep    func(context.Context, time.Duration) error // see Sleep and NoWaiting
-	Output   io.Writer                                  // gets what commands print, without secrets; may be nil
-	Progress func(text string)                          // may be nil
-	Select   func(Step) (ok bool, why string)           // may be nil: all steps
-	Info     trace.RunInfo                              // what the trace says first; Do adds vars and sources
+	Options
+
+	host      host.Host
+	predicted bool
+	sleep     func(context.Context, time.Duration) error
 
 	ctx     context.Context
 	door    *door
+	vault   *secret.Vault    // hides every secret
+	public  *secret.Vault    // hides what the runbook's own texts do not hold
 	thread  *starlark.Thread // of the step under way
 	misuse  error            // why thread was cancelled, if a value did it
 	step    string
@@ -45,21 +58,54 @@ type Run struct {
 	unmet    []unmet // requirements since the last change
 }
 
-// Assume notes that the op under way rests on a guess. It suits host.Overlay.
-func (r *Run) Assume(note string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, old := range r.assumed {
-		if old == note {
-			return
-		}
-	}
-	r.assumed = append(r.assumed, note)
+// OnMachine returns a run that changes machine. It refuses a runbook whose
+// secrets have no values.
+func OnMachine(machine *host.Local, o Options) *Run {
+	r := newRun(machine, o)
+	machine.Asked = r.probed
+	return r
 }
 
-// Asked tells of a command that only read. It suits host.Local: whatever asks
-// the machine, be it a script, a fact's probe or an overlay, ends there.
-func (r *Run) Asked(p host.Process, code int) error {
+// Predicted returns a dry run: it takes the same path on a copy-on-write view of
+// machine, asks no person, assumes what it cannot know, and does not wait.
+func Predicted(machine *host.Local, o Options) *Run {
+	self := machine.Self()
+	overlay := host.NewOverlay(withDir(machine, o.State, self), self)
+	r := newRun(overlay, o)
+	r.predicted, r.sleep, r.Person = true, noWaiting, Assuming{}
+	machine.Asked, overlay.Assume = r.probed, r.assume
+	return r
+}
+
+func newRun(h host.Host, o Options) *Run {
+	r := &Run{Options: o, host: h, sleep: wait}
+	if r.Sink == nil {
+		r.Sink = trace.Tee{}
+	}
+	if r.Now == nil {
+		r.Now = time.Now
+	}
+	if r.Person == nil {
+		r.Person = nobody{}
+	}
+	return r
+}
+
+// Host returns the host as the run leaves it.
+func (r *Run) Host() host.Reader { return r.host }
+
+// assume lists a guess that the op under way rests on.
+func (r *Run) assume(guess string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.assumed, guess) {
+		r.assumed = append(r.assumed, guess)
+	}
+}
+
+// probed emits a command that only read, whoever asked: a script, a fact's probe
+// or an overlay.
+func (r *Run) probed(p host.Process, code int) error {
 	if r.door == nil {
 		return nil // before the run
 	}
@@ -68,21 +114,15 @@ func (r *Run) Asked(p host.Process, code int) error {
 
 const runSteps = 100_000_000 // Starlark instructions in one step
 
-// Known returns the secrets that the run has, for whatever they may be used.
-func (r *Run) Known() map[string]string {
-	if r.Secrets != nil {
-		return r.Secrets
-	}
-	return r.Asking
-}
-
 // Do runs the steps in order and stops at the first that fails.
 func (r *Run) Do(ctx context.Context, book *Runbook) error {
+	if err := r.needSecrets(book); err != nil {
+		return err
+	}
 	r.ctx = context.WithValue(ctx, runKey{}, r)
-	asking := book.secrets.with(r.Known(), book.words(r.Info))
-	all := *asking
-	all.values = r.Secrets
-	r.door = &door{Reader: r.Host, host: r.Host, run: r, secrets: &all, own: all.ownTexts(), asking: asking}
+	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted)
+	r.public = r.vault.Public()
+	r.door = &door{Reader: r.host, host: r.host, run: r}
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
 	r.Info.Runbook, r.Info.Sources, r.Info.Vars = book.Name, book.Sources, traceVars(book)
@@ -97,7 +137,17 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	return r.end(nil)
 }
 
-// end tells how the run ended.
+// needSecrets refuses a run on a machine without the values of secrets.
+func (r *Run) needSecrets(book *Runbook) error {
+	for _, d := range book.Secrets {
+		if _, ok := r.Secrets[d.Name]; !ok && d.Asked && !r.predicted {
+			return &Error{Class: Input, Err: fmt.Errorf("secret %s has no value", d.Name), Hint: "a run on a machine needs the values of all secrets"}
+		}
+	}
+	return nil
+}
+
+// end emits how the run ended.
 func (r *Run) end(err error) error {
 	r.step = ""
 	e := trace.Event{Kind: trace.End, Outcome: trace.Done, Counts: r.counts}
@@ -227,7 +277,8 @@ func cutHint(err error) error {
 	return err
 }
 
-// emit redacts every text of e on its way out. A damaged placeholder stops the run.
+// emit shows every text of e without secrets, then hands e to the sink. A piece
+// of a placeholder stops the run.
 func (r *Run) emit(e trace.Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -235,11 +286,58 @@ func (r *Run) emit(e trace.Event) error {
 		e.Step = r.step
 	}
 	e.Time = r.Now()
-	e = r.door.redactEvent(e)
-	if r.door.secrets.damage.Swap(false) {
-		return Hint(errDamaged, "use the secret as it is, with +, %, format or join")
+	e = r.shown(e)
+	if r.vault.Damaged() {
+		return secret.ErrDamaged
 	}
 	return r.Sink.Emit(e)
+}
+
+// shown returns e without secrets. What the runbook itself says is public; errors,
+// notes and what was observed are not.
+func (r *Run) shown(e trace.Event) trace.Event {
+	v := r.public
+	for _, s := range []*string{&e.Target, &e.Path, &e.Title, &e.URL, &e.Stdin, &e.User, &e.Pos} {
+		*s = v.Show(*s)
+	}
+	for _, s := range []*string{&e.Error, &e.Hint, &e.Why} {
+		*s = r.vault.Show(*s)
+	}
+	if e.Kind == trace.Log {
+		e.Text = r.vault.Show(e.Text)
+	} else {
+		e.Text = v.Show(e.Text)
+	}
+	changes := make([]host.Change, len(e.Changes))
+	for i, c := range e.Changes {
+		changes[i] = host.Change{What: v.Show(c.What), From: v.Show(c.From), To: v.Show(c.To)}
+	}
+	e.Changes = changes
+	e.Argv, e.Assumed = v.ShowAll(e.Argv), v.ShowAll(e.Assumed)
+	e.Args, e.Detail, e.Observed = v.ShowMap(e.Args), v.ShowMap(e.Detail), r.vault.ShowMap(e.Observed)
+	e.Args, _ = withoutCredentials(e.Args).(map[string]any)
+	e.Sets, _ = v.ShowValue(e.Sets).(map[string]string)
+	return e
+}
+
+// withoutCredentials hides what a URL among a call's arguments carries besides
+// an address: a user, a query, a token in its path.
+func withoutCredentials(v any) any {
+	switch v := v.(type) {
+	case string:
+		if strings.HasPrefix(v, "http://") || strings.HasPrefix(v, "https://") {
+			return host.RedactURL(v)
+		}
+	case []any:
+		for i := range v {
+			v[i] = withoutCredentials(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = withoutCredentials(v[k])
+		}
+	}
+	return v
 }
 
 func (r *Run) log(text string) error {

@@ -1,12 +1,14 @@
 package runtime_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
-	"time"
 
 	"runbook/runtime"
+	"runbook/runtime/host"
 	"runbook/runtime/trace"
 )
 
@@ -59,7 +61,15 @@ func TestSecretNobodyAskedFor(t *testing.T) {
 	if _, _, err := play(t, &machine{}, src, map[string]string{}); err == nil || !strings.Contains(err.Error(), "was not asked for") {
 		t.Errorf("got %v", err)
 	}
-	if _, _, err := play(t, &machine{}, src, nil); err != nil {
+	book, err := load(src, runtime.Inputs{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := host.NewLocal(t.TempDir())
+	if err := local.WriteFile("/a", host.Bytes(nil), host.Meta{Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	if err := runtime.Predicted(local, runtime.Options{}).Do(t.Context(), book); err != nil {
 		t.Errorf("dry run: %v", err)
 	}
 }
@@ -111,7 +121,7 @@ func TestRefusingSinkStopsTheEffect(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &machine{files: map[string]string{}}
-	r := &runtime.Run{Host: m, Sink: refuser{}, Now: time.Now, Person: runtime.Nobody{}}
+	r := runtime.OnHost(m, runtime.Options{Sink: refuser{}, Person: runtime.Assuming{}})
 	if err := r.Do(t.Context(), book); err == nil || len(m.files) > 0 {
 		t.Errorf("got %v and %v", err, m.files)
 	}
@@ -139,6 +149,46 @@ func TestManual(t *testing.T) {
 		}
 		if e.State == trace.LeftOut && e.Step != "other" {
 			t.Errorf("got %v", e)
+		}
+	}
+}
+
+// A run on a machine never writes a placeholder in the place of a secret.
+func TestSecretWithoutValueIsRefused(t *testing.T) {
+	src := "pw = secret('pw')\noff = secret('off', when = False)\ndef s():\n  write('/app.conf', 'password: ' + pw)\nstep(s)"
+	dir := t.TempDir()
+	for _, secrets := range []map[string]string{nil, {}, {"off": "sesame"}} {
+		book, err := runtime.New(writer()).Load(library(map[string]string{"t.star": src}), "t.star", runtime.Inputs{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := runtime.OnMachine(host.NewLocal(dir), runtime.Options{Secrets: secrets})
+		err = run.Do(t.Context(), book)
+		if err == nil || !strings.Contains(err.Error(), "secret pw has no value") || runtime.ClassOf(err) != runtime.Input {
+			t.Errorf("%v: got %v", secrets, err)
+		}
+		if _, err := host.ReadFile(run.Host(), "/app.conf"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%v: got %v, want no file", secrets, err)
+		}
+		if err := runtime.Predicted(host.NewLocal(dir), runtime.Options{}).Do(t.Context(), book); err != nil {
+			t.Errorf("dry run: %v", err)
+		}
+	}
+}
+
+// On a machine with nobody to ask, nothing is assumed.
+func TestNobodyToAsk(t *testing.T) {
+	for _, src := range []string{"def s():\n  confirm('Sure?')\nstep(s)", "manual('licence', 'upload it')"} {
+		book, err := load(src, runtime.Inputs{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		local, o := host.NewLocal(t.TempDir()), runtime.Options{State: "/state"}
+		if err := runtime.OnMachine(local, o).Do(t.Context(), book); runtime.ClassOf(err) != runtime.NeedsPerson {
+			t.Errorf("%s: got %v", src, err)
+		}
+		if err := runtime.Predicted(local, o).Do(t.Context(), book); err != nil {
+			t.Errorf("%s: dry run: %v", src, err)
 		}
 	}
 }

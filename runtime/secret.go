@@ -6,45 +6,48 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"runbook/runtime/host"
+	"runbook/runtime/secret"
 )
 
-// A secret is a value that a script can put into texts but never see. Its text
-// is a placeholder that only the door turns into the secret.
-type secret struct{ name, mark string }
+// A secretValue is what a script gets of a secret: it can put it into texts but
+// never see it. Its text is a placeholder that only the door resolves.
+type secretValue struct{ placeholder string }
 
 var (
-	_         starlark.HasBinary = secret{}
+	_         starlark.HasBinary = secretValue{}
 	errSecret                    = errors.New("a secret cannot be compared")
 )
 
-func (s secret) String() string        { return s.mark }
-func (s secret) Type() string          { return "secret" }
-func (s secret) Freeze()               {}
-func (s secret) Truth() starlark.Bool  { return true }
-func (s secret) Hash() (uint32, error) { return 0, errors.New("unhashable: secret") }
+func (s secretValue) String() string        { return s.placeholder }
+func (s secretValue) Type() string          { return "secret" }
+func (s secretValue) Freeze()               {}
+func (s secretValue) Truth() starlark.Bool  { return true }
+func (s secretValue) Hash() (uint32, error) { return 0, errors.New("unhashable: secret") }
 
 // Binary lets "+" carry the placeholder on.
-func (s secret) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
+func (s secretValue) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
 	other, err := text(y)
 	switch {
 	case op != syntax.PLUS || err != nil:
 		return nil, nil
 	case side == starlark.Left:
-		return starlark.String(s.mark + other), nil
+		return starlark.String(s.placeholder + other), nil
 	}
-	return starlark.String(other + s.mark), nil
+	return starlark.String(other + s.placeholder), nil
 }
 
-// plain refuses values that must not be compared, measured or hashed, however
-// deep they lie.
-func (ss *secrets) plain(v starlark.Value, depth int) error {
+// refuseSecrets refuses values that must not be compared, measured or hashed,
+// however deep they lie.
+func refuseSecrets(p *secret.Placeholders, v starlark.Value, depth int) error {
 	switch v := v.(type) {
-	case secret:
+	case secretValue:
 		return Hint(errSecret, "what a secret is must not decide what a runbook does; use a var for that")
 	case *result:
 		return v.misuse()
 	case starlark.String:
-		if ss.in(string(v)) {
+		if p.In(string(v)) {
 			return Hint(errSecret, "this text holds a secret; use a var for what decides")
 		}
 	case starlark.Iterable:
@@ -57,7 +60,7 @@ func (ss *secrets) plain(v starlark.Value, depth int) error {
 		it := v.Iterate()
 		defer it.Done()
 		for x := starlark.Value(nil); it.Next(&x); {
-			if err := ss.plain(x, depth-1); err != nil {
+			if err := refuseSecrets(p, x, depth-1); err != nil {
 				return err
 			}
 		}
@@ -97,7 +100,7 @@ func declareSecret(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, erro
 		}
 	}
 	l.book.Secrets = append(l.book.Secrets, d)
-	return l.book.secrets.declare(d.Name), nil
+	return secretValue{l.book.placeholders.Of(d.Name)}, nil
 }
 
 // CheckSecrets returns what is wrong with values: one missing, if all are wanted, empty, too short
@@ -110,8 +113,8 @@ func (b *Runbook) CheckSecrets(values map[string]string, all bool) error {
 		switch {
 		case !given && d.Asked && all:
 			problems = append(problems, Hint(fmt.Errorf("secret %s is missing", d.Name), "give it with --secret "+d.Name+"=file:PATH, or run on a terminal"))
-		case given && len(v) < shortest:
-			problems = append(problems, fmt.Errorf("secret %s: got %d characters, want at least %d", d.Name, len(v), shortest))
+		case given && len(v) < secret.Shortest:
+			problems = append(problems, fmt.Errorf("secret %s: got %d characters, want at least %d", d.Name, len(v), secret.Shortest))
 		case given && d.Pattern != "" && !re.MatchString(v):
 			problems = append(problems, fmt.Errorf("secret %s does not match %s", d.Name, d.Pattern))
 		case given:
@@ -124,9 +127,6 @@ func (b *Runbook) CheckSecrets(values map[string]string, all bool) error {
 	return nil
 }
 
-// A secret shorter than this occurs in ordinary text, so it could not be masked.
-const shortest = 4
-
 // inVar refuses a secret that a var holds: masking it would hide the var, and
 // the var has been shown already.
 func (b *Runbook) inVar(name, value string) error {
@@ -136,4 +136,30 @@ func (b *Runbook) inVar(name, value string) error {
 		}
 	}
 	return nil
+}
+
+// Readable returns text with every secret's placeholder as people know it:
+// <secret:NAME>.
+func Readable(text string) string { return secret.Readable(text) }
+
+// SameText reports whether two texts hold the same, where each may hold secrets
+// as they are or as they stand in a quoted text. What Reader.Content returns
+// during a run is compared with what a script gave by it.
+func SameText(a, b []byte) bool { return secret.Same(a, b) }
+
+// Quotable returns s with its secrets marked to be written between the double
+// quotes of a YAML or JSON text, and whether it holds any.
+func Quotable(s string) (string, bool) { return secret.Quotable(s) }
+
+// Unmasked returns h, which an op was given, with files as they really are: for
+// copies, digests and archives. What it reads, neither a script nor a trace may
+// see.
+func Unmasked(h host.Reader) host.Reader {
+	d, ok := h.(*door)
+	if !ok {
+		return h
+	}
+	raw := *d
+	raw.unmasked = true
+	return &raw
 }

@@ -70,8 +70,8 @@ func StringList(v starlark.Value) ([]string, error) { return list(v, text) }
 // text also takes a secret, as the placeholder that only the door resolves.
 func text(v starlark.Value) (string, error) {
 	switch v := v.(type) {
-	case secret:
-		return v.mark, nil
+	case secretValue:
+		return v.placeholder, nil
 	case starlark.String:
 		return string(v), nil
 	}
@@ -103,7 +103,7 @@ func integer(v starlark.Value) (int, error) {
 
 func list[T any](v starlark.Value, one func(starlark.Value) (T, error)) ([]T, error) {
 	switch v.(type) {
-	case starlark.String, starlark.Int, secret:
+	case starlark.String, starlark.Int, secretValue:
 		x, err := one(v)
 		return []T{x}, err
 	}
@@ -175,8 +175,8 @@ func plainValue(v starlark.Value) any {
 		return string(v)
 	case starlark.Bytes:
 		return fmt.Sprintf("%d bytes", len(v))
-	case secret:
-		return v.mark
+	case secretValue:
+		return v.placeholder
 	case starlark.Bool:
 		return bool(v)
 	case starlark.Int:

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -12,6 +13,9 @@ import (
 
 	"go.starlark.net/starlark"
 )
+
+// ErrMissing is what Load's error wraps for each required var that nobody gave.
+var ErrMissing = errors.New("missing")
 
 // Inputs is what a person gave for the vars of a runbook.
 type Inputs struct {

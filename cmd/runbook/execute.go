@@ -34,14 +34,10 @@ type session struct {
 func (s *session) dryRun(ctx context.Context) error {
 	ctx, stop := s.interruptible(ctx, false)
 	defer stop()
-	self := s.local.Self()
-	overlay := host.NewOverlay(predicted(s.local, s.state, self), self)
-	r := s.newRun(trace.DryRun)
-	r.Host, r.Person, r.Sleep = overlay, runtime.Nobody{}, runtime.NoWaiting
-	overlay.Assume, s.local.Asked = r.Assume, r.Asked
+	o := s.options(trace.DryRun)
 	var file *os.File
 	var err error
-	if r.Asking, err = s.asking(ctx); err != nil {
+	if o.Secrets, err = s.asking(ctx); err != nil {
 		return err
 	}
 	if s.flags.trace != "" {
@@ -50,7 +46,7 @@ func (s *session) dryRun(ctx context.Context) error {
 		}
 		defer file.Close()
 	}
-	if _, err := s.do(ctx, r, file, nil, s.out); err != nil {
+	if _, err := s.do(ctx, runtime.Predicted, o, file, nil, s.out); err != nil {
 		return err
 	}
 	if s.flags.exitCode && s.watch.Changed > 0 {
@@ -72,12 +68,11 @@ func (s *session) realRun(ctx context.Context) (err error) {
 		return err
 	}
 	defer unlock.Close()
-	r := s.newRun(trace.RealRun)
-	if r.Secrets, err = s.secrets(ctx); err != nil {
+	o := s.options(trace.RealRun)
+	if o.Secrets, err = s.secrets(ctx); err != nil {
 		return err
 	}
-	r.Host, s.local.Asked = s.local, r.Asked
-	r.Person = &person{ctx, s.console, s.flags.yes, s.flags.acks}
+	o.Person = &person{ctx, s.console, s.flags.yes, s.flags.acks}
 	name := s.flags.trace
 	if name == "" {
 		if name, err = s.state.traceName(s.given.book.Name, s.now()); err != nil {
@@ -90,13 +85,13 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	}
 	defer file.Close()
 	printed := &outputFile{name: name + ".out"}
-	head, err := s.do(ctx, r, file, printed, lenient{s.out})
+	head, err := s.do(ctx, runtime.OnMachine, o, file, printed, lenient{s.out})
 	return errors.Join(err, s.conclude(name, head, printed, s.flags.quiet && err == nil))
 }
 
-// newRun is a Run that knows all but the machine and the people.
-func (s *session) newRun(mode string) *runtime.Run {
-	return &runtime.Run{
+// options are those of both modes.
+func (s *session) options(mode string) runtime.Options {
+	return runtime.Options{
 		Now:    s.now,
 		State:  string(s.state),
 		Select: s.flags.selection.chooser(),
@@ -104,9 +99,14 @@ func (s *session) newRun(mode string) *runtime.Run {
 	}
 }
 
-// do runs r, telling the sinks in order: what may refuse goes before the trace,
-// and the trace before what is shown. It returns the head of the trace.
-func (s *session) do(ctx context.Context, r *runtime.Run, file *os.File, printed *outputFile, out io.Writer) (head string, err error) {
+// A constructor of runs chooses their mode: runtime.OnMachine or runtime.Predicted.
+type constructor func(*host.Local, runtime.Options) *runtime.Run
+
+// do runs the runbook and emits to the sinks in order: what may refuse goes before
+// the trace, and the trace before what is shown. It returns the head of the trace.
+func (s *session) do(
+	ctx context.Context, run constructor, o runtime.Options, file *os.File, printed *outputFile, out io.Writer,
+) (head string, err error) {
 	shown := s.display(out)
 	record := &trace.File{}
 	switch {
@@ -125,21 +125,21 @@ func (s *session) do(ctx context.Context, r *runtime.Run, file *os.File, printed
 	}
 	if printed != nil {
 		told = append(told, printed)
-		r.Output = printed
+		o.Output = printed
 	}
 	if t, ok := shown.(*trace.Terminal); ok {
-		if r.Progress = t.Progress; printed != nil {
+		if o.Progress = t.Progress; printed != nil {
 			printed.tail = t.Tail
 		}
 	}
-	first := trace.Tee{trace.NewGuard(s.given.book.Leaks(r.Known(), r.Info))}
+	first := trace.Tee{trace.NewGuard(s.given.book.Leaks(o.Secrets, o.Info))}
 	if s.flags.follow != "" {
 		first = append(first, trace.NewFollow(s.approved))
 	}
-	r.Sink = append(first, told...)
-	err = r.Do(ctx, s.given.book)
+	o.Sink = append(first, told...)
+	err = run(s.local, o).Do(ctx, s.given.book)
 	if errors.Is(err, trace.ErrDeviates) && !s.watch.ended { // refused, too: the end as done
-		err = errors.Join(err, told.Emit(trace.Event{Kind: trace.End, Time: r.Now(), Outcome: trace.Failed, Error: err.Error()}))
+		err = errors.Join(err, told.Emit(trace.Event{Kind: trace.End, Time: o.Now(), Outcome: trace.Failed, Error: err.Error()}))
 	}
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 		err = errors.Join(err, cause)

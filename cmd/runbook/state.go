@@ -4,11 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -16,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runbook/runtime"
-	"runbook/runtime/host"
 )
 
 // A state is the directory that holds lock, traces and markers.
@@ -112,47 +108,4 @@ func write(f *os.File, text string) error {
 // holder describes this run to one that finds the lock taken.
 func holder(user, runbook string, since time.Time) string {
 	return fmt.Sprintf("pid %d, %s, %s, since %s", os.Getpid(), user, runbook, since.UTC().Format(time.RFC3339))
-}
-
-// withState shows a reader the state directory that a real run makes before
-// its first effect, so that a dry run predicts the same effects.
-type withState struct {
-	host.Reader
-	dir  string
-	self host.Owner
-}
-
-// predicted returns base, with dir if it is not there yet.
-func predicted(base host.Reader, dir state, self host.Owner) host.Reader {
-	if ok, err := host.Exists(base, string(dir)); ok || err != nil {
-		return base
-	}
-	return withState{base, string(dir), self}
-}
-
-// Lstat describes the directory and those above it that are missing.
-func (r withState) Lstat(name string) (host.Meta, error) {
-	m, err := r.Reader.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) && r.leadsTo(name) {
-		return host.Meta{Mode: fs.ModeDir | 0o700, Owner: r.self}, nil
-	}
-	return m, err
-}
-
-// ReadDir adds what leads to the directory.
-func (r withState) ReadDir(name string) ([]string, error) {
-	names, err := r.Reader.ReadDir(name)
-	if !r.leadsTo(name) || err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return names, err
-	}
-	rest := strings.TrimPrefix(strings.TrimPrefix(r.dir, path.Clean(name)), "/")
-	if next, _, _ := strings.Cut(rest, "/"); next != "" && !contains(names, next) {
-		names = append(slices.Clone(names), next)
-		slices.Sort(names)
-	}
-	return names, nil
-}
-
-func (r withState) leadsTo(name string) bool {
-	return name == "/" || name == r.dir || strings.HasPrefix(r.dir, name+"/")
 }

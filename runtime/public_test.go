@@ -14,7 +14,7 @@ func TestLeaks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mark := book.secrets.mark("pw", "")
+	mark := book.placeholders.Of("pw")
 	for _, c := range []struct {
 		value, text string
 		want        bool

@@ -1,0 +1,6 @@
+package runtime
+
+import "runbook/runtime/host"
+
+// OnHost is OnMachine for a host that is not the machine.
+func OnHost(h host.Host, o Options) *Run { return newRun(h, o) }

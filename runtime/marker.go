@@ -1,0 +1,29 @@
+package runtime
+
+import (
+	"io/fs"
+	"path"
+
+	"runbook/runtime/host"
+)
+
+// WriteMarker writes a marker, a file of size bytes in the state directory, and
+// the directories above it that are missing, for its owner alone.
+func WriteMarker(h host.Host, name string, c host.Content, size int) error {
+	if err := MkdirAll(h, path.Dir(name), 0o700); err != nil {
+		return err
+	}
+	return h.WriteFile(name, c, host.Meta{Mode: 0o600, Size: int64(size)})
+}
+
+// MkdirAll makes dir and the directories above it that are missing, each an
+// effect of its own.
+func MkdirAll(h host.Host, dir string, mode fs.FileMode) error {
+	if ok, err := host.Exists(h, dir); err != nil || ok {
+		return err
+	}
+	if err := MkdirAll(h, path.Dir(dir), mode); err != nil {
+		return err
+	}
+	return h.Mkdir(dir, host.Meta{Mode: mode})
+}
