@@ -34,7 +34,8 @@ chmod 755 $p/bin/conda
 
 func TestCondaBootstrap(t *testing.T) {
 	m, body := newConda(t)
-	m.thrice(body(`conda.bootstrap("/srv/conda.sh", "/srv/c")`))
+	sum := hexSum(m.read(body("/srv/conda.sh")))
+	m.thrice(body(`conda.bootstrap("/srv/conda.sh", "/srv/c", sha256 = "` + sum + `  conda.sh")`))
 	if left := m.read(body("/srv/c.runbook-incomplete")); !strings.Contains(left, "no such file") {
 		t.Errorf("the marker is still there: %q", left)
 	}
@@ -66,6 +67,7 @@ func TestCondaBootstrapRefuses(t *testing.T) {
 	m.fails(body(`conda.bootstrap("/srv/conda.sh", "/srv/a b")`), "without blanks")
 	m.fails(body(fmt.Sprintf(`conda.bootstrap("/srv/conda.sh", "/srv/c", sha256 = "%064d")`, 0)), "want 0000")
 	m.fails(body(fmt.Sprintf(`conda.bootstrap("/srv/conda.sh", "/srv/c", md5 = "%032d")`, 0)), "want 0000")
+	m.fails(body(`conda.bootstrap("/srv/conda.sh", "/srv/c", sha256 = "0000")`), "want 64 hex digits")
 	m.fails(`conda.bootstrap("/srv/conda.sh", "/srv/c", user = "none")`, `useradd("none")`)
 }
 
