@@ -34,7 +34,7 @@ conda.bootstrap("/srv/conda.sh", "/srv/conda")`,
 	New:    newCondaBootstrap,
 }
 
-// bootstrapOp is a conda below prefix.
+// bootstrapOp is an installation of conda.
 type bootstrapOp struct {
 	installer, prefix, user string
 	digests                 digests // of the installer

@@ -34,7 +34,7 @@ var yumBuiltin = &runtime.Builtin{
 	New:     newYum,
 }
 
-// yumOp is packages that must be there, or must not.
+// yumOp is packages that should be installed, or absent.
 type yumOp struct {
 	packages []string // as the runbook names them
 	absent   bool
