@@ -2,12 +2,9 @@ package builtins
 
 import (
 	"context"
-	"crypto/md5"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"path"
@@ -37,19 +34,23 @@ conda.bootstrap("/srv/conda.sh", "/srv/conda")`,
 	New:    newCondaBootstrap,
 }
 
-// bootstrapOp is a conda below prefix.
+// bootstrapOp is an installation of conda.
 type bootstrapOp struct {
 	installer, prefix, user string
-	sha256, md5             string
+	digests                 digests // of the installer
 }
 
 func newCondaBootstrap(c *runtime.Call) (runtime.Op, string, error) {
 	var installer, prefix runtime.Path
-	op := &bootstrapOp{user: c.User()}
-	if err := c.Unpack("installer", &installer, "prefix", &prefix, "sha256", &op.sha256, "md5", &op.md5); err != nil {
+	var sha256, md5 string
+	if err := c.Unpack("installer", &installer, "prefix", &prefix, "sha256", &sha256, "md5", &md5); err != nil {
 		return nil, "", err
 	}
-	op.installer, op.prefix = string(installer), string(prefix)
+	op := &bootstrapOp{installer: string(installer), prefix: string(prefix), user: c.User()}
+	var err error
+	if op.digests, err = parseDigests(sha256, md5, op.installer); err != nil {
+		return nil, "", err
+	}
 	return op, op.prefix, checkPrefix(op.prefix)
 }
 
@@ -143,7 +144,12 @@ func (op *bootstrapOp) checkInstaller(ctx context.Context, h host.Reader) error 
 		return runtime.Hint(fmt.Errorf("%s: is not a shell script", op.installer),
 			"look into it: it may be an error page that was saved under this name")
 	}
-	return errors.Join(verify(f, op.installer, sha256.New(), op.sha256), verify(f, op.installer, md5.New(), op.md5))
+	for _, d := range op.digests.wanted() {
+		if err := d.verify(f); err != nil {
+			return fmt.Errorf("%s: %w", op.installer, err)
+		}
+	}
+	return nil
 }
 
 func assumeInstaller(ctx context.Context, name string, err error) error {
@@ -154,20 +160,16 @@ func assumeInstaller(ctx context.Context, name string, err error) error {
 	return err
 }
 
-// verify returns an error if f has not the digest, in hex; without a digest it
-// returns none.
-func verify(f io.ReadSeeker, name string, sum hash.Hash, digest string) error {
-	if digest == "" {
-		return nil
-	}
+// verify returns an error if f has another digest.
+func (d wantedDigest) verify(f io.ReadSeeker) error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if _, err := io.Copy(sum, f); err != nil {
+	if _, err := io.Copy(d.hash, f); err != nil {
 		return err
 	}
-	if have := hex.EncodeToString(sum.Sum(nil)); !strings.EqualFold(have, digest) {
-		return runtime.Hint(fmt.Errorf("%s: got digest %s, want %s", name, have, digest), "fetch it again; never run it")
+	if have := hex.EncodeToString(d.hash.Sum(nil)); have != d.want {
+		return runtime.Hint(fmt.Errorf("got digest %s, want %s", have, d.want), "fetch it again; never run it")
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ conda.channels("/srv/conda", add = ["file:///srv/pkgs"], remove = ["defaults"])`
 	New:    newCondaChannels,
 }
 
-// channelsOp is an order of channels.
+// channelsOp is channels that a .condarc should have first, or not at all.
 type channelsOp struct {
 	file, user  string
 	add, remove []string
@@ -105,8 +105,8 @@ func (op *channelsOp) wanted(have []string) []string {
 	return append(slices.Clone(op.add), rest...)
 }
 
-// meta returns the mode and the owner that the file will have: those that it has now,
-// but for a token.
+// meta returns the mode and the owner that the file should have: those that it has now,
+// but a file with a token is readable by its owner only.
 func (op *channelsOp) meta(ctx context.Context, h host.Reader) (m host.Meta, err error) {
 	if old, oldErr := h.Lstat(op.file); oldErr == nil {
 		m.Mode, m.Owner = old.Mode.Perm(), old.Owner

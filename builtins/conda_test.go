@@ -25,7 +25,12 @@ cat > $p/bin/conda <<'EOF'
 #!/bin/bash
 echo "$@" >> /srv/calls
 shift
-while [ $# -gt 0 ]; do case $1 in -p) p=$2; shift;; -*) ;; *=*) echo > $p/conda-meta/${1%=*}-${1#*=}.1-py27_0.json;; *) echo > $p/conda-meta/$1-1.0-0.json;; esac; shift; done
+while [ $# -gt 0 ]; do case $1 in
+-p) p=$2; shift;;
+-*) ;;
+*=*) echo > $p/conda-meta/${1%=*}-${1#*=}.1-py27_0.json;;
+*) echo > $p/conda-meta/$1-1.0-0.json;;
+esac; shift; done
 EOF
 chmod 755 $p/bin/conda
 `)), 0o644))
@@ -34,7 +39,8 @@ chmod 755 $p/bin/conda
 
 func TestCondaBootstrap(t *testing.T) {
 	m, body := newConda(t)
-	m.thrice(body(`conda.bootstrap("/srv/conda.sh", "/srv/c")`))
+	sum := hexSum(m.read(body("/srv/conda.sh")))
+	m.thrice(body(`conda.bootstrap("/srv/conda.sh", "/srv/c", sha256 = "` + sum + `  conda.sh")`))
 	if left := m.read(body("/srv/c.runbook-incomplete")); !strings.Contains(left, "no such file") {
 		t.Errorf("the marker is still there: %q", left)
 	}
@@ -49,9 +55,7 @@ func TestCondaBootstrapAgain(t *testing.T) {
 	}
 	m.must(os.Remove(body("/srv/broken")))
 	_, real := m.thrice(body(`conda.bootstrap("/srv/conda.sh", "/srv/c")`))
-	if all := strings.Join(told(real), ""); !strings.Contains(all, "remove [] "+body("/srv/c ")) || !strings.Contains(all, "incomplete installed") {
-		t.Errorf("got %s", all)
-	}
+	m.shows(strings.Join(told(real), ""), "remove [] "+body("/srv/c "), "incomplete installed")
 }
 
 func TestCondaBootstrapRefuses(t *testing.T) {
@@ -66,6 +70,7 @@ func TestCondaBootstrapRefuses(t *testing.T) {
 	m.fails(body(`conda.bootstrap("/srv/conda.sh", "/srv/a b")`), "without blanks")
 	m.fails(body(fmt.Sprintf(`conda.bootstrap("/srv/conda.sh", "/srv/c", sha256 = "%064d")`, 0)), "want 0000")
 	m.fails(body(fmt.Sprintf(`conda.bootstrap("/srv/conda.sh", "/srv/c", md5 = "%032d")`, 0)), "want 0000")
+	m.fails(body(`conda.bootstrap("/srv/conda.sh", "/srv/c", sha256 = "0000")`), "want 64 hex digits")
 	m.fails(`conda.bootstrap("/srv/conda.sh", "/srv/c", user = "none")`, `useradd("none")`)
 }
 
@@ -77,9 +82,7 @@ conda.channels("/srv/c", add = ["file:///srv/pkgs"], remove = ["defaults"])
 conda.install("/srv/c", ["anaconda-client", "numpy=1.8"])
 conda.install("/srv/c", ["anaconda-client"])`)
 	dry, real := m.thrice(steps)
-	if notes := strings.Join(guesses(dry), "\n"); !strings.Contains(notes, body("packages that /srv/c does not have yet")) {
-		t.Errorf("got %s", notes)
-	}
+	m.shows(strings.Join(guesses(dry), "\n"), body("packages that /srv/c does not have yet"))
 	if n := len(guesses(real)); n != 0 {
 		t.Errorf("got %d assumptions in a real run", n)
 	}
@@ -113,7 +116,8 @@ func TestCondarc(t *testing.T) {
 		{"# nothing yet\n", []string{"a"}, []string{"defaults"}, "# nothing yet\n\nchannels:\n  - a\n"},
 		{"channels: []\n", []string{"a"}, nil, "channels:\n  - a\n  - defaults\n"},
 		{"channels: conda-forge\n", []string{"a"}, nil, "channels:\n  - a\n  - conda-forge\n"},
-		{"", []string{"https://h/t/<secret:tok#abc>/c"}, []string{"defaults"}, "channels:\n  - \"https://h/t/<secret:tok#abc>/c\"\n"},
+		{"", []string{"https://h/t/<secret:tok#abc>/c"}, []string{"defaults"},
+			"channels:\n  - \"https://h/t/<secret:tok#abc>/c\"\n"},
 	} {
 		rc, err := parseCondarc(c.have)
 		if err != nil {
@@ -131,7 +135,8 @@ func TestCondarc(t *testing.T) {
 		if err != nil || string(text) != c.want {
 			t.Errorf("%q: got %q, %v, want %q", c.have, text, err, c.want)
 		}
-		if rc, err = parseCondarc(string(text)); err != nil || fmt.Sprint(op.wanted(rc.channels())) != fmt.Sprint(rc.channels()) {
+		rc, err = parseCondarc(string(text))
+		if err != nil || fmt.Sprint(op.wanted(rc.channels())) != fmt.Sprint(rc.channels()) {
 			t.Errorf("%q: adding again changes %v", c.have, rc.channels())
 		}
 	}
@@ -143,7 +148,8 @@ func TestCondaSpecs(t *testing.T) {
 		met        bool
 	}{
 		{"python", "2.7", true}, {"python", "", false}, {"python=2.7", "2.7.12", true}, {"python=2.7", "2.70", false},
-		{"python==2.7", "2.7", true}, {"python>=3", "2.7", true}, {"python=2.7=1", "2.7", true}, {"r::python=3.*", "3.5", true}, {"a=1", "present", true},
+		{"python==2.7", "2.7", true}, {"python>=3", "2.7", true}, {"python=2.7=1", "2.7", true},
+		{"r::python=3.*", "3.5", true}, {"a=1", "present", true},
 	} {
 		s, err := parseCondaSpec(c.spec)
 		if err != nil || s.met(c.have) != c.met {

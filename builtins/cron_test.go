@@ -13,15 +13,19 @@ case $3 in
 -l) cat $t 2>/dev/null || { echo "no crontab for $2" >&2; exit 1; };;
 -) cat > $t;;
 esac`,
-	"/usr/bin/useradd": `for n; do :; done; echo "$n:x:1001:1001::/home/$n:/bin/sh" >> $R/etc/passwd; echo "$n:x:1001:" >> $R/etc/group; mkdir $R/home/$n`,
-	"/usr/bin/vendor":  `echo "@reboot /opt/old/bin/supervisord" >> $R/var/nobody`,
+	"/usr/bin/useradd": `for n; do :; done; echo "$n:x:1001:1001::/home/$n:/bin/sh" >> $R/etc/passwd
+echo "$n:x:1001:" >> $R/etc/group; mkdir $R/home/$n`,
+	"/usr/bin/vendor": `echo "@reboot /opt/old/bin/supervisord" >> $R/var/nobody`,
 }
 
 func TestCron(t *testing.T) {
 	m := newMachine(t, fakeCrontab)
 	m.write("/var/root", "# mine\nPATH=/bin\n0 5 * * *  backup   now\n")
-	m.thrice("cron('root', '@reboot', '/bin/a 100%')\ncron('root', '0 5 * * *', 'backup now')\ncron('nobody', '5  4 * * sun', 'b')")
-	if got, want := m.read("/var/root"), "# mine\nPATH=/bin\n0 5 * * *  backup   now\n@reboot /bin/a 100\\%\n"; got != want {
+	m.thrice(`cron('root', '@reboot', '/bin/a 100%')
+cron('root', '0 5 * * *', 'backup now')
+cron('nobody', '5  4 * * sun', 'b')`)
+	want := "# mine\nPATH=/bin\n0 5 * * *  backup   now\n@reboot /bin/a 100\\%\n"
+	if got := m.read("/var/root"); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := m.read("/var/nobody"); got != "5 4 * * sun b\n" {
@@ -43,7 +47,7 @@ func TestCronOfPredictedUser(t *testing.T) {
 	m := newMachine(t, fakeCrontab)
 	m.write("/etc/skel/.bashrc", "x")
 	m.fails(`cron("app", "@daily", "x")`, `make it first: useradd("app")`)
-	m.write("/usr/bin/useradd", strings.TrimPrefix(fakeCrontab["/usr/bin/useradd"], "")+"; cp $R/etc/skel/.bashrc $R/home/$n")
+	m.write("/usr/bin/useradd", fakeCrontab["/usr/bin/useradd"]+"; cp $R/etc/skel/.bashrc $R/home/$n")
 	m.write("/usr/bin/getent", "exit 2")
 	m.thrice("useradd('app', shell = '/bin/sh')\ncron('app', '@daily', 'x')")
 }

@@ -39,7 +39,7 @@ iptables("PREROUTING", table = "nat", position = "append", protocol = "tcp", dpo
 	New: newIptables,
 }
 
-// iptablesOp is a rule that must have its effect.
+// iptablesOp is a rule that should be in its chain and have its effect.
 type iptablesOp struct {
 	rule iptables.Rule
 	last bool // in its chain
@@ -144,7 +144,7 @@ func needInterface(h host.Reader, name string) error {
 	return runtime.Hint(fmt.Errorf("there is no interface %s", name), "there is: "+strings.Join(names, " "))
 }
 
-// put puts the rule into its chain; rules are those of all tables now.
+// put adds the rule to its chain; rules are those of all tables before.
 func (op *iptablesOp) put(ctx context.Context, h host.Host, rules string) error {
 	argv, edit := op.rule.Insert(), iptables.Inserted
 	if op.last {
@@ -177,7 +177,7 @@ var iptablesSaveBuiltin = &runtime.Builtin{
 	New:     newIptablesSave,
 }
 
-// saveOp is the rules in a file; the path "" is the system's own.
+// saveOp is the rules in a file; the path "" stands for the one that the system reads.
 type saveOp struct{ path string }
 
 func newIptablesSave(c *runtime.Call) (runtime.Op, string, error) {

@@ -40,7 +40,8 @@ func TestIptables(t *testing.T) {
 	dry, _ := m.thrice(`c = "# Anaconda Repository #"
 iptables("INPUT", in_interface = "eth0", protocol = "tcp", dport = 80, jump = "ACCEPT", comment = c)
 iptables("INPUT", in_interface = "eth0", protocol = "tcp", dport = "8080", jump = "ACCEPT", comment = c)
-iptables("PREROUTING", table = "nat", position = "append", in_interface = "eth0", protocol = "tcp", dport = 80, jump = "REDIRECT", to_port = 8080, comment = c)
+iptables("PREROUTING", table = "nat", position = "append", in_interface = "eth0", protocol = "tcp", dport = 80,
+    jump = "REDIRECT", to_port = 8080, comment = c)
 iptables.save()`)
 	if notes := guesses(dry); len(notes) > 0 {
 		t.Errorf("a dry run assumed %v", notes)
@@ -80,7 +81,8 @@ func TestIptablesSaveSame(t *testing.T) {
 // An ACCEPT behind the REJECT is there and has no effect.
 func TestIptablesShadowed(t *testing.T) {
 	m := newMachine(t, fakeIptables)
-	m.write("/var/rules", strings.Replace(m.read("/var/rules"), "prohibited\n", "prohibited\n-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT\n", 1))
+	const hidden = "-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT\n"
+	m.write("/var/rules", strings.Replace(m.read("/var/rules"), "prohibited\n", "prohibited\n"+hidden, 1))
 	rule := `iptables("INPUT", protocol = "tcp", dport = 80, jump = "ACCEPT"`
 	m.fails(rule+`, position = "append")`, `position = "insert"`)
 	_, real := m.thrice(rule + ")")

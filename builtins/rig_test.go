@@ -181,6 +181,16 @@ func (m *machine) failsDry(body, text string) error {
 	return err
 }
 
+// shows wants every part in text.
+func (m *machine) shows(text string, parts ...string) {
+	m.t.Helper()
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			m.t.Errorf("got %s\nwant %s", text, p)
+		}
+	}
+}
+
 // says reports whether text is in err or in its hint.
 func says(err error, text string) bool {
 	return err != nil && strings.Contains(err.Error()+" | "+runtime.HintOf(err), text)

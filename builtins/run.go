@@ -100,7 +100,7 @@ func (op *runOp) setAlready(expr string) (err error) {
 	return err
 }
 
-// setTouches sorts the trees from the facts.
+// setTouches tells names of trees from names of facts.
 func (op *runOp) setTouches(names []string) error {
 	for _, n := range names {
 		if path.IsAbs(n) {
@@ -221,9 +221,9 @@ func newBegun(state, creates string) begun {
 	return begun{path.Join(state, "begun", fmt.Sprintf("%x.json", sum[:8])), creates}
 }
 
-// check is for where there is what the command creates. If a run that was killed left
-// the marker and the machine has not gone down since, the marker is removed. If the
-// command failed, or the machine went down meanwhile, it returns an error.
+// check is called where the file that the command creates is there. If a run that was
+// killed left the marker and the machine did not go down since, the marker is removed.
+// If the command failed, or the machine went down meanwhile, check returns an error.
 func (b begun) check(h host.Reader) ([]runtime.Action, error) {
 	if ok, err := host.Exists(h, b.file); err != nil || !ok {
 		return nil, err
@@ -246,7 +246,7 @@ func (b begun) check(h host.Reader) ([]runtime.Action, error) {
 		fmt.Sprintf("look at it; to run the command again remove or rename %s, to keep it remove %s", b.creates, b.file))
 }
 
-// around runs a command, with the marker there until it has succeeded.
+// around calls exec, with the marker there until it has succeeded.
 func (b begun) around(h host.Host, exec func() error) error {
 	boot, err := bootID(h)
 	if err != nil {

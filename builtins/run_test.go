@@ -26,9 +26,7 @@ run(["make", "again"], once = "again")`)
 	if got := m.read("/srv/made"); got != "again\n" && !strings.HasPrefix(got, "again") {
 		t.Errorf("got %q", got)
 	}
-	if got := m.read("/var/state/once/again.json"); !strings.Contains(got, `"once":"again","argv_sha256":"`) {
-		t.Errorf("got %q", got)
-	}
+	m.shows(m.read("/var/state/once/again.json"), `"once":"again","argv_sha256":"`)
 	for range 2 {
 		if _, err := m.real(`run(["user", "bob"], already = "already exists")`); err != nil {
 			t.Error(err)
@@ -58,7 +56,8 @@ func TestRunIsVerified(t *testing.T) {
 	}
 }
 
-// What a command left when it was cut off does not count as done, unless it may have gone on without the run that began it.
+// What a command left when it was cut off does not count as done, unless it may
+// have gone on without the run that began it.
 func TestRunCutOff(t *testing.T) {
 	const boot, body = "/proc/sys/kernel/random/boot_id", `run(["make"], creates = "/srv/made")`
 	marker := newBegun("/var/state", "/srv/made").file
@@ -70,7 +69,8 @@ func TestRunCutOff(t *testing.T) {
 	play := func(outcome trace.Outcome, reason string) {
 		t.Helper()
 		events, err := m.real(body)
-		if i := slices.IndexFunc(events, func(e trace.Event) bool { return e.Kind == trace.Result }); i < 0 || events[i].Outcome != outcome {
+		i := slices.IndexFunc(events, func(e trace.Event) bool { return e.Kind == trace.Result })
+		if i < 0 || events[i].Outcome != outcome {
 			t.Errorf("got %v, want %s", told(events), outcome)
 		}
 		if (err == nil) != (reason == "") || err != nil && !strings.Contains(err.Error(), reason) {
@@ -145,7 +145,8 @@ func TestQueryAfterChange(t *testing.T) {
 	change := "run('x', touches = ['/srv/a'])\n"
 	m.failsDry(change+`query("ask /srv/a")`, "assume=")
 	for _, assume := range []string{`"new"`, `{"stdout": "new", "code": 0}`} {
-		dry, err := m.dry(change + `if query("ask /srv/a", assume = ` + assume + `).stdout != "new": fail("old")` + "\nrun('y')")
+		dry, err := m.dry(change + `if query("ask /srv/a", assume = ` + assume + `).stdout != "new": fail("old")
+run('y')`)
 		if err != nil {
 			t.Errorf("%s: %v, %v", assume, err, told(dry))
 		}

@@ -96,8 +96,8 @@ func (op *serviceOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action
 	}, slices.Concat(now, boot)...), err
 }
 
-// current returns the state of the service. One that nobody knows is an error,
-// unless an earlier step of a dry run may have installed it.
+// current returns the state of the service. One that is not installed is an
+// error, unless an earlier step of a dry run may have installed it.
 func (op *serviceOp) current(ctx context.Context, h host.Reader) (string, error) {
 	state, err := h.Fact(ctx, fact(serviceKind, op.name))
 	if err == nil && state == "" {
@@ -132,7 +132,7 @@ func noService(name string, names []string) error {
 	return runtime.Hint(errors.New("there is no such service"), hint)
 }
 
-// checkNow compares what is true of a service in this state with what is wanted now.
+// checkNow compares state, which the service is in, and its ports with what is wanted.
 func (op *serviceOp) checkNow(ctx context.Context, h host.Reader, state string) ([]host.Change, error) {
 	var changes []host.Change
 	switch {
@@ -166,7 +166,7 @@ func (op *serviceOp) checkNow(ctx context.Context, h host.Reader, state string) 
 // that are open are not its own.
 func isDown(state string) bool { return state == stopped || state == failed || state == dead }
 
-// checkBoot compares whether the service starts at boot.
+// checkBoot compares whether the service is enabled with what is wanted.
 func (op *serviceOp) checkBoot(ctx context.Context, h host.Reader) ([]host.Change, error) {
 	if op.boot == "" {
 		return nil, nil

@@ -17,20 +17,21 @@ esac`
 
 // sysv are the programs around init scripts.
 var sysv = map[string]string{
-	"/etc/init.d/mongod":   daemon,
-	"/usr/bin/service":     `[ -x $R/etc/init.d/$1 ] || { echo "$1: unrecognized service" >&2; exit 1; }; $R/etc/init.d/$1 $2`,
-	"/usr/bin/update-rc.d": `mkdir -p $R/etc/rc3.d; rm -f $R/etc/rc3.d/?01$1; [ $2 = disable ] && s=K || s=S; touch $R/etc/rc3.d/${s}01$1`,
+	"/etc/init.d/mongod": daemon,
+	"/usr/bin/service": `[ -x $R/etc/init.d/$1 ] || { echo "$1: unrecognized service" >&2; exit 1; }
+$R/etc/init.d/$1 $2`,
+	"/usr/bin/update-rc.d": `mkdir -p $R/etc/rc3.d; rm -f $R/etc/rc3.d/?01$1
+[ $2 = disable ] && s=K || s=S; touch $R/etc/rc3.d/${s}01$1`,
 }
 
 func TestService(t *testing.T) {
 	m := newMachine(t, sysv)
 	_, real := m.thrice(`service("mongod", enabled = True)`)
-	if all := strings.Join(told(real), ""); !strings.Contains(all, "[service mongod start]") || !strings.Contains(all, "[update-rc.d mongod defaults]") {
-		t.Errorf("got %s", all)
-	}
+	m.shows(strings.Join(told(real), ""), "[service mongod start]", "[update-rc.d mongod defaults]")
 	m.thrice(`service("mongod", state = "stopped", enabled = False)`)
 	m.thrice(`service("mongod", enabled = True)`)
-	if _, err := m.real(`if service("mongod", state = "restarted").changed: log("x")`); err != nil || m.read("/var/restarts") != "x\n" {
+	_, err := m.real(`if service("mongod", state = "restarted").changed: log("x")`)
+	if err != nil || m.read("/var/restarts") != "x\n" {
 		t.Errorf("got %v, %s", err, m.read("/var/restarts"))
 	}
 }
@@ -81,9 +82,7 @@ esac`,
 func TestServiceUnderSystemd(t *testing.T) {
 	m := newMachine(t, fakeSystemd)
 	_, real := m.thrice("service('web', enabled = True)\nservice('bad.service')")
-	if all := strings.Join(told(real), ""); !strings.Contains(all, "[systemctl start web.service]") || !strings.Contains(all, "{service failed running}") {
-		t.Errorf("got %s", all)
-	}
+	m.shows(strings.Join(told(real), ""), "[systemctl start web.service]", "{service failed running}")
 	m.thrice(`service("web", state = "stopped")`)
 	m.fails(`service("off")`, "systemctl unmask off")
 	m.fails(`service("none")`, "there is no such service")

@@ -188,9 +188,9 @@ func checkFacts(ctx context.Context, h host.Reader, sets map[host.Fact]string) (
 	return changes, nil
 }
 
-// isUp reports whether a supervisord runs with the configuration. Where
-// something differs, a dry run notes if it may not ask, because something before
-// changed what it would ask about.
+// isUp reports whether a supervisord runs with the configuration. Where a dry run
+// may not ask, because an earlier step changed the configuration, it assumes that
+// none does; it notes that if anything differs.
 func (op *superviseOp) isUp(ctx context.Context, h host.Reader, differs bool) (bool, error) {
 	status, err := known(ctx, h, fact(statusKind, op.config))
 	if err != nil || status != "" || !differs {

@@ -25,7 +25,10 @@ status) cat /var/up;;
 update) ` + up + `;;
 start) sed -i 's/ FATAL.*/ RUNNING   pid 9, uptime 0:00:01/' /var/up; echo "web: ERROR (already started)"; exit 1;;
 esac`,
-		"/usr/bin/crontab": `case $3 in -l) cat /var/$2 2>/dev/null || { echo "no crontab for $2" >&2; exit 1; };; -) cat > /var/$2;; esac`,
+		"/usr/bin/crontab": `case $3 in
+-l) cat /var/$2 2>/dev/null || { echo "no crontab for $2" >&2; exit 1; };;
+-) cat > /var/$2;;
+esac`,
 	} {
 		file := at(name)
 		if strings.HasPrefix(name, "/usr") {
@@ -42,15 +45,12 @@ esac`,
 
 func TestSupervise(t *testing.T) {
 	m, at := newSupervised(t)
-	m.thrice(at(`supervise(config = "/app/etc/s.conf", programs = {"web": "/bin/web", "job": {"command": "/bin/job", "autorestart": True}})`))
-	if got := m.read(at("/app/etc/s.conf")); !strings.Contains(got, "[program:job]\ncommand=/bin/job\nautorestart=true\n") {
-		t.Errorf("got %s", got)
-	}
+	m.thrice(at(`supervise(config = "/app/etc/s.conf",
+    programs = {"web": "/bin/web", "job": {"command": "/bin/job", "autorestart": True}})`))
+	m.shows(m.read(at("/app/etc/s.conf")), "[program:job]\ncommand=/bin/job\nautorestart=true\n")
 	// Another program is added to the one that runs.
 	_, real := m.thrice(at(`supervise(config = "/app/etc/s.conf", programs = {"web": "/bin/web"})`))
-	if all := strings.Join(told(real), ""); !strings.Contains(all, at("/app/bin/supervisorctl -c /app/etc/s.conf update]")) {
-		t.Errorf("got %s", all)
-	}
+	m.shows(strings.Join(told(real), ""), at("/app/bin/supervisorctl -c /app/etc/s.conf update]"))
 }
 
 // A vendor's configuration, its line in the crontab, and a process that died.
@@ -60,11 +60,11 @@ func TestSuperviseVendor(t *testing.T) {
 	m.write(at("/var/up"), "web RUNNING   pid 7, uptime 0:00:02\njob FATAL   Exited too quickly\n")
 	m.write(at("/var/root"), "@reboot /opt/miniconda/bin/supervisord\n@reboot /opt/b/bin/supervisord -c /other.conf\n")
 	_, real := m.thrice(at(`supervise(config = "/app/etc/s.conf")`))
-	if all := strings.Join(told(real), ""); !strings.Contains(all, "{job FATAL RUNNING}") || !strings.Contains(all, "start job web]") {
-		t.Errorf("got %s", all)
-	}
-	if got := m.read(at("/var/root")); !strings.Contains(got, "/other.conf\n") || !strings.Contains(got, at("/app/bin/supervisord -c /app/etc/s.conf\n")) || strings.Contains(got, "miniconda") {
-		t.Errorf("got %q", got)
+	m.shows(strings.Join(told(real), ""), "{job FATAL RUNNING}", "start job web]")
+	table := m.read(at("/var/root"))
+	m.shows(table, "/other.conf\n", at("/app/bin/supervisord -c /app/etc/s.conf\n"))
+	if strings.Contains(table, "miniconda") {
+		t.Errorf("got %q", table)
 	}
 }
 
@@ -89,14 +89,17 @@ supervise(config = '/app/etc/s.conf', expect = ['web'])`))
 		t.Fatal(err)
 	}
 	all := strings.Join(told(dry), "")
-	if !strings.Contains(all, "{low:*  RUNNING}") || strings.Count(all, "effect ") != 3 || dry[len(dry)-1].Counts.Same != 1 {
+	m.shows(all, "{low:*  RUNNING}")
+	if strings.Count(all, "effect ") != 3 || dry[len(dry)-1].Counts.Same != 1 {
 		t.Errorf("got %s", all)
 	}
 }
 
 func TestProcessStates(t *testing.T) {
 	status := "up\nweb RUNNING\nlow:low_00 RUNNING\nlow:low_01 BACKOFF\n"
-	for name, want := range map[string]string{"web": "RUNNING", "low:low_00": "RUNNING", "low:*": "BACKOFF", "job": "", "lo": ""} {
+	for name, want := range map[string]string{
+		"web": "RUNNING", "low:low_00": "RUNNING", "low:*": "BACKOFF", "job": "", "lo": "",
+	} {
 		if have := stateIn(status, name); have != want {
 			t.Errorf("%s: got %q, want %q", name, have, want)
 		}
@@ -104,7 +107,9 @@ func TestProcessStates(t *testing.T) {
 }
 
 func TestOptionText(t *testing.T) {
-	for want, v := range map[string]starlark.Value{"true": starlark.True, "2": starlark.MakeInt(2), "a": starlark.String("a")} {
+	for want, v := range map[string]starlark.Value{
+		"true": starlark.True, "2": starlark.MakeInt(2), "a": starlark.String("a"),
+	} {
 		if have := optionText(v); have != want {
 			t.Errorf("got %q, want %q", have, want)
 		}

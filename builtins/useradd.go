@@ -48,7 +48,7 @@ type useraddOp struct {
 	createHome, system                     bool
 }
 
-// What useradd(8) of both families of systems takes.
+// accountName is what useradd(8) takes on both families of systems.
 var accountName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
 
 func newUseradd(c *runtime.Call) (runtime.Op, string, error) {
@@ -220,7 +220,7 @@ func (op *useraddOp) create(ctx context.Context, h host.Host) error {
 		return explainUseradd(err, res.Code)
 	}
 	if op.createHome && cmd.Makes == nil && old.Owner != owner {
-		// useradd leaves a directory that is there to whoever owned it.
+		// useradd does not change the owner of a directory that is there.
 		return h.SetMeta(op.newHome(), host.Meta{Mode: old.Mode, Owner: owner})
 	}
 	return nil
@@ -235,7 +235,7 @@ func (op *useraddOp) newGroup(ctx context.Context, h host.Reader) (name string, 
 	return op.name, id == "", err
 }
 
-// argv is the command for a group that useradd makes or that is there.
+// argv returns the command; groupMade says that it makes the group, too.
 func (op *useraddOp) argv(group string, groupMade bool) []string {
 	argv := []string{"useradd", "-d", op.newHome(), "-s", op.newShell(), "-c", op.comment}
 	option := func(when bool, args ...string) {

@@ -34,7 +34,7 @@ var yumBuiltin = &runtime.Builtin{
 	New:     newYum,
 }
 
-// yumOp is packages that must be there, or must not.
+// yumOp is packages that should be installed, or absent.
 type yumOp struct {
 	packages []string // as the runbook names them
 	absent   bool
@@ -287,12 +287,13 @@ func findPackage(ctx context.Context, h host.Reader, source string) (rpmPackage,
 			return p, nil
 		}
 	}
-	name, version, release, _, ok := rpm.ParseFilename(source)
+	name, version, rel, _, ok := rpm.ParseFilename(source)
 	if !errors.Is(err, host.ErrUnknown) || !ok {
 		return rpmPackage{}, err
 	}
-	runtime.Assume(ctx, fmt.Sprintf("%s is %s %s-%s", path.Base(source), name, version, release))
-	return rpmPackage{name: name, version: version + "-" + release, source: source}, nil
+	version += "-" + rel
+	runtime.Assume(ctx, fmt.Sprintf("%s is %s %s", path.Base(source), name, version))
+	return rpmPackage{name: name, version: version, source: source}, nil
 }
 
 func readPackage(h host.Reader, file string) (rpmPackage, error) {

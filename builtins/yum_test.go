@@ -24,7 +24,8 @@ b=${p##*/}; n=${b%%-[0-9]*}; v=${b#$n-}; v=${v%.x86_64.rpm}; [ $v = $n ] && v=1-
 case $n in
 missing) echo "Error: Unable to find a match: missing" >&2; exit 1;;
 sick) echo "Error in POSTIN scriptlet in rpm package sick";;
-mongodb-org-server) cp $R/srv/mongod $R/etc/init.d/mongod; chmod 755 $R/etc/init.d/mongod; mkdir -p $R/var/lib/mongo; echo "mongod:x:99:99::/var/lib/mongo:/bin/false" >> $R/etc/passwd; echo "mongod:x:99:" >> $R/etc/group;;
+mongodb-org-server) cp $R/srv/mongod $R/etc/init.d/mongod; chmod 755 $R/etc/init.d/mongod; mkdir -p $R/var/lib/mongo
+  echo "mongod:x:99:99::/var/lib/mongo:/bin/false" >> $R/etc/passwd; echo "mongod:x:99:" >> $R/etc/group;;
 esac
 if [ $verb = install ]; then echo $v > $R/var/rpms/$n; else rm $R/var/rpms/$n; fi; done`,
 	"/usr/bin/service":           sysv["/usr/bin/service"],
@@ -47,14 +48,20 @@ func newYumMachine(t *testing.T) *machine {
 
 func packageText(t *testing.T, name, version string) string {
 	t.Helper()
-	r, err := rpmpack.NewRPM(rpmpack.RPMMetaData{Name: name, Version: version, Release: "1", Arch: "x86_64", OS: "linux", Compressor: "gzip"})
+	r, err := rpmpack.NewRPM(rpmpack.RPMMetaData{
+		Name: name, Version: version, Release: "1", Arch: "x86_64", OS: "linux", Compressor: "gzip",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if name == "mongodb-org-server" {
-		r.AddFile(rpmpack.RPMFile{Name: "/etc/init.d/mongod", Body: []byte("x"), Mode: 0o100755, Owner: "root", Group: "root"})
-		r.AddFile(rpmpack.RPMFile{Name: "/var/lib/mongo", Mode: 0o040755, Owner: "mongod", Group: "mongod"})
-		r.AddFile(rpmpack.RPMFile{Name: "/usr/share/doc/mongodb/README", Body: []byte("x"), Mode: 0o100644, Owner: "root", Group: "root"})
+		for _, f := range []rpmpack.RPMFile{
+			{Name: "/etc/init.d/mongod", Body: []byte("x"), Mode: 0o100755, Owner: "root", Group: "root"},
+			{Name: "/var/lib/mongo", Mode: 0o040755, Owner: "mongod", Group: "mongod"},
+			{Name: "/usr/share/doc/mongodb/README", Body: []byte("x"), Mode: 0o100644, Owner: "root", Group: "root"},
+		} {
+			r.AddFile(f)
+		}
 		r.AddPrein("useradd -r -M -d /var/lib/mongo -s /bin/false mongod\n")
 	}
 	var b bytes.Buffer
@@ -68,7 +75,10 @@ func packageText(t *testing.T, name, version string) string {
 func TestYumFiles(t *testing.T) {
 	m := newYumMachine(t)
 	dry, _ := m.thrice("yum('/srv/media/mongodb-org*')\nservice('mongod')")
-	if got := m.read("/var/calls"); !strings.HasPrefix(got, "install -y --disablerepo=* /srv/media/mongodb-org-2.6.8-1.x86_64.rpm /srv/media/mongodb-org-server-2.6.8-1.x86_64.rpm /srv/media/mongodb-org-tools") || strings.Count(got, "\n") != 1 {
+	const version = "-2.6.8-1.x86_64.rpm"
+	want := "install -y --disablerepo=* /srv/media/mongodb-org" + version + " /srv/media/mongodb-org-server" + version +
+		" /srv/media/mongodb-org-tools" + version + "\n"
+	if got := m.read("/var/calls"); got != want {
 		t.Errorf("got %s", got)
 	}
 	notes := strings.Join(guesses(dry), "\n")
@@ -88,9 +98,7 @@ func TestYumPredictsOwners(t *testing.T) {
 	m.write("/srv/app/etc/.keep", "")
 	dry, _ := m.thrice(`yum("/srv/media/mongodb-org*")
 conda.channels("/srv/app", add = ["file:///x"], user = "mongod")`)
-	if notes := strings.Join(guesses(dry), "\n"); !strings.Contains(notes, "the group of mongod is mongod") {
-		t.Errorf("got %s", notes)
-	}
+	m.shows(strings.Join(guesses(dry), "\n"), "the group of mongod is mongod")
 }
 
 // Later steps of a dry run see the files of a package and who owns them.
@@ -124,15 +132,14 @@ func TestYumVersions(t *testing.T) {
 	m := newYumMachine(t)
 	m.write("/var/rpms/mongodb-org", "2.10.0-1\n")
 	m.write("/var/rpms/mongodb-org-tools", "2.6.7-9\n")
-	_, real := m.thrice(`yum(["/srv/media/mongodb-org-2.6.8-1.x86_64.rpm", "file:///srv/media/mongodb-org-tools-2.6.8-1.x86_64.rpm"])`)
+	_, real := m.thrice(`yum(["/srv/media/mongodb-org-2.6.8-1.x86_64.rpm",
+    "file:///srv/media/mongodb-org-tools-2.6.8-1.x86_64.rpm"])`)
 	if all := strings.Join(told(real), ""); !strings.Contains(all, "[{mongodb-org-tools 2.6.7-9 2.6.8-1}]") {
 		t.Errorf("got %s: a newer package must stay, an older one is replaced", all)
 	}
 	m.thrice(`yum(["mongodb-org", "mongodb-org-tools"], state = "absent")`)
 	m.thrice(`yum(["git", "https://example.org/a/tool-1.0-2.x86_64.rpm"])`)
-	if got := m.read("/var/calls"); !strings.HasSuffix(got, "install -y git https://example.org/a/tool-1.0-2.x86_64.rpm\n") {
-		t.Errorf("got %s", got)
-	}
+	m.shows(m.read("/var/calls"), "\ninstall -y git https://example.org/a/tool-1.0-2.x86_64.rpm\n")
 }
 
 // A file that only an earlier step would fetch, and names: what they bring
@@ -142,9 +149,8 @@ func TestYumUnknownContent(t *testing.T) {
 	for _, what := range []string{`run("fetch", creates = "/srv/new-1.0-1.x86_64.rpm")
 yum("/srv/new-1.0-1.x86_64.rpm")`, `yum("new")`} {
 		dry, err := m.dry(what + "\nservice('newd')")
-		if notes := strings.Join(guesses(dry), "\n"); err != nil || !strings.Contains(notes, "service newd is installed and stopped") {
-			t.Errorf("%s: got %v, %s", what, err, notes)
-		}
+		m.must(err)
+		m.shows(strings.Join(guesses(dry), "\n"), "service newd is installed and stopped")
 	}
 }
 
