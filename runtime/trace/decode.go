@@ -52,9 +52,9 @@ func Decode(line []byte) (Event, error) {
 			return Event{}, err
 		}
 	}
-	for name, raw := range members {
-		if p := e.slot(name); p != nil {
-			if err := unmarshal(name, raw, p); err != nil {
+	for _, s := range e.slots() {
+		if raw, ok := members[s.key]; ok {
+			if err := unmarshal(s.key, raw, s.at); err != nil {
 				return Event{}, err
 			}
 		}

@@ -59,7 +59,6 @@ type Event struct {
 	Elapsed  time.Duration
 
 	Counts Counts // of End
-	Seal   string // of End
 }
 
 // RunInfo is what a trace says first.
