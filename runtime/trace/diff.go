@@ -128,10 +128,13 @@ func (d Difference) side(e *Event, value string) string {
 	}
 	s := fmt.Sprintf("event %d  %s", e.Seq, cut(Quote(describe(*e)), 100))
 	if d.Field != "" {
-		s += "\n       " + cut(Quote(cmp.Or(value, "(nothing)")), 300)
+		s += "\n       " + shownValue(value)
 	}
 	return s
 }
+
+// shownValue returns the value of a field, as JSON, in a length that can be read.
+func shownValue(value string) string { return cut(Quote(cmp.Or(value, "(nothing)")), 300) }
 
 func (g *gap) difference(a, b unit) Difference {
 	d := Difference{A: g.a, B: g.b}
