@@ -11,7 +11,7 @@ import (
 //
 // It also refuses the end of a run that is Done before the approved trace is;
 // an end with another outcome is told to the sinks after it.
-type Follow struct {
+type follow struct {
 	approved []approved
 	// at are the places in approved where the run may be, in their order: more
 	// than one where effects that may be left out look alike.
@@ -25,8 +25,8 @@ type approved struct {
 }
 
 // NewFollow returns a Follow of the effects among events.
-func NewFollow(events []Event) *Follow {
-	f := &Follow{at: []int{0}}
+func NewFollow(events []Event) Sink {
+	f := &follow{at: []int{0}}
 	for _, u := range units(events) {
 		for _, e := range u.effects {
 			f.approved = append(f.approved, approved{e, key(e), u.assumed()})
@@ -39,7 +39,7 @@ func NewFollow(events []Event) *Follow {
 }
 
 // Emit refuses what is not approved with an error that wraps ErrDeviates.
-func (f *Follow) Emit(e Event) error {
+func (f *follow) Emit(e Event) error {
 	switch {
 	case e.Kind == Effect:
 		return f.effect(e)
@@ -49,7 +49,7 @@ func (f *Follow) Emit(e Event) error {
 	return nil
 }
 
-func (f *Follow) effect(e Event) error {
+func (f *follow) effect(e Event) error {
 	have := key(e)
 	var next []int
 	for _, i := range f.reachable() {
@@ -65,7 +65,7 @@ func (f *Follow) effect(e Event) error {
 }
 
 // reachable returns the places of the effects that may come next, in their order.
-func (f *Follow) reachable() (places []int) {
+func (f *follow) reachable() (places []int) {
 	for _, at := range f.at {
 		if len(places) > 0 && at <= places[len(places)-1] {
 			continue // what may come after it is among places
@@ -82,7 +82,7 @@ func (f *Follow) reachable() (places []int) {
 
 // refusal says how e differs from the effect that it most likely stands for: the
 // first of those that may come next with the same target, else the one that is next.
-func (f *Follow) refusal(e Event) error {
+func (f *follow) refusal(e Event) error {
 	next := f.farthest()
 	for _, i := range f.reachable() {
 		if sameTarget(f.approved[i].effect, e) {
@@ -103,11 +103,11 @@ func sameTarget(a, b Event) bool {
 	return a.Call == b.Call && a.Path == b.Path && slices.Equal(a.Argv, b.Argv)
 }
 
-func (f *Follow) done() bool { return f.mustHave() == nil }
+func (f *follow) done() bool { return f.mustHave() == nil }
 
 // mustHave returns the next effect that may not be left out, as seen from the
 // place that is farthest on.
-func (f *Follow) mustHave() *Event {
+func (f *follow) mustHave() *Event {
 	for i := f.farthest(); i < len(f.approved); i++ {
 		if !f.approved[i].mayBeLeft {
 			return &f.approved[i].effect
@@ -116,6 +116,6 @@ func (f *Follow) mustHave() *Event {
 	return nil
 }
 
-func (f *Follow) farthest() int { return f.at[len(f.at)-1] }
+func (f *follow) farthest() int { return f.at[len(f.at)-1] }
 
 func atSeq(e Event) string { return fmt.Sprintf("%s (its event %d)", describe(e), e.Seq) }

@@ -19,7 +19,7 @@ import (
 // have them. It is for reading and for taking pieces from: trees and contents
 // that the trace does not hold are comments. A secret is a variable that the
 // script refuses to run without.
-type Shell struct {
+type shell struct {
 	w        io.Writer
 	known    []string        // secrets that are used later
 	declared map[string]bool // secrets
@@ -30,10 +30,12 @@ type Shell struct {
 }
 
 // NewShell returns a Shell that writes to w.
-func NewShell(w io.Writer) *Shell { return &Shell{w: w, declared: map[string]bool{}} }
+func NewShell(w io.Writer) Sink { return newShell(w) }
+
+func newShell(w io.Writer) *shell { return &shell{w: w, declared: map[string]bool{}} }
 
 // Emit writes what e does, with a comment for what is not an effect.
-func (s *Shell) Emit(e Event) error {
+func (s *shell) Emit(e Event) error {
 	switch e.Kind {
 	case Run:
 		s.header(e)
@@ -57,28 +59,28 @@ func (s *Shell) Emit(e Event) error {
 	return s.err
 }
 
-func (s *Shell) print(text string) {
+func (s *shell) print(text string) {
 	if s.err == nil {
 		_, s.err = io.WriteString(s.w, text)
 	}
 }
 
 // comment writes a line that no text can leave.
-func (s *Shell) comment(format string, args ...any) {
+func (s *shell) comment(format string, args ...any) {
 	s.print("# " + Quote(fmt.Sprintf(format, args...)) + "\n")
 }
 
-func (s *Shell) command(argv ...string) { s.print(shellWords(argv) + "\n") }
+func (s *shell) command(argv ...string) { s.print(shellWords(argv) + "\n") }
 
 // told puts the comment of an op before the first thing it does.
-func (s *Shell) told() {
+func (s *shell) told() {
 	if s.due {
 		s.comment("%s", strings.TrimSpace(s.op.Op+" "+s.op.Target+inBrackets(s.op.Pos)))
 	}
 	s.due = false
 }
 
-func (s *Shell) header(e Event) {
+func (s *shell) header(e Event) {
 	s.print("#!/bin/sh\n")
 	info := RunInfo{}
 	if e.Run != nil {
@@ -99,7 +101,7 @@ func (s *Shell) header(e Event) {
 }
 
 // declare makes the script stop where a secret is not set.
-func (s *Shell) declare(secrets []string) {
+func (s *shell) declare(secrets []string) {
 	for _, name := range secrets {
 		if v := variable(name); !s.declared[v] {
 			s.declared[v] = true
@@ -118,7 +120,7 @@ func secretsOf(e Event) []string {
 	return secretsIn(strings.Join(texts, "\n"))
 }
 
-func (s *Shell) step(e Event) {
+func (s *shell) step(e Event) {
 	switch e.State {
 	case Begin:
 		s.print("\n")
@@ -129,7 +131,7 @@ func (s *Shell) step(e Event) {
 	}
 }
 
-func (s *Shell) effect(e Event) {
+func (s *shell) effect(e Event) {
 	d := e.Detail
 	switch e.Call {
 	case "exec":
@@ -154,7 +156,7 @@ func (s *Shell) effect(e Event) {
 	}
 }
 
-func (s *Shell) meta(e Event) {
+func (s *shell) meta(e Event) {
 	if detail(e.Detail, "files") != "" {
 		s.chown(e, "-hR")
 		return
@@ -165,7 +167,7 @@ func (s *Shell) meta(e Event) {
 	s.chown(e)
 }
 
-func (s *Shell) chown(e Event, flags ...string) {
+func (s *shell) chown(e Event, flags ...string) {
 	owner := detail(e.Detail, "owner")
 	if group := detail(e.Detail, "group"); group != "" {
 		owner += ":" + group
@@ -176,7 +178,7 @@ func (s *Shell) chown(e Event, flags ...string) {
 }
 
 // write makes the file with its mode and owner before anything is in it.
-func (s *Shell) write(e Event) {
+func (s *shell) write(e Event) {
 	sum := detail(e.Detail, "sha256")
 	content, ok := contentOf(s.op.Changes, sum)
 	s.comment("write %s (sha256 %s, mode %s)", e.Path, cmp.Or(sum, "not known"), detail(e.Detail, "mode"))
@@ -204,7 +206,7 @@ func contentOf(changes []host.Change, sum string) (string, bool) {
 }
 
 // exec writes a command with who runs it, where, and with what.
-func (s *Shell) exec(e Event) {
+func (s *shell) exec(e Event) {
 	argv := e.Argv
 	if env := environment(e); len(env) > 0 {
 		with := []string{"env"}

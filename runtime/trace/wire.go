@@ -12,9 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLine is how many bytes a line may have. Writers and readers refuse more,
+// maxLine is how many bytes a line may have. Writers and readers refuse more,
 // so that no trace can be written that cannot be read.
-const MaxLine = 64 << 20
+const maxLine = 64 << 20
 
 // zeroHash is prev of the first line.
 const zeroHash = "0000000000000000000000000000000000000000000000000000000000000000"
@@ -39,8 +39,8 @@ func encode(e Event) ([]byte, error) {
 	if e.Kind == End {
 		line = fmt.Appendf(line, `,"seal":%q`, hash(line))
 	}
-	if line = append(line, '}'); len(line) > MaxLine {
-		return nil, fmt.Errorf("trace %s: got a line of %d bytes, want at most %d", e.Kind, len(line), MaxLine)
+	if line = append(line, '}'); len(line) > maxLine {
+		return nil, fmt.Errorf("trace %s: got a line of %d bytes, want at most %d", e.Kind, len(line), maxLine)
 	}
 	return line, nil
 }
@@ -52,7 +52,7 @@ func fields(e Event) ([]field, error) {
 	if e.Run != nil {
 		info = *e.Run
 	}
-	info.V = Version
+	info.V = version
 	e.Run, e.Time = &info, e.Time.UTC()
 
 	table, keys := e.slots(), requiredKeys(e.Kind)
