@@ -87,7 +87,7 @@ func TestShippedRunbooks(t *testing.T) {
 	}
 	for _, name := range names {
 		for _, e := range p.rt.Check(runtime.Library{Shipped: p.shipped}, name) {
-			t.Errorf("%s (%s)", e, e.Hint)
+			t.Errorf("%s (%s)", e, e.Hint())
 		}
 	}
 }
