@@ -345,11 +345,11 @@ func isReserved(s string) bool {
 // shellWord quotes s so that a shell takes it as one word: secrets become
 // variables, and characters that a terminal obeys become the output of printf.
 func shellWord(s string) string {
-	if s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-") == "" {
-		return s
-	}
-	if strings.Contains(s, "<secret:") {
+	switch {
+	case strings.Contains(s, "<secret:"):
 		return withSecrets(s)
+	case showable(s):
+		return host.ShellWord(s)
 	}
 	return quoted(s)
 }
@@ -372,9 +372,6 @@ func withSecrets(s string) string {
 
 // quoted puts s in single quotes, what cannot be shown in printf.
 func quoted(s string) string {
-	if s == "" {
-		return "''"
-	}
 	var b strings.Builder
 	for s != "" {
 		n := runOf(s, false)
