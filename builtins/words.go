@@ -9,6 +9,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"runbook/runtime"
+	"runbook/runtime/host"
 )
 
 // words is a command: a list of words, or one string that is split as a shell
@@ -42,13 +43,9 @@ func SplitWords(command string) ([]string, error) { return shlex.Split(command) 
 
 // quote writes argv as a POSIX shell would read it back.
 func quote(argv []string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_"
 	quoted := make([]string, len(argv))
 	for i, w := range argv {
-		quoted[i] = w
-		if w == "" || strings.Trim(w, plain) != "" {
-			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
+		quoted[i] = host.ShellWord(w)
 	}
 	return strings.Join(quoted, " ")
 }

@@ -54,7 +54,7 @@ type checker struct {
 }
 
 func (c *checker) add(pos syntax.Position, err error) {
-	e := &Error{Class: Mistake, Pos: pos.String(), Err: cutHint(err), Hint: HintOf(err)}
+	e := &Error{Class: Mistake, Pos: pos.String(), Err: cutHint(err), Advice: HintOf(err)}
 	c.found = append(c.found, explain(e))
 }
 

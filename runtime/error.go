@@ -25,12 +25,12 @@ const (
 
 // An Error says where in a runbook something went wrong and what to try.
 type Error struct {
-	Class Class
-	Step  string
-	Pos   string   // "file.star:line:col"
-	From  []string // positions of the calls or loads that led there, innermost first
-	Err   error
-	Hint  string
+	Class  Class
+	Step   string
+	Pos    string   // "file.star:line:col"
+	From   []string // positions of the calls or loads that led there, innermost first
+	Err    error
+	Advice string // what may cure it; "" if Err itself says, or nobody knows
 }
 
 func (e *Error) Error() string {
@@ -46,20 +46,25 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Hint returns err with advice for the person who reads it.
-func Hint(err error, hint string) error { return &Error{Err: err, Hint: hint} }
-
-// HintOf returns the outermost advice that err carries, or "". A host's errors
-// bring theirs by a method.
-func HintOf(err error) string {
-	for e, rest := (*Error)(nil), err; errors.As(rest, &e); rest = e.Err {
-		if e.Hint != "" {
-			return e.Hint
-		}
+// Hint returns e's advice, else the one that e.Err carries.
+func (e *Error) Hint() string {
+	if e.Advice != "" {
+		return e.Advice
 	}
-	var advised interface{ Hint() string }
-	if errors.As(err, &advised) {
-		return advised.Hint()
+	return HintOf(e.Err)
+}
+
+// Hint returns err with advice for the person who reads it.
+func Hint(err error, hint string) error { return &Error{Err: err, Advice: hint} }
+
+// A hinter is an error that carries advice, whichever package it comes from.
+type hinter interface{ Hint() string }
+
+// HintOf returns the outermost advice that err carries, or "".
+func HintOf(err error) string {
+	var h hinter
+	if errors.As(err, &h) {
+		return h.Hint()
 	}
 	return ""
 }
@@ -110,7 +115,7 @@ func located(step string, class Class, err error) error {
 	if errors.As(err, &all) {
 		return err
 	}
-	e := &Error{Class: class, Step: step, Err: err, Hint: HintOf(err)}
+	e := &Error{Class: class, Step: step, Err: err, Advice: HintOf(err)}
 	var places []string
 	for ee := (*starlark.EvalError)(nil); errors.As(err, &ee); err = e.Err {
 		e.Err = ee.Unwrap()

@@ -41,8 +41,8 @@ func explain(e *Error) *Error {
 		if x.text != "" {
 			e.Err = errors.New(x.text)
 		}
-		if e.Hint == "" {
-			e.Hint = x.hint
+		if e.Advice == "" {
+			e.Advice = x.hint
 		}
 		break
 	}
@@ -67,7 +67,7 @@ func parseError(err error, names []string) error {
 			name, _, _ = strings.Cut(name, " ")
 			e = &Error{Class: Mistake, Pos: e.Pos, Err: fmt.Errorf("undefined: %s", name)}
 			if n := nearest(name, names); n != "" {
-				e.Hint = fmt.Sprintf("did you mean %q?", n)
+				e.Advice = fmt.Sprintf("did you mean %q?", n)
 			}
 		}
 		all[i] = explain(e)

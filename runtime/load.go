@@ -159,7 +159,7 @@ func parse(name string, src []byte, pre starlark.StringDict) (*syntax.File, erro
 	var all Errors
 	for _, id := range bound(f) {
 		if pre.Has(id.Name) {
-			all = append(all, &Error{Class: Mistake, Pos: id.NamePos.String(), Hint: "choose another name",
+			all = append(all, &Error{Class: Mistake, Pos: id.NamePos.String(), Advice: "choose another name",
 				Err: fmt.Errorf("%s is a builtin and cannot be redefined", id.Name)})
 		}
 	}

@@ -114,7 +114,7 @@ func (op *manualOp) acknowledge(ctx context.Context, h host.Host) error {
 	case err != nil:
 		return err
 	case answer == No:
-		return &Error{Class: NeedsPerson, Err: errors.New("not done yet"), Hint: "run again when it is done"}
+		return &Error{Class: NeedsPerson, Err: errors.New("not done yet"), Advice: "run again when it is done"}
 	case answer == Assumed:
 		Assume(ctx, "a person does "+op.step.Name)
 	}
@@ -127,7 +127,7 @@ func (op *manualOp) acknowledge(ctx context.Context, h host.Host) error {
 	if done, err := op.done(h); err != nil || done {
 		return err
 	}
-	return &Error{Class: NeedsPerson, Err: errors.New("acknowledged, but its check still says that it is not done"), Hint: "see what the step asks for: runbook doc"}
+	return &Error{Class: NeedsPerson, Err: errors.New("acknowledged, but its check still says that it is not done"), Advice: "see what the step asks for: runbook doc"}
 }
 
 // remember writes the marker that stands for a check.

@@ -264,7 +264,7 @@ func (r *Run) located(err error) error {
 	}
 	err = located(r.step, class, err)
 	if e, ok := err.(*Error); ok && why != nil {
-		e.Class, e.Err, e.Hint = class, why, HintOf(why)
+		e.Class, e.Err, e.Advice = class, why, HintOf(why)
 	}
 	return err
 }

@@ -56,7 +56,7 @@ func declareVar(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) 
 		return nil, fmt.Errorf("var %s: %w", v.Name, err)
 	}
 	if err := v.take(l.in); err != nil {
-		l.wrong = append(l.wrong, &Error{Class: Input, Pos: c.pos(), Err: fmt.Errorf("var %s: %w", v.Name, err), Hint: v.hint()})
+		l.wrong = append(l.wrong, &Error{Class: Input, Pos: c.pos(), Err: fmt.Errorf("var %s: %w", v.Name, err), Advice: v.hint()})
 		v.Value = cmp.Or[any](v.Default, zero(v.Type))
 	}
 	l.book.Vars = append(l.book.Vars, v)
@@ -260,9 +260,9 @@ func (l *loader) problems(loadErr error) error {
 		if slices.Contains(declared, name) {
 			continue
 		}
-		e := &Error{Class: Mistake, Err: fmt.Errorf("no var %q", name), Hint: "the vars are listed by: runbook show " + l.book.Name}
+		e := &Error{Class: Mistake, Err: fmt.Errorf("no var %q", name), Advice: "the vars are listed by: runbook show " + l.book.Name}
 		if n := nearest(name, declared); n != "" {
-			e.Hint = fmt.Sprintf("did you mean %q?", n)
+			e.Advice = fmt.Sprintf("did you mean %q?", n)
 		}
 		unknown = append(unknown, e)
 	}

@@ -101,8 +101,8 @@ func (p *program) checkIn(lib *library, dir string) int {
 	problems := p.rt.Check(lib.Library, lib.name)
 	for _, e := range problems {
 		line := filepath.Join(dir, e.Pos) + ": " + e.Err.Error()
-		if e.Hint != "" {
-			line += " (" + e.Hint + ")"
+		if hint := e.Hint(); hint != "" {
+			line += " (" + hint + ")"
 		}
 		fmt.Fprintln(p.out, trace.Quote(line))
 	}

@@ -113,7 +113,7 @@ func readVarsFile(name string) (varsFile, error) {
 	}
 	nodes, err := mapping(data)
 	if err != nil {
-		return varsFile{}, &runtime.Error{Class: runtime.Input, Err: fmt.Errorf("vars file %s: %w", name, err), Hint: "it holds a line for each var: name: value"}
+		return varsFile{}, &runtime.Error{Class: runtime.Input, Err: fmt.Errorf("vars file %s: %w", name, err), Advice: "it holds a line for each var: name: value"}
 	}
 	values := map[string]any{}
 	for k, n := range nodes {
@@ -177,7 +177,7 @@ func (files varsFiles) takeSecrets(book *runtime.Runbook, vars map[string]any) (
 				continue
 			}
 			if secrets[d] = v; f.open {
-				problems = append(problems, &runtime.Error{Class: runtime.Input, Err: errors.New("vars file " + f.name + ": sets the secret " + d + ", and others can read it"), Hint: "chmod 600 " + f.name})
+				problems = append(problems, &runtime.Error{Class: runtime.Input, Err: errors.New("vars file " + f.name + ": sets the secret " + d + ", and others can read it"), Advice: "chmod 600 " + f.name})
 			}
 		}
 	}

@@ -58,7 +58,7 @@ func flatten(err error) []*runtime.Error {
 	if err == nil || errors.As(err, &code) {
 		return nil
 	}
-	if e, ok := err.(*runtime.Error); ok && e.Pos == "" && e.Step == "" && e.Hint == "" {
+	if e, ok := err.(*runtime.Error); ok && e.Pos == "" && e.Step == "" && e.Advice == "" {
 		return flatten(e.Err)
 	}
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
@@ -78,9 +78,13 @@ func flatten(err error) []*runtime.Error {
 
 // hints returns all advice that an error carries, each once.
 func hints(err error) (all []string) {
-	for e := (*runtime.Error)(nil); errors.As(err, &e); err = e.Err {
-		if e.Hint != "" && !contains(all, e.Hint) {
-			all = append(all, e.Hint)
+	var e interface {
+		error
+		Hint() string
+	}
+	for ; errors.As(err, &e); err = errors.Unwrap(e) {
+		if hint := e.Hint(); hint != "" && !contains(all, hint) {
+			all = append(all, hint)
 		}
 	}
 	return all
@@ -98,7 +102,7 @@ func lines(errs []error) string {
 
 // mistake is an error of the command line.
 func mistake(hint, format string, args ...any) error {
-	return &runtime.Error{Class: runtime.Mistake, Err: fmt.Errorf(format, args...), Hint: hint}
+	return &runtime.Error{Class: runtime.Mistake, Err: fmt.Errorf(format, args...), Advice: hint}
 }
 
 // unknown is the mistake of naming what is not there; what says what it is.

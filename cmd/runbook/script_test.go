@@ -60,24 +60,6 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// TestBuiltinsPage keeps builtins/README.md what the builtins say of themselves.
-func TestBuiltinsPage(t *testing.T) {
-	const name = "../../builtins/README.md"
-	want := builtinsPage(newProgram().rt.Builtins())
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(have) != want {
-		t.Errorf("%s is stale: go test ./cmd/runbook -run TestBuiltinsPage -update", name)
-	}
-}
-
 // TestShippedRunbooks finds no mistakes in what is shipped.
 func TestShippedRunbooks(t *testing.T) {
 	p := newProgram()
@@ -87,7 +69,7 @@ func TestShippedRunbooks(t *testing.T) {
 	}
 	for _, name := range names {
 		for _, e := range p.rt.Check(runtime.Library{Shipped: p.shipped}, name) {
-			t.Errorf("%s (%s)", e, e.Hint)
+			t.Errorf("%s (%s)", e, e.Hint())
 		}
 	}
 }

@@ -46,7 +46,7 @@ func (s *session) signalled(sig os.Signal, cancel context.CancelCauseFunc) {
 		return
 	}
 	name := unix.SignalName(sig.(syscall.Signal))
-	cancel(&runtime.Error{Class: runtime.Interrupted, Err: errors.New("interrupted by " + name), Hint: "what is done stays; the same command goes on from there"})
+	cancel(&runtime.Error{Class: runtime.Interrupted, Err: errors.New("interrupted by " + name), Advice: "what is done stays; the same command goes on from there"})
 	if op := s.watch.underWay(); op != "" {
 		if s.console.there() {
 			fmt.Fprintln(s.err) // after the ^C that the terminal shows

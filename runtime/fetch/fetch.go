@@ -106,12 +106,6 @@ func (c *Client) Get(ctx context.Context, r host.Request) (*host.Response, error
 	return out, nil
 }
 
-// Once returns a context in which Get makes one try only, for callers that
-// look again by themselves.
-func Once(ctx context.Context) context.Context { return context.WithValue(ctx, onceKey{}, true) }
-
-type onceKey struct{}
-
 func wrap(r host.Request, err error) error {
 	return fmt.Errorf("get %s: %w", host.RedactURL(r.URL), err)
 }

@@ -66,10 +66,6 @@ func TestStatus(t *testing.T) {
 		if err != nil || resp.Status != test.want || tries != test.tries || len(*waits) != tries-1 {
 			t.Errorf("%d: got %+v, %v after %d tries and %d waits", test.status, resp, err, tries, len(*waits))
 		}
-		tries = 0
-		if resp, err := c.Get(Once(context.Background()), host.Request{URL: s.URL}); err != nil || resp.Status != test.want || tries != 1 {
-			t.Errorf("%d once: got %+v, %v after %d tries", test.status, resp, err, tries)
-		}
 	}
 }
 

@@ -14,17 +14,13 @@ import (
 
 // insist makes the request until it is answered well or the tries are used up.
 func (c *Client) insist(ctx context.Context, q *request) (*http.Response, error) {
-	tries := c.Tries
-	if ctx.Value(onceKey{}) != nil {
-		tries = 1
-	}
 	for try := 1; ; try++ {
 		resp, err := c.follow(ctx, q)
 		if ctx.Err() != nil {
 			discard(resp)
 			return nil, ctx.Err()
 		}
-		if try >= tries || !worthAnotherTry(resp, err) {
+		if try >= c.Tries || !worthAnotherTry(resp, err) {
 			return resp, err
 		}
 		d := max(backoff(c.Pause, c.MaxPause, try), retryAfter(resp, c.MaxWait))

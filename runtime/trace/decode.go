@@ -24,7 +24,7 @@ func ReadAll(r io.Reader) ([]Event, error) {
 		if err != nil {
 			return events, err
 		}
-		e, err := Decode(line)
+		e, err := decode(line)
 		if err != nil && !whole {
 			return events, nil
 		}
@@ -38,7 +38,7 @@ func ReadAll(r io.Reader) ([]Event, error) {
 // Decode returns the event that a line, without its newline, tells of. Keys it
 // does not know are ignored; a key given twice, also in other case, is an error,
 // because two readers could take two meanings from it.
-func Decode(line []byte) (Event, error) {
+func decode(line []byte) (Event, error) {
 	if err := unique(line); err != nil {
 		return Event{}, err
 	}
@@ -52,9 +52,9 @@ func Decode(line []byte) (Event, error) {
 			return Event{}, err
 		}
 	}
-	for name, raw := range members {
-		if p := e.slot(name); p != nil {
-			if err := unmarshal(name, raw, p); err != nil {
+	for _, s := range e.slots() {
+		if raw, ok := members[s.key]; ok {
+			if err := unmarshal(s.key, raw, s.at); err != nil {
 				return Event{}, err
 			}
 		}
@@ -148,7 +148,7 @@ func (l level) add(key string, fold bool) error {
 	return nil
 }
 
-// lines reads lines of at most MaxLine bytes.
+// lines reads lines of at most maxLine bytes.
 type lines struct {
 	r *bufio.Reader
 	n int // number of the last line read, from 1
@@ -163,8 +163,8 @@ func (l *lines) next() (line []byte, whole bool, err error) {
 		part, err := l.r.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
-		case len(line) > MaxLine+1:
-			return nil, false, fmt.Errorf("trace line %d: %w of %d bytes", l.n, errLong, MaxLine)
+		case len(line) > maxLine+1:
+			return nil, false, fmt.Errorf("trace line %d: %w of %d bytes", l.n, errLong, maxLine)
 		case err == nil:
 			return line[:len(line)-1], true, nil
 		case err == io.EOF && len(line) > 0:

@@ -1,6 +1,16 @@
 package trace
 
-import "slices"
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"runbook/runtime/host"
+)
 
 // Diff compares two traces by their step, op, effect and result events, and
 // returns the first difference. Left out are numbers, hashes, times, what was
@@ -75,4 +85,287 @@ func uneven(a, b []unit) Difference {
 	}
 	n := len(a)
 	return (&gap{nil, &b[n].head}).difference(unit{}, b[n])
+}
+
+// A Difference is how two traces compare.
+type Difference struct {
+	Equal   bool
+	Assumed int // ops that differ, but only as an op may that rested on a guess
+
+	// The rest is about the first difference.
+	A, B  *Event // nil where a trace has nothing to set against the other
+	Step  string
+	Op    string // the op under way and its target; may be empty
+	Field string // in which A and B differ, such as "detail.mode" or "changes[0].to"
+	InA   string // what the field holds, as JSON; empty if there is none
+	InB   string
+}
+
+// String returns one line if the traces are equal, else three: where, A, B.
+func (d Difference) String() string {
+	if d.Equal && d.Assumed > 0 {
+		return fmt.Sprintf("equal, %d assumed differ", d.Assumed)
+	}
+	if d.Equal {
+		return "equal"
+	}
+	where := "different"
+	if d.Step != "" {
+		where += " in step " + Quote(d.Step)
+	}
+	if d.Op != "" {
+		where += ", " + Quote(d.Op)
+	}
+	if d.Field != "" {
+		where += fmt.Sprintf(": %s of the %s", Quote(d.Field), d.A.Kind)
+	}
+	return fmt.Sprintf("%s\n  A  %s\n  B  %s", where, d.side(d.A, d.InA), d.side(d.B, d.InB))
+}
+
+func (d Difference) side(e *Event, value string) string {
+	if e == nil {
+		return "has nothing here"
+	}
+	s := fmt.Sprintf("event %d  %s", e.Seq, cut(Quote(describe(*e)), 100))
+	if d.Field != "" {
+		s += "\n       " + shownValue(value)
+	}
+	return s
+}
+
+// shownValue returns the value of a field, as JSON, in a length that can be read.
+func shownValue(value string) string { return cut(Quote(cmp.Or(value, "(nothing)")), 300) }
+
+func (g *gap) difference(a, b unit) Difference {
+	d := Difference{A: g.a, B: g.b}
+	u := a
+	if u.head.Kind == "" {
+		u = b
+	}
+	if d.Step = u.head.Step; u.head.Kind == Op {
+		d.Op = strings.TrimSpace(u.head.Op + " " + u.head.Target)
+	}
+	if g.a != nil && g.b != nil {
+		d.Field, d.InA, d.InB = differing(compared(*g.a), compared(*g.b))
+	}
+	if d.Field == "kind" { // the events say so themselves
+		d.Field = ""
+	}
+	return d
+}
+
+// differing returns the first field in which two events differ, and both values.
+func differing(a, b []field) (name, inA, inB string) {
+	for _, f := range slices.Concat(a, b) {
+		va, vb := member(a, f.name), member(b, f.name)
+		if !bytes.Equal(va, vb) {
+			return inside(f.name, decoded(va), decoded(vb))
+		}
+	}
+	return "", "", ""
+}
+
+func member(fs []field, name string) json.RawMessage {
+	for _, f := range fs {
+		if f.name == name {
+			return f.raw
+		}
+	}
+	return nil
+}
+
+func decoded(raw json.RawMessage) (v any) {
+	if raw != nil {
+		unmarshal("", raw, &v) // our own writing
+	}
+	return v
+}
+
+// inside goes down to the first part in which two values differ.
+func inside(path string, a, b any) (name, inA, inB string) {
+	ma, isMap := a.(map[string]any)
+	mb, areMaps := b.(map[string]any)
+	if isMap && areMaps {
+		for _, k := range slices.Sorted(maps.Keys(union(ma, mb))) {
+			if text(ma[k]) != text(mb[k]) {
+				return inside(path+"."+k, ma[k], mb[k])
+			}
+		}
+	}
+	la, isList := a.([]any)
+	lb, areLists := b.([]any)
+	if isList && areLists {
+		for i := range min(len(la), len(lb)) {
+			if text(la[i]) != text(lb[i]) {
+				return inside(fmt.Sprintf("%s[%d]", path, i), la[i], lb[i])
+			}
+		}
+	}
+	return path, text(a), text(b)
+}
+
+func union(a, b map[string]any) map[string]any {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
+func text(v any) string {
+	if v == nil {
+		return ""
+	}
+	b, _ := marshal(v) // was JSON before
+	return string(b)
+}
+
+// spaced joins words; those that would not be seen to be one are quoted.
+func spaced(argv []string) string {
+	words := slices.Clone(argv)
+	for i, a := range words {
+		if a == "" || strings.ContainsAny(a, " \t\n'\"") {
+			words[i] = fmt.Sprintf("%q", a)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// describe returns an event in a few words, not yet fit to be shown.
+func describe(e Event) string {
+	var words []string
+	switch e.Kind {
+	case Step:
+		words = []string{"step", e.Step, e.State}
+	case Op:
+		words = []string{"op", e.Op, e.Target}
+	case Effect:
+		words = append([]string{e.Call}, cmp.Or(e.Path, spaced(e.Argv)))
+	case Result:
+		words = []string{"result", string(e.Outcome), e.Op, e.Target}
+	default:
+		words = []string{string(e.Kind)}
+	}
+	return strings.TrimSpace(strings.Join(words, " "))
+}
+
+// A unit is what is compared at a time: an op with its effects and its result,
+// or an event that stands alone.
+type unit struct {
+	head    Event
+	effects []Event
+	result  *Event
+}
+
+// units groups those events on which the equality of traces rests.
+func units(events []Event) (all []unit) {
+	var op *unit
+	flush := func() {
+		if op != nil {
+			all = append(all, *op)
+		}
+		op = nil
+	}
+	for _, e := range events {
+		switch {
+		case e.Kind == Effect && op != nil:
+			op.effects = append(op.effects, e)
+		case e.Kind == Result && op != nil:
+			op.result = &e
+			flush()
+		case e.Kind == Op:
+			flush()
+			op = &unit{head: e}
+		case e.Kind == Step || e.Kind == Effect || e.Kind == Result:
+			flush()
+			all = append(all, unit{head: e})
+		}
+	}
+	flush()
+	return all
+}
+
+func (u unit) assumed() bool { return u.result != nil && len(u.result.Assumed) > 0 }
+
+func (u unit) events() []Event {
+	all := append([]Event{u.head}, u.effects...)
+	if u.result != nil {
+		all = append(all, *u.result)
+	}
+	return all
+}
+
+// eased returns dry and run, of which dry rested on a guess, with what a run
+// may then do otherwise made alike: it may find nothing to change, leave out
+// effects, or change from something else.
+func eased(dry, run unit) (unit, unit) {
+	dry.head.Changes, run.head.Changes = anyFrom(dry.head.Changes), anyFrom(run.head.Changes)
+	if !slices.ContainsFunc(run.head.Changes, func(c host.Change) bool { return !slices.Contains(dry.head.Changes, c) }) {
+		dry.head.Changes = run.head.Changes
+	}
+	if run.result != nil && run.result.Outcome == Same {
+		result := *dry.result
+		result.Outcome = Same
+		dry.result = &result
+	}
+	dry.effects = without(dry.effects, run.effects)
+	return dry, run
+}
+
+func anyFrom(changes []host.Change) []host.Change {
+	changes = slices.Clone(changes)
+	for i := range changes {
+		changes[i].From = ""
+	}
+	return changes
+}
+
+// without leaves out of dry what run left out; what run adds stays a difference.
+func without(dry, run []Event) (out []Event) {
+	for _, e := range run {
+		i := slices.IndexFunc(dry, func(d Event) bool { return key(d) == key(likeDry(d, e)) })
+		if i < 0 {
+			return append(out, dry...)
+		}
+		out, dry = append(out, e), dry[i+1:]
+	}
+	return out
+}
+
+// likeDry returns e without those digests and sizes that d could not know.
+func likeDry(d, e Event) Event {
+	if d.Call != e.Call || d.Path != e.Path {
+		return e
+	}
+	e.Detail = maps.Clone(e.Detail)
+	for _, name := range []string{"sha256", "bytes", "digest"} {
+		if _, known := d.Detail[name]; !known {
+			delete(e.Detail, name)
+		}
+	}
+	return e
+}
+
+// key is what an event in two traces must agree on, as text.
+func key(e Event) string {
+	var b strings.Builder
+	for _, f := range compared(e) {
+		b.WriteString(f.name + ":" + string(f.raw) + "\n")
+	}
+	return b.String()
+}
+
+// compared returns the fields that must be equal: not the number, the hash, the
+// times, what was observed or assumed, and what the event calls volatile.
+func compared(e Event) []field {
+	e.Detail = maps.Clone(e.Detail)
+	for _, name := range e.Volatile {
+		delete(e.Detail, strings.TrimPrefix(name, "detail."))
+	}
+	fs, err := fields(e)
+	if err != nil { // a value that is no JSON: no writer accepts it
+		return []field{{"error", json.RawMessage(err.Error())}}
+	}
+	fs = slices.DeleteFunc(fs, func(f field) bool {
+		return slices.Contains([]string{"time", "elapsed_ms", "observed", "assumed"}, f.name) || slices.Contains(e.Volatile, f.name)
+	})
+	return append([]field{{"kind", quoteJSON(string(e.Kind))}}, fs...)
 }

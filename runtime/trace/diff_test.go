@@ -222,6 +222,34 @@ func TestFollowLetsAFailedRunEnd(t *testing.T) {
 	}
 }
 
+// A refusal compares with the approved effect that has the same target, also
+// behind others that may be left out.
+func TestFollowNamesTheField(t *testing.T) {
+	grouped := func(path string, detail map[string]any) Event {
+		return Event{Kind: Effect, Call: "write", Path: path, Detail: detail}
+	}
+	approved := runWith(DryRun, opOf("/0", "", "x"), writes("/1"), grouped("/2", map[string]any{"group": "y"}), resultOf("/0", Changed, "guess"))
+	for i := range approved {
+		approved[i].Seq = i + 1
+	}
+	for want, e := range map[string]Event{
+		`got write /2, want write /2 (its event 5): field detail.group: got "x", want "y"`:       grouped("/2", map[string]any{"group": "x"}),
+		`got write /2, want write /2 (its event 5): field detail.group: got (nothing), want "y"`: grouped("/2", nil),
+		`got write /2, want write /2 (its event 5): field detail.bytes: got 3, want (nothing)`:   grouped("/2", map[string]any{"group": "y", "bytes": 3}),
+		`got write /1, want write /1 (its event 4): field step: got "t", want "s"`:               writes("/1"),
+		`got mkdir /1, want write /1 (its event 4): field call: got "mkdir", want "write"`:       {Kind: Effect, Call: "mkdir", Path: "/1"},
+		`got write /9, want write /1 (its event 4): field path: got "/9", want "/1"`:             grouped("/9", nil),
+		`got exec rm -r, want write /1 (its event 4): field call: got "exec", want "write"`:      {Kind: Effect, Call: "exec", Argv: []string{"rm", "-r"}},
+	} {
+		if e.Step = "s"; strings.Contains(want, "step") {
+			e.Step = "t"
+		}
+		if have := followed(approved, []Event{e}); have != ErrDeviates.Error()+": "+want {
+			t.Errorf("got  %s\nwant %s", have, want)
+		}
+	}
+}
+
 // followed returns the first refusal, "" if there is none.
 func followed(approved, run []Event) string {
 	f := NewFollow(approved)

@@ -1,6 +1,9 @@
 package trace
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Follow is a Sink that refuses the first effect that an approved trace does
 // not have next. Effects of an op that rested on a guess may be left out, never
@@ -8,10 +11,10 @@ import "fmt"
 //
 // It also refuses the end of a run that is Done before the approved trace is;
 // an end with another outcome is told to the sinks after it.
-type Follow struct {
+type follow struct {
 	approved []approved
-	// at are the places in approved where the run may be: where effects that may
-	// be left out look alike there is more than one.
+	// at are the places in approved where the run may be, in their order: more
+	// than one where effects that may be left out look alike.
 	at []int
 }
 
@@ -22,8 +25,8 @@ type approved struct {
 }
 
 // NewFollow returns a Follow of the effects among events.
-func NewFollow(events []Event) *Follow {
-	f := &Follow{at: []int{0}}
+func NewFollow(events []Event) Sink {
+	f := &follow{at: []int{0}}
 	for _, u := range units(events) {
 		for _, e := range u.effects {
 			f.approved = append(f.approved, approved{e, key(e), u.assumed()})
@@ -36,7 +39,7 @@ func NewFollow(events []Event) *Follow {
 }
 
 // Emit refuses what is not approved with an error that wraps ErrDeviates.
-func (f *Follow) Emit(e Event) error {
+func (f *follow) Emit(e Event) error {
 	switch {
 	case e.Kind == Effect:
 		return f.effect(e)
@@ -46,32 +49,65 @@ func (f *Follow) Emit(e Event) error {
 	return nil
 }
 
-func (f *Follow) effect(e Event) error {
-	have, seen := key(e), map[int]bool{}
+func (f *follow) effect(e Event) error {
+	have := key(e)
 	var next []int
-	for _, at := range f.at {
-		for i := at; i < len(f.approved); i++ {
-			if f.approved[i].key == have && !seen[i] {
-				seen[i] = true
-				next = append(next, i+1)
-			}
-			if !f.approved[i].mayBeLeft {
-				break
-			}
+	for _, i := range f.reachable() {
+		if f.approved[i].key == have {
+			next = append(next, i+1)
 		}
 	}
 	if len(next) == 0 {
-		return fmt.Errorf("%w: got %s, want %s", ErrDeviates, describe(e), f.want())
+		return f.refusal(e)
 	}
 	f.at = next
 	return nil
 }
 
-func (f *Follow) done() bool { return f.mustHave() == nil }
+// reachable returns the places of the effects that may come next, in their order.
+func (f *follow) reachable() (places []int) {
+	for _, at := range f.at {
+		if len(places) > 0 && at <= places[len(places)-1] {
+			continue // what may come after it is among places
+		}
+		for i := at; i < len(f.approved); i++ {
+			places = append(places, i)
+			if !f.approved[i].mayBeLeft {
+				break
+			}
+		}
+	}
+	return places
+}
+
+// refusal says how e differs from the effect that it most likely stands for: the
+// first of those that may come next with the same target, else the one that is next.
+func (f *follow) refusal(e Event) error {
+	next := f.farthest()
+	for _, i := range f.reachable() {
+		if sameTarget(f.approved[i].effect, e) {
+			next = i
+			break
+		}
+	}
+	if next == len(f.approved) {
+		return fmt.Errorf("%w: got %s, want the end", ErrDeviates, describe(e))
+	}
+	want := f.approved[next].effect
+	name, inWant, inHave := differing(compared(want), compared(e))
+	return fmt.Errorf("%w: got %s, want %s: field %s: got %s, want %s",
+		ErrDeviates, describe(e), atSeq(want), name, shownValue(inHave), shownValue(inWant))
+}
+
+func sameTarget(a, b Event) bool {
+	return a.Call == b.Call && a.Path == b.Path && slices.Equal(a.Argv, b.Argv)
+}
+
+func (f *follow) done() bool { return f.mustHave() == nil }
 
 // mustHave returns the next effect that may not be left out, as seen from the
 // place that is farthest on.
-func (f *Follow) mustHave() *Event {
+func (f *follow) mustHave() *Event {
 	for i := f.farthest(); i < len(f.approved); i++ {
 		if !f.approved[i].mayBeLeft {
 			return &f.approved[i].effect
@@ -80,19 +116,6 @@ func (f *Follow) mustHave() *Event {
 	return nil
 }
 
-func (f *Follow) farthest() (at int) {
-	for _, i := range f.at {
-		at = max(at, i)
-	}
-	return at
-}
-
-// want says what may come next.
-func (f *Follow) want() string {
-	if i := f.farthest(); i < len(f.approved) {
-		return atSeq(f.approved[i].effect)
-	}
-	return "the end"
-}
+func (f *follow) farthest() int { return f.at[len(f.at)-1] }
 
 func atSeq(e Event) string { return fmt.Sprintf("%s (its event %d)", describe(e), e.Seq) }

@@ -6,25 +6,25 @@ import (
 	"reflect"
 )
 
-// ErrSecret is what a Guard refuses with.
-var ErrSecret = errors.New("a secret, or a piece of its placeholder, would be written down")
+// errSecret is what a Guard refuses with.
+var errSecret = errors.New("a secret, or a piece of its placeholder, would be written down")
 
 // Guard is a Sink that refuses an event in which some text leaks a secret.
 // It is the last to look; in a Tee it goes first.
-type Guard struct{ leaks func(text string) bool }
+type guard struct{ leaks func(text string) bool }
 
 // NewGuard returns a Guard that asks leaks about each text of an event.
-func NewGuard(leaks func(text string) bool) *Guard { return &Guard{leaks} }
+func NewGuard(leaks func(text string) bool) Sink { return &guard{leaks} }
 
-// Emit returns ErrSecret if e leaks. The error does not say what.
-func (g *Guard) Emit(e Event) error {
+// Emit returns errSecret if e leaks. The error does not say what.
+func (g *guard) Emit(e Event) error {
 	if g.found(reflect.ValueOf(e)) {
-		return fmt.Errorf("trace %s: %w", e.Kind, ErrSecret)
+		return fmt.Errorf("trace %s: %w", e.Kind, errSecret)
 	}
 	return nil
 }
 
-func (g *Guard) found(v reflect.Value) bool {
+func (g *guard) found(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.String:
 		return g.leaks(v.String())

@@ -6,12 +6,12 @@ import (
 	"io"
 )
 
-// JSONL writes events to W, one JSON object a line, with the hash of the line
+// jsonl writes events to W, one JSON object a line, with the hash of the line
 // before: hex SHA-256 of its bytes without the newline. It numbers the events,
 // and counts the results and the steps left out for the end event. It is not
 // durable; see [File].
-type JSONL struct {
-	W io.Writer
+type jsonl struct {
+	w io.Writer
 
 	seq    int
 	prev   string
@@ -21,11 +21,11 @@ type JSONL struct {
 
 // Emit writes e. After an error it writes nothing more and returns that error,
 // so that no line follows a torn one.
-func (j *JSONL) Emit(e Event) error {
+func (j *jsonl) Emit(e Event) error {
 	if j.err != nil {
 		return j.err
 	}
-	e.Seq, e.Prev = j.seq+1, j.Head()
+	e.Seq, e.Prev = j.seq+1, j.head()
 	j.counts.add(e)
 	if e.Kind == End {
 		e.Counts = j.counts
@@ -35,7 +35,7 @@ func (j *JSONL) Emit(e Event) error {
 		return err
 	}
 	j.seq, j.prev = e.Seq, hash(line)
-	if _, err := j.W.Write(append(line, '\n')); err != nil {
+	if _, err := j.w.Write(append(line, '\n')); err != nil {
 		j.err = unwritten{err}
 	}
 	return j.err
@@ -52,9 +52,8 @@ func (unwritten) Hint() string {
 	return "nothing is done that the trace cannot tell of: make room for it, or let --trace name another place; the same command goes on from there"
 }
 
-// Head returns the hash of the last line, 64 zeros before the first. After the
-// end event it stands for the whole trace: the next run's RunInfo.Previous.
-func (j *JSONL) Head() string {
+// head returns the hash of the last line, 64 zeros before the first.
+func (j *jsonl) head() string {
 	if j.prev == "" {
 		return zeroHash
 	}
@@ -67,22 +66,23 @@ type Durable interface {
 	Sync() error
 }
 
-// File is a JSONL whose effect and end events are on disk before Emit returns.
+// File is a Sink that writes a trace file. Effect and end events are on disk
+// before Emit returns.
 type File struct {
-	JSONL
+	jsonl
 	f Durable
 }
 
 // NewFile returns a File that writes to f, and the same bytes to others. Whoever
 // made f has made sure that its name is on disk too.
 func NewFile(f Durable, others ...io.Writer) *File {
-	return &File{JSONL{W: io.MultiWriter(append([]io.Writer{f}, others...)...)}, f}
+	return &File{jsonl{w: io.MultiWriter(append([]io.Writer{f}, others...)...)}, f}
 }
 
 // Emit writes e. An error of writing or syncing is for good: what the disk
 // holds is then unknown, and asking again would hide that.
 func (f *File) Emit(e Event) error {
-	if err := f.JSONL.Emit(e); err != nil {
+	if err := f.jsonl.Emit(e); err != nil {
 		return err
 	}
 	if e.Kind != Effect && e.Kind != End {
@@ -93,6 +93,10 @@ func (f *File) Emit(e Event) error {
 	}
 	return f.err
 }
+
+// Head returns the hash of the last line. After the end event it stands for the
+// whole trace: it is RunInfo.Previous of the next run.
+func (f *File) Head() string { return f.head() }
 
 // add counts what e says of an op's outcome, or of a step that was left out.
 func (c *Counts) add(e Event) {

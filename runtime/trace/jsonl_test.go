@@ -92,7 +92,7 @@ func TestOthersGetTheBytesOfTheFile(t *testing.T) {
 
 func TestAnEventThatIsNoJSONIsRefusedAndLeavesNoTrace(t *testing.T) {
 	var b bytes.Buffer
-	j := &JSONL{W: &b}
+	j := &jsonl{w: &b}
 	if err := j.Emit(Event{Kind: Op, Args: map[string]any{"c": make(chan int)}}); err == nil || b.Len() > 0 {
 		t.Errorf("got %v and %q", err, b.String())
 	}

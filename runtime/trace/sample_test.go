@@ -63,7 +63,7 @@ func sample(mode string) []Event {
 func written(t *testing.T, events []Event) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	emit(t, &JSONL{W: &b}, events)
+	emit(t, &jsonl{w: &b}, events)
 	return b.Bytes()
 }
 

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"runbook/runtime/host"
 )
@@ -17,7 +19,7 @@ import (
 // have them. It is for reading and for taking pieces from: trees and contents
 // that the trace does not hold are comments. A secret is a variable that the
 // script refuses to run without.
-type Shell struct {
+type shell struct {
 	w        io.Writer
 	known    []string        // secrets that are used later
 	declared map[string]bool // secrets
@@ -28,10 +30,12 @@ type Shell struct {
 }
 
 // NewShell returns a Shell that writes to w.
-func NewShell(w io.Writer) *Shell { return &Shell{w: w, declared: map[string]bool{}} }
+func NewShell(w io.Writer) Sink { return newShell(w) }
+
+func newShell(w io.Writer) *shell { return &shell{w: w, declared: map[string]bool{}} }
 
 // Emit writes what e does, with a comment for what is not an effect.
-func (s *Shell) Emit(e Event) error {
+func (s *shell) Emit(e Event) error {
 	switch e.Kind {
 	case Run:
 		s.header(e)
@@ -55,28 +59,28 @@ func (s *Shell) Emit(e Event) error {
 	return s.err
 }
 
-func (s *Shell) print(text string) {
+func (s *shell) print(text string) {
 	if s.err == nil {
 		_, s.err = io.WriteString(s.w, text)
 	}
 }
 
 // comment writes a line that no text can leave.
-func (s *Shell) comment(format string, args ...any) {
+func (s *shell) comment(format string, args ...any) {
 	s.print("# " + Quote(fmt.Sprintf(format, args...)) + "\n")
 }
 
-func (s *Shell) command(argv ...string) { s.print(shellWords(argv) + "\n") }
+func (s *shell) command(argv ...string) { s.print(shellWords(argv) + "\n") }
 
 // told puts the comment of an op before the first thing it does.
-func (s *Shell) told() {
+func (s *shell) told() {
 	if s.due {
 		s.comment("%s", strings.TrimSpace(s.op.Op+" "+s.op.Target+inBrackets(s.op.Pos)))
 	}
 	s.due = false
 }
 
-func (s *Shell) header(e Event) {
+func (s *shell) header(e Event) {
 	s.print("#!/bin/sh\n")
 	info := RunInfo{}
 	if e.Run != nil {
@@ -97,7 +101,7 @@ func (s *Shell) header(e Event) {
 }
 
 // declare makes the script stop where a secret is not set.
-func (s *Shell) declare(secrets []string) {
+func (s *shell) declare(secrets []string) {
 	for _, name := range secrets {
 		if v := variable(name); !s.declared[v] {
 			s.declared[v] = true
@@ -116,7 +120,7 @@ func secretsOf(e Event) []string {
 	return secretsIn(strings.Join(texts, "\n"))
 }
 
-func (s *Shell) step(e Event) {
+func (s *shell) step(e Event) {
 	switch e.State {
 	case Begin:
 		s.print("\n")
@@ -127,7 +131,7 @@ func (s *Shell) step(e Event) {
 	}
 }
 
-func (s *Shell) effect(e Event) {
+func (s *shell) effect(e Event) {
 	d := e.Detail
 	switch e.Call {
 	case "exec":
@@ -152,7 +156,7 @@ func (s *Shell) effect(e Event) {
 	}
 }
 
-func (s *Shell) meta(e Event) {
+func (s *shell) meta(e Event) {
 	if detail(e.Detail, "files") != "" {
 		s.chown(e, "-hR")
 		return
@@ -163,7 +167,7 @@ func (s *Shell) meta(e Event) {
 	s.chown(e)
 }
 
-func (s *Shell) chown(e Event, flags ...string) {
+func (s *shell) chown(e Event, flags ...string) {
 	owner := detail(e.Detail, "owner")
 	if group := detail(e.Detail, "group"); group != "" {
 		owner += ":" + group
@@ -174,7 +178,7 @@ func (s *Shell) chown(e Event, flags ...string) {
 }
 
 // write makes the file with its mode and owner before anything is in it.
-func (s *Shell) write(e Event) {
+func (s *shell) write(e Event) {
 	sum := detail(e.Detail, "sha256")
 	content, ok := contentOf(s.op.Changes, sum)
 	s.comment("write %s (sha256 %s, mode %s)", e.Path, cmp.Or(sum, "not known"), detail(e.Detail, "mode"))
@@ -200,3 +204,205 @@ func contentOf(changes []host.Change, sum string) (string, bool) {
 	}
 	return "", false
 }
+
+// exec writes a command with who runs it, where, and with what.
+func (s *shell) exec(e Event) {
+	argv := e.Argv
+	if env := environment(e); len(env) > 0 {
+		with := []string{"env"}
+		for _, k := range slices.Sorted(maps.Keys(env)) {
+			with = append(with, k+"="+env[k])
+		}
+		argv = append(with, argv...)
+	}
+	if e.User != "" && e.User != s.user {
+		argv = append([]string{"runuser", "-u", e.User, "--"}, argv...)
+	}
+	line := shellWords(argv)
+	switch {
+	case strings.HasPrefix(e.Stdin, "<secret:"):
+		line = `printf '%s\n' ` + shellWord(e.Stdin) + " | " + line
+	case e.Stdin != "":
+		s.comment("standard input: sha256 %s; the trace does not hold it", e.Stdin)
+	}
+	if dir := detail(e.Detail, "cwd"); dir != "" {
+		line = "(cd -- " + shellWord(dir) + " && " + line + ")"
+	}
+	s.print(line + "\n")
+}
+
+// environment returns what is added to an exec's environment. It is of either
+// type, because a trace may have been read from a file.
+func environment(e Event) map[string]string {
+	switch env := e.Detail["env"].(type) {
+	case map[string]string:
+		return env
+	case map[string]any:
+		out := map[string]string{}
+		for k, v := range env {
+			out[k] = fmt.Sprint(v)
+		}
+		return out
+	}
+	return nil
+}
+
+// detail returns a value of an effect's detail as text, "" if there is none.
+func detail(d map[string]any, key string) string {
+	v, ok := d[key]
+	if !ok || v == nil {
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+// metaFlags are those of install for a mode and an owner.
+func metaFlags(d map[string]any) (flags []string) {
+	for _, f := range [][2]string{{"-m", "mode"}, {"-o", "owner"}, {"-g", "group"}} {
+		if v := detail(d, f[1]); v != "" {
+			flags = append(flags, f[0], v)
+		}
+	}
+	return flags
+}
+
+// hereDocument returns the rest of a command that reads content, which ends in
+// a newline, with a delimiter that is no line of it.
+func hereDocument(content string) string {
+	end := "EOF"
+	for strings.Contains("\n"+content, "\n"+end+"\n") {
+		end += "_"
+	}
+	if len(secretsIn(content)) == 0 {
+		return "'" + end + "'\n" + content + end + "\n"
+	}
+	content = regexp.MustCompile("[\\\\$`]").ReplaceAllString(content, `\$0`)
+	content = secretName().ReplaceAllStringFunc(content, func(m string) string {
+		return "${" + variable(secretsIn(m)[0]) + "}"
+	})
+	return end + "\n" + content + end + "\n"
+}
+
+func inBrackets(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
+
+// secretName finds how events write secrets.
+func secretName() *regexp.Regexp { return regexp.MustCompile(`<secret:([^<>\s]+)>`) }
+
+// secretsIn returns the names of the secrets in a text.
+func secretsIn(s string) (names []string) {
+	if !strings.Contains(s, "<secret:") {
+		return nil
+	}
+	for _, m := range secretName().FindAllStringSubmatch(s, -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
+// variable is the shell variable that stands for a secret. Names that a shell
+// or the programs it starts give a meaning get a prefix.
+func variable(secret string) string {
+	v := strings.ToUpper(plainName(secret))
+	taken := []string{"_", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "IFS", "PWD", "ENV", "PS1", "PS2", "PS4", "OPTIND", "PPID"}
+	if v[0] >= '0' && v[0] <= '9' || slices.Contains(taken, v) {
+		return "SECRET_" + v
+	}
+	return v
+}
+
+func plainName(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, s)
+}
+
+// shellWords quotes argv. The first word is one that a shell takes for a program.
+func shellWords(argv []string) string {
+	words := make([]string, len(argv))
+	for i, a := range argv {
+		words[i] = shellWord(a)
+		if i == 0 && words[i] == a && (strings.Contains(a, "=") || isReserved(a)) {
+			words[i] = "'" + a + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// isReserved tells the words of POSIX's shell language (XCU 2.4) that could be
+// taken for the name of a program.
+func isReserved(s string) bool {
+	return slices.Contains(strings.Fields("if then else elif fi do done case esac while until for in"), s)
+}
+
+// shellWord quotes s so that a shell takes it as one word: secrets become
+// variables, and characters that a terminal obeys become the output of printf.
+func shellWord(s string) string {
+	switch {
+	case strings.Contains(s, "<secret:"):
+		return withSecrets(s)
+	case showable(s):
+		return host.ShellWord(s)
+	}
+	return quoted(s)
+}
+
+func withSecrets(s string) string {
+	var b strings.Builder
+	at := 0
+	for _, m := range secretName().FindAllStringSubmatchIndex(s, -1) {
+		if at < m[0] {
+			b.WriteString(quoted(s[at:m[0]]))
+		}
+		fmt.Fprintf(&b, `"$%s"`, variable(s[m[2]:m[3]]))
+		at = m[1]
+	}
+	if at < len(s) || at == 0 {
+		b.WriteString(quoted(s[at:]))
+	}
+	return b.String()
+}
+
+// quoted puts s in single quotes, what cannot be shown in printf.
+func quoted(s string) string {
+	var b strings.Builder
+	for s != "" {
+		n := runOf(s, false)
+		if n > 0 {
+			b.WriteString("'" + strings.ReplaceAll(s[:n], "'", `'\''`) + "'")
+			s = s[n:]
+			continue
+		}
+		n = runOf(s, true)
+		b.WriteString(`"$(printf '`)
+		for _, c := range []byte(s[:n]) {
+			fmt.Fprintf(&b, `\%03o`, c)
+		}
+		b.WriteString(`')"`)
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// runOf counts the bytes at the beginning of s that are to be escaped, or those
+// that are not. A newline is not: it may stand between quotes, and $( ) would drop it.
+func runOf(s string, escaped bool) (n int) {
+	for n < len(s) {
+		r, size := utf8.DecodeRuneInString(s[n:])
+		if (r == utf8.RuneError && size == 1 || hidden(r) && r != '\n' && r != '\t') != escaped {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+// showable reports whether a text can stand in a transcript as it is.
+func showable(s string) bool { return runOf(s, false) == len(s) }

@@ -18,11 +18,11 @@ func Show(w io.Writer, events []Event, format string) error {
 	case "text":
 		s = NewTerminal(w, Options{Width: 100})
 	case "sh":
-		sh := NewShell(w)
+		sh := newShell(w)
 		sh.known = secretsUsed(events)
 		s = sh
 	case "json":
-		s = &JSONL{W: w}
+		s = &jsonl{w: w}
 	case "md":
 		s = &markdown{w: w}
 	default:

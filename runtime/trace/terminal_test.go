@@ -169,21 +169,6 @@ func TestTextDiff(t *testing.T) {
 	}
 }
 
-func TestOutputGivesLinesToTail(t *testing.T) {
-	var lines []string
-	w := &tailWriter{tail: func(s string) { lines = append(lines, s) }}
-	for _, s := range []string{"a", "b\nc\r", "\n\n", "10 %\r20 %\r", strings.Repeat("x", longest) + "y", "\n"} {
-		if n, err := w.Write([]byte(s)); n != len(s) || err != nil {
-			t.Fatal(n, err)
-		}
-	}
-	want := []string{"ab", "c", "10 %", "20 %", strings.Repeat("x", longest), "y"}
-	if fmt.Sprint(lines) != fmt.Sprint(want) {
-		t.Errorf("got %q, want %q", lines, want)
-	}
-}
-
-// Commands print, and trees are filled, in goroutines of their own.
 func TestTerminalFromManyGoroutines(t *testing.T) {
 	var b bytes.Buffer
 	term := NewTerminal(&b, Options{Live: true})

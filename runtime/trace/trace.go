@@ -59,7 +59,6 @@ type Event struct {
 	Elapsed  time.Duration
 
 	Counts Counts // of End
-	Seal   string // of End
 }
 
 // RunInfo is what a trace says first.
@@ -148,9 +147,9 @@ const (
 	Rehearsal = "rehearsal" // a mode
 )
 
-// Version is the version of the format that is written. Fields are added
+// version is the version of the format that is written. Fields are added
 // without a new one; readers ignore those they do not know.
-const Version = 1
+const version = 1
 
 // A Sink receives events in order, from one goroutine. What it refuses is not done.
 type Sink interface {

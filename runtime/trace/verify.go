@@ -18,7 +18,7 @@ func Verify(r io.Reader) (Report, error) {
 		line, whole, err := v.in.next()
 		switch {
 		case errors.Is(err, errLong):
-			v.broken("is longer than %d bytes", MaxLine)
+			v.broken("is longer than %d bytes", maxLine)
 			err = io.EOF
 		case err == nil && whole:
 			v.line(line)
@@ -57,7 +57,7 @@ func (v *verifier) broken(format string, args ...any) {
 func (v *verifier) line(line []byte) {
 	v.Events++
 	v.seq = 0
-	e, err := Decode(line)
+	e, err := decode(line)
 	if err != nil {
 		v.broken("is no event: %s", err)
 		e.Seq = v.Seq + 1
@@ -103,8 +103,8 @@ func (v *verifier) event(e Event, line []byte) {
 	switch e.Kind {
 	case Run:
 		v.Run = e.Run
-		if e.Run.V != Version {
-			v.broken("got format version %d, want %d", e.Run.V, Version)
+		if e.Run.V != version {
+			v.broken("got format version %d, want %d", e.Run.V, version)
 		}
 	case Op:
 		v.unfinished()

@@ -85,7 +85,7 @@ func again(t *testing.T, change func([]Event) []Event) []byte {
 
 func BenchmarkVerify(b *testing.B) {
 	var file bytes.Buffer
-	j := &JSONL{W: &file}
+	j := &jsonl{w: &file}
 	for _, e := range sample(RealRun) {
 		j.Emit(e)
 	}

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// MaxLine is how many bytes a line may have. Writers and readers refuse more,
+// maxLine is how many bytes a line may have. Writers and readers refuse more,
 // so that no trace can be written that cannot be read.
-const MaxLine = 64 << 20
+const maxLine = 64 << 20
 
 // zeroHash is prev of the first line.
 const zeroHash = "0000000000000000000000000000000000000000000000000000000000000000"
@@ -38,8 +39,8 @@ func encode(e Event) ([]byte, error) {
 	if e.Kind == End {
 		line = fmt.Appendf(line, `,"seal":%q`, hash(line))
 	}
-	if line = append(line, '}'); len(line) > MaxLine {
-		return nil, fmt.Errorf("trace %s: got a line of %d bytes, want at most %d", e.Kind, len(line), MaxLine)
+	if line = append(line, '}'); len(line) > maxLine {
+		return nil, fmt.Errorf("trace %s: got a line of %d bytes, want at most %d", e.Kind, len(line), maxLine)
 	}
 	return line, nil
 }
@@ -51,156 +52,94 @@ func fields(e Event) ([]field, error) {
 	if e.Run != nil {
 		info = *e.Run
 	}
-	info.V = Version
+	info.V = version
 	e.Run, e.Time = &info, e.Time.UTC()
 
-	must := always(e.Kind)
-	var fs []field
-	for i, name := range append(must, sometimes()...) {
-		raw, err := marshal(e.slot(name))
-		if err != nil {
-			return nil, fmt.Errorf("trace %s: %s: %w", e.Kind, name, err)
+	table, keys := e.slots(), requiredKeys(e.Kind)
+	required := len(keys)
+	for _, s := range table {
+		if !slices.Contains(keys, s.key) {
+			keys = append(keys, s.key)
 		}
-		if i < len(must) || !slices.Contains(must, name) && !empty(raw) {
-			fs = append(fs, field{name, orEmpty(name, raw)})
+	}
+	var fs []field
+	for i, key := range keys {
+		raw, err := marshal(table.find(key))
+		if err != nil {
+			return nil, fmt.Errorf("trace %s: %s: %w", e.Kind, key, err)
+		}
+		if i < required || !empty(raw) {
+			fs = append(fs, field{key, orEmpty(key, raw)})
 		}
 	}
 	return fs, nil
 }
 
-// always returns the keys that every line of a kind has, in their order.
-func always(k Kind) []string {
+// requiredKeys returns the keys that every line of a kind has, in their order.
+func requiredKeys(k Kind) []string {
 	switch k {
 	case Run:
-		return []string{"v", "time", "mode", "runbook", "sources", "vars", "binary", "host", "user", "ticket", "previous"}
+		return strings.Fields("v time mode runbook sources vars binary host user ticket previous")
 	case Step:
-		return []string{"time", "step", "title", "text", "state", "why"}
+		return strings.Fields("time step title text state why")
 	case Op:
-		return []string{"time", "step", "op", "target", "pos", "user", "args", "changes"}
+		return strings.Fields("time step op target pos user args changes")
 	case Effect:
-		return []string{"time", "step", "call", "argv", "path", "user", "stdin", "sets", "detail"}
+		return strings.Fields("time step call argv path user stdin sets detail")
 	case Probe:
-		return []string{"time", "argv", "code"}
+		return strings.Fields("time argv code")
 	case Result:
-		return []string{"time", "op", "target", "outcome", "assumed", "observed", "error", "hint", "elapsed_ms"}
+		return strings.Fields("time op target outcome assumed observed error hint elapsed_ms")
 	case End:
-		return []string{"time", "outcome", "same", "changed", "failed", "skipped"}
+		return strings.Fields("time outcome same changed failed skipped")
 	case Log:
-		return []string{"time", "step", "text"}
+		return strings.Fields("time step text")
 	}
 	return []string{"time"}
 }
 
-// sometimes returns the keys that a line of any kind has after those if they are set.
-func sometimes() []string {
-	return []string{
-		"step", "title", "text", "state", "why", "op", "target", "pos", "user", "args", "changes",
-		"call", "argv", "path", "stdin", "sets", "detail", "volatile", "url", "code",
-		"outcome", "assumed", "observed", "error", "hint",
-	}
+// A slot is where an event holds the value of a key of its line.
+type slot struct {
+	key  string
+	at   any  // a pointer to the value
+	only Kind // the one kind whose lines have the key, if not all may have it
 }
 
-// slot returns where e keeps the value of a key, nil for a key that it does not
-// know. e.Run is not nil.
-func (e *Event) slot(name string) any {
+type slots []slot
+
+// slots returns where e holds the values of its line, in the order in which
+// those keys are written that are not required. e.Run is not nil.
+func (e *Event) slots() slots {
+	r, c, user := e.Run, &e.Counts, any(&e.User)
 	if e.Kind == Run {
-		if p := e.Run.slot(name); p != nil {
-			return p
+		user = &r.User
+	}
+	return slices.DeleteFunc(slots{
+		{"v", &r.V, Run}, {"mode", &r.Mode, Run}, {"runbook", &r.Runbook, Run}, {"sources", &r.Sources, Run},
+		{"vars", &r.Vars, Run}, {"binary", &r.Binary, Run}, {"host", &r.Host, Run}, {"ticket", &r.Ticket, Run},
+		{"previous", &r.Previous, Run},
+
+		{"time", &e.Time, ""}, {"step", &e.Step, ""}, {"title", &e.Title, ""}, {"text", &e.Text, ""},
+		{"state", &e.State, ""}, {"why", &e.Why, ""}, {"op", &e.Op, ""}, {"target", &e.Target, ""},
+		{"pos", &e.Pos, ""}, {"user", user, ""}, {"args", &e.Args, ""}, {"changes", &e.Changes, ""},
+
+		{"call", &e.Call, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
+		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"volatile", &e.Volatile, ""},
+		{"url", &e.URL, ""}, {"code", &e.Code, ""},
+
+		{"outcome", &e.Outcome, ""}, {"assumed", &e.Assumed, ""}, {"observed", &e.Observed, ""},
+		{"error", &e.Error, ""}, {"hint", &e.Hint, ""}, {"elapsed_ms", (*millis)(&e.Elapsed), Result},
+
+		{"same", &c.Same, End}, {"changed", &c.Changed, End}, {"failed", &c.Failed, End}, {"skipped", &c.Skipped, End},
+	}, func(s slot) bool { return s.only != "" && s.only != e.Kind })
+}
+
+// find returns the pointer of a key, nil if there is none.
+func (table slots) find(key string) any {
+	for _, s := range table {
+		if s.key == key {
+			return s.at
 		}
-	}
-	for _, part := range []func(string) any{e.textSlot, e.effectSlot, e.resultSlot} {
-		if p := part(name); p != nil {
-			return p
-		}
-	}
-	return nil
-}
-
-func (r *RunInfo) slot(name string) any {
-	return map[string]any{
-		"v": &r.V, "mode": &r.Mode, "runbook": &r.Runbook, "sources": &r.Sources, "vars": &r.Vars, "binary": &r.Binary,
-		"host": &r.Host, "user": &r.User, "ticket": &r.Ticket, "previous": &r.Previous,
-	}[name]
-}
-
-func (e *Event) textSlot(name string) any {
-	switch name {
-	case "time":
-		return &e.Time
-	case "step":
-		return &e.Step
-	case "title":
-		return &e.Title
-	case "text":
-		return &e.Text
-	case "state":
-		return &e.State
-	case "why":
-		return &e.Why
-	case "op":
-		return &e.Op
-	case "target":
-		return &e.Target
-	case "pos":
-		return &e.Pos
-	case "user":
-		return &e.User
-	case "args":
-		return &e.Args
-	case "changes":
-		return &e.Changes
-	}
-	return nil
-}
-
-func (e *Event) effectSlot(name string) any {
-	switch name {
-	case "call":
-		return &e.Call
-	case "argv":
-		return &e.Argv
-	case "path":
-		return &e.Path
-	case "stdin":
-		return &e.Stdin
-	case "sets":
-		return &e.Sets
-	case "detail":
-		return &e.Detail
-	case "volatile":
-		return &e.Volatile
-	case "url":
-		return &e.URL
-	case "code":
-		return &e.Code
-	}
-	return nil
-}
-
-func (e *Event) resultSlot(name string) any {
-	switch name {
-	case "outcome":
-		return &e.Outcome
-	case "assumed":
-		return &e.Assumed
-	case "observed":
-		return &e.Observed
-	case "error":
-		return &e.Error
-	case "hint":
-		return &e.Hint
-	case "elapsed_ms":
-		return (*millis)(&e.Elapsed)
-	case "same":
-		return &e.Counts.Same
-	case "changed":
-		return &e.Counts.Changed
-	case "failed":
-		return &e.Counts.Failed
-	case "skipped":
-		return &e.Counts.Skipped
-	case "seal":
-		return &e.Seal
 	}
 	return nil
 }

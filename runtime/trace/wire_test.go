@@ -114,7 +114,7 @@ func TestReadersTakeUnknownKeysAndRefuseDoubleOnes(t *testing.T) {
 		`{"seq":1,"prev":"","kind":"op"`:                                    "EOF",
 		strings.Repeat(`{"a":`, 20_000) + "1" + strings.Repeat(`}`, 20_000): "depth",
 	} {
-		_, err := Decode([]byte(line))
+		_, err := decode([]byte(line))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: got %v, want %q", line, err, want)
 		}
@@ -135,10 +135,10 @@ func TestReadAllLeavesOutATornLine(t *testing.T) {
 
 func TestALineTooLongIsRefusedByBothSides(t *testing.T) {
 	var b bytes.Buffer
-	if err := (&JSONL{W: &b}).Emit(Event{Kind: Log, Text: strings.Repeat("x", MaxLine)}); err == nil || b.Len() > 0 {
+	if err := (&jsonl{w: &b}).Emit(Event{Kind: Log, Text: strings.Repeat("x", maxLine)}); err == nil || b.Len() > 0 {
 		t.Errorf("got %v and %d bytes, want a refusal and none", err, b.Len())
 	}
-	if _, err := ReadAll(strings.NewReader(strings.Repeat("x", MaxLine+2))); err == nil {
+	if _, err := ReadAll(strings.NewReader(strings.Repeat("x", maxLine+2))); err == nil {
 		t.Error("read a line that is too long")
 	}
 }
@@ -148,7 +148,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(l))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		e, err := Decode(line)
+		e, err := decode(line)
 		if err != nil {
 			return
 		}

@@ -121,30 +121,6 @@ func Add(text, schedule, command string) (string, error) {
 	return terminated(body(text)) + line + "\n", nil
 }
 
-// Replace is Add, but the new line takes the place of the first job that runs
-// the old command, whatever its schedule, and further ones are dropped.
-func Replace(text, old, schedule, command string) (string, error) {
-	line, err := Format(schedule, command)
-	if err != nil {
-		return text, err
-	}
-	var b strings.Builder
-	found := false
-	for _, l := range Parse(body(text)) {
-		switch {
-		case !l.is(l.Schedule, old):
-			b.WriteString(l.Text + "\n")
-		case !found:
-			b.WriteString(line + "\n")
-			found = true
-		}
-	}
-	if !found {
-		return Add(text, schedule, command)
-	}
-	return b.String(), nil
-}
-
 // Remove returns text without the job.
 func Remove(text, schedule, command string) string {
 	var b strings.Builder

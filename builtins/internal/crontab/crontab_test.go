@@ -63,8 +63,6 @@ func TestEdit(t *testing.T) {
 		{"add what is there", add(t, "@reboot   x", "@reboot", "x"), "@reboot   x"},
 		{"add below Debian's header", add(t, debian+debian+kept, "@reboot", "x"), kept + "@reboot x\n"},
 		{"a comment alike stays", add(t, "# DO NOT EDIT\n", "@reboot", "x"), "# DO NOT EDIT\n@reboot x\n"},
-		{"replace", replace(t, kept+"@daily x\n@weekly  x\n# end\n", "x", "@reboot", "x -n"), kept + "@reboot x -n\n# end\n"},
-		{"replace what is not there", replace(t, kept, "x", "@reboot", "x"), kept + "@reboot x\n"},
 		{"remove", Remove(kept+"@reboot x\n@reboot xy\n", "@reboot", "x"), kept + "@reboot xy\n"},
 	} {
 		if c.got != c.want {
@@ -81,15 +79,6 @@ func add(t *testing.T, text, schedule, command string) string {
 	}
 	if again, err := Add(s, schedule, command); again != s || err != nil {
 		t.Errorf("again: got %q, %v", again, err)
-	}
-	return s
-}
-
-func replace(t *testing.T, text, old, schedule, command string) string {
-	t.Helper()
-	s, err := Replace(text, old, schedule, command)
-	if err != nil {
-		t.Fatal(err)
 	}
 	return s
 }

@@ -11,7 +11,6 @@
 package shards
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -154,9 +153,4 @@ func firstTwice(items []string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// isHex reports whether s is n bytes in hex.
-func isHex(s string, n int) bool {
-	return len(s) == 2*n && len(bytes.Trim([]byte(s), "0123456789abcdefABCDEF")) == 0
 }

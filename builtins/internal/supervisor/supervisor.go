@@ -14,9 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // The states of a process.
@@ -33,19 +31,15 @@ const (
 
 // A Process is one line of supervisorctl status.
 type Process struct {
-	Name   string // "GROUP:PROCESS", or one word if the two are equal
-	State  string
-	Detail string        // what is printed behind the state
-	PID    int           // 0 unless it runs
-	Uptime time.Duration // of one that runs
+	Name  string // "GROUP:PROCESS", or one word if the two are equal
+	State string
 }
 
 // ErrDown is what ParseStatus returns if no supervisord answers.
 var ErrDown = errors.New("supervisord does not run")
 
 var (
-	statusLine = regexp.MustCompile(`^(\S+)\s+(STOPPED|STARTING|RUNNING|BACKOFF|STOPPING|EXITED|FATAL|UNKNOWN)\b\s*(.*)$`)
-	pidUptime  = regexp.MustCompile(`^pid (\d+), uptime (?:(\d+) days?, )?(\d+):(\d\d):(\d\d)$`)
+	statusLine = regexp.MustCompile(`^(\S+)\s+(STOPPED|STARTING|RUNNING|BACKOFF|STOPPING|EXITED|FATAL|UNKNOWN)\b`)
 	down       = regexp.MustCompile(`no such file|refused connection|ECONNREFUSED|ENOENT|Connection refused|SHUTDOWN_STATE`)
 )
 
@@ -64,40 +58,7 @@ func ParseStatus(text string) ([]Process, error) {
 			}
 			return nil, fmt.Errorf("got %q from supervisorctl, want NAME STATE", line)
 		}
-		p := Process{Name: m[1], State: m[2], Detail: m[3]}
-		if d := pidUptime.FindStringSubmatch(p.Detail); d != nil {
-			p.PID, _ = strconv.Atoi(d[1])
-			p.Uptime = uptime(d[2:])
-		}
-		list = append(list, p)
+		list = append(list, Process{Name: m[1], State: m[2]})
 	}
 	return list, nil
-}
-
-// uptime adds days, hours, minutes and seconds.
-func uptime(parts []string) (d time.Duration) {
-	for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second} {
-		n, _ := strconv.ParseInt(parts[i], 10, 32) // digits, or nothing
-		d += time.Duration(n) * unit
-	}
-	return d
-}
-
-// Missing compares wanted names with a status: those that do not run, each with
-// its state, such as "worker: FATAL Exited too quickly". It is empty if all run.
-func Missing(want []string, have []Process) []string {
-	states := map[string]Process{}
-	for _, p := range have {
-		states[p.Name] = p
-	}
-	var list []string
-	for _, name := range want {
-		switch p, ok := states[name]; {
-		case !ok:
-			list = append(list, name+": unknown to supervisord")
-		case p.State != Running:
-			list = append(list, strings.TrimSpace(name+": "+p.State+" "+p.Detail))
-		}
-	}
-	return list
 }

@@ -22,19 +22,15 @@ old                              EXITED    Aug 03 12:00 PM
 func TestParseStatus(t *testing.T) {
 	got, err := ParseStatus(status)
 	want := []Process{
-		{"binstar-scheduler", Running, "pid 101, uptime 0:00:02", 101, 2 * time.Second},
-		{"binstar-server", Running, "pid 100, uptime 12 days, 3:04:05", 100, 291*time.Hour + 4*time.Minute + 5*time.Second},
-		{"binstar-worker", Starting, "", 0, 0},
-		{"binstar-worker-low:binstar-worker-low_00", Running, "pid 7, uptime 1 day, 0:00:00", 7, 24 * time.Hour},
-		{"binstar-worker-low:binstar-worker-low_01", Fatal, "Exited too quickly (process log may have details)", 0, 0},
-		{"old", Exited, "Aug 03 12:00 PM", 0, 0},
+		{"binstar-scheduler", Running},
+		{"binstar-server", Running},
+		{"binstar-worker", Starting},
+		{"binstar-worker-low:binstar-worker-low_00", Running},
+		{"binstar-worker-low:binstar-worker-low_01", Fatal},
+		{"old", Exited},
 	}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, got\n%+v want\n%+v", err, got, want)
-	}
-	missing := Missing([]string{"binstar-server", "binstar-worker", "binstar-worker-low:binstar-worker-low_01", "other"}, got)
-	if s := strings.Join(missing, "|"); s != "binstar-worker: STARTING|binstar-worker-low:binstar-worker-low_01: FATAL Exited too quickly (process log may have details)|other: unknown to supervisord" {
-		t.Errorf("missing: got %s", s)
 	}
 	for _, text := range []string{"unix:///tmp/x.sock no such file\n", "unix:///tmp/x.sock refused connection", "http://localhost:9001 refused connection",
 		"error: <class 'ConnectionRefusedError'>, [Errno 111] Connection refused: file: x", "error: <Fault 6: 'SHUTDOWN_STATE'>"} {
@@ -192,7 +188,8 @@ func TestRealSupervisor(t *testing.T) {
 	defer ctl("shutdown")
 	var list []Process
 	for range 100 {
-		if list, err = ParseStatus(ctl("status")); err == nil && len(Missing(c.Processes(), list)) == 0 {
+		stopped := func(p Process) bool { return p.State != Running }
+		if list, err = ParseStatus(ctl("status")); err == nil && len(list) > 0 && !slices.ContainsFunc(list, stopped) {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -200,8 +197,8 @@ func TestRealSupervisor(t *testing.T) {
 	var names []string
 	for _, p := range list {
 		names = append(names, p.Name)
-		if p.PID == 0 {
-			t.Errorf("got %+v, want a process id", p)
+		if p.State != Running {
+			t.Errorf("got %+v, want a process that runs", p)
 		}
 	}
 	slices.Sort(names)
@@ -244,7 +241,7 @@ func FuzzParseStatus(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		list, err := ParseStatus(text)
 		for _, p := range list {
-			if err == nil && (p.Name == "" || p.State == "" || p.Uptime < 0) {
+			if err == nil && (p.Name == "" || p.State == "") {
 				t.Errorf("got %+v", p)
 			}
 		}
