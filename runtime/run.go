@@ -141,7 +141,7 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 func (r *Run) needSecrets(book *Runbook) error {
 	for _, d := range book.Secrets {
 		if _, ok := r.Secrets[d.Name]; !ok && d.Asked && !r.predicted {
-			return &Error{Class: Input, Err: fmt.Errorf("secret %s has no value", d.Name), Hint: "a run on a machine needs the values of all secrets"}
+			return &Error{Class: Input, Err: fmt.Errorf("secret %s has no value", d.Name), Advice: "a run on a machine needs the values of all secrets"}
 		}
 	}
 	return nil
