@@ -35,7 +35,8 @@ var (
 		yumBuiltin, serviceBuiltin, useraddBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
 		iptablesBuiltin, iptablesSaveBuiltin, condaBootstrapBuiltin, condaChannelsBuiltin, condaInstallBuiltin,
 	}
-	texts = []*runtime.Builtin{yamlEncodeBuiltin, yamlDecodeBuiltin, jsonEncodeBuiltin, jsonDecodeBuiltin, jsonIndentBuiltin}
+	texts = []*runtime.Builtin{yamlEncodeBuiltin, yamlDecodeBuiltin, jsonEncodeBuiltin, jsonDecodeBuiltin,
+		jsonIndentBuiltin}
 )
 
 // param describes one parameter of a builtin; see runtime.Arg.

@@ -30,7 +30,8 @@ var copyBuiltin = &runtime.Builtin{
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := copyOp{mode: noMode, owner: ownership{user: c.User()}}
 		var src, dest runtime.Path
-		if err := c.Unpack("src", &src, "dest", &dest, "mode", &op.mode, "owner", &op.owner.User, "group", &op.owner.Group); err != nil {
+		if err := c.Unpack("src", &src, "dest", &dest, "mode", &op.mode, "owner", &op.owner.User,
+			"group", &op.owner.Group); err != nil {
 			return nil, "", err
 		}
 		op.src, op.dest = string(src), string(dest)
@@ -58,14 +59,16 @@ func (op copyOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	real, m, err := follow(h, op.src)
 	switch {
 	case gone(err):
-		return nil, runtime.Hint(fmt.Errorf("%s is not there", op.src), "see where the media are mounted, or download() it first")
+		return nil, runtime.Hint(fmt.Errorf("%s is not there", op.src),
+			"see where the media are mounted, or download() it first")
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.src+" is a file")
 		return op.checkFile(ctx, h, host.Meta{Mode: 0o644, Size: -1, Owner: owner})
 	case err != nil:
 		return nil, err
 	case m.Mode.IsDir() && op.mode != noMode:
-		return nil, runtime.Hint(errors.New("argument \"mode\": got one for a directory"), "leave it out: files keep their modes")
+		return nil, runtime.Hint(errors.New("argument \"mode\": got one for a directory"),
+			"leave it out: files keep their modes")
 	case m.Mode.IsDir():
 		return copyTree{op.src, real, op.dest, owner}.check(ctx, h, m)
 	case !m.Mode.IsRegular():
@@ -160,7 +163,8 @@ func (t copyTree) check(ctx context.Context, h host.Reader, m host.Meta) (todo [
 }
 
 // entry describes the copy of one file, and whether it has still to be made.
-func (t copyTree) entry(ctx context.Context, h host.Reader, name string, m host.Meta) (e host.Entry, differs bool, err error) {
+func (t copyTree) entry(ctx context.Context, h host.Reader, name string,
+	m host.Meta) (e host.Entry, differs bool, err error) {
 	rel := strings.TrimPrefix(name, strings.TrimSuffix(t.src, "/")+"/")
 	e = host.Entry{Name: rel, Meta: host.Meta{Mode: m.Mode.Type() | m.Mode.Perm(), Owner: t.owner, Size: m.Size}}
 	switch {
@@ -183,7 +187,8 @@ func (t copyTree) entry(ctx context.Context, h host.Reader, name string, m host.
 	case err != nil || !there:
 		return e, err == nil, err
 	case d.Mode.Type() != m.Mode.Type():
-		return e, false, runtime.Hint(fmt.Errorf("%s is %s, want %s", dest, kindOf(d.Mode), kindOf(m.Mode)), "move or remove what is in the way")
+		return e, false, runtime.Hint(fmt.Errorf("%s is %s, want %s", dest, kindOf(d.Mode), kindOf(m.Mode)),
+			"move or remove what is in the way")
 	}
 	e.Owner = t.owner.Or(d.Owner)
 	switch {

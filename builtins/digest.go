@@ -19,7 +19,8 @@ import (
 // The parameters that say what a file must hash to.
 var (
 	sha256Param = param("sha256", "string", `""`, "what it must hash to, in hex; a line or all lines of sha256sum will do")
-	md5Param    = param("md5", "string", `""`, "the same for media that come with nothing better; a line or all lines of md5sum will do")
+	md5Param    = param("md5", "string", `""`,
+		"the same for media that come with nothing better; a line or all lines of md5sum will do")
 )
 
 // digests are what a file must hash to, in lower-case hex; "" where nothing is asked.
@@ -55,7 +56,8 @@ func parseDigest(arg, text, file string, size int) (string, error) {
 			continue
 		}
 		if b, err := hex.DecodeString(sum); err != nil || len(b) != size {
-			return "", fmt.Errorf("argument %q: got %q, want %d hex digits, or a line of %ssum", arg, strings.TrimSpace(l), 2*size, arg)
+			return "", fmt.Errorf("argument %q: got %q, want %d hex digits, or a line of %ssum", arg, strings.TrimSpace(l),
+				2*size, arg)
 		}
 		return strings.ToLower(sum), nil
 	}

@@ -69,7 +69,8 @@ func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 		}
 		op.file = path.Clean(op.file)
 	default:
-		return nil, "", runtime.Hint(fmt.Errorf("argument \"url\": got %s, want http://, https:// or file:///", op.shown), "the absolute name of a file will do, too")
+		return nil, "", runtime.Hint(fmt.Errorf("argument \"url\": got %s, want http://, https:// or file:///", op.shown),
+			"the absolute name of a file will do, too")
 	}
 	op.digests, err = parseDigests(sha256, md5, op.dest)
 	return op, op.shown, err
@@ -86,7 +87,8 @@ func (op downloadOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action
 		return nil, err
 	case there && m.Mode.IsDir():
 		name := path.Join(op.dest, path.Base(op.shown))
-		return nil, runtime.Hint(fmt.Errorf("%s is a directory, want the name of the file", op.dest), `name the file itself: "`+name+`"`)
+		return nil, runtime.Hint(fmt.Errorf("%s is a directory, want the name of the file", op.dest),
+			`name the file itself: "`+name+`"`)
 	}
 	if err := needPlace(h, op.dest, m, there); err != nil {
 		return nil, err

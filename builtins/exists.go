@@ -48,7 +48,8 @@ func answer(c *runtime.Call, name string, v starlark.Value, err error, assume st
 	case !errors.Is(err, host.ErrUnknown):
 		return nil, fmt.Errorf("%s %s: %w", op, name, err)
 	case assume == nil:
-		return nil, runtime.Hint(fmt.Errorf("%s %s: %w", op, name, err), "say what to assume: assume=..., or look before the step that changes it")
+		return nil, runtime.Hint(fmt.Errorf("%s %s: %w", op, name, err),
+			"say what to assume: assume=..., or look before the step that changes it")
 	}
 	runtime.Assume(c.Context(), fmt.Sprintf("%s(%q) is %s", op, name, assume))
 	return assume, nil

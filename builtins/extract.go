@@ -118,7 +118,8 @@ func (op extractOp) checkDest(ctx context.Context, h host.Reader) error {
 	case err != nil:
 		return err
 	case m.Mode&fs.ModeSymlink != 0:
-		return runtime.Hint(fmt.Errorf("%s: is a symbolic link, want a directory", op.dest), "name the directory that it points to")
+		return runtime.Hint(fmt.Errorf("%s: is a symbolic link, want a directory", op.dest),
+			"name the directory that it points to")
 	case !m.Mode.IsDir():
 		return fmt.Errorf("%s: got %s, want a directory", op.dest, kindOf(m.Mode))
 	}
@@ -142,7 +143,8 @@ func (op extractOp) read(ctx context.Context, h host.Reader) (*archive.Listing, 
 	case !errors.Is(err, host.ErrUnknown):
 		return nil, err
 	case op.listing == "":
-		return nil, runtime.Hint(err, `download the archive first, or name a file of the names in it: listing="..."; tar -tv prints one`)
+		return nil, runtime.Hint(err,
+			`download the archive first, or name a file of the names in it: listing="..."; tar -tv prints one`)
 	}
 	text, err := host.ReadFile(h, op.listing)
 	if err != nil {
@@ -174,7 +176,8 @@ func (op extractOp) compare(ctx context.Context, h host.Reader, e host.Entry) (s
 	case m.Mode.IsDir() && e.Mode.IsDir(), op.keep && !e.Mode.IsDir():
 		return same, nil
 	case m.Mode.IsDir() || e.Mode.IsDir():
-		return "", runtime.Hint(fmt.Errorf("%s: got %s, want %s", name, kindOf(m.Mode), kindOf(e.Mode)), "move or remove what is in the way")
+		return "", runtime.Hint(fmt.Errorf("%s: got %s, want %s", name, kindOf(m.Mode), kindOf(e.Mode)),
+			"move or remove what is in the way")
 	case m.Mode.Type() != e.Mode.Type():
 		return kindOf(m.Mode), nil
 	case e.Mode.IsRegular():
@@ -229,7 +232,8 @@ func (op extractOp) damaged(err error) bool {
 }
 
 // unpack is the only code here that a dry run does not run.
-func (op extractOp) unpack(ctx context.Context, h host.Reader, root *host.Root, list *archive.Listing, wanted map[string]bool, owner host.Owner) error {
+func (op extractOp) unpack(ctx context.Context, h host.Reader, root *host.Root, list *archive.Listing,
+	wanted map[string]bool, owner host.Owner) error {
 	o := archive.Options{SHA256: op.digests.sha256, MD5: op.digests.md5}
 	o.Progress = func(done, total int64) {
 		runtime.Progress(ctx, fmt.Sprintf("%d of %d MB", done>>20, total>>20))

@@ -17,14 +17,18 @@ import (
 // The properties of the machine. They are read when a script asks, through the
 // same host as everything else.
 var (
-	hostOSBuiltin       = property("host.os", "tell the distribution as os-release(5) names it: debian, rhel, centos and so on", `log(host.os)`, release("ID"))
-	hostVersionBuiltin  = property("host.version", "tell the version of the distribution", `log(host.version)`, release("VERSION_ID"))
-	hostFamilyBuiltin   = property("host.family", `tell the kind of distribution: "debian" or "rhel", or its own name`, `log(host.family)`, hostFamilyOf)
+	hostOSBuiltin = property("host.os",
+		"tell the distribution as os-release(5) names it: debian, rhel, centos and so on", `log(host.os)`, release("ID"))
+	hostVersionBuiltin = property("host.version", "tell the version of the distribution", `log(host.version)`,
+		release("VERSION_ID"))
+	hostFamilyBuiltin = property("host.family", `tell the kind of distribution: "debian" or "rhel", or its own name`,
+		`log(host.family)`, hostFamilyOf)
 	hostUserBuiltin     = property("host.user", "tell the account that runs this", `log(host.user)`, selfName)
 	hostHostnameBuiltin = property("host.hostname", "tell the name of the machine", `log(host.hostname)`, hostName)
 	hostCPUsBuiltin     = property("host.cpus", "tell the number of processors", `log(str(host.cpus))`, cpus)
 	hostMemoryBuiltin   = property("host.memory", "tell the size of the memory in bytes", `log(str(host.memory))`, memory)
-	hostLinksBuiltin    = property("host.interfaces", "tell the names of the network interfaces, sorted", `log(", ".join(host.interfaces))`, interfaces)
+	hostLinksBuiltin    = property("host.interfaces", "tell the names of the network interfaces, sorted",
+		`log(", ".join(host.interfaces))`, interfaces)
 )
 
 var hostDiskFreeBuiltin = &runtime.Builtin{
@@ -64,7 +68,8 @@ var hostListeningBuiltin = &runtime.Builtin{
 	},
 }
 
-func property(name, summary, example string, read func(context.Context, host.Reader) (starlark.Value, error)) *runtime.Builtin {
+func property(name, summary, example string,
+	read func(context.Context, host.Reader) (starlark.Value, error)) *runtime.Builtin {
 	return &runtime.Builtin{Name: name, Summary: summary, Example: example, Property: true,
 		Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) { return read(c.Context(), h) }}
 }

@@ -36,14 +36,16 @@ var lineBuiltin = &runtime.Builtin{
 		}
 		op.path = string(p)
 		if strings.ContainsAny(op.text, "\r\n") {
-			return nil, "", runtime.Hint(errors.New("argument \"text\": got more than one line, want one"), "call line() for each, or write() the whole file")
+			return nil, "", runtime.Hint(errors.New("argument \"text\": got more than one line, want one"),
+				"call line() for each, or write() the whole file")
 		}
 		if match == "" {
 			return op, op.path, nil
 		}
 		var err error
 		if op.match, err = regexp.Compile(match); err != nil {
-			return nil, "", runtime.Hint(fmt.Errorf("argument \"match\": %w", err), `a literal text is escaped with \\, or a character with []`)
+			return nil, "", runtime.Hint(fmt.Errorf("argument \"match\": %w", err),
+				`a literal text is escaped with \\, or a character with []`)
 		}
 		return op, op.path, nil
 	},

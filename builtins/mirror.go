@@ -75,11 +75,18 @@ type mirrorOp struct {
 func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	var dest, config, ca, delta, since runtime.Path
 	verify, digests, bzip2 := "changed", "strongest", true
-	op := mirrorOp{owner: ownership{user: c.User()}, mirror: mirror.Mirror{Account: "anaconda", MaxLoss: mirror.DefaultMaxLoss, Redact: redactChannel, Raw: runtime.Unmasked}}
+	op := mirrorOp{owner: ownership{user: c.User()},
+		mirror: mirror.Mirror{Account: "anaconda", MaxLoss: mirror.DefaultMaxLoss, Redact: redactChannel, Raw: runtime.Unmasked}}
 	m, a := &op.mirror, &op.args
-	err := c.Unpack("channels", &a.Channels, "dest", &dest, "account", &m.Account, "platforms", &a.Platforms, "config", &config, "pkg_list", &a.PkgList, "whitelist", &a.Whitelist, "blacklist", &a.Blacklist, "license_blacklist", &a.LicenseBlacklist,
-		"python_versions", &a.PythonVersions, "newer_than", &a.NewerThan, "formats", &a.Formats, "latest", &a.Latest, "with_depends", &a.WithDepends, "connections", &m.Connections, "rate", &m.Rate, "bearer", &m.Access.Bearer, "ca_bundle", &ca, "proxy", &m.Access.Proxy,
-		"base_urls", &m.Access.BaseURLs, "verify", &verify, "digests", &digests, "link", &m.Link, "prune", &m.Prune, "prune_removed", &m.PruneRemoved, "max_loss", &m.MaxLoss, "bzip2", &bzip2, "shards", &m.Shards, "delta", &delta, "since", &since,
+	err := c.Unpack("channels", &a.Channels, "dest", &dest, "account", &m.Account, "platforms", &a.Platforms,
+		"config", &config, "pkg_list", &a.PkgList, "whitelist", &a.Whitelist, "blacklist", &a.Blacklist,
+		"license_blacklist", &a.LicenseBlacklist,
+		"python_versions", &a.PythonVersions, "newer_than", &a.NewerThan, "formats", &a.Formats, "latest", &a.Latest,
+		"with_depends", &a.WithDepends, "connections", &m.Connections, "rate", &m.Rate, "bearer", &m.Access.Bearer,
+		"ca_bundle", &ca, "proxy", &m.Access.Proxy,
+		"base_urls", &m.Access.BaseURLs, "verify", &verify, "digests", &digests, "link", &m.Link, "prune", &m.Prune,
+		"prune_removed", &m.PruneRemoved, "max_loss", &m.MaxLoss, "bzip2", &bzip2, "shards", &m.Shards, "delta", &delta,
+		"since", &since,
 		"owner", &op.owner.User, "group", &op.owner.Group)
 	m.Dest, op.config, op.ca, m.Delta, m.Since = string(dest), string(config), string(ca), string(delta), string(since)
 	m.Full, m.Both, m.NoBzip2 = verify == "full", digests == "both", !bzip2

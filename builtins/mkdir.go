@@ -51,7 +51,8 @@ func (op mkdirOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	case err == nil:
 		return nil, inTheWay(m, "a directory")
 	case gone(err) && name != op.path:
-		return nil, runtime.Hint(fmt.Errorf("is a symbolic link to %s, which is missing", name), `remove("`+op.path+`") first, or make what it points to`)
+		return nil, runtime.Hint(fmt.Errorf("is a symbolic link to %s, which is missing", name),
+			`remove("`+op.path+`") first, or make what it points to`)
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.path+" is not there")
 		return op.make(nil, meta), nil

@@ -51,11 +51,13 @@ func (op moveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	case err != nil:
 		return nil, err
 	case src && dest:
-		return nil, runtime.Hint(fmt.Errorf("%s is there, too", op.dest), "see which of them is wanted and remove() the other")
+		return nil, runtime.Hint(fmt.Errorf("%s is there, too", op.dest),
+			"see which of them is wanted and remove() the other")
 	case dest:
 		return nil, nil
 	case !src:
-		return nil, runtime.Hint(fmt.Errorf("is not there, and neither is %s", op.dest), "see whether an earlier step should have made it")
+		return nil, runtime.Hint(fmt.Errorf("is not there, and neither is %s", op.dest),
+			"see whether an earlier step should have made it")
 	}
 	moved := func(_ context.Context, h host.Host) error { return h.Move(op.src, op.dest) }
 	return runtime.Actions(moved, want("name", op.src, op.dest)), needDir(h, op.dest)

@@ -55,11 +55,13 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 		runtime.Assume(c.Context(), "the answer of "+quote(p.Argv))
 		return assumed, nil
 	case errors.Is(err, host.ErrUnknown):
-		return nil, runtime.Hint(fmt.Errorf("query %s: %w", quote(p.Argv), err), "state what a dry run may assume: assume=\"...\"")
+		return nil, runtime.Hint(fmt.Errorf("query %s: %w", quote(p.Argv), err),
+			"state what a dry run may assume: assume=\"...\"")
 	case err != nil:
 		return nil, fmt.Errorf("query %s: %w", quote(p.Argv), err)
 	case !slices.Contains(ok, res.Code):
-		return nil, runtime.Hint(fmt.Errorf("query %s: exit status %d: %s", quote(p.Argv), res.Code, strings.TrimSpace(string(res.Stderr))),
+		return nil, runtime.Hint(fmt.Errorf("query %s: exit status %d: %s", quote(p.Argv), res.Code,
+			strings.TrimSpace(string(res.Stderr))),
 			fmt.Sprintf("if that is no error: ok=[0, %d]", res.Code))
 	}
 	return queryAnswer(starlark.MakeInt(res.Code), starlark.String(res.Stdout), starlark.String(res.Stderr)), nil
@@ -74,7 +76,8 @@ func assumedAnswer(v starlark.Value) (starlark.Value, error) {
 	if !ok {
 		return queryAnswer(starlark.MakeInt(0), v, starlark.String("")), nil
 	}
-	parts := map[string]starlark.Value{"code": starlark.MakeInt(0), "stdout": starlark.String(""), "stderr": starlark.String("")}
+	parts := map[string]starlark.Value{"code": starlark.MakeInt(0), "stdout": starlark.String(""),
+		"stderr": starlark.String("")}
 	for _, kv := range d.Items() {
 		name, _ := starlark.AsString(kv[0])
 		if _, ok := parts[name]; !ok {
@@ -86,5 +89,6 @@ func assumedAnswer(v starlark.Value) (starlark.Value, error) {
 }
 
 func queryAnswer(code, stdout, stderr starlark.Value) starlark.Value {
-	return starlarkstruct.FromStringDict(starlark.String("answer"), starlark.StringDict{"code": code, "stdout": stdout, "stderr": stderr})
+	return starlarkstruct.FromStringDict(starlark.String("answer"),
+		starlark.StringDict{"code": code, "stdout": stdout, "stderr": stderr})
 }

@@ -28,7 +28,8 @@ var readBuiltin = &runtime.Builtin{
 		switch {
 		case err != nil:
 		case len(data) > textLimit:
-			err = runtime.Hint(errors.New("got more than 16 MiB, want a text"), "query() a program that looks into it, or use sha256()")
+			err = runtime.Hint(errors.New("got more than 16 MiB, want a text"),
+				"query() a program that looks into it, or use sha256()")
 		case !utf8.Valid(data):
 			err = runtime.Hint(errors.New("got bytes that are no UTF-8, want a text"), "use copy() or sha256() for such a file")
 		}

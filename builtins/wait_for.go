@@ -79,7 +79,8 @@ func (op *waitOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 			return nil, err
 		}
 		if time.Now().Add(pause).After(deadline) {
-			return nil, runtime.Hint(fmt.Errorf("%s, after %s", why, op.timeout), "see whether what should answer runs, and what it wrote to its log")
+			return nil, runtime.Hint(fmt.Errorf("%s, after %s", why, op.timeout),
+				"see whether what should answer runs, and what it wrote to its log")
 		}
 		runtime.Progress(ctx, why)
 		err = runtime.Sleep(ctx, pause)
@@ -138,7 +139,8 @@ func (op *waitOp) predicted(ctx context.Context, h host.Reader, why string) erro
 		_, err = h.Fact(ctx, fact(openedKind, "others"))
 	}
 	if owner == "" && err == nil {
-		return runtime.Hint(errors.New(why), "start what should answer first, or say what a command starts: run(..., touches = [\"port:8080\"])")
+		return runtime.Hint(errors.New(why),
+			"start what should answer first, or say what a command starts: run(..., touches = [\"port:8080\"])")
 	}
 	runtime.Assume(ctx, "what was started answers in time")
 	return nil

@@ -16,10 +16,12 @@ type starlarkFunc = func(*starlark.Thread, *starlark.Builtin, starlark.Tuple, []
 // become ops. A panic is an error at the line of the call: the interpreter
 // would not survive it.
 func (l *loader) adapt(b *Builtin) starlarkFunc {
-	return func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (v starlark.Value, err error) {
+	return func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple,
+		kwargs []starlark.Tuple) (v starlark.Value, err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				err = Hint(fmt.Errorf("%s: internal error: %v", b.Name, p), "this is a fault of the program, not of the runbook; please report it")
+				err = Hint(fmt.Errorf("%s: internal error: %v", b.Name, p),
+					"this is a fault of the program, not of the runbook; please report it")
 			}
 		}()
 		given, err := b.bind(args, kwargs)

@@ -122,7 +122,8 @@ func (d *door) lacks(text string) error {
 		return nil
 	}
 	err := noSecret(fmt.Sprintf("needs the secret %s, which a dry run does not ask for", name))
-	return Hint(err, "give it with --secret "+name+"=file:PATH or "+name+"=env:VARIABLE: a dry run tells it to servers only")
+	return Hint(err, "give it with --secret "+name+"=file:PATH or "+name+
+		"=env:VARIABLE: a dry run tells it to servers only")
 }
 
 // A noSecret error is a host.ErrUnknown.
@@ -200,7 +201,8 @@ func (d *door) execEvent(c host.Cmd) trace.Event {
 	return e
 }
 
-func (d *door) WriteTree(ctx context.Context, dir string, m host.Entries, fill func(context.Context, *host.Root) error) error {
+func (d *door) WriteTree(ctx context.Context, dir string, m host.Entries,
+	fill func(context.Context, *host.Root) error) error {
 	return d.effect(trace.Event{Call: "tree", Path: dir, Detail: tree(m)}, func() error {
 		return d.host.WriteTree(ctx, dir, m, fill)
 	})

@@ -69,6 +69,7 @@ func guarded(x syntax.Expr, pos syntax.Position) syntax.Expr {
 	}
 }
 
-func (l *loader) compare(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+func (l *loader) compare(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple,
+	_ []starlark.Tuple) (starlark.Value, error) {
 	return args[0], refuseSecrets(l.book.placeholders, args[0], 20)
 }

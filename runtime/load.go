@@ -103,7 +103,8 @@ func (l *loader) load(name string) (starlark.StringDict, error) {
 	}
 	src, origin, err := l.lib.read(name)
 	if err != nil {
-		return nil, Hint(fmt.Errorf("%s: %w", name, cause(err)), "it is looked for in the runbook's directory, then among the shipped files")
+		return nil, Hint(fmt.Errorf("%s: %w", name, cause(err)),
+			"it is looked for in the runbook's directory, then among the shipped files")
 	}
 	sum := sha256.Sum256(src)
 	l.book.Sources = append(l.book.Sources, trace.Source{Name: name, SHA256: hex.EncodeToString(sum[:]), Origin: origin})
@@ -222,7 +223,8 @@ func docstring(f *syntax.File) string {
 func (l *loader) loadStatement(_ *starlark.Thread, name string) (starlark.StringDict, error) {
 	switch {
 	case name == "" || path.IsAbs(name) || path.Clean(name) != name || slices.Contains(strings.Split(name, "/"), ".."):
-		return nil, Hint(fmt.Errorf("cannot load %q", name), "name a file below the runbook's directory: load(\"lib/x.star\", \"f\")")
+		return nil, Hint(fmt.Errorf("cannot load %q", name),
+			"name a file below the runbook's directory: load(\"lib/x.star\", \"f\")")
 	case !strings.HasSuffix(name, ".star"):
 		return nil, Hint(fmt.Errorf("cannot load %q", name), "only .star files can be loaded")
 	}

@@ -78,7 +78,8 @@ func (r *Run) manual(s Step) error {
 		return err
 	}
 	op := &manualOp{run: r, step: s, marker: path.Join(r.State, "manual", s.Name)}
-	_, err := r.do(op, again{}, trace.Event{Op: "manual", Target: s.Name, Pos: s.Pos, User: r.Info.User.Name, Args: map[string]any{"name": s.Name}})
+	_, err := r.do(op, again{}, trace.Event{Op: "manual", Target: s.Name, Pos: s.Pos, User: r.Info.User.Name,
+		Args: map[string]any{"name": s.Name}})
 	return err
 }
 
@@ -127,7 +128,8 @@ func (op *manualOp) acknowledge(ctx context.Context, h host.Host) error {
 	if done, err := op.done(h); err != nil || done {
 		return err
 	}
-	return &Error{Class: NeedsPerson, Err: errors.New("acknowledged, but its check still says that it is not done"), Advice: "see what the step asks for: runbook doc"}
+	return &Error{Class: NeedsPerson, Err: errors.New("acknowledged, but its check still says that it is not done"),
+		Advice: "see what the step asks for: runbook doc"}
 }
 
 // remember writes the marker that stands for a check.

@@ -10,7 +10,8 @@ import (
 // publicText is all that everybody may read of a run of b: the text of its
 // files, vars and names, and what a trace says of where it was made.
 func (b *Runbook) publicText(i trace.RunInfo) string {
-	all := append(slices.Clone(b.texts), b.Name, i.Binary.Version, i.Host.Hostname, i.Host.OS, i.Host.Kernel, i.Host.Machine,
+	all := append(slices.Clone(b.texts), b.Name, i.Binary.Version, i.Host.Hostname, i.Host.OS, i.Host.Kernel,
+		i.Host.Machine,
 		i.User.Name, i.User.SudoUser, i.Ticket)
 	for _, s := range b.Steps {
 		all = append(all, s.Name)

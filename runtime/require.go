@@ -23,7 +23,8 @@ func require(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
 		return nil, err
 	}
 	r := l.run
-	op := trace.Event{Kind: trace.Op, Op: "require", Target: u.message, Pos: c.pos(), User: r.Info.User.Name, Args: c.args()}
+	op := trace.Event{Kind: trace.Op, Op: "require", Target: u.message, Pos: c.pos(), User: r.Info.User.Name,
+		Args: c.args()}
 	if err := r.emit(op); err != nil {
 		return nil, err
 	}

@@ -23,8 +23,9 @@ type Options struct {
 	Now  func() time.Time
 	// Secrets are the values by name. A predicted run needs none: it asks servers
 	// with those that it has, and does nothing else with them.
-	Secrets  map[string]string
-	State    string                           // directory for markers, absolute; its owner makes it before a run on the machine
+	Secrets map[string]string
+	// directory for markers, absolute; its owner makes it before a run on the machine
+	State    string
 	Person   Person                           // answers questions; nil: there is nobody to ask
 	Output   io.Writer                        // gets what commands print, without secrets; may be nil
 	Progress func(text string)                // may be nil
@@ -141,7 +142,8 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 func (r *Run) needSecrets(book *Runbook) error {
 	for _, d := range book.Secrets {
 		if _, ok := r.Secrets[d.Name]; !ok && d.Asked && !r.predicted {
-			return &Error{Class: Input, Err: fmt.Errorf("secret %s has no value", d.Name), Advice: "a run on a machine needs the values of all secrets"}
+			return &Error{Class: Input, Err: fmt.Errorf("secret %s has no value", d.Name),
+				Advice: "a run on a machine needs the values of all secrets"}
 		}
 	}
 	return nil

@@ -117,7 +117,8 @@ func (n *namespace) Attr(name string) (starlark.Value, error) {
 }
 
 // CallInternal calls the builtin of the same name.
-func (n *namespace) CallInternal(t *starlark.Thread, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func (n *namespace) CallInternal(t *starlark.Thread, args starlark.Tuple,
+	kwargs []starlark.Tuple) (starlark.Value, error) {
 	if n.call == nil {
 		return nil, Hint(fmt.Errorf("%s is no function", n.name), "its functions are: "+strings.Join(n.AttrNames(), ", "))
 	}

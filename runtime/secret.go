@@ -112,9 +112,12 @@ func (b *Runbook) CheckSecrets(values map[string]string, all bool) error {
 		re, _ := wholePattern(d.Pattern)
 		switch {
 		case !given && d.Asked && all:
-			problems = append(problems, Hint(fmt.Errorf("secret %s is missing", d.Name), "give it with --secret "+d.Name+"=file:PATH, or run on a terminal"))
+			problems = append(problems,
+				Hint(fmt.Errorf("secret %s is missing", d.Name),
+					"give it with --secret "+d.Name+"=file:PATH, or run on a terminal"))
 		case given && len(v) < secret.Shortest:
-			problems = append(problems, fmt.Errorf("secret %s: got %d characters, want at least %d", d.Name, len(v), secret.Shortest))
+			problems = append(problems,
+				fmt.Errorf("secret %s: got %d characters, want at least %d", d.Name, len(v), secret.Shortest))
 		case given && d.Pattern != "" && !re.MatchString(v):
 			problems = append(problems, fmt.Errorf("secret %s does not match %s", d.Name, d.Pattern))
 		case given:

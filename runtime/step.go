@@ -28,7 +28,8 @@ type Step struct {
 func declareStep(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
 	var s Step
 	var fn, when starlark.Value
-	if err := c.Unpack("fn", &fn, "name", &s.Name, "title", &s.Title, "user", &s.User, "when", &when, "tags", &s.Tags); err != nil {
+	if err := c.Unpack("fn", &fn, "name", &s.Name, "title", &s.Title, "user", &s.User, "when", &when,
+		"tags", &s.Tags); err != nil {
 		return nil, err
 	}
 	f, ok := fn.(*starlark.Function)

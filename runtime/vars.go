@@ -43,7 +43,8 @@ var names = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 func declareVar(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
 	var v Var
 	var def starlark.Value
-	if err := c.Unpack("name", &v.Name, "default", &def, "help", &v.Help, "type", &v.Type, "choices", &v.Choices, "pattern", &v.Pattern); err != nil {
+	if err := c.Unpack("name", &v.Name, "default", &def, "help", &v.Help, "type", &v.Type, "choices", &v.Choices,
+		"pattern", &v.Pattern); err != nil {
 		return nil, err
 	}
 	if !names.MatchString(v.Name) {
@@ -56,7 +57,8 @@ func declareVar(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) 
 		return nil, fmt.Errorf("var %s: %w", v.Name, err)
 	}
 	if err := v.take(l.in); err != nil {
-		l.wrong = append(l.wrong, &Error{Class: Input, Pos: c.pos(), Err: fmt.Errorf("var %s: %w", v.Name, err), Advice: v.hint()})
+		l.wrong = append(l.wrong, &Error{Class: Input, Pos: c.pos(), Err: fmt.Errorf("var %s: %w", v.Name, err),
+			Advice: v.hint()})
 		v.Value = cmp.Or[any](v.Default, zero(v.Type))
 	}
 	l.book.Vars = append(l.book.Vars, v)
@@ -173,7 +175,8 @@ func (v *Var) parse(given any, dir string) (any, error) {
 	return s, nil
 }
 
-var wants = map[string]string{"string": "text", "path": "a path", "bool": "true or false", "int": "a whole number", "list": "a list, on the command line with commas"}
+var wants = map[string]string{"string": "text", "path": "a path", "bool": "true or false", "int": "a whole number",
+	"list": "a list, on the command line with commas"}
 
 func (v *Var) parseList(given any, bad error) (any, error) {
 	out := []string{}
@@ -260,7 +263,8 @@ func (l *loader) problems(loadErr error) error {
 		if slices.Contains(declared, name) {
 			continue
 		}
-		e := &Error{Class: Mistake, Err: fmt.Errorf("no var %q", name), Advice: "the vars are listed by: runbook show " + l.book.Name}
+		e := &Error{Class: Mistake, Err: fmt.Errorf("no var %q", name),
+			Advice: "the vars are listed by: runbook show " + l.book.Name}
 		if n := nearest(name, declared); n != "" {
 			e.Advice = fmt.Sprintf("did you mean %q?", n)
 		}

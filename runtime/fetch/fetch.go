@@ -98,7 +98,8 @@ func (c *Client) Get(ctx context.Context, r host.Request) (*host.Response, error
 	case resp.StatusCode == http.StatusPartialContent && r.Offset == 0:
 		resp.Body.Close()
 		return nil, wrap(r, errors.New("got a part, want the whole"))
-	case resp.StatusCode == http.StatusPartialContent || resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && r.Offset > 0:
+	case resp.StatusCode == http.StatusPartialContent ||
+		resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && r.Offset > 0:
 		resp.Body.Close() // a server that cannot count: begin anew
 		r.Offset, r.ETag, r.Since = 0, "", ""
 		return c.Get(ctx, r)

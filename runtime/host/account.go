@@ -58,7 +58,8 @@ func nameOf(file, database string) func(context.Context, Reader, string) (string
 			return slices.Min(names), nil
 		}
 		res, err := r.Query(ctx, Process{Argv: []string{"getent", database, id}})
-		if f := strings.Split(strings.TrimSpace(string(res.Stdout)), ":"); err == nil && res.Code == 0 && len(f) > 2 && f[2] == id {
+		if f := strings.Split(strings.TrimSpace(string(res.Stdout)), ":"); err == nil && res.Code == 0 && len(f) > 2 &&
+			f[2] == id {
 			return f[0], nil
 		}
 		return "", nil // a system without getent knows only its files

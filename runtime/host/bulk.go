@@ -15,8 +15,8 @@ import (
 // directories too, with one commit for many files. It is to be relied on only where CanSyncAll says so.
 func SyncAll(dir *os.File) error { return os.NewSyscallError("syncfs", unix.Syncfs(int(dir.Fd()))) }
 
-// CanSyncAll reports whether SyncAll will do for dir. It is false where the kernel would not tell of lost writes (before Linux
-// 5.8, and on file systems that are not known to), so that each file must be synced by itself.
+// CanSyncAll reports whether SyncAll will do for dir. It is false where the kernel would not tell of lost writes
+// (before Linux 5.8, and on file systems that are not known to), so that each file must be synced by itself.
 func CanSyncAll(dir *os.File) bool { return tellsOfLoss() && commitsAtOnce(dir) }
 
 // tellsOfLoss reports whether syncfs(2) returns the errors of writing back, as it does since Linux 5.8.

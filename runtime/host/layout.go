@@ -24,7 +24,8 @@ func (m Entries) check(r Reader, dir string) error {
 	return err
 }
 
-// SortedBefore reports whether name comes before another one where a directory is followed at once by all that is in it.
+// SortedBefore reports whether name comes before another one where a directory is followed at once by all that is in
+// it.
 func SortedBefore(name, other string) bool {
 	i := 0
 	for i < len(name) && i < len(other) && name[i] == other[i] {

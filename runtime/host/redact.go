@@ -12,7 +12,8 @@ import (
 // works on any text: where it cannot be sure what is what, it shows less.
 func RedactURL(raw string) string {
 	scheme, rest, ok := strings.Cut(raw, "://")
-	if !ok || !schemeWord(scheme) || !utf8.ValidString(rest) || strings.ContainsFunc(rest, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	if !ok || !schemeWord(scheme) || !utf8.ValidString(rest) ||
+		strings.ContainsFunc(rest, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return "<malformed URL>"
 	}
 	end := strings.IndexAny(rest, `/?#\`)
@@ -26,7 +27,8 @@ func RedactURL(raw string) string {
 	if i := strings.LastIndex(authority, "@"); i >= 0 {
 		authority = "<redacted>@" + authority[i+1:]
 	}
-	if i := strings.LastIndex(authority, ":"); i >= 0 && authority[len(authority)-1] != ']' && strings.Trim(authority[i:], ":0123456789") != "" {
+	if i := strings.LastIndex(authority, ":"); i >= 0 && authority[len(authority)-1] != ']' &&
+		strings.Trim(authority[i:], ":0123456789") != "" {
 		authority = "<redacted>" // what should be a port is none
 	}
 	tail, _, _ = strings.Cut(tail, "#")

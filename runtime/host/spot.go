@@ -191,7 +191,8 @@ func (s *spot) space(err error, need int64) error {
 		known = append(known, fmt.Sprintf("%d bytes needed", need))
 	}
 	known = append(known, fmt.Sprintf("%d bytes and %d files free", fsys.Bavail*uint64(fsys.Bsize), fsys.Ffree))
-	return hinted{fmt.Errorf("%w (%s)", s.error(err), strings.Join(known, ", ")), "make room on the file system of " + filepath.Dir(s.name)}
+	return hinted{fmt.Errorf("%w (%s)", s.error(err), strings.Join(known, ", ")),
+		"make room on the file system of " + filepath.Dir(s.name)}
 }
 
 // below opens the directory at s to read it; files in it are reached through

@@ -74,7 +74,8 @@ func (p *Placeholders) Vault(values map[string]string, public string, predicted 
 	for name, value := range values {
 		inPublic := strings.Contains(public, value)
 		v.forms = append(v.forms, form{value, p.of(name, plain), inPublic})
-		others := []string{url.PathEscape(value), url.QueryEscape(value), host.PlainPath(value), host.PlainPath(url.PathEscape(value))}
+		others := []string{url.PathEscape(value), url.QueryEscape(value), host.PlainPath(value),
+			host.PlainPath(url.PathEscape(value))}
 		for _, other := range others {
 			if other != value {
 				v.forms = append(v.forms, form{other, p.of(name, plain), inPublic})

@@ -58,7 +58,8 @@ func List(ctx context.Context, c host.Content, strip int) (*Listing, error) {
 		return nil, err
 	}
 	defer src.Close()
-	l := &Listing{content: c, strip: strip, index: map[string]int{}, links: map[string][]string{}, target: map[string]string{}}
+	l := &Listing{content: c, strip: strip, index: map[string]int{}, links: map[string][]string{},
+		target: map[string]string{}}
 	l.Members, err = walk(ctx, src, strip, func(m member, _ io.Reader) error { return l.add(m, src.plain) })
 	if err == nil && len(l.Entries) == 0 {
 		err = fmt.Errorf("nothing is left of %d members after stripping %d components", l.Members, strip)

@@ -36,7 +36,8 @@ type Options struct {
 // With one, computed in the same pass, nothing is renamed before the whole
 // archive has it. After an error no temporary file is left.
 func (l *Listing) Extract(ctx context.Context, root *os.Root, want func(name string) bool, o Options) error {
-	x := &extraction{Listing: l, ctx: ctx, root: root, o: o, want: want, linkTo: map[string]string{}, touched: map[string]bool{}}
+	x := &extraction{Listing: l, ctx: ctx, root: root, o: o, want: want, linkTo: map[string]string{},
+		touched: map[string]bool{}}
 	err := x.run()
 	if err != nil {
 		x.discard()

@@ -191,7 +191,8 @@ func checkPAX(name string, records []byte) error {
 // zeros behind them. archive/tar also takes an end of the file for one.
 func (s *source) checkEnd(members int) error {
 	if len(s.meta) != 2*block {
-		return fmt.Errorf("the archive %w: got %d bytes of end marker behind %d members, want %d", ErrShort, len(s.meta), members, 2*block)
+		return fmt.Errorf("the archive %w: got %d bytes of end marker behind %d members, want %d", ErrShort, len(s.meta),
+			members, 2*block)
 	}
 	s.next = 1 << 62 // remember no more
 	buf := make([]byte, 256<<10)

@@ -1,5 +1,5 @@
-// Package choose decides which packages of conda channels a mirror keeps. A [Config] says it in the words of the vendor's
-// configuration files, and a [Selector] answers, record by record.
+// Package choose decides which packages of conda channels a mirror keeps. A [Config] says it in the words of the
+// vendor's configuration files, and a [Selector] answers, record by record.
 //
 // The filters take effect in this order:
 //
@@ -15,9 +15,9 @@
 // The vendor documents 1 and 3. The place of python_versions is not documented; it is first because only then whitelist
 // "adds back" what its documentation says.
 //
-// Two things to know. Choosing is pure: a choice depends on the configuration and the records alone, not on their order, so
-// [Selector.Fingerprint] and the indexes' own digests tell whether it must be made again. And some filters need to know
-// all records before they can judge one: then each is noted first ([Selector.NeedsAll]).
+// Two things to know. Choosing is pure: a choice depends on the configuration and the records alone, not on their
+// order, so [Selector.Fingerprint] and the indexes' own digests tell whether it must be made again. And some filters
+// need to know all records before they can judge one: then each is noted first ([Selector.NeedsAll]).
 //
 // Package mirror calls it; it calls package conda for versions and match specs.
 package choose

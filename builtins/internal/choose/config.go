@@ -25,13 +25,16 @@ type Config struct {
 	RemoteURL        string   // where the vendor's own channels are, if Channels is empty
 	MirrorDir        string   // the destination if a call names none
 
-	Latest    int    // how many versions of each name in each subdir, in all their builds; 0 for all
-	NewerThan string // "2024-01-31", from that day's first moment on in UTC, or an RFC 3339 time: what was indexed or built before is left out
+	Latest int // how many versions of each name in each subdir, in all their builds; 0 for all
+	// "2024-01-31", from that day's first moment on in UTC, or an RFC 3339 time: what was indexed or built before is
+	// left out
+	NewerThan string
 	Formats   string // one of All (or empty), PreferConda, OnlyConda and OnlyTarBz2
 
-	// WithDepends adds what the chosen packages depend on, and so on: in their own subdir and noarch, for those of noarch also
-	// in each subdir that has what they need. Neither pkg_list, whitelist nor newer_than limits what is added;
-	// python_versions, license_blacklist, blacklist and formats do, and latest limits it to the newest versions that will do.
+	// WithDepends adds what the chosen packages depend on, and so on: in their own subdir and noarch, for those of
+	// noarch also in each subdir that has what they need. Neither pkg_list, whitelist nor newer_than limits what is added;
+	// python_versions, license_blacklist, blacklist and formats do, and latest limits it to the newest versions that
+	// will do.
 	WithDepends bool
 }
 
@@ -61,7 +64,8 @@ func (c Config) Check() error {
 
 func (c Config) checkFilters() error {
 	if len(c.PkgList) > 0 && len(c.Whitelist)+len(c.Blacklist)+len(c.LicenseBlacklist) > 0 {
-		return Advise("leave out one or the other", "pkg_list: got it together with whitelist, blacklist or license_blacklist, want it alone")
+		return Advise("leave out one or the other",
+			"pkg_list: got it together with whitelist, blacklist or license_blacklist, want it alone")
 	}
 	for _, l := range []struct {
 		key   string
@@ -84,7 +88,8 @@ func (c Config) checkFilters() error {
 	if c.Latest < 0 {
 		return fmt.Errorf("latest: got %d, want how many versions to keep, or 0 for all", c.Latest)
 	}
-	if formats := []string{All, PreferConda, OnlyConda, OnlyTarBz2}; c.Formats != "" && !slices.Contains(formats, c.Formats) {
+	if formats := []string{All, PreferConda, OnlyConda, OnlyTarBz2}; c.Formats != "" &&
+		!slices.Contains(formats, c.Formats) {
 		return Advise("write "+strings.Join(formats, ", "), "formats: got %q, want one of four", c.Formats)
 	}
 	_, err := c.newerThan()
@@ -96,9 +101,11 @@ func parseSpec(key, text string) (*conda.Spec, error) {
 	spec, err := conda.ParseSpec(text)
 	switch {
 	case err != nil:
-		return nil, &Advised{fmt.Errorf("%s: %w", key, err), `write a name such as numpy, or a spec such as "numpy >=1.8,<2" or "*[license=GPL*]"`}
+		return nil, &Advised{fmt.Errorf("%s: %w", key, err),
+			`write a name such as numpy, or a spec such as "numpy >=1.8,<2" or "*[license=GPL*]"`}
 	case spec.Features():
-		return nil, Advise("say it by name, version or build", "%s: got %q, want no features: indexes are not searched for them", key, text)
+		return nil, Advise("say it by name, version or build",
+			"%s: got %q, want no features: indexes are not searched for them", key, text)
 	case spec.Optional():
 		return nil, Advise("leave the condition out", "%s: got %q, want a spec without conditions", key, text)
 	}
@@ -115,7 +122,8 @@ func (c Config) newerThan() (int64, error) {
 			return t.UnixMilli(), nil
 		}
 	}
-	return 0, Advise("write a date such as 2024-01-31 or a time such as 2024-01-31T12:00:00Z", "newer_than: got %q, want a date after 1970", c.NewerThan)
+	return 0, Advise("write a date such as 2024-01-31 or a time such as 2024-01-31T12:00:00Z",
+		"newer_than: got %q, want a date after 1970", c.NewerThan)
 }
 
 // isSubdir reports whether s may be a subdir's name (CEP 26): noarch, or platform-architecture.

@@ -101,7 +101,8 @@ func scalar(v any) (string, error) {
 		}
 		return "", fmt.Errorf("got %v, want a string", v)
 	case s == "3.1" || s == "3.2":
-		return "", Advise(fmt.Sprintf("write it in quotes: %q or %q", s+"0", s), "got the number %s, which YAML also reads where %s0 is written", s, s)
+		return "", Advise(fmt.Sprintf("write it in quotes: %q or %q", s+"0", s),
+			"got the number %s, which YAML also reads where %s0 is written", s, s)
 	case f <= 0 || f == math.Trunc(f):
 		return "", Advise(`write it in quotes, as in "2.7"`, "got the number %s, want a string", s)
 	default:

@@ -7,17 +7,18 @@ import (
 	"runbook/builtins/internal/conda"
 )
 
-// A closure adds what chosen records depend on. It looks at the machines that could use the channels, one for each subdir of a
-// platform: such a machine sees its subdir and noarch. (Where there is only noarch, that is the machine.)
+// A closure adds what chosen records depend on. It looks at the machines that could use the channels, one for each
+// subdir of a platform: such a machine sees its subdir and noarch. (Where there is only noarch, that is the machine.)
 //
-// What a platform's own records need, and what that needs, must be there for it. A chosen noarch record brings along what it needs
-// for each machine, as far as the machine's channels have it; only where none has, something is missing. A noarch
-// record that needs __win, __osx, __linux or __unix is for such machines alone.
+// What a platform's own records need, and what that needs, must be there for it. A chosen noarch record brings along
+// what it needs for each machine, as far as the machine's channels have it; only where none has, something is
+// missing. A noarch record that needs __win, __osx, __linux or __unix is for such machines alone.
 //
-// All records that a dependency matches are added, or those of its newest versions. Nothing is solved: a record stays even if what it
-// needs contradicts what the others need. Of a dependency, name, version, build, build number and subdir count; its channel,
-// digests, licence and features do not, so rather more is kept than less. A dependency under a condition is added where there
-// is one and not missed where there is none. Of one that cannot be read the name counts.
+// All records that a dependency matches are added, or those of its newest versions. Nothing is solved: a record stays
+// even if what it needs contradicts what the others need. Of a dependency, name, version, build, build number and
+// subdir count; its channel, digests, licence and features do not, so rather more is kept than less. A dependency
+// under a condition is added where there is one and not missed where there is none. Of one that cannot be read the
+// name counts.
 type closure struct {
 	*groups
 	latest   int

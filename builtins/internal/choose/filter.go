@@ -26,7 +26,8 @@ const (
 	forgiven = byPkgList | byAge | byLatest
 )
 
-var reasonKeys = []string{"python_versions", "license_blacklist", "blacklist", "formats", "pkg_list", "newer_than", "latest"}
+var reasonKeys = []string{"python_versions", "license_blacklist", "blacklist", "formats", "pkg_list", "newer_than",
+	"latest"}
 
 func (r reason) String() string {
 	var keys []string
@@ -60,7 +61,8 @@ type entry struct {
 }
 
 func newFilter(c Config) (*filter, error) {
-	f := &filter{licence: newLicences(c.LicenseBlacklist), format: c.Formats, channels: c.Channels, versions: map[string]conda.Version{}}
+	f := &filter{licence: newLicences(c.LicenseBlacklist), format: c.Formats, channels: c.Channels,
+		versions: map[string]conda.Version{}}
 	var err error
 	if f.python, err = newPythons(c.PythonVersions); err != nil {
 		return nil, err
@@ -89,7 +91,8 @@ func (f *filter) judge(subdir string, source int, r *repodata.Record) (why reaso
 	} else if !f.match(f.list, subdir, source, r) {
 		why = byPkgList
 	}
-	if conda := r.Section == repodata.PackagesConda || r.Section == repodata.V3Conda; f.format == OnlyConda && !conda || f.format == OnlyTarBz2 && conda {
+	if conda := r.Section == repodata.PackagesConda || r.Section == repodata.V3Conda; f.format == OnlyConda && !conda ||
+		f.format == OnlyTarBz2 && conda {
 		why |= byFormat
 	}
 	if f.newerThan > 0 {
@@ -160,8 +163,8 @@ func (f *filter) version(text string) conda.Version {
 	return v
 }
 
-// timeOf returns when r was indexed or else built, in milliseconds since 1970, or 0. Records of old have seconds, as conda
-// knows: it takes whatever is before the year 9999 in seconds for these.
+// timeOf returns when r was indexed or else built, in milliseconds since 1970, or 0. Records of old have seconds, as
+// conda knows: it takes whatever is before the year 9999 in seconds for these.
 func timeOf(r *repodata.Record) int64 {
 	const lastSecond = 253402300799
 	for _, t := range []int64{r.IndexedTimestamp, r.Timestamp} {

@@ -9,7 +9,8 @@ import (
 
 // families are the licence families that conda-build knows (conda_build/license_family.py), in the
 // order in which they are looked for.
-var families = []string{"AGPL", "LGPL", "GPL3", "GPL2", "GPL", "BSD", "MIT", "APACHE", "PSF", "CC", "MOZILLA", "PUBLICDOMAIN", "PROPRIETARY", "OTHER", "NONE"}
+var families = []string{"AGPL", "LGPL", "GPL3", "GPL2", "GPL", "BSD", "MIT", "APACHE", "PSF", "CC", "MOZILLA",
+	"PUBLICDOMAIN", "PROPRIETARY", "OTHER", "NONE"}
 
 var (
 	lesser = regexp.MustCompile(`LESSER *`)
@@ -70,8 +71,8 @@ func newLicences(words []string) *licences {
 	return l
 }
 
-// drop reports whether a licence is to be left out. "GPL", all that version 2.2 of the vendor's tool knew, stands for any
-// version of it.
+// drop reports whether a licence is to be left out. "GPL", all that version 2.2 of the vendor's tool knew, stands for
+// any version of it.
 func (l *licences) drop(family, license string) bool {
 	named, ok := l.known[[2]string{family, license}]
 	if !ok {

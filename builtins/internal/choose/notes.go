@@ -8,12 +8,13 @@ import (
 	"runbook/builtins/internal/repodata"
 )
 
-// notes remember of each record what choosing among all of them needs: less than a hundred bytes, most of which number its
-// dependencies. Slices hold a value per record.
+// notes remember of each record what choosing among all of them needs: less than a hundred bytes, most of which
+// number its dependencies. Slices hold a value per record.
 type notes struct {
 	seed  maphash.Seed
 	table table
-	stem  []uint64 // hash of the subdir and the file's name without its end: 64 bits for half a million records stand for the text
+	// hash of the subdir and the file's name without its end: 64 bits for half a million records stand for the text
+	stem  []uint64
 	place []place
 	why   []reason
 

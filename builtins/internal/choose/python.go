@@ -51,8 +51,9 @@ func newPythons(words []string) (*pythons, error) {
 	return p, err
 }
 
-// drop reports whether no wanted version can use r: a package made for one other version, whether its dependencies or its
-// build say so, or one whose dependency on Python excludes all that are wanted. Packages without Python are for all.
+// drop reports whether no wanted version can use r: a package made for one other version, whether its dependencies or
+// its build say so, or one whose dependency on Python excludes all that are wanted. Packages without Python are for
+// all.
 func (p *pythons) drop(r *repodata.Record) bool {
 	fits := ^uint64(0)
 	var only minor

@@ -11,8 +11,8 @@ import (
 	"runbook/builtins/internal/repodata"
 )
 
-// A Selector chooses records. Many goroutines may call it, each for other subdirs; only Settle stands between all calls of
-// Note and the first of Keeps.
+// A Selector chooses records. Many goroutines may call it, each for other subdirs; only Settle stands between all
+// calls of Note and the first of Keeps.
 type Selector struct {
 	config Config
 
@@ -49,8 +49,8 @@ func (s *Selector) Note(subdir string, source int, r *repodata.Record) {
 	}
 }
 
-// Settle decides, once all records are noted. It returns warnings, such as dependencies that nothing satisfies: the first twenty
-// one by one, sorted. What comes after it changes nothing any more.
+// Settle decides, once all records are noted. It returns warnings, such as dependencies that nothing satisfies: the
+// first twenty one by one, sorted. What comes after it changes nothing any more.
 func (s *Selector) Settle() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,8 +70,8 @@ func (s *Selector) Keeps(subdir string, source int, r *repodata.Record) bool {
 	return s.filter.judge(subdir, source, r) == 0
 }
 
-// Undated returns how many records passed newer_than because they have no time. It counts calls of Note or, if these are not
-// needed, of Keeps.
+// Undated returns how many records passed newer_than because they have no time. It counts calls of Note or, if these
+// are not needed, of Keeps.
 func (s *Selector) Undated() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,11 +88,12 @@ func (s *Selector) Unused() []string {
 // rules is the version of what these packages make of a configuration. Whoever changes a choice raises it.
 const rules = "choose 1"
 
-// Fingerprint digests all that decides besides the indexes: where it and they are the same, so is the choice. The order of
-// words makes no difference.
+// Fingerprint digests all that decides besides the indexes: where it and they are the same, so is the choice. The
+// order of words makes no difference.
 func (s *Selector) Fingerprint() string {
 	c := s.config
-	parts := []any{rules, sorted(c.PkgList), sorted(c.Whitelist), sorted(c.Blacklist), sorted(c.LicenseBlacklist), sorted(c.PythonVersions), c.Latest, s.filter.newerThan, c.Formats, c.WithDepends}
+	parts := []any{rules, sorted(c.PkgList), sorted(c.Whitelist), sorted(c.Blacklist), sorted(c.LicenseBlacklist),
+		sorted(c.PythonVersions), c.Latest, s.filter.newerThan, c.Formats, c.WithDepends}
 	if c.Formats == "" {
 		parts[8] = All
 	}

@@ -65,11 +65,14 @@ func (p *Plan) full(err error) error {
 	switch {
 	case errors.As(err, &a):
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		hint = "make room on the file system of " + p.dir + ", for bytes or for files (df, df -i): what is there stays, and the next run goes on from it"
+		hint = "make room on the file system of " + p.dir +
+			", for bytes or for files (df, df -i): what is there stays, and the next run goes on from it"
 	case errors.Is(err, syscall.EROFS):
-		hint = "the file system of " + p.dir + " is mounted read-only: see why (dmesg tells), mount it for writing, and run again"
+		hint = "the file system of " + p.dir +
+			" is mounted read-only: see why (dmesg tells), mount it for writing, and run again"
 	case errors.Is(err, fs.ErrPermission):
-		hint = "run as the owner of " + p.dir + ", or as root with owner=; a drive that keeps no modes, such as FAT, must be mounted with fmask=133,dmask=022"
+		hint = "run as the owner of " + p.dir +
+			", or as root with owner=; a drive that keeps no modes, such as FAT, must be mounted with fmask=133,dmask=022"
 	case errors.Is(err, syscall.EIO):
 		hint = "the disk of " + p.dir + " has errors: dmesg tells; what is there stays, and the next run goes on from it"
 	}

@@ -28,8 +28,8 @@ type attempt struct {
 	fresh bool   // go past caches
 }
 
-// run goes on until the package is complete, verified and settled. It keeps what it has if a transfer breaks off, for the
-// next run of this attempt or of another process; what turned out wrong is thrown away.
+// run goes on until the package is complete, verified and settled. It keeps what it has if a transfer breaks off, for
+// the next run of this attempt or of another process; what turned out wrong is thrown away.
 func (a *attempt) run(ctx context.Context) error {
 	at, err := a.it.where()
 	if err != nil {
@@ -52,7 +52,8 @@ func (a *attempt) run(ctx context.Context) error {
 	return a.settle(linked)
 }
 
-// begin opens the partial file and takes over what can stay of it. Only the digest can tell whether that belongs to this package.
+// begin opens the partial file and takes over what can stay of it. Only the digest can tell whether that belongs to
+// this package.
 func (a *attempt) begin(ctx context.Context, at string) error {
 	a.d = newDigest(a.it.sum.kind, a.it.md5 != nil)
 	name := partial(a.it.name())
@@ -62,7 +63,8 @@ func (a *attempt) begin(ctx context.Context, at string) error {
 		return storage(name, err)
 	}
 	fi, err := a.root.Lstat(name)
-	if err != nil || a.fresh || a.it.sum.kind == noSum || !fi.Mode().IsRegular() || a.it.size >= 0 && fi.Size() > a.it.size || !alone(fi) {
+	if err != nil || a.fresh || a.it.sum.kind == noSum || !fi.Mode().IsRegular() ||
+		a.it.size >= 0 && fi.Size() > a.it.size || !alone(fi) {
 		a.file, err = a.create(a.it.name())
 		return err
 	}
@@ -87,7 +89,8 @@ func alone(fi fs.FileInfo) bool {
 	return ok && st.Nlink == 1
 }
 
-// copy gets what is missing, but little more than the item should have. linked reports that the file is the source's own.
+// copy gets what is missing, but little more than the item should have. linked reports that the file is the source's
+// own.
 func (a *attempt) copy(ctx context.Context, at string) (linked bool, err error) {
 	if !a.it.from().from.local {
 		if err := a.connect(ctx); err != nil {

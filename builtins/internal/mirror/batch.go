@@ -2,8 +2,8 @@ package mirror
 
 import "time"
 
-// A batch gives fetched files their names together, once they are durable together: one commit of the file system instead
-// of one for each.
+// A batch gives fetched files their names together, once they are durable together: one commit of the file system
+// instead of one for each.
 type batch struct {
 	*filler
 	items []*item

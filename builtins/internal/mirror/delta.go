@@ -14,8 +14,8 @@ import (
 	"runbook/runtime/host"
 )
 
-// A delta is a channel for another tree: whole indexes, but only those packages that the other tree, the base, has not. It is
-// made by a Mirror of its own, whose source is the tree. The directory remembers what its base is, so that a
+// A delta is a channel for another tree: whole indexes, but only those packages that the other tree, the base, has
+// not. It is made by a Mirror of its own, whose source is the tree. The directory remembers what its base is, so that a
 // run that was cut short, or one more run, adds to it.
 type delta struct {
 	mirror *Mirror
@@ -72,7 +72,8 @@ func (p *Plan) begin(d *delta, subdir string) error {
 	}
 	base := parseState(text, subdir)
 	if base == nil {
-		return choose.Advise("give since= the state directory of the tree that the delta is for, ACCOUNT/"+stateDir, "delta: the base of %s is damaged or no state", subdir)
+		return choose.Advise("give since= the state directory of the tree that the delta is for, ACCOUNT/"+stateDir,
+			"delta: the base of %s is damaged or no state", subdir)
 	}
 	d.mirror.bases[subdir] = base
 	if subdir != noarch {

@@ -26,9 +26,11 @@ func (f *filler) fetchAll(ctx context.Context) error {
 	items, workers := f.queue()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	jobs, done := make(chan *item, workers), make(chan *item, 4*batchFiles) // while a batch is made durable the next one gathers
+	// while a batch is made durable the next one gathers
+	jobs, done := make(chan *item, workers), make(chan *item, 4*batchFiles)
 	var pool sync.WaitGroup
-	w := &fetcher{filler: f, limit: newLimit(f.plan.mirror.Rate), slots: make(chan struct{}, f.connections()), errs: make(map[*channel]*patience)}
+	w := &fetcher{filler: f, limit: newLimit(f.plan.mirror.Rate), slots: make(chan struct{}, f.connections()),
+		errs: make(map[*channel]*patience)}
 	for _, c := range f.plan.channels {
 		w.errs[c] = &patience{most: int64(max(8, workers))}
 	}
@@ -63,8 +65,8 @@ func (f *filler) fetchAll(ctx context.Context) error {
 
 func (f *filler) connections() int { return cmp.Or(f.plan.mirror.Connections, DefaultConnections) }
 
-// queue returns what is to be fetched, in order, and by how many workers: more than there may be requests, so that making and
-// completing files keeps no connection waiting.
+// queue returns what is to be fetched, in order, and by how many workers: more than there may be requests, so that
+// making and completing files keeps no connection waiting.
 func (f *filler) queue() (items []*item, workers int) {
 	workers = localWorkers()
 	for _, s := range f.plan.subdirs {
@@ -169,7 +171,8 @@ func (w *fetcher) fetch(ctx context.Context, it *item) error {
 	}
 	lost := w.errs[it.from().from]
 	if lost.row.Load() >= lost.most {
-		it.failed = choose.Advise("see whether the source is well, and run again: what is there stays", "not tried: %d packages before it could not be had either", lost.most)
+		it.failed = choose.Advise("see whether the source is well, and run again: what is there stays",
+			"not tried: %d packages before it could not be had either", lost.most)
 		return nil
 	}
 	err := w.insist(ctx, it)
@@ -210,8 +213,8 @@ const (
 	forward = 1 << 20 // bytes that count as getting forward
 )
 
-// insist asks until the package is there. Bytes that are wrong are asked for once more, past all caches; a transfer that
-// breaks off goes on from where it was.
+// insist asks until the package is there. Bytes that are wrong are asked for once more, past all caches; a transfer
+// that breaks off goes on from where it was.
 func (w *fetcher) insist(ctx context.Context, it *item) error {
 	a := &attempt{fetcher: w, it: it}
 	defer a.close()

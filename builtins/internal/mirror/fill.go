@@ -237,8 +237,8 @@ func (f *filler) settle(file *os.File, err error) error {
 	return cmp.Or(err, file.Close())
 }
 
-// ready gives a complete file its mode and owner. Where not all is made durable at once it is made so here. A failed sync is
-// not tried again: what the kernel dropped stays dropped, and a second fsync says nothing of it.
+// ready gives a complete file its mode and owner. Where not all is made durable at once it is made so here. A failed
+// sync is not tried again: what the kernel dropped stays dropped, and a second fsync says nothing of it.
 func (f *filler) ready(file *os.File) error {
 	err := file.Chmod(fileMode)
 	if err == nil && f.gives() {

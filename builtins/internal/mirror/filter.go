@@ -107,8 +107,8 @@ func (p *Plan) sibling(rel string) bool {
 	return ok && err == nil
 }
 
-// suspect is from how many packages on losing half of them at once looks like an outage upstream. Losing all always does, and so
-// does a channel that has no index any more where others still have one.
+// suspect is from how many packages on losing half of them at once looks like an outage upstream. Losing all always
+// does, and so does a channel that has no index any more where others still have one.
 const suspect = 100
 
 func (p *Plan) notHalved(s *subdir) error {

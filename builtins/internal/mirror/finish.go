@@ -20,8 +20,8 @@ type strangers struct {
 	files int  // in the whole tree, if any was seen
 }
 
-// owned looks at the owner of a file that the mirror keeps. It is false for one that is also the source's own, by a hard link,
-// and would have to be given away: only a copy can be.
+// owned looks at the owner of a file that the mirror keeps. It is false for one that is also the source's own, by a
+// hard link, and would have to be given away: only a copy can be.
 func (p *Plan) owned(m host.Seen) bool {
 	if o := p.mirror.Owner; o.Or(m.Owner) == m.Owner {
 		return true
@@ -80,7 +80,8 @@ var staleForms = []string{
 	"repodata.json.gz", "repodata.json.xz", "repodata_from_packages.json", "repodata_from_packages.json.bz2", "repodata_from_packages.json.zst", "repodata.jlap",
 }
 
-// findForeign looks for files of others, for forms of an index that nobody keeps up to date, and for subdirs to be made.
+// findForeign looks for files of others, for forms of an index that nobody keeps up to date, and for subdirs to be
+// made.
 func (p *Plan) findForeign() (err error) {
 	wanted := p.wantedForms()
 	for _, s := range p.subdirs {
@@ -140,7 +141,8 @@ func (p *Plan) room(ctx context.Context) error {
 	if need <= p.Report.Free {
 		return nil
 	}
-	return choose.Advise(fmt.Sprintf("make room on %s, or take less: platforms=, python_versions=, pkg_list=, latest=", mount),
+	return choose.Advise(fmt.Sprintf("make room on %s, or take less: platforms=, python_versions=, pkg_list=, latest=",
+		mount),
 		"%s: got %s free, want %s: %d bytes more", p.dir, size(p.Report.Free), size(need), need-p.Report.Free)
 }
 
@@ -176,7 +178,8 @@ func (p *Plan) Changes() (changes []host.Change) {
 		changes = append(changes, p.subdirChanges(s, p.Report.Subdirs[i])...)
 	}
 	if p.strangers.files > 0 {
-		changes = append(changes, host.Change{What: "owner", From: fmt.Sprintf("%d files of others", p.strangers.files), To: strings.Trim(p.mirror.Owner.User+":"+p.mirror.Owner.Group, ":")})
+		changes = append(changes, host.Change{What: "owner", From: fmt.Sprintf("%d files of others", p.strangers.files),
+			To: strings.Trim(p.mirror.Owner.User+":"+p.mirror.Owner.Group, ":")})
 	}
 	return append(changes, p.delta.changes()...)
 }
@@ -190,10 +193,12 @@ func (p *Plan) subdirChanges(s *subdir, t SubdirReport) (changes []host.Change) 
 		changes = append(changes, host.Change{What: s.name + " packages", From: fmt.Sprint(t.Kept), To: to})
 	}
 	if s.publish {
-		changes = append(changes, host.Change{What: path.Join(s.name, indexFile), From: s.before(), To: fmt.Sprintf("%d records, sha256 %s", s.listed, s.json.sum)})
+		changes = append(changes, host.Change{What: path.Join(s.name, indexFile), From: s.before(),
+			To: fmt.Sprintf("%d records, sha256 %s", s.listed, s.json.sum)})
 	}
 	if t.Prune > 0 {
-		changes = append(changes, host.Change{What: s.name + " unlisted packages", From: fmt.Sprintf("%d, %s", t.Prune, size(t.PruneBytes))})
+		changes = append(changes, host.Change{What: s.name + " unlisted packages",
+			From: fmt.Sprintf("%d, %s", t.Prune, size(t.PruneBytes))})
 	}
 	if len(changes) == 0 && s.remembers() {
 		changes = append(changes, host.Change{What: stateName(s.name), To: "what was verified"})

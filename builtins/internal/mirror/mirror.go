@@ -93,7 +93,8 @@ func (m *Mirror) Plan(ctx context.Context, r host.Reader) (*Plan, error) {
 	if p.selector, err = choose.NewSelector(m.Config); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{p.findSubdirs, p.findIndexes, p.note, p.filter, p.findPrunable, p.finish} {
+	for _, step := range []func(context.Context) error{p.findSubdirs, p.findIndexes, p.note, p.filter, p.findPrunable,
+		p.finish} {
 		if err := step(ctx); err != nil {
 			return p, err
 		}
@@ -123,7 +124,8 @@ func (m *Mirror) check() error {
 	}
 	for _, u := range m.Access.BaseURLs {
 		if originOf(u) == "" || strings.Contains(u, "@") {
-			return choose.Advise(`write "https://HOST"`, "base_urls: got %q, want the address of a server without credentials", m.show(u))
+			return choose.Advise(`write "https://HOST"`,
+				"base_urls: got %q, want the address of a server without credentials", m.show(u))
 		}
 	}
 	return m.Config.Check()
@@ -148,7 +150,8 @@ func (p *Plan) findSubdirs(ctx context.Context) error {
 		case err != nil:
 			return sourceError(c, "", err)
 		case len(names) == 0:
-			return choose.Advise("name the directory that holds linux-64, noarch and so on", "%s: has no SUBDIR/%s", c.shown, indexFile)
+			return choose.Advise("name the directory that holds linux-64, noarch and so on", "%s: has no SUBDIR/%s", c.shown,
+				indexFile)
 		}
 		c.has = map[string]bool{}
 		for _, n := range names {

@@ -198,7 +198,8 @@ func (x *sourced) scan(f func(*repodata.Record) error) error {
 
 // indexError says whose index is wrong.
 func (s *subdir) indexError(x *sourced, err error) error {
-	return hinted(fmt.Errorf("channel %s/%s/%s: %w", x.from.shown, s.name, indexFile, err), "the index is damaged or cut off: fetch it again, or let conda index make it anew")
+	return hinted(fmt.Errorf("channel %s/%s/%s: %w", x.from.shown, s.name, indexFile, err),
+		"the index is damaged or cut off: fetch it again, or let conda index make it anew")
 }
 
 // shadows tells which files are an earlier channel's; nil where there is only one.

@@ -30,7 +30,8 @@ type share struct {
 }
 
 func newProgress(p *Plan) *progress {
-	g := &progress{tell: p.mirror.Progress, bytes: p.Report.Bytes, by: map[*channel]*share{}, start: time.Now(), stop: make(chan struct{})}
+	g := &progress{tell: p.mirror.Progress, bytes: p.Report.Bytes, by: map[*channel]*share{}, start: time.Now(),
+		stop: make(chan struct{})}
 	for _, c := range p.channels {
 		g.by[c] = &share{name: shortName(c.shown)}
 		g.channels = append(g.channels, g.by[c])
@@ -90,7 +91,8 @@ func (g *progress) text(spent time.Duration) string {
 	}
 	got := g.loaded.Load()
 	rate := float64(got) / spent.Seconds()
-	text := fmt.Sprintf("%s: %s of %s, %s/s", strings.Join(parts, ", "), size(got), size(max(got, g.bytes)), size(int64(rate)))
+	text := fmt.Sprintf("%s: %s of %s, %s/s", strings.Join(parts, ", "), size(got), size(max(got, g.bytes)),
+		size(int64(rate)))
 	if left := g.bytes - got; left > 0 && rate > 0 {
 		text += ", " + time.Duration(float64(left)/rate*float64(time.Second)).Round(time.Second).String() + " left"
 	}
@@ -124,11 +126,13 @@ func (p *Plan) Done() string {
 	var parts []string
 	if g := p.progress; g != nil && p.Report.Fetch > 0 {
 		got := g.loaded.Load()
-		parts = append(parts, fmt.Sprintf("%d of %s fetched and verified: %s in %s, %s/s", p.taken(), packages(p.Report.Fetch), size(got),
+		parts = append(parts, fmt.Sprintf("%d of %s fetched and verified: %s in %s, %s/s", p.taken(),
+			packages(p.Report.Fetch), size(got),
 			g.spent.Round(time.Millisecond), size(int64(float64(got)/max(g.spent.Seconds(), 1e-3)))))
 	}
 	if p.delta != nil && p.delta.report.Fetch > 0 {
-		parts = append(parts, fmt.Sprintf("%s, %s, in %s", packages(p.delta.report.Fetch), size(p.delta.report.Bytes), p.delta.mirror.dir))
+		parts = append(parts, fmt.Sprintf("%s, %s, in %s", packages(p.delta.report.Fetch), size(p.delta.report.Bytes),
+			p.delta.mirror.dir))
 	}
 	return strings.Join(parts, "; ")
 }

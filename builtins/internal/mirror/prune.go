@@ -74,8 +74,10 @@ func (p *Plan) pruneSubdir(ctx context.Context, s *subdir) error {
 		}
 	}
 	if most := p.mirror.MaxLoss; lost*100 > most*len(files) {
-		p.refusals = append(p.refusals, choose.Advise(fmt.Sprintf("see whether the channel is as it should be; to remove them all the same, give max_loss=%d", (lost*100+len(files)-1)/len(files)),
-			"%s: %d of %d packages have vanished from the source, more than %d percent: nothing is removed", s.name, lost, len(files), most))
+		p.refusals = append(p.refusals,
+			choose.Advise(fmt.Sprintf("see whether the channel is as it should be; to remove them all the same, give max_loss=%d", (lost*100+len(files)-1)/len(files)),
+				"%s: %d of %d packages have vanished from the source, more than %d percent: nothing is removed", s.name, lost,
+				len(files), most))
 		return nil
 	}
 	for i, m := range p.r.LstatAll(dir, old) {

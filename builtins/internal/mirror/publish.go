@@ -184,7 +184,8 @@ func (s *subdir) sound() bool {
 // cleanError tells errors of the tree from those of the sources.
 func (w *publisher) cleanError(err error) error {
 	var pe *fs.PathError
-	if errors.As(err, &pe) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS) || pe.Op == "write") {
+	if errors.As(err, &pe) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
+		errors.Is(err, syscall.EROFS) || pe.Op == "write") {
 		return storage(path.Join(w.s.name, indexFile), err)
 	}
 	return err
@@ -230,7 +231,8 @@ func (s *subdir) lookup(file string) (known, string) {
 func (s *subdir) position(file string) (int, bool) {
 	i, ok := s.next, s.next < len(s.fetch) && s.fetch[s.next].file == file
 	if !ok {
-		i, ok = slices.BinarySearchFunc(s.fetch, file, func(it *item, file string) int { return strings.Compare(it.file, file) })
+		i, ok = slices.BinarySearchFunc(s.fetch, file,
+			func(it *item, file string) int { return strings.Compare(it.file, file) })
 	}
 	if ok {
 		s.next = i + 1

@@ -62,8 +62,8 @@ func (f *filler) remember(s *subdir, w *publisher) error {
 	return nil
 }
 
-// saveStates notes what was verified so far of subdirs that are not published yet, so that a run that is cut short has not to
-// be hashed again.
+// saveStates notes what was verified so far of subdirs that are not published yet, so that a run that is cut short
+// has not to be hashed again.
 func (f *filler) saveStates() error {
 	f.saved = time.Now()
 	for _, s := range f.plan.subdirs {

@@ -94,12 +94,14 @@ func (m *Mirror) open(location string, r host.Reader) (source, error) {
 		p, err := url.PathUnescape(strings.TrimPrefix(rest, server))
 		return files{r, path.Clean(p), w}, err
 	case scheme == "file":
-		return nil, choose.Advise("write file:///media/pkgs/free, with three slashes", "got a file:// URL with a host, want one of this machine")
+		return nil, choose.Advise("write file:///media/pkgs/free, with three slashes",
+			"got a file:// URL with a host, want one of this machine")
 	case (scheme == "http" || scheme == "https") && server != "":
 		w.server = scheme + "://" + server
 		return &w, nil
 	}
-	return nil, choose.Advise("write /media/pkgs/free, file:///media/pkgs/free or https://HOST/pkgs/free", "got neither an absolute path nor a file://, http:// or https:// URL")
+	return nil, choose.Advise("write /media/pkgs/free, file:///media/pkgs/free or https://HOST/pkgs/free",
+		"got neither an absolute path nor a file://, http:// or https:// URL")
 }
 
 // isSubdir reports whether s may be a subdir's name (CEP 26): noarch, or platform-architecture.

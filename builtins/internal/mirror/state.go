@@ -74,7 +74,8 @@ type known struct {
 // parseState returns what text says, or nil if it is damaged or another's.
 func parseState(text []byte, subdir string) *state {
 	n := len(text) - sumLen
-	if n < len(stateMagic)+lengthLen || !bytes.HasPrefix(text, []byte(stateMagic)) || sha256.Sum256(text[:n]) != [sumLen]byte(text[n:]) {
+	if n < len(stateMagic)+lengthLen || !bytes.HasPrefix(text, []byte(stateMagic)) ||
+		sha256.Sum256(text[:n]) != [sumLen]byte(text[n:]) {
 		return nil
 	}
 	s := &state{size: len(text)}

@@ -14,8 +14,8 @@ import (
 	"runbook/runtime/host"
 )
 
-// manifest lists what Apply makes in the tree, sorted by name. Its contents can be read before they are there. Of packages, which
-// are many, no entry is kept.
+// manifest lists what Apply makes in the tree, sorted by name. Its contents can be read before they are there. Of
+// packages, which are many, no entry is kept.
 func (p *Plan) manifest() host.Entries {
 	all := p.stateEntries()
 	for _, s := range p.subdirs {
@@ -58,7 +58,8 @@ func (p *Plan) manifest() host.Entries {
 }
 
 func (p *Plan) entry(it *item) host.Entry {
-	return host.Entry{Name: it.name(), Meta: p.meta(fileMode, it.size), Foresee: func() host.Content { return p.foresee(it) }}
+	return host.Entry{Name: it.name(), Meta: p.meta(fileMode, it.size),
+		Foresee: func() host.Content { return p.foresee(it) }}
 }
 
 // foresee is what a package will hold.

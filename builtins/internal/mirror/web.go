@@ -101,7 +101,8 @@ func status(resp *host.Response) error {
 	case 401, 403, 407:
 		return choose.Advise("see whether the token, or the account, may read this channel", "%w", err)
 	case 429, 503:
-		return choose.Advise("the server is busy or limits what it gives: run again later, or with fewer connections", "%w", err)
+		return choose.Advise("the server is busy or limits what it gives: run again later, or with fewer connections",
+			"%w", err)
 	}
 	return err
 }
@@ -122,7 +123,8 @@ func (s *web) locate(subdir, base, file string) (string, error) {
 	case absolute && s.lists(base):
 		dir = base
 	case absolute:
-		return "", choose.Advise(fmt.Sprintf("if its files may come from there, add base_urls=[%q]", originOf(base)), "base_url: got another server, %q", originOf(base))
+		return "", choose.Advise(fmt.Sprintf("if its files may come from there, add base_urls=[%q]", originOf(base)),
+			"base_url: got another server, %q", originOf(base))
 	case strings.HasPrefix(base, "//") || strings.ContainsAny(base, "?#\\"):
 		return "", fmt.Errorf("base_url: got %q, want a path or a URL without a query", base)
 	case strings.HasPrefix(base, "/"):
@@ -136,7 +138,8 @@ func (s *web) locate(subdir, base, file string) (string, error) {
 // lists reports whether the caller allows files of the server of an absolute URL.
 func (s *web) lists(base string) bool {
 	o := originOf(base)
-	return o != "" && !strings.ContainsAny(base, "?#\\@") && slices.ContainsFunc(s.access.BaseURLs, func(u string) bool { return originOf(u) == o })
+	return o != "" && !strings.ContainsAny(base, "?#\\@") &&
+		slices.ContainsFunc(s.access.BaseURLs, func(u string) bool { return originOf(u) == o })
 }
 
 // originOf returns scheme, host and port of an http or https URL in lower case, without credentials; "" of
@@ -189,7 +192,8 @@ func (s *web) etagOf(ctx context.Context, at string) (string, error) {
 	return resp.ETag, resp.Body.Close()
 }
 
-// body reads all of an answer whose length is known to be right. A plain text is compressed on its way, for it is kept in memory.
+// body reads all of an answer whose length is known to be right. A plain text is compressed on its way, for it is
+// kept in memory.
 func body(resp *host.Response) ([]byte, error) {
 	defer resp.Body.Close()
 	all := &sizedReader{r: resp.Body}

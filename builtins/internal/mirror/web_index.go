@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	maxPacked  = 256 << 20 // bytes of a compressed index, which is kept in memory; conda-forge's largest has a fifth of that
+	// bytes of a compressed index, which is kept in memory; conda-forge's largest has a fifth of that
+	maxPacked  = 256 << 20
 	maxUnsized = 128 << 20 // of one whose length nobody tells
 	maxShards  = 64 << 20  // of an index of shards, or of a shard
 	tryIndex   = 4         // times, where an answer breaks off
@@ -100,7 +101,8 @@ func pack(w io.Writer, r io.Reader) error {
 
 // join makes the text of an index of its shards (CEP 16). get fetches one, base being where the
 // index says that they are.
-func (x *index) join(ctx context.Context, text []byte, get func(ctx context.Context, base, file string) ([]byte, error)) error {
+func (x *index) join(ctx context.Context, text []byte,
+	get func(ctx context.Context, base, file string) ([]byte, error)) error {
 	list, err := shards.Parse(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", shardsFile, err)
@@ -134,5 +136,6 @@ func (s *web) shard(subdir string) func(ctx context.Context, base, file string) 
 }
 
 func noShard(file string) error {
-	return choose.Advise("the channel is being changed, or is incomplete: run again later", "a shard that the index lists is missing: %s", file)
+	return choose.Advise("the channel is being changed, or is incomplete: run again later",
+		"a shard that the index lists is missing: %s", file)
 }

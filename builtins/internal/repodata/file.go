@@ -55,7 +55,8 @@ func plainFile(name string) (ok, capitals bool) {
 	for i := 0; i < n; i += 8 {
 		w := word(name[min(i, n-8):])
 		capital := between(w, 'A', 'Z')
-		all &= between(w, 'a', 'z') | between(w, '0', '9') | between(w, '-', '.') | between(w, '_', '_') | capital | between(w, '+', '+') | between(w, '!', '!')
+		all &= between(w, 'a', 'z') | between(w, '0', '9') | between(w, '-', '.') | between(w, '_',
+			'_') | capital | between(w, '+', '+') | between(w, '!', '!')
 		all &^= w
 		upper |= capital &^ w
 	}
@@ -68,7 +69,8 @@ func word(s string) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// between sets the high bit of those bytes of w, leaving its high bits aside, that are from low to high. Other bits are of no account.
+// between sets the high bit of those bytes of w, leaving its high bits aside, that are from low to high. Other bits
+// are of no account.
 func between(w uint64, low, high byte) uint64 {
 	w &^= highs // so that no sum reaches the next byte
 	return (w + ones*uint64(0x80-low)) &^ (w + ones*uint64(0x7f-high))

@@ -14,8 +14,8 @@ type info struct {
 	hasSubdir bool     // members have one
 }
 
-// readInfo reads "info". What is left out of info.members: base_url (CEP 15), which is in the summary; repodata_revisions (CEP 48),
-// which counts records; a subdir that says nothing.
+// readInfo reads "info". What is left out of info.members: base_url (CEP 15), which is in the summary;
+// repodata_revisions (CEP 48), which counts records; a subdir that says nothing.
 func (x *scanner) readInfo() error {
 	if x.b[x.i] != '{' {
 		x.objectOrNull(nil)

@@ -4,8 +4,9 @@ import "strings"
 
 // An object is one whose members are read one by one, so that it may be longer than any window.
 type object struct {
-	what  string       // a member
-	read  func()       // reads the value of the member at x.key, maybe more than once; nil if done reads it, however long it is
+	what string // a member
+	// reads the value of the member at x.key, maybe more than once; nil if done reads it, however long it is
+	read  func()
 	done  func() error // is called for each member once
 	files bool         // read refuses what is there twice
 	seen  set          // keys

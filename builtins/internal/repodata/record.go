@@ -66,8 +66,8 @@ func (x *scanner) fieldName(keys *rising) (key string) {
 	return key
 }
 
-// rising looks whether keys without escapes rise, for then they are all different. Their order is that of the words that they
-// begin with, whose last byte may be the quote behind the key.
+// rising looks whether keys without escapes rise, for then they are all different. Their order is that of the words
+// that they begin with, whose last byte may be the quote behind the key.
 type rising struct {
 	word uint64
 	key  string

@@ -18,7 +18,8 @@ import (
 // A Section is where a record stands in an index.
 type Section uint8
 
-// The sections that are mirrored. The keys of the first two are names of files, those of v3 (CEP 48) lack the extension.
+// The sections that are mirrored. The keys of the first two are names of files, those of v3 (CEP 48) lack the
+// extension.
 const (
 	Packages      Section = iota // "packages", of .tar.bz2 files
 	PackagesConda                // "packages.conda", of .conda files
@@ -28,7 +29,8 @@ const (
 
 const sections = V3Conda + 1
 
-// A Record describes one package file. All its texts are views of a buffer: they are good until the next record is read.
+// A Record describes one package file. All its texts are views of a buffer: they are good until the next record is
+// read.
 type Record struct {
 	Section Section
 	File    string // "zlib-1.2.8-3.tar.bz2", a name by the rules of CheckFile
@@ -38,14 +40,15 @@ type Record struct {
 
 // Fields are those parts of a record that choosing and verifying need. A missing or null one is "", and -1 for numbers.
 type Fields struct {
-	Name, Version, Build        string
-	BuildNumber                 int64
-	MD5, SHA256                 string // lower-case hex
-	Size                        int64  // bytes
-	Subdir                      string
-	License, LicenseFamily      string
-	Depends                     []string // "python 3.4*"
-	Timestamp, IndexedTimestamp int64    // milliseconds since 1970; -1, too, for what is no whole number or no year up to 9999
+	Name, Version, Build   string
+	BuildNumber            int64
+	MD5, SHA256            string // lower-case hex
+	Size                   int64  // bytes
+	Subdir                 string
+	License, LicenseFamily string
+	Depends                []string // "python 3.4*"
+	// milliseconds since 1970; -1, too, for what is no whole number or no year up to 9999
+	Timestamp, IndexedTimestamp int64
 }
 
 // A Summary is what an index holds besides records.

@@ -8,24 +8,27 @@ import (
 
 // A Rewrite copies records of one index, or of several, into one that stands beside its files.
 //
-// Records, and unknown members of the top level, go out as their source wrote them, in its order. "info" is that of the first
-// source that has one, without base_url and repodata_revisions; repodata_version, signatures, the sorted union of "removed" and unknown
-// members are there if a source has them, v3 if one has its "conda" or "tar.bz2". repodata_version is 1 if it was 2 or a base_url was left out.
-// removed and signatures follow what is listed: a listed file is not removed, and no other is signed. They come last because of that.
-// The same texts give the same bytes.
+// Records, and unknown members of the top level, go out as their source wrote them, in its order. "info" is that of
+// the first source that has one, without base_url and repodata_revisions; repodata_version, signatures, the sorted
+// union of "removed" and unknown members are there if a source has them, v3 if one has its "conda" or "tar.bz2".
+// repodata_version is 1 if it was 2 or a base_url was left out. removed and signatures follow what is listed: a
+// listed file is not removed, and no other is signed. They come last because of that. The same texts give the same
+// bytes.
 type Rewrite struct {
-	Subdir  string                          // info.subdir where the sources have none; "" for none. A source that has another is an error
+	// info.subdir where the sources have none; "" for none. A source that has another is an error
+	Subdir  string
 	Sources []func() (io.ReadCloser, error) // plain JSON texts; opened more than once if there are several
-	// Keep is called once for each record: by sections, within one by sources, within one in the order of the text. nil keeps all.
-	// Of two records of one file, in whichever sections, it may keep one.
+	// Keep is called once for each record: by sections, within one by sources, within one in the order of the text. nil
+	// keeps all. Of two records of one file, in whichever sections, it may keep one.
 	Keep    func(source int, r *Record) (bool, error)
 	Trusted bool // the very texts were read strictly before: only what finding records needs is looked at
-	// Sibling reports whether the channel that a relative path of info.channel_relations names is mirrored, too. nil: none is.
+	// Sibling reports whether the channel that a relative path of info.channel_relations names is mirrored, too. nil:
+	// none is.
 	Sibling func(path string) bool
 }
 
-// Run writes the index to w and returns a summary of each source. Errors of w, of Keep, of ctx and of sources are returned as
-// they are; what w got before one is no index.
+// Run writes the index to w and returns a summary of each source. Errors of w, of Keep, of ctx and of sources are
+// returned as they are; what w got before one is no index.
 func (rw *Rewrite) Run(ctx context.Context, w io.Writer) ([]*Summary, error) {
 	out := &writer{rw: rw, w: w, sep: "{\n", listed: make([]set, len(rw.Sources))}
 	run := rw.merge

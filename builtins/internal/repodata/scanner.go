@@ -85,7 +85,8 @@ func (x *scanner) refuse(at int, format string, args ...any) {
 	if bytes.IndexByte(before, '\n') < 0 {
 		column = x.gone + int64(at) - x.begin + 1
 	}
-	x.err = &textError{fmt.Sprintf("line %d, column %d: %s", x.line+bytes.Count(before, []byte{'\n'})+1, column, fmt.Sprintf(format, args...))}
+	x.err = &textError{fmt.Sprintf("line %d, column %d: %s", x.line+bytes.Count(before, []byte{'\n'})+1, column,
+		fmt.Sprintf(format, args...))}
 }
 
 // expected says what is wrong at i where nothing is read at once.

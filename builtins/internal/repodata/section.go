@@ -44,8 +44,8 @@ func (x *scanner) readRecord() {
 	}
 }
 
-// once refuses a file that there was already. Within a section, keys that rise are all different; a .tar.bz2 of packages cannot be in
-// packages.conda, but one of v3 may be in either.
+// once refuses a file that there was already. Within a section, keys that rise are all different; a .tar.bz2 of
+// packages cannot be in packages.conda, but one of v3 may be in either.
 func (x *scanner) once() {
 	if x.trusted {
 		return

@@ -124,7 +124,8 @@ func (out *writer) lists(file string) bool {
 	return false
 }
 
-// finish writes what is missing, and what depends on the files that are listed. Its flush returns the error of any write.
+// finish writes what is missing, and what depends on the files that are listed. Its flush returns the error of any
+// write.
 func (out *writer) finish(tops []*top) error {
 	if !out.wroteInfo {
 		out.info(tops)

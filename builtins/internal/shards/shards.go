@@ -133,7 +133,8 @@ func checkName(name string) error {
 		switch {
 		case i > 0 && separators(body[i-1], c):
 			return fmt.Errorf("got the name %.70q with %q, want no two separators in a row", name, body[i-1:i+1])
-		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || i > 0 && (c == '-' || c == '.'):
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' ||
+			i > 0 && (c == '-' || c == '.'):
 		default:
 			return fmt.Errorf("got the name %.70q with %q there, want letters, digits and ._-", name, c)
 		}

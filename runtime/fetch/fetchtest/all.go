@@ -20,7 +20,8 @@ func All() (all []Behaviour) {
 	}
 	return append(all,
 		Page(), Problem(), PartUnasked(), StalledStatus(404), StalledStatus(503),
-		Short(), Long(), Endless(), Zero(), Reset(), Cut(), ChunkCut(), BadChunk(), TwoLengths(), NegativeLength(), HugeLength(),
+		Short(), Long(), Endless(), Zero(), Reset(), Cut(), ChunkCut(), BadChunk(), TwoLengths(), NegativeLength(),
+		HugeLength(),
 		Trickle(time.Second), Trickle(Stall/6), StallAt(0), StallAt(50), StallAt(99), Silent(),
 		LongHeader(), ManyHeaders(), NULHeader(), NoHTTP(), Gzipped(), Wrong(),
 		OldVersion("same"), OldVersion("new"), OldVersion("weak"),

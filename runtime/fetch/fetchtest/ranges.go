@@ -57,7 +57,8 @@ func Multipart() Behaviour {
 	return rest("multipart range", func(x *exchange, data []byte, offset int) {
 		x.w.Header().Set("Content-Type", "multipart/byteranges; boundary=b")
 		x.w.WriteHeader(http.StatusPartialContent)
-		fmt.Fprintf(x.w, "--b\r\nContent-Range: bytes %d-%d/%d\r\n\r\n%s\r\n--b--\r\n", offset, len(data)-1, len(data), data[offset:])
+		fmt.Fprintf(x.w, "--b\r\nContent-Range: bytes %d-%d/%d\r\n\r\n%s\r\n--b--\r\n", offset, len(data)-1, len(data),
+			data[offset:])
 	})
 }
 

@@ -87,11 +87,13 @@ func look(t *testing.T, r *rand.Rand, seed int64, logs []string, real, over host
 }
 
 var (
-	names   = [...]string{"/a", "/b", "/a/c", "/a/d", "/a/c/e", "/b/f", "/b/f/g", "/a/c/e/h", "/a/l/f", "/b/m/e", "/b/n", "/a/x", "/b/f/y", "/a/l/z"}
+	names = [...]string{"/a", "/b", "/a/c", "/a/d", "/a/c/e", "/b/f", "/b/f/g", "/a/c/e/h", "/a/l/f", "/b/m/e",
+		"/b/n", "/a/x", "/b/f/y", "/a/l/z"}
 	targets = [...]string{"a", "b", "c", "c/e", "/a/c", "/nowhere", "../b", "../a/c", "..", "/", "../../b/f", "d/.."}
-	modes   = [...]fs.FileMode{0o755, 0o700, 0o711, 0o644, 0o777, 0o777 | fs.ModeSticky, 0o775 | fs.ModeSetgid, 0o755 | fs.ModeSetuid, 0o077, 0}
-	users   = [...]string{"", "", "", "nobody", "ann", "bob", "1000", "nobody", "0", "carl"}
-	teams   = [...]string{"", "", "", "staff", "team", "2000", "root"}
+	modes   = [...]fs.FileMode{0o755, 0o700, 0o711, 0o644, 0o777, 0o777 | fs.ModeSticky, 0o775 | fs.ModeSetgid,
+		0o755 | fs.ModeSetuid, 0o077, 0}
+	users = [...]string{"", "", "", "nobody", "ann", "bob", "1000", "nobody", "0", "carl"}
+	teams = [...]string{"", "", "", "staff", "team", "2000", "root"}
 )
 
 // Plant makes what histories need to be of interest: a few directories, files and links.
@@ -101,7 +103,8 @@ func Plant(t testing.TB, h host.Host) {
 	text := func(name string) error {
 		return h.WriteFile(name, host.Bytes([]byte(name)), host.Meta{Mode: 0o644})
 	}
-	err := cmp.Or(dir("/a"), dir("/b"), dir("/a/c"), dir("/a/c/e"), dir("/b/f"), text("/a/d"), text("/a/c/e/h"), text("/b/f/g"),
+	err := cmp.Or(dir("/a"), dir("/b"), dir("/a/c"), dir("/a/c/e"), dir("/b/f"), text("/a/d"), text("/a/c/e/h"),
+		text("/b/f/g"),
 		h.Symlink("../b", "/a/l", host.Owner{}), h.Symlink("/a/c", "/b/m", host.Owner{}), text("/b/n"))
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +119,8 @@ type change struct {
 func pick(r *rand.Rand) change {
 	name, other := names[r.Intn(len(names))], names[r.Intn(len(names))]
 	target := targets[r.Intn(len(targets))]
-	m := host.Meta{Mode: modes[r.Intn(len(modes))], Owner: host.Owner{User: users[r.Intn(len(users))], Group: teams[r.Intn(len(teams))]}}
+	m := host.Meta{Mode: modes[r.Intn(len(modes))],
+		Owner: host.Owner{User: users[r.Intn(len(users))], Group: teams[r.Intn(len(teams))]}}
 	if r.Intn(2) == 0 {
 		m.Owner = host.Owner{}
 	}
@@ -124,14 +128,17 @@ func pick(r *rand.Rand) change {
 	text := fmt.Sprintf("%d bytes for %s", r.Intn(99), name)
 	switch r.Intn(9) {
 	case 0, 1:
-		return change{fmt.Sprint("write ", name, " ", m.Mode, m.Owner), func(h host.Host) error { return h.WriteFile(name, host.Bytes([]byte(text)), m) }}
+		return change{fmt.Sprint("write ", name, " ", m.Mode, m.Owner),
+			func(h host.Host) error { return h.WriteFile(name, host.Bytes([]byte(text)), m) }}
 	case 2, 3:
 		m.Mode |= 0o700
 		return change{fmt.Sprint("mkdir ", name, " ", m.Mode, m.Owner), func(h host.Host) error { return h.Mkdir(name, m) }}
 	case 4:
-		return change{fmt.Sprint("symlink ", name, " -> ", target, m.Owner), func(h host.Host) error { return h.Symlink(target, name, m.Owner) }}
+		return change{fmt.Sprint("symlink ", name, " -> ", target, m.Owner),
+			func(h host.Host) error { return h.Symlink(target, name, m.Owner) }}
 	case 5:
-		return change{fmt.Sprint("setmeta ", name, " ", m.Mode, m.Owner), func(h host.Host) error { return h.SetMeta(name, m) }}
+		return change{fmt.Sprint("setmeta ", name, " ", m.Mode, m.Owner),
+			func(h host.Host) error { return h.SetMeta(name, m) }}
 	case 6:
 		return change{fmt.Sprint("chown ", name, " ", m.Owner), func(h host.Host) error { return h.Chown(name, m.Owner, 0) }}
 	case 7:

@@ -48,7 +48,8 @@ func Furnish(t testing.TB, dir string) {
 	t.Helper()
 	for name, text := range map[string]string{"etc/passwd": Passwd, "etc/group": Group} {
 		name = filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644), os.Chmod(dir, 0o755)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644),
+			os.Chmod(dir, 0o755)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -59,7 +59,8 @@ func trees(t *testing.T, h host.Host) {
 }
 
 func refusedTrees(t *testing.T, h host.Host) {
-	must(t, mkdir(h, "/d"), mkdir(h, "/d/sub"), mkdir(h, "/elsewhere"), write(h, "/d/f", ""), h.Symlink("/elsewhere", "/d/l", host.Owner{}))
+	must(t, mkdir(h, "/d"), mkdir(h, "/d/sub"), mkdir(h, "/elsewhere"), write(h, "/d/f", ""),
+		h.Symlink("/elsewhere", "/d/l", host.Owner{}))
 	one := func(name string, mode fs.FileMode) host.Manifest {
 		return host.Manifest{{Name: name, Meta: host.Meta{Mode: mode}}}
 	}
@@ -147,7 +148,8 @@ func ownerAccounts(t *testing.T, h host.Host) {
 			t.Errorf("%v: got %v and %v, want two errors", o, err, err2)
 		}
 	}
-	for user, want := range map[string]host.Owner{"": {}, "ann": {User: "ann", Group: "staff"}, "who": {User: "who", Group: "who"}} {
+	for user, want := range map[string]host.Owner{"": {}, "ann": {User: "ann", Group: "staff"},
+		"who": {User: "who", Group: "who"}} {
 		if o, guessed, err := host.OwnerFor(t.Context(), h, user); o != want || guessed || err != nil {
 			t.Errorf("for %q: got %v, guessed %v, %v, want %v", user, o, guessed, err, want)
 		}

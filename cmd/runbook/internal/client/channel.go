@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// Stub makes a package with one file, by Debian's conda-package-handling, in the directory dir, and returns its path. Its
-// name says all: NAME-VERSION-BUILD and the format's ending. It depends on nothing.
+// Stub makes a package with one file, by Debian's conda-package-handling, in the directory dir, and returns its path.
+// Its name says all: NAME-VERSION-BUILD and the format's ending. It depends on nothing.
 func Stub(t testing.TB, dir, file string) string {
 	t.Helper()
 	cph := Tool(t, "cph", "conda-package-handling")
@@ -23,7 +23,8 @@ func Stub(t testing.TB, dir, file string) string {
 		t.Fatalf("%s is not called NAME-VERSION-BUILD", file)
 	}
 	prefix := t.TempDir()
-	put(t, prefix+"/info/index.json", marshal(t, map[string]any{"name": parts[0], "version": parts[1], "build": parts[2], "build_number": 0}))
+	put(t, prefix+"/info/index.json",
+		marshal(t, map[string]any{"name": parts[0], "version": parts[1], "build": parts[2], "build_number": 0}))
 	put(t, prefix+"/info/files", []byte("share/"+stem+"\n"))
 	put(t, prefix+"/share/"+stem, []byte(stem+"\n"))
 	if out, err := exec.Command(cph, "create", "--out-folder", dir, prefix, file).CombinedOutput(); err != nil {
@@ -32,8 +33,8 @@ func Stub(t testing.TB, dir, file string) string {
 	return filepath.Join(dir, file)
 }
 
-// Channel makes a channel of packages in the directory dir. Each has the record that is in it, in the subdir that this says,
-// or else linux-64; noarch is always there. Packages that cannot be read whole are left out and returned.
+// Channel makes a channel of packages in the directory dir. Each has the record that is in it, in the subdir that
+// this says, or else linux-64; noarch is always there. Packages that cannot be read whole are left out and returned.
 func Channel(t testing.TB, dir string, packages ...string) (unread []string) {
 	t.Helper()
 	index := map[string]map[string]any{"noarch": {}}

@@ -34,8 +34,8 @@ type Query struct {
 	Specs     []string `json:"specs"`
 }
 
-// A Solution is the packages that fulfil a query, or the client's reason why none do. No channel's URL is in it, so that
-// solutions from different places can be compared.
+// A Solution is the packages that fulfil a query, or the client's reason why none do. No channel's URL is in it, so
+// that solutions from different places can be compared.
 type Solution struct {
 	Packages []Package
 	Error    string
@@ -135,7 +135,8 @@ func Read(t testing.TB, names ...string) (all []Contents) {
 func Python(t testing.TB) string {
 	t.Helper()
 	const python = "/usr/bin/python3"
-	if out, err := exec.Command(python, "-c", "import conda_package_streaming, msgpack, zstandard").CombinedOutput(); err != nil {
+	if out, err := exec.Command(python, "-c",
+		"import conda_package_streaming, msgpack, zstandard").CombinedOutput(); err != nil {
 		lab.Skip(t, fmt.Sprintf("no reader of packages: %v (Debian's python3-conda-package-streaming and python3-msgpack) %s", err, out))
 	}
 	return python

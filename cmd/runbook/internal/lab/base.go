@@ -49,7 +49,8 @@ func Base(t testing.TB) string {
 	return dir
 }
 
-// recipe is the arguments of mmdebstrap before the suite. Manuals and translations are left out, as they are a third of it.
+// recipe is the arguments of mmdebstrap before the suite. Manuals and translations are left out, as they are a third
+// of it.
 func recipe() []string {
 	args := []string{"--quiet", "--variant=minbase", "--components=main", "--include=" + packages}
 	for _, dir := range []string{"man", "doc", "locale"} {

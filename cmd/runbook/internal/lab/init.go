@@ -40,7 +40,8 @@ func makeRoot(dir, lower, sizeMB, hostname string) error {
 		func() error { return mount("jail", dir, "tmpfs", 0, "mode=0755,size="+sizeMB+"m") },
 		func() error { return mkdirs(dir, 0o755, "upper", "work", "root") },
 		func() error {
-			return mount("overlay", root, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work,volatile", lower, dir, dir))
+			return mount("overlay", root, "overlay", 0,
+				fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work,volatile", lower, dir, dir))
 		},
 		func() error { return kernelFiles(root) },
 		func() error { return devices(root + "/dev") },
@@ -83,12 +84,14 @@ func kernelFiles(root string) error {
 	return mount("sysfs", root+"/sys", "sysfs", unix.MS_RDONLY|safe, "")
 }
 
-// devices makes a small /dev. It must not be sticky and writable by all: Linux then refuses to open /dev/null with O_CREAT.
+// devices makes a small /dev. It must not be sticky and writable by all: Linux then refuses to open /dev/null with
+// O_CREAT.
 func devices(dev string) error {
 	if err := mount("dev", dev, "tmpfs", unix.MS_NOSUID, "mode=0755,size=64k"); err != nil {
 		return err
 	}
-	nodes := map[string][2]uint32{"null": {1, 3}, "zero": {1, 5}, "full": {1, 7}, "random": {1, 8}, "urandom": {1, 9}, "tty": {5, 0}}
+	nodes := map[string][2]uint32{"null": {1, 3}, "zero": {1, 5}, "full": {1, 7}, "random": {1, 8}, "urandom": {1, 9},
+		"tty": {5, 0}}
 	for name, n := range nodes {
 		path := filepath.Join(dev, name)
 		if err := unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(n[0], n[1]))); err != nil {
@@ -98,7 +101,8 @@ func devices(dev string) error {
 			return err
 		}
 	}
-	links := map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx"}
+	links := map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1",
+		"stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx"}
 	for name, target := range links {
 		if err := os.Symlink(target, filepath.Join(dev, name)); err != nil {
 			return err

@@ -29,8 +29,8 @@ type Options struct {
 	Hostname string // "" is "jail", which Base's /etc/hosts knows
 }
 
-// A Jail is a running throw-away machine. Start, Do, ReadFile, WriteFile, DialContext and Listen, which return errors, may
-// be called by several goroutines at once; the others fail the test, and are for the test's own goroutine.
+// A Jail is a running throw-away machine. Start, Do, ReadFile, WriteFile, DialContext and Listen, which return
+// errors, may be called by several goroutines at once; the others fail the test, and are for the test's own goroutine.
 type Jail struct {
 	t       testing.TB
 	init    *exec.Cmd
@@ -43,7 +43,8 @@ type Jail struct {
 // namespaces that a jail has for itself.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
 
-// New starts a jail that ends with the test. It fails the test if it cannot, and skips it where jails cannot be (see Skip).
+// New starts a jail that ends with the test. It fails the test if it cannot, and skips it where jails cannot be (see
+// Skip).
 func New(t testing.TB, o Options) *Jail {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -26,7 +26,8 @@ type Cmd struct {
 	Timeout  time.Duration // after it, kill -9; 0 is two minutes
 }
 
-// A Result is how a command ended. Code is -1 after a signal; Out and Err are what it and its children had written by then.
+// A Result is how a command ended. Code is -1 after a signal; Out and Err are what it and its children had written by
+// then.
 type Result struct {
 	Out, Err string
 	Code     int
@@ -128,8 +129,8 @@ func (j *Jail) WriteFile(name string, data []byte, mode fs.FileMode) error {
 	})
 }
 
-// Reboot is a loss of power: every process is killed at once, /run is empty afterwards, and the boot has another id. Files
-// stay, and so do binds; nothing is started again, since a jail has no init system.
+// Reboot is a loss of power: every process is killed at once, /run is empty afterwards, and the boot has another id.
+// Files stay, and so do binds; nothing is started again, since a jail has no init system.
 func (j *Jail) Reboot() {
 	j.t.Helper()
 	j.Run(0, 0, "kill", "-9", "-1") // all but the first process, and kill itself
@@ -182,12 +183,14 @@ func (p *Proc) Wait() Result {
 // command is c for os/exec. It is called in the jail, where the program is looked up.
 func (c Cmd) command() (*exec.Cmd, error) {
 	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
-	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}, c.Env...)
+	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+		"LANG=C.UTF-8"}, c.Env...)
 	cmd.Dir = c.Dir
 	if c.Dir == "" {
 		cmd.Dir = "/"
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true,
+		Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}}
 	if c.Stdin == "" {
 		return cmd, nil
 	}

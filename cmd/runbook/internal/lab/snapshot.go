@@ -22,15 +22,16 @@ type Snapshot map[string]string
 // maxDigest is how large a file may be to be read for a snapshot, in bytes.
 const maxDigest = 64 << 20
 
-// Volatile lists what two equal installations may differ in: logs, caches, the databases of package managers, pid files and
-// sockets, and backups that useradd and its like leave. It is for Snapshot.
+// Volatile lists what two equal installations may differ in: logs, caches, the databases of package managers, pid
+// files and sockets, and backups that useradd and its like leave. It is for Snapshot.
 func Volatile() []string {
 	return []string{"/tmp", "/var/tmp", "/var/log", "/var/cache", "/var/lib/rpm", "/var/lib/dnf", "*.pid", "*.sock", "*.lock",
 		"/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-"}
 }
 
-// Snapshot looks at the whole jail but /proc, /sys, /dev, /run, what Bind showed and what skip names: absolute paths with
-// all that lies below them, or patterns (path.Match) for the last element of a path. It fails the test if it cannot.
+// Snapshot looks at the whole jail but /proc, /sys, /dev, /run, what Bind showed and what skip names: absolute paths
+// with all that lies below them, or patterns (path.Match) for the last element of a path. It fails the test if it
+// cannot.
 func (j *Jail) Snapshot(skip ...string) Snapshot {
 	j.t.Helper()
 	skip = slices.Concat([]string{"/proc", "/sys", "/dev", "/run"}, j.binds, skip)

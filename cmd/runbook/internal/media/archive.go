@@ -17,8 +17,8 @@ import (
 // released is the time of everything on the media.
 func released() time.Time { return time.Date(2016, 8, 3, 12, 0, 0, 0, time.UTC) }
 
-// tar writes the tree below top, directories first, and returns the members' names. The owner is the build machine's, as on
-// media that nobody packed with tests in mind: a machine that installs has no such user.
+// tar writes the tree below top, directories first, and returns the members' names. The owner is the build machine's,
+// as on media that nobody packed with tests in mind: a machine that installs has no such user.
 func (t tree) tar(w io.Writer, top string) (names []string, err error) {
 	tw := tar.NewWriter(w)
 	prefix := top + "/"
@@ -58,7 +58,8 @@ func parents(name string) []string {
 }
 
 func header(name string, kind byte, mode int64, size int) *tar.Header {
-	return &tar.Header{Name: name, Typeflag: kind, Mode: mode, Size: int64(size), ModTime: released(), Uid: 5001, Gid: 5001, Uname: "builder", Gname: "builder", Format: tar.FormatGNU}
+	return &tar.Header{Name: name, Typeflag: kind, Mode: mode, Size: int64(size), ModTime: released(), Uid: 5001,
+		Gid: 5001, Uname: "builder", Gname: "builder", Format: tar.FormatGNU}
 }
 
 // bzipped packs the tree as a conda package does: files without directories, in the order given first and then by name.

@@ -25,8 +25,8 @@ type condaPackage struct {
 // placeholder stands for the prefix in files of packages, as conda-build writes it.
 const placeholder = "/opt/anaconda1anaconda2anaconda3"
 
-// channel is a directory for each subdir of the packages, and noarch, with the packages, repodata.json and repodata.json.bz2. The packages
-// of the channel in directory more, where there is one, join.
+// channel is a directory for each subdir of the packages, and noarch, with the packages, repodata.json and
+// repodata.json.bz2. The packages of the channel in directory more, where there is one, join.
 func channel(packages []condaPackage, more string) (tree, error) {
 	all, index := tree{}, map[string]map[string]any{"noarch": {}}
 	for _, p := range packages {
@@ -44,7 +44,8 @@ func channel(packages []condaPackage, more string) (tree, error) {
 		if err := join(all, index[subdir], filepath.Join(more, subdir), subdir); err != nil {
 			return nil, err
 		}
-		data, err := json.MarshalIndent(map[string]any{"info": map[string]any{"subdir": subdir}, "packages": index[subdir]}, "", "  ")
+		data, err := json.MarshalIndent(map[string]any{"info": map[string]any{"subdir": subdir},
+			"packages": index[subdir]}, "", "  ")
 		if err != nil {
 			return nil, err
 		}

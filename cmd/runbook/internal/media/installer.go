@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// installers are those of both Pythons for every platform: NAME-VERSION-SYSTEM-ARCH. Python 2's is Miniconda2 and, of the
-// latest, Miniconda too.
+// installers are those of both Pythons for every platform: NAME-VERSION-SYSTEM-ARCH. Python 2's is Miniconda2 and, of
+// the latest, Miniconda too.
 func (p *parts) installers(version string, architectures ...string) tree {
 	linux := map[string][]byte{"Miniconda2": p.python2, "Miniconda3": p.python3}
 	if version == "latest" {
@@ -23,7 +23,8 @@ func (p *parts) installers(version string, architectures ...string) tree {
 	for name, script := range linux {
 		for _, arch := range architectures {
 			stem := name + "-" + version
-			for _, file := range []string{stem + "-Linux-" + arch + ".sh", stem + "-MacOSX-" + arch + ".sh", stem + "-Windows-" + arch + ".exe"} {
+			for _, file := range []string{stem + "-Linux-" + arch + ".sh", stem + "-MacOSX-" + arch + ".sh",
+				stem + "-Windows-" + arch + ".exe"} {
 				all[file] = plain("a stand-in for " + file + "\n")
 			}
 			if arch == "x86_64" {
@@ -39,7 +40,8 @@ func (p *parts) installers(version string, architectures ...string) tree {
 // installer is a shell script with an archive of the prefix behind it.
 func installer(name, python string, conda []byte) []byte {
 	archive := prefixArchive(python, conda)
-	script := text("miniconda.sh", "NAME="+name, "VERSION=4.1.11", "PREFIX="+strings.ToLower(name), fmt.Sprintf("MD5=%x", md5.Sum(archive)))
+	script := text("miniconda.sh", "NAME="+name, "VERSION=4.1.11", "PREFIX="+strings.ToLower(name),
+		fmt.Sprintf("MD5=%x", md5.Sum(archive)))
 	script = strings.ReplaceAll(script, "@LINES@", fmt.Sprint(strings.Count(script, "\n")+1))
 	return append([]byte(script), archive...)
 }
@@ -57,7 +59,8 @@ func prefixArchive(python string, conda []byte) []byte {
 		"LICENSE.txt":        plain("A stand-in for tests.\n"),
 		"conda-meta/history": plain("==> 2016-06-28 12:00:00 <==\n+conda-4.1.11-" + build + "\n+python-" + python + "-0\n"),
 	}
-	for _, m := range []struct{ name, version, build, file string }{{"conda", "4.1.11", build, "bin/conda"}, {"python", python, "0", "bin/python"}} {
+	for _, m := range []struct{ name, version, build, file string }{{"conda", "4.1.11", build, "bin/conda"},
+		{"python", python, "0", "bin/python"}} {
 		data, err := json.MarshalIndent(map[string]any{"name": m.name, "version": m.version, "build": m.build, "build_number": 0, "depends": []string{},
 			"files": []string{m.file}, "channel": "https://repo.continuum.io/pkgs/free/linux-64/"}, "", "  ")
 		if err != nil {

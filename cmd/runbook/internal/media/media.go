@@ -1,9 +1,9 @@
-// Package media builds the air-gap media that the Anaconda Repository manual of 2016 installs from, small enough for a test: the
-// component archives with their .md5 and .list files, or the tree of the full archive already expanded.
+// Package media builds the air-gap media that the Anaconda Repository manual of 2016 installs from, small enough for
+// a test: the component archives with their .md5 and .list files, or the tree of the full archive already expanded.
 //
-// Two things to know: names, layouts and formats are the manual's and the packages are real packages (RPM, conda), but the
-// programs in them are stand-ins of ours that behave as the vendor's do where an installation can tell; and what is built
-// from the same sources is the same byte for byte.
+// Two things to know: names, layouts and formats are the manual's and the packages are real packages (RPM, conda),
+// but the programs in them are stand-ins of ours that behave as the vendor's do where an installation can tell; and
+// what is built from the same sources is the same byte for byte.
 // The tests below cmd/runbook call it, and the command mkmedia; it calls lab/cache.
 package media
 
@@ -22,8 +22,9 @@ import (
 
 // Options of media. The zero value is the five component archives with generated packages only.
 type Options struct {
-	Full    bool   // the full archive too
-	DataDir string // has channels/conda-forge-2016, whose packages join the default channel; "", or one without it, adds none
+	Full bool // the full archive too
+	// has channels/conda-forge-2016, whose packages join the default channel; "", or one without it, adds none
+	DataDir string
 }
 
 // Media is what Build made.
@@ -78,7 +79,8 @@ func Build(dir string, o Options) (*Media, error) {
 	return m, nil
 }
 
-// Expanded writes into dir what the manual shows at $INSTALLER_PATH when the full archive is expanded or the pen drive mounted.
+// Expanded writes into dir what the manual shows at $INSTALLER_PATH when the full archive is expanded or the pen
+// drive mounted.
 func Expanded(dir string, o Options) error {
 	parts, err := makeParts(o)
 	if err != nil {
@@ -100,11 +102,13 @@ func makeParts(o Options) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{mongod: bin.mongod, python2: installer("Miniconda2", "2.7.12", bin.conda), python3: installer("Miniconda3", "3.5.2", bin.conda)}
+	p := &parts{mongod: bin.mongod, python2: installer("Miniconda2", "2.7.12", bin.conda),
+		python3: installer("Miniconda3", "3.5.2", bin.conda)}
 	if p.rpms, err = rpms(bin.mongod, ""); err != nil {
 		return nil, err
 	}
-	if p.suite, err = channel(suitePackages(bin.repository), filepath.Join(o.DataDir, "channels/conda-forge-2016")); err != nil {
+	if p.suite, err = channel(suitePackages(bin.repository),
+		filepath.Join(o.DataDir, "channels/conda-forge-2016")); err != nil {
 		return nil, err
 	}
 	if p.cluster, err = channel(clusterPackages(), ""); err != nil {
@@ -119,14 +123,17 @@ func makeParts(o Options) (*parts, error) {
 
 // full is the tree of the full archive.
 func (p *parts) full() tree {
-	return merge(p.rpms, p.suite.below("anaconda-suite/pkgs"), p.cluster.below("anaconda-cluster/pkgs"), p.r.below("R/pkgs"),
+	return merge(p.rpms, p.suite.below("anaconda-suite/pkgs"), p.cluster.below("anaconda-cluster/pkgs"),
+		p.r.below("R/pkgs"),
 		p.wakari.below("wakari/pkgs"), enterpriseNotebooks().below("wakari"),
-		p.installers("4.1.11", "x86_64", "x86").below("anaconda-suite/miniconda"), p.installers("latest", "x86_64", "x86").below("anaconda-suite/miniconda"))
+		p.installers("4.1.11", "x86_64", "x86").below("anaconda-suite/miniconda"),
+		p.installers("latest", "x86_64", "x86").below("anaconda-suite/miniconda"))
 }
 
 // linux64 is what installs the repository, for one platform. Its one installer is not where the full archive has it.
 func (p *parts) linux64() tree {
-	all := merge(p.rpms, p.suite.sub("linux-64").below("anaconda-suite/pkgs/linux-64"), p.suite.sub("noarch").below("anaconda-suite/pkgs/noarch"))
+	all := merge(p.rpms, p.suite.sub("linux-64").below("anaconda-suite/pkgs/linux-64"),
+		p.suite.sub("noarch").below("anaconda-suite/pkgs/noarch"))
 	all["miniconda/Miniconda-latest-Linux-x86_64.sh"] = node{data: p.python2, mode: 0o755}
 	return all
 }

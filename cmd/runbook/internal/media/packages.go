@@ -35,7 +35,8 @@ func suitePackages(repository []byte) []condaPackage {
 		{subdir: subdir, name: "supervisor", version: "3.1.2", build: py, depends: python, content: tree{"bin/pidproxy": {link: "/usr/bin/pidproxy"}}},
 	}
 	for _, platform := range []string{"linux-64", "linux-32", "osx-64", "win-32", "win-64"} {
-		own = append(own, library(platform, "numpy", "1.11.1", "py27_0", "BSD"), library(platform, "numpy", "1.11.1", "py35_0", "BSD"), library(platform, "pyqt", "5.6.0", "py27_0", "GPL3"))
+		own = append(own, library(platform, "numpy", "1.11.1", "py27_0", "BSD"),
+			library(platform, "numpy", "1.11.1", "py35_0", "BSD"), library(platform, "pyqt", "5.6.0", "py27_0", "GPL3"))
 	}
 	return own
 }

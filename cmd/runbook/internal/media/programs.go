@@ -32,7 +32,8 @@ func compile() (p programs, err error) {
 	}
 	dir, err := cache.Dir("programs-"+cache.Key(append(all, runtime.Version())...), func(dir string) error {
 		const here = "runbook/cmd/runbook/internal/media/"
-		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", dir+"/", here+"conda", here+"mongod", here+"repository")
+		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", dir+"/", here+"conda",
+			here+"mongod", here+"repository")
 		c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 		if out, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build: %w: %s", err, out)

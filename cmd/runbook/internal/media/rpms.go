@@ -17,7 +17,8 @@ func rpms(mongod []byte, note string) (tree, error) {
 	file := func(name, content string) rpmpack.RPMFile {
 		return rpmpack.RPMFile{Name: name, Body: []byte(content), Mode: 0o100755}
 	}
-	conf := rpmpack.RPMFile{Name: "/etc/mongod.conf", Body: []byte(text("mongod.conf")), Mode: 0o100644, Type: rpmpack.ConfigFile | rpmpack.NoReplaceFile}
+	conf := rpmpack.RPMFile{Name: "/etc/mongod.conf", Body: []byte(text("mongod.conf")), Mode: 0o100644,
+		Type: rpmpack.ConfigFile | rpmpack.NoReplaceFile}
 	packages := []struct {
 		name     string
 		requires []string

@@ -13,8 +13,8 @@ import (
 // An edit is one of config's options with its key and value.
 type edit struct{ op, key, value string }
 
-// config is `conda config`. As in 4.1 only list keys can be added to or removed from, adding means in front, a file without
-// channels counts as one with defaults, and removing what is not there is an error.
+// config is `conda config`. As in 4.1 only list keys can be added to or removed from, adding means in front, a file
+// without channels counts as one with defaults, and removing what is not there is an error.
 func config(prefix string, args []string) error {
 	edits, rc, err := parseConfig(prefix, args)
 	if err != nil {
@@ -97,7 +97,8 @@ func apply(m flat.Map, e edit) (flat.Map, error) {
 	case e.op == "--remove-key":
 		return slices.DeleteFunc(m, func(old flat.Entry) bool { return old.Key == e.key }), nil
 	case e.op == "--remove" && i < 0:
-		return m, fmt.Errorf("CondaKeyError: Error with key '%s': '%s' is not in the '%[1]s' key of the config file", e.key, e.value)
+		return m, fmt.Errorf("CondaKeyError: Error with key '%s': '%s' is not in the '%[1]s' key of the config file",
+			e.key, e.value)
 	case i >= 0:
 		have.List = slices.Delete(slices.Clone(have.List), i, i+1)
 	}
@@ -128,9 +129,11 @@ func printKey(m flat.Map, key string) {
 	}
 }
 
-// condarc is the one configuration file that conda 4.1 reads: the first there is of $CONDARC, the user's and the prefix's. "" is none.
+// condarc is the one configuration file that conda 4.1 reads: the first there is of $CONDARC, the user's and the
+// prefix's. "" is none.
 func condarc(prefix string) string {
-	for _, name := range []string{os.Getenv("CONDARC"), filepath.Join(os.Getenv("HOME"), ".condarc"), filepath.Join(prefix, ".condarc")} {
+	for _, name := range []string{os.Getenv("CONDARC"), filepath.Join(os.Getenv("HOME"), ".condarc"),
+		filepath.Join(prefix, ".condarc")} {
 		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
 			return name
 		}

@@ -115,13 +115,16 @@ func carryOut(prefix string, specs []string, plan []*record, installed map[strin
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(h, "==> %s <==\n# cmd: conda install\n%s\n# install specs: %q\n", time.Now().Format(time.DateTime), strings.Join(changes, "\n"), specs)
+	_, err = fmt.Fprintf(h, "==> %s <==\n# cmd: conda install\n%s\n# install specs: %q\n",
+		time.Now().Format(time.DateTime), strings.Join(changes, "\n"), specs)
 	return errors.Join(err, h.Close())
 }
 
 // list is `conda list`: all packages, or those whose name contains the argument.
 func list(prefix string, args []string) error {
-	set, pattern, err := options(args, map[string]string{"--json": "json", "-e": "export", "--export": "export", "-p": "prefix", "--prefix": "prefix"}, " prefix ")
+	set, pattern, err := options(args,
+		map[string]string{"--json": "json", "-e": "export", "--export": "export", "-p": "prefix", "--prefix": "prefix"},
+		" prefix ")
 	if err != nil {
 		return err
 	}

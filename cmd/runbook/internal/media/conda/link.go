@@ -60,7 +60,8 @@ func extract(prefix string, r *record) error {
 		return fmt.Errorf("CondaRuntimeError: Runtime error: Could not fetch %s/%s: %w", r.base, r.file, err)
 	}
 	if sum := md5.Sum(data); r.MD5 != "" && hex.EncodeToString(sum[:]) != r.MD5 {
-		return fmt.Errorf("CondaRuntimeError: Runtime error: MD5 sums mismatch for download: %s/%s (%x != %s)", r.base, r.file, sum, r.MD5)
+		return fmt.Errorf("CondaRuntimeError: Runtime error: MD5 sums mismatch for download: %s/%s (%x != %s)", r.base,
+			r.file, sum, r.MD5)
 	}
 	if err := os.RemoveAll(dir + ".new"); err != nil {
 		return err

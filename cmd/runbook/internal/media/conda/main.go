@@ -1,8 +1,9 @@
-// Command conda stands in for conda 4.1 on test media: `conda --version`, `list`, `config` and `install`, with the options, files,
-// output and refusals that unattended installation meets. It is PREFIX/bin/conda of the prefix that it manages.
+// Command conda stands in for conda 4.1 on test media: `conda --version`, `list`, `config` and `install`, with the
+// options, files, output and refusals that unattended installation meets. It is PREFIX/bin/conda of the prefix that
+// it manages.
 //
-// Two things to know: it reads repodata.json and .tar.bz2 packages only, from file and http URLs; and its solver takes the newest
-// match of each specification without ever going back, which is enough for channels without conflicts.
+// Two things to know: it reads repodata.json and .tar.bz2 packages only, from file and http URLs; and its solver
+// takes the newest match of each specification without ever going back, which is enough for channels without conflicts.
 package main
 
 import (
@@ -56,7 +57,8 @@ func run(prefix string, args []string) error {
 }
 
 // options sorts args: names maps each option, long or short, to one name; those in values take a value.
-func options(args []string, names map[string]string, values string) (set map[string][]string, rest []string, err error) {
+func options(args []string, names map[string]string,
+	values string) (set map[string][]string, rest []string, err error) {
 	set = map[string][]string{}
 	for len(args) > 0 {
 		arg := args[0]

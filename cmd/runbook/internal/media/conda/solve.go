@@ -66,7 +66,8 @@ func (s *solver) best(name, constraint string) *record {
 }
 
 func better(a, b *record) bool {
-	return cmp.Or(cmp.Compare(b.channel, a.channel), compareVersions(a.Version, b.Version), cmp.Compare(a.BuildNumber, b.BuildNumber), cmp.Compare(a.Build, b.Build)) > 0
+	return cmp.Or(cmp.Compare(b.channel, a.channel), compareVersions(a.Version, b.Version),
+		cmp.Compare(a.BuildNumber, b.BuildNumber), cmp.Compare(a.Build, b.Build)) > 0
 }
 
 // commandLineSpec turns name=1.2 (which means 1.2 and what begins with 1.2.) and name==1.2 into an index's form.
@@ -112,7 +113,8 @@ func holds(version, condition string) bool {
 			continue
 		}
 		c := compareVersions(version, want)
-		return c == 0 && strings.Contains(op, "=") && op != "!=" || c > 0 && op[0] == '>' || c < 0 && op[0] == '<' || c != 0 && op == "!="
+		return c == 0 && strings.Contains(op, "=") && op != "!=" || c > 0 && op[0] == '>' || c < 0 && op[0] == '<' ||
+			c != 0 && op == "!="
 	}
 	if start, ok := strings.CutSuffix(condition, "*"); ok {
 		start = strings.TrimSuffix(start, ".")

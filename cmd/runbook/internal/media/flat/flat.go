@@ -1,5 +1,5 @@
-// Package flat reads and writes the little of YAML that the stand-ins' files need: top-level keys with a scalar, or with a
-// list of scalars.
+// Package flat reads and writes the little of YAML that the stand-ins' files need: top-level keys with a scalar, or
+// with a list of scalars.
 //
 // Two things to know: the order of keys is kept and comments are not, as in the real programs; and anything deeper
 // is an error. The stand-ins of conda and of the repository's commands call it.

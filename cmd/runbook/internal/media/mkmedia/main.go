@@ -1,5 +1,5 @@
-// Command mkmedia writes test media into a directory, to try an installation by hand: the archives, and below installer/
-// the expanded full archive.
+// Command mkmedia writes test media into a directory, to try an installation by hand: the archives, and below
+// installer/ the expanded full archive.
 package main
 
 import (

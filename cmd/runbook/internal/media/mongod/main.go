@@ -1,5 +1,6 @@
 // Command mongod stands in for MongoDB's server on test media: it takes the options and the configuration file that
-// MongoDB 2.6's package uses, forks, writes a pid file, locks its directory and listens, and keeps what package store keeps.
+// MongoDB 2.6's package uses, forks, writes a pid file, locks its directory and listens, and keeps what package store
+// keeps.
 package main
 
 import (
@@ -43,7 +44,8 @@ func main() {
 // options merges the command line over the configuration file, whose lines are NAME=VALUE.
 func options(args []string) (set func(name string) string, version bool, err error) {
 	flags := flag.NewFlagSet("mongod", flag.ContinueOnError)
-	for name, value := range map[string]string{"dbpath": "/data/db", "bind_ip": "0.0.0.0", "port": store.Port, "logpath": "", "pidfilepath": "", "config": ""} {
+	for name, value := range map[string]string{"dbpath": "/data/db", "bind_ip": "0.0.0.0", "port": store.Port,
+		"logpath": "", "pidfilepath": "", "config": ""} {
 		flags.String(name, value, "")
 	}
 	for _, name := range []string{"fork", "logappend", "journal"} {
@@ -121,7 +123,8 @@ func serve(set func(string) string) error {
 		return err
 	}
 	out := bufio.NewWriter(os.Stdout)
-	fmt.Fprintf(out, "MongoDB starting : pid=%d port=%s dbpath=%s\nwaiting for connections on port %[2]s\n", os.Getpid(), set("port"), set("dbpath"))
+	fmt.Fprintf(out, "MongoDB starting : pid=%d port=%s dbpath=%s\nwaiting for connections on port %[2]s\n",
+		os.Getpid(), set("port"), set("dbpath"))
 	out.Flush()
 	if os.Getenv(readyFD) != "" {
 		ready := os.NewFile(3, "ready")

@@ -9,7 +9,8 @@ import (
 	"runbook/cmd/runbook/internal/media/flat"
 )
 
-// configure is anaconda-server-config: --init writes a new configuration, --set KEY VALUE changes one key, --get KEY prints it.
+// configure is anaconda-server-config: --init writes a new configuration, --set KEY VALUE changes one key, --get KEY
+// prints it.
 func configure(args []string) error {
 	file, op, key, value := configFile, "", "", ""
 	for len(args) > 0 {

@@ -1,8 +1,8 @@
-// Command repository stands in for the programs of Anaconda Repository on test media. Its first argument says which: config,
-// create-user, db-setup, sync-conda or serve; the packages hold a script for each under the vendor's name.
+// Command repository stands in for the programs of Anaconda Repository on test media. Its first argument says which:
+// config, create-user, db-setup, sync-conda or serve; the packages hold a script for each under the vendor's name.
 //
-// Two things to know: it keeps its state where the real ones do (config.yaml, the database, the package storage); and it refuses
-// what they refuse: a configuration that exists, a user that exists, a database that nobody runs.
+// Two things to know: it keeps its state where the real ones do (config.yaml, the database, the package storage); and
+// it refuses what they refuse: a configuration that exists, a user that exists, a database that nobody runs.
 package main
 
 import (

@@ -41,7 +41,8 @@ func syncConda(args []string) error {
 			return fmt.Errorf("channel %s: the stand-in copies from file:// only", channel)
 		}
 		for _, platform := range append(slices.Clone(platforms), "noarch") {
-			if err := copySubdir(filepath.Join(dir, platform), filepath.Join(setting(config, "fs_storage_root", ""), *account, platform)); err != nil {
+			if err := copySubdir(filepath.Join(dir, platform),
+				filepath.Join(setting(config, "fs_storage_root", ""), *account, platform)); err != nil {
 				return err
 			}
 		}

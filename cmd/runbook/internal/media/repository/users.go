@@ -25,7 +25,8 @@ func createUser(args []string) error {
 	}
 	// A salt by chance would make two equal installations differ.
 	salt := digest("salt", *name)[:16]
-	doc, err := json.Marshal(map[string]any{"login": *name, "email": *email, "is_superuser": *superuser, "salt": salt, "password_sha256": digest(salt, *password)})
+	doc, err := json.Marshal(map[string]any{"login": *name, "email": *email, "is_superuser": *superuser, "salt": salt,
+		"password_sha256": digest(salt, *password)})
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,8 @@ func setUpDatabase(args []string) error {
 			fmt.Printf("would create index %s (--execute does it)\n", index)
 			continue
 		}
-		if _, err := ask(*file, store.Request{Op: "insert", Collection: "indexes", ID: index, Doc: json.RawMessage(`{"unique":true}`)}); err != nil {
+		if _, err := ask(*file, store.Request{Op: "insert", Collection: "indexes", ID: index,
+			Doc: json.RawMessage(`{"unique":true}`)}); err != nil {
 			return err
 		}
 		fmt.Printf("created index %s\n", index)

@@ -1,8 +1,9 @@
 // Package store is the database of the stand-ins: collections of JSON documents by identifier, kept in one file per
 // database, and the protocol in which clients ask for them: a line of JSON each way over TCP.
 //
-// Two things to know: it takes the place of MongoDB on test media and speaks nothing of MongoDB's own protocol; and a write is
-// on disk before its reply. The stand-in mongod serves it, the stand-ins of the repository's commands are its clients.
+// Two things to know: it takes the place of MongoDB on test media and speaks nothing of MongoDB's own protocol; and a
+// write is on disk before its reply. The stand-in mongod serves it, the stand-ins of the repository's commands are
+// its clients.
 package store
 
 import (
@@ -20,7 +21,8 @@ import (
 // Port is MongoDB's: what the manual's commands expect to find open.
 const Port = "27017"
 
-// A Request is one line to the server. Op is "find" (of ID, or of all when it is ""), "insert", or "put", which replaces.
+// A Request is one line to the server. Op is "find" (of ID, or of all when it is ""), "insert", or "put", which
+// replaces.
 type Request struct {
 	Op, DB, Collection, ID string
 	Doc                    json.RawMessage `json:",omitempty"`
@@ -109,7 +111,8 @@ func (s *Server) do(q Request, db database) Reply {
 	case q.Op == "find":
 		return Reply{}
 	case q.Op == "insert" && exists:
-		return Reply{Error: fmt.Sprintf("E11000 duplicate key error index: %s.%s.$_id_ dup key: %q", q.DB, q.Collection, q.ID)}
+		return Reply{Error: fmt.Sprintf("E11000 duplicate key error index: %s.%s.$_id_ dup key: %q", q.DB, q.Collection,
+			q.ID)}
 	case q.Op != "insert" && q.Op != "put":
 		return Reply{Error: "no such command: " + q.Op}
 	}
