@@ -60,46 +60,48 @@ func (op *cronOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	if err != nil {
 		return nil, err
 	}
-	text, err := known(ctx, h, fact(crontabKind, op.user))
+	table := fact(crontabKind, op.user)
+	text, err := known(ctx, h, table)
 	if err != nil {
 		return nil, err
 	}
-	stale, err := op.stale(ctx, h, text)
-	if err != nil || have != "" && len(stale) == 0 {
+	stale := op.stale(text)
+	if have != "" && len(stale) == 0 {
+		return nil, nil
+	}
+	cmd, err := op.replacement(text, stale, line)
+	if err != nil {
 		return nil, err
+	}
+	if _, err := h.Fact(ctx, table); err == nil { // otherwise text is a guess
+		cmd.Follows[table] = string(cmd.Stdin)
 	}
 	var from []string
 	for _, l := range stale {
 		from = append(from, l.Text)
 	}
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
-		return op.install(ctx, h, text, stale, line)
+		if _, err := h.Exec(ctx, cmd); err != nil {
+			return runtime.Hint(err, "see whether cron is installed and lets "+op.user+
+				" have a crontab: /etc/cron.allow, /etc/cron.deny")
+		}
+		return nil
 	}, want("line", strings.Join(from, "\n"), line)), nil
 }
 
-// stale returns the lines of a crontab that op's line replaces. A line that an
-// earlier step replaced is still in the text of a dry run.
-func (op *cronOp) stale(ctx context.Context, h host.Reader, text string) (lines []crontab.Line, err error) {
-	if op.match == nil {
-		return nil, nil
-	}
+// stale returns the lines of a crontab that op's line replaces.
+func (op *cronOp) stale(text string) (lines []crontab.Line) {
 	for _, l := range crontab.Parse(text) {
-		if l.Schedule == "" || !op.match.MatchString(l.Text) || crontab.Contains(l.Text, op.schedule, op.command) {
-			continue
-		}
-		have, err := h.Fact(ctx, op.fact(l.Text))
-		if err != nil {
-			return nil, err
-		}
-		if have != "" {
+		if op.match != nil && l.Schedule != "" && op.match.MatchString(l.Text) &&
+			!crontab.Contains(l.Text, op.schedule, op.command) {
 			lines = append(lines, l)
 		}
 	}
-	return lines, nil
+	return lines
 }
 
-// install replaces the crontab, which holds text now.
-func (op *cronOp) install(ctx context.Context, h host.Host, text string, stale []crontab.Line, line string) error {
+// replacement returns the command that replaces the crontab, which holds text now.
+func (op *cronOp) replacement(text string, stale []crontab.Line, line string) (host.Cmd, error) {
 	cmd := host.Cmd{
 		Process:  host.Process{Argv: []string{"crontab", "-u", op.user, "-"}},
 		Sets:     map[host.Fact]string{op.fact(line): host.Present},
@@ -112,15 +114,8 @@ func (op *cronOp) install(ctx context.Context, h host.Host, text string, stale [
 		cmd.Follows[op.fact(l.Text)] = "" // not in Sets: a dry run may lack the line
 	}
 	text, err := crontab.Add(text, op.schedule, op.command)
-	if err != nil {
-		return err
-	}
 	cmd.Stdin = []byte(text)
-	if _, err = h.Exec(ctx, cmd); err != nil {
-		return runtime.Hint(err, "see whether cron is installed and lets "+op.user+
-			" have a crontab: /etc/cron.allow, /etc/cron.deny")
-	}
-	return nil
+	return cmd, err
 }
 
 func (op *cronOp) fact(line string) host.Fact { return fact(cronKind, op.user+" "+line) }

@@ -42,6 +42,19 @@ func TestCronReplaces(t *testing.T) {
 	}
 }
 
+// A line that an earlier step of the same run put there, or replaced.
+func TestCronTwice(t *testing.T) {
+	m := newMachine(t, fakeCrontab)
+	m.write("/var/root", "@reboot /old/supervisord\n")
+	_, real := m.twice(`cron("root", "@reboot", "/a/supervisord", match = "supervisord")
+cron("root", "@reboot", "/b/supervisord", match = "supervisord")
+cron("root", "@reboot", "/a/supervisord")`)
+	m.shows(strings.Join(told(real), ""), "[{line @reboot /a/supervisord @reboot /b/supervisord}]")
+	if got := m.read("/var/root"); got != "@reboot /b/supervisord\n@reboot /a/supervisord\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // The crontab of a user that only the dry run made.
 func TestCronOfPredictedUser(t *testing.T) {
 	m := newMachine(t, fakeCrontab)
@@ -58,9 +71,9 @@ func TestCronAfterUnknownChange(t *testing.T) {
 	m := newMachine(t, fakeCrontab)
 	body := `run(["vendor"], touches = ["crontab:nobody"], once = "v")
 cron("nobody", "@reboot", "/new/supervisord", match = "supervisord")`
-	dry, err := m.dry(body)
-	if err != nil || !strings.Contains(strings.Join(guesses(dry), ""), "crontab:nobody") {
-		t.Errorf("got %v, %v", guesses(dry), err)
+	dry, err := m.dry(body + "\ncron('nobody', '@daily', 'x', match = 'supervisord')")
+	if n := strings.Count(strings.Join(guesses(dry), ""), "crontab:nobody"); err != nil || n != 2 {
+		t.Errorf("got %v, %v, want a guess for each line", guesses(dry), err)
 	}
 	if _, err := m.real(body); err != nil || m.read("/var/nobody") != "@reboot /new/supervisord\n" {
 		t.Errorf("got %q, %v", m.read("/var/nobody"), err)

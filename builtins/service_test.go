@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +31,10 @@ func TestService(t *testing.T) {
 	m.shows(strings.Join(told(real), ""), "[service mongod start]", "[update-rc.d mongod defaults]")
 	m.thrice(`service("mongod", state = "stopped", enabled = False)`)
 	m.thrice(`service("mongod", enabled = True)`)
+	_, real = m.thrice(`service("mongod", enabled = False)`)
+	if all := effects(real); len(all) != 1 || fmt.Sprint(changes(real, 0)) != "[{at boot enabled disabled}]" {
+		t.Errorf("got %v, %v", all, changes(real, 0))
+	}
 	_, err := m.real(`if service("mongod", state = "restarted").changed: log("x")`)
 	if err != nil || m.read("/var/restarts") != "x\n" {
 		t.Errorf("got %v, %s", err, m.read("/var/restarts"))

@@ -137,6 +137,7 @@ func TestYumVersions(t *testing.T) {
 	if all := strings.Join(told(real), ""); !strings.Contains(all, "[{mongodb-org-tools 2.6.7-9 2.6.8-1}]") {
 		t.Errorf("got %s: a newer package must stay, an older one is replaced", all)
 	}
+	m.shows(m.read("/var/calls"), "install -y --disablerepo=* /srv/media/mongodb-org-tools-2.6.8-1.x86_64.rpm\n")
 	m.thrice(`yum(["mongodb-org", "mongodb-org-tools"], state = "absent")`)
 	m.thrice(`yum(["git", "https://example.org/a/tool-1.0-2.x86_64.rpm"])`)
 	m.shows(m.read("/var/calls"), "\ninstall -y git https://example.org/a/tool-1.0-2.x86_64.rpm\n")
