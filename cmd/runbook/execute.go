@@ -157,7 +157,7 @@ func (s *session) display(out io.Writer) trace.Sink {
 		return trace.NewShell(out)
 	}
 	fd := int(s.out.Fd())
-	opts := trace.Options{Quiet: f.quiet, Verbose: f.verbose, Told: true}
+	opts := trace.Options{Quiet: f.quiet, Verbose: f.verbose, Reported: true}
 	if term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
 		opts.Live = true
 		opts.Color = !f.noColor && os.Getenv("NO_COLOR") == ""

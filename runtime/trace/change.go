@@ -10,11 +10,12 @@ import (
 
 // A changeLine is a line of a change as people see it.
 type changeLine struct {
-	sign byte // '-' or '+' for lines of a text that go or come, else ' '
+	sign byte // '-' or '+' for lines of a text that are removed or added, else ' '
 	text string
 }
 
-// changeLines shows changes: values on one line, texts as the lines that differ.
+// changeLines returns the lines that show changes: one for a value, those that
+// differ for a text.
 // At most limit lines of each text are shown, and width columns of each line.
 func changeLines(changes []host.Change, limit, width int) (all []changeLine) {
 	column := 0
@@ -25,7 +26,8 @@ func changeLines(changes []host.Change, limit, width int) (all []changeLine) {
 	}
 	for _, c := range changes {
 		if !isText(c) {
-			all = append(all, changeLine{' ', cut(strings.TrimSpace(pad(Quote(c.What), column)+"  "+fromTo(c)), width)})
+			line := strings.TrimSpace(pad(Quote(c.What), column) + "  " + fromTo(c))
+			all = append(all, changeLine{' ', cut(line, width)})
 			continue
 		}
 		at, lines := textDiff(c.From, c.To, limit)
@@ -57,8 +59,8 @@ func fromTo(c host.Change) string {
 }
 
 // textDiff returns the lines between what two texts have in common at their
-// beginning and end, at most limit of those that go and of those that come, and
-// the number of the first.
+// beginning and end, at most limit removed and limit added ones, and the number
+// of the first.
 func textDiff(from, to string, limit int) (at int, lines []string) {
 	a, b := linesOf(from), linesOf(to)
 	same := 0

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// ReadAll returns the events of a trace. A last line without its newline that
-// is no event is left out: the run ended there, and [Verify] tells so. Numbers
-// in Args, Detail and Observed are of type json.Number.
+// ReadAll returns the events of a trace. A last line without a newline that is
+// not an event is left out: the run was cut off there, as [Verify] reports.
+// Numbers in Args, Detail and Observed are of type json.Number.
 func ReadAll(r io.Reader) ([]Event, error) {
 	var events []Event
 	lines := newLines(r)
@@ -35,9 +35,9 @@ func ReadAll(r io.Reader) ([]Event, error) {
 	}
 }
 
-// Decode returns the event that a line, without its newline, tells of. Keys it
-// does not know are ignored; a key given twice, also in other case, is an error,
-// because two readers could take two meanings from it.
+// decode returns the event of a line, which has no newline. Unknown keys are
+// ignored; a key given twice, also in other case, is an error, because two
+// readers could take two meanings from it.
 func decode(line []byte) (Event, error) {
 	if err := unique(line); err != nil {
 		return Event{}, err
@@ -77,8 +77,8 @@ func unmarshal(name string, raw json.RawMessage, p any) error {
 	return nil
 }
 
-// unique refuses text that is not one JSON object, and keys given twice: at the
-// top in any case of letters, below in the same.
+// unique returns an error if text is not one JSON object, or gives a key twice:
+// at the top in any case of letters, below in the same.
 func unique(line []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.UseNumber()
@@ -104,7 +104,7 @@ func unique(line []byte) error {
 	return nil
 }
 
-// nest is the arrays and objects that are open.
+// A nest holds the arrays and objects that are open, the outermost first.
 type nest []level
 
 type level struct {
@@ -124,7 +124,7 @@ func (n *nest) take(tok json.Token) error {
 	if top >= 0 && (*n)[top].keys != nil {
 		l := &(*n)[top]
 		if l.key = !l.key; !l.key {
-			return l.add(tok.(string), top == 0)
+			return l.insert(tok.(string), top == 0)
 		}
 	}
 	switch tok {
@@ -136,15 +136,15 @@ func (n *nest) take(tok json.Token) error {
 	return nil
 }
 
-func (l level) add(key string, fold bool) error {
-	seen := key
+func (l level) insert(key string, fold bool) error {
+	folded := key
 	if fold {
-		seen = strings.ToLower(key)
+		folded = strings.ToLower(key)
 	}
-	if l.keys[seen] {
+	if l.keys[folded] {
 		return fmt.Errorf("has the key %q twice", key)
 	}
-	l.keys[seen] = true
+	l.keys[folded] = true
 	return nil
 }
 
@@ -156,7 +156,7 @@ type lines struct {
 
 func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, 64<<10)} }
 
-// next returns a line without its newline and whether it had one; io.EOF at the end.
+// next returns a line without its newline, and whether it had one; io.EOF at the end.
 func (l *lines) next() (line []byte, whole bool, err error) {
 	l.n++
 	for {

@@ -12,6 +12,20 @@ import (
 	"runbook/runtime/host"
 )
 
+// A Difference is how two traces compare.
+type Difference struct {
+	Equal   bool
+	Assumed int // ops that differ, but only as an op may that rested on a guess
+
+	// The rest is about the first difference.
+	A, B  *Event // nil where a trace has no event to compare with the other's
+	Step  string
+	Op    string // the op under way and its target; may be empty
+	Field string // in which A and B differ, such as "detail.mode" or "changes[0].to"
+	InA   string // what the field holds, as JSON; empty if there is no such field
+	InB   string
+}
+
 // Diff compares two traces by their step, op, effect and result events, and
 // returns the first difference. Left out are numbers, hashes, times, what was
 // observed or assumed, and what an event lists as volatile. Where an op of the
@@ -30,7 +44,7 @@ func Diff(a, b []Event) Difference {
 		if strict == nil {
 			continue
 		}
-		if g := easedGap(strict, ua[i], ub[i], dryA, dryB); g != nil {
+		if g := tolerantGap(strict, ua[i], ub[i], dryA, dryB); g != nil {
 			return g.difference(ua[i], ub[i])
 		}
 		assumed++
@@ -42,63 +56,9 @@ func Diff(a, b []Event) Difference {
 }
 
 func isDryRun(events []Event) bool {
-	return slices.ContainsFunc(events, func(e Event) bool { return e.Kind == Run && e.Run != nil && e.Run.Mode == DryRun })
-}
-
-// A gap is the first place where two units differ; one side may have nothing there.
-type gap struct{ a, b *Event }
-
-func firstGap(a, b unit) *gap {
-	ea, eb := a.events(), b.events()
-	for i := range max(len(ea), len(eb)) {
-		switch {
-		case i >= len(ea):
-			return &gap{nil, &eb[i]}
-		case i >= len(eb):
-			return &gap{&ea[i], nil}
-		case key(ea[i]) != key(eb[i]):
-			return &gap{&ea[i], &eb[i]}
-		}
-	}
-	return nil
-}
-
-// easedGap returns what of a difference remains if a side that is of a dry run
-// rested on a guess.
-func easedGap(strict *gap, a, b unit, dryA, dryB bool) *gap {
-	left := strict
-	if dryA && a.assumed() {
-		left = firstGap(eased(a, b))
-	}
-	if left != nil && dryB && b.assumed() {
-		if left = firstGap(eased(b, a)); left != nil {
-			left.a, left.b = left.b, left.a
-		}
-	}
-	return left
-}
-
-// uneven tells which trace goes on where the other has ended.
-func uneven(a, b []unit) Difference {
-	if n := len(b); n < len(a) {
-		return (&gap{&a[n].head, nil}).difference(a[n], unit{})
-	}
-	n := len(a)
-	return (&gap{nil, &b[n].head}).difference(unit{}, b[n])
-}
-
-// A Difference is how two traces compare.
-type Difference struct {
-	Equal   bool
-	Assumed int // ops that differ, but only as an op may that rested on a guess
-
-	// The rest is about the first difference.
-	A, B  *Event // nil where a trace has nothing to set against the other
-	Step  string
-	Op    string // the op under way and its target; may be empty
-	Field string // in which A and B differ, such as "detail.mode" or "changes[0].to"
-	InA   string // what the field holds, as JSON; empty if there is none
-	InB   string
+	return slices.ContainsFunc(events, func(e Event) bool {
+		return e.Kind == Run && e.Run != nil && e.Run.Mode == DryRun
+	})
 }
 
 // String returns one line if the traces are equal, else three: where, A, B.
@@ -135,117 +95,6 @@ func (d Difference) side(e *Event, value string) string {
 
 // shownValue returns the value of a field, as JSON, in a length that can be read.
 func shownValue(value string) string { return cut(Quote(cmp.Or(value, "(nothing)")), 300) }
-
-func (g *gap) difference(a, b unit) Difference {
-	d := Difference{A: g.a, B: g.b}
-	u := a
-	if u.head.Kind == "" {
-		u = b
-	}
-	if d.Step = u.head.Step; u.head.Kind == Op {
-		d.Op = strings.TrimSpace(u.head.Op + " " + u.head.Target)
-	}
-	if g.a != nil && g.b != nil {
-		d.Field, d.InA, d.InB = differing(compared(*g.a), compared(*g.b))
-	}
-	if d.Field == "kind" { // the events say so themselves
-		d.Field = ""
-	}
-	return d
-}
-
-// differing returns the first field in which two events differ, and both values.
-func differing(a, b []field) (name, inA, inB string) {
-	for _, f := range slices.Concat(a, b) {
-		va, vb := member(a, f.name), member(b, f.name)
-		if !bytes.Equal(va, vb) {
-			return inside(f.name, decoded(va), decoded(vb))
-		}
-	}
-	return "", "", ""
-}
-
-func member(fs []field, name string) json.RawMessage {
-	for _, f := range fs {
-		if f.name == name {
-			return f.raw
-		}
-	}
-	return nil
-}
-
-func decoded(raw json.RawMessage) (v any) {
-	if raw != nil {
-		unmarshal("", raw, &v) // our own writing
-	}
-	return v
-}
-
-// inside goes down to the first part in which two values differ.
-func inside(path string, a, b any) (name, inA, inB string) {
-	ma, isMap := a.(map[string]any)
-	mb, areMaps := b.(map[string]any)
-	if isMap && areMaps {
-		for _, k := range slices.Sorted(maps.Keys(union(ma, mb))) {
-			if text(ma[k]) != text(mb[k]) {
-				return inside(path+"."+k, ma[k], mb[k])
-			}
-		}
-	}
-	la, isList := a.([]any)
-	lb, areLists := b.([]any)
-	if isList && areLists {
-		for i := range min(len(la), len(lb)) {
-			if text(la[i]) != text(lb[i]) {
-				return inside(fmt.Sprintf("%s[%d]", path, i), la[i], lb[i])
-			}
-		}
-	}
-	return path, text(a), text(b)
-}
-
-func union(a, b map[string]any) map[string]any {
-	all := maps.Clone(a)
-	maps.Copy(all, b)
-	return all
-}
-
-func text(v any) string {
-	if v == nil {
-		return ""
-	}
-	b, _ := marshal(v) // was JSON before
-	return string(b)
-}
-
-// spaced joins words; those that would not be seen to be one are quoted.
-func spaced(argv []string) string {
-	words := slices.Clone(argv)
-	for i, a := range words {
-		if a == "" || strings.ContainsAny(a, " \t\n'\"") {
-			words[i] = fmt.Sprintf("%q", a)
-		}
-	}
-	return strings.Join(words, " ")
-}
-
-// describe returns an event in a few words, not yet fit to be shown.
-func describe(e Event) string {
-	var words []string
-	switch e.Kind {
-	case Step:
-		words = []string{"step", e.Step, e.State}
-	case Op:
-		words = []string{"op", e.Op, e.Target}
-	case Effect:
-		words = append([]string{e.Call}, cmp.Or(e.Path, spaced(e.Argv)))
-	case Result:
-		words = []string{"result", string(e.Outcome), e.Op, e.Target}
-	default:
-		words = []string{string(e.Kind)}
-	}
-	return strings.TrimSpace(strings.Join(words, " "))
-}
 
 // A unit is what is compared at a time: an op with its effects and its result,
 // or an event that stands alone.
@@ -293,12 +142,73 @@ func (u unit) events() []Event {
 	return all
 }
 
-// eased returns dry and run, of which dry rested on a guess, with what a run
-// may then do otherwise made alike: it may find nothing to change, leave out
-// effects, or change from something else.
-func eased(dry, run unit) (unit, unit) {
-	dry.head.Changes, run.head.Changes = anyFrom(dry.head.Changes), anyFrom(run.head.Changes)
-	if !slices.ContainsFunc(run.head.Changes, func(c host.Change) bool { return !slices.Contains(dry.head.Changes, c) }) {
+// A gap is the first place where two units differ; one of them may have no event there.
+type gap struct{ a, b *Event }
+
+func firstGap(a, b unit) *gap {
+	ea, eb := a.events(), b.events()
+	for i := range max(len(ea), len(eb)) {
+		switch {
+		case i >= len(ea):
+			return &gap{nil, &eb[i]}
+		case i >= len(eb):
+			return &gap{&ea[i], nil}
+		case identity(ea[i]) != identity(eb[i]):
+			return &gap{&ea[i], &eb[i]}
+		}
+	}
+	return nil
+}
+
+// tolerantGap returns what of a difference remains if a side that is of a dry
+// run rested on a guess.
+func tolerantGap(strict *gap, a, b unit, dryA, dryB bool) *gap {
+	left := strict
+	if dryA && a.assumed() {
+		left = firstGap(excuse(a, b))
+	}
+	if left != nil && dryB && b.assumed() {
+		if left = firstGap(excuse(b, a)); left != nil {
+			left.a, left.b = left.b, left.a
+		}
+	}
+	return left
+}
+
+// uneven says which trace goes on where the other has ended.
+func uneven(a, b []unit) Difference {
+	if n := len(b); n < len(a) {
+		return (&gap{&a[n].head, nil}).difference(a[n], unit{})
+	}
+	n := len(a)
+	return (&gap{nil, &b[n].head}).difference(unit{}, b[n])
+}
+
+func (g *gap) difference(a, b unit) Difference {
+	d := Difference{A: g.a, B: g.b}
+	u := a
+	if u.head.Kind == "" {
+		u = b
+	}
+	if d.Step = u.head.Step; u.head.Kind == Op {
+		d.Op = strings.TrimSpace(u.head.Op + " " + u.head.Target)
+	}
+	if g.a != nil && g.b != nil {
+		d.Field, d.InA, d.InB = differing(compared(*g.a), compared(*g.b))
+	}
+	if d.Field == "kind" { // the descriptions of the events say so
+		d.Field = ""
+	}
+	return d
+}
+
+// excuse returns a unit of a dry run that rested on a guess, and that of the
+// run, with those differences removed that a guess excuses: the run may find
+// nothing to change, leave out effects, or change from something else.
+func excuse(dry, run unit) (unit, unit) {
+	dry.head.Changes, run.head.Changes = withoutFrom(dry.head.Changes), withoutFrom(run.head.Changes)
+	added := func(c host.Change) bool { return !slices.Contains(dry.head.Changes, c) }
+	if !slices.ContainsFunc(run.head.Changes, added) {
 		dry.head.Changes = run.head.Changes
 	}
 	if run.result != nil && run.result.Outcome == Same {
@@ -306,11 +216,11 @@ func eased(dry, run unit) (unit, unit) {
 		result.Outcome = Same
 		dry.result = &result
 	}
-	dry.effects = without(dry.effects, run.effects)
+	dry.effects = withoutOmitted(dry.effects, run.effects)
 	return dry, run
 }
 
-func anyFrom(changes []host.Change) []host.Change {
+func withoutFrom(changes []host.Change) []host.Change {
 	changes = slices.Clone(changes)
 	for i := range changes {
 		changes[i].From = ""
@@ -318,10 +228,11 @@ func anyFrom(changes []host.Change) []host.Change {
 	return changes
 }
 
-// without leaves out of dry what run left out; what run adds stays a difference.
-func without(dry, run []Event) (out []Event) {
+// withoutOmitted leaves out of dry the effects that run left out; what run adds
+// stays a difference.
+func withoutOmitted(dry, run []Event) (out []Event) {
 	for _, e := range run {
-		i := slices.IndexFunc(dry, func(d Event) bool { return key(d) == key(likeDry(d, e)) })
+		i := slices.IndexFunc(dry, func(d Event) bool { return identity(d) == identity(withoutUnpredicted(d, e)) })
 		if i < 0 {
 			return append(out, dry...)
 		}
@@ -330,22 +241,23 @@ func without(dry, run []Event) (out []Event) {
 	return out
 }
 
-// likeDry returns e without those digests and sizes that d could not know.
-func likeDry(d, e Event) Event {
-	if d.Call != e.Call || d.Path != e.Path {
+// withoutUnpredicted returns e, an effect of a run, without those digests and
+// sizes that dry, of the dry run, could not predict.
+func withoutUnpredicted(dry, e Event) Event {
+	if dry.Call != e.Call || dry.Path != e.Path {
 		return e
 	}
 	e.Detail = maps.Clone(e.Detail)
 	for _, name := range []string{"sha256", "bytes", "digest"} {
-		if _, known := d.Detail[name]; !known {
+		if _, ok := dry.Detail[name]; !ok {
 			delete(e.Detail, name)
 		}
 	}
 	return e
 }
 
-// key is what an event in two traces must agree on, as text.
-func key(e Event) string {
+// identity is what an event in two traces must agree on, as text.
+func identity(e Event) string {
 	var b strings.Builder
 	for _, f := range compared(e) {
 		b.WriteString(f.name + ":" + string(f.raw) + "\n")
@@ -361,11 +273,104 @@ func compared(e Event) []field {
 		delete(e.Detail, strings.TrimPrefix(name, "detail."))
 	}
 	fs, err := fields(e)
-	if err != nil { // a value that is no JSON: no writer accepts it
+	if err != nil { // a value without a JSON form, which no writer accepts
 		return []field{{"error", json.RawMessage(err.Error())}}
 	}
-	fs = slices.DeleteFunc(fs, func(f field) bool {
-		return slices.Contains([]string{"time", "elapsed_ms", "observed", "assumed"}, f.name) || slices.Contains(e.Volatile, f.name)
-	})
+	free := append([]string{"time", "elapsed_ms", "observed", "assumed"}, e.Volatile...)
+	fs = slices.DeleteFunc(fs, func(f field) bool { return slices.Contains(free, f.name) })
 	return append([]field{{"kind", quoteJSON(string(e.Kind))}}, fs...)
+}
+
+// differing returns the first field in which two events differ, and both values.
+func differing(a, b []field) (name, inA, inB string) {
+	for _, f := range slices.Concat(a, b) {
+		va, vb := member(a, f.name), member(b, f.name)
+		if !bytes.Equal(va, vb) {
+			return descend(f.name, decoded(va), decoded(vb))
+		}
+	}
+	return "", "", ""
+}
+
+func member(fs []field, name string) json.RawMessage {
+	for _, f := range fs {
+		if f.name == name {
+			return f.raw
+		}
+	}
+	return nil
+}
+
+func decoded(raw json.RawMessage) (v any) {
+	if raw != nil {
+		unmarshal("", raw, &v) // written by this package
+	}
+	return v
+}
+
+// descend goes down to the first part in which two values differ.
+func descend(path string, a, b any) (name, inA, inB string) {
+	ma, isMap := a.(map[string]any)
+	mb, areMaps := b.(map[string]any)
+	if isMap && areMaps {
+		for _, k := range slices.Sorted(maps.Keys(union(ma, mb))) {
+			if jsonText(ma[k]) != jsonText(mb[k]) {
+				return descend(path+"."+k, ma[k], mb[k])
+			}
+		}
+	}
+	la, isList := a.([]any)
+	lb, areLists := b.([]any)
+	if isList && areLists {
+		for i := range min(len(la), len(lb)) {
+			if jsonText(la[i]) != jsonText(lb[i]) {
+				return descend(fmt.Sprintf("%s[%d]", path, i), la[i], lb[i])
+			}
+		}
+	}
+	return path, jsonText(a), jsonText(b)
+}
+
+func union(a, b map[string]any) map[string]any {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
+// jsonText returns the JSON of a value, "" if there is none.
+func jsonText(v any) string {
+	if v == nil {
+		return ""
+	}
+	b, _ := marshal(v) // was JSON before
+	return string(b)
+}
+
+// describe returns an event in a few words, which have not passed Quote.
+func describe(e Event) string {
+	var words []string
+	switch e.Kind {
+	case Step:
+		words = []string{"step", e.Step, e.State}
+	case Op:
+		words = []string{"op", e.Op, e.Target}
+	case Effect:
+		words = append([]string{e.Call}, cmp.Or(e.Path, spaced(e.Argv)))
+	case Result:
+		words = []string{"result", string(e.Outcome), e.Op, e.Target}
+	default:
+		words = []string{string(e.Kind)}
+	}
+	return strings.TrimSpace(strings.Join(words, " "))
+}
+
+// spaced joins words; those that would not look like one word are quoted.
+func spaced(argv []string) string {
+	words := slices.Clone(argv)
+	for i, a := range words {
+		if a == "" || strings.ContainsAny(a, " \t\n'\"") {
+			words[i] = fmt.Sprintf("%q", a)
+		}
+	}
+	return strings.Join(words, " ")
 }

@@ -5,12 +5,7 @@ import (
 	"slices"
 )
 
-// Follow is a Sink that refuses the first effect that an approved trace does
-// not have next. Effects of an op that rested on a guess may be left out, never
-// added. In a Tee it goes first.
-//
-// It also refuses the end of a run that is Done before the approved trace is;
-// an end with another outcome is told to the sinks after it.
+// A follow is the Sink of NewFollow.
 type follow struct {
 	approved []approved
 	// at are the places in approved where the run may be, in their order: more
@@ -18,21 +13,26 @@ type follow struct {
 	at []int
 }
 
+// An approved effect is one that the run may have.
 type approved struct {
 	effect    Event
-	key       string
+	identity  string
 	mayBeLeft bool
 }
 
-// NewFollow returns a Follow of the effects among events.
+// NewFollow returns a Sink that refuses the first effect that does not come next
+// among events, an approved trace. Effects of an op that rested on a guess may be
+// left out, never added. It also refuses the end of a run that is Done before
+// the approved trace is; an end with another outcome goes on to the sinks after
+// it. In a Tee it goes first.
 func NewFollow(events []Event) Sink {
 	f := &follow{at: []int{0}}
 	for _, u := range units(events) {
 		for _, e := range u.effects {
-			f.approved = append(f.approved, approved{e, key(e), u.assumed()})
+			f.approved = append(f.approved, approved{e, identity(e), u.assumed()})
 		}
 		if u.head.Kind == Effect {
-			f.approved = append(f.approved, approved{u.head, key(u.head), false})
+			f.approved = append(f.approved, approved{u.head, identity(u.head), false})
 		}
 	}
 	return f
@@ -43,17 +43,19 @@ func (f *follow) Emit(e Event) error {
 	switch {
 	case e.Kind == Effect:
 		return f.effect(e)
-	case e.Kind == End && e.Outcome == Done && !f.done():
-		return fmt.Errorf("%w: got the end, want %s", ErrDeviates, atSeq(*f.mustHave()))
+	case e.Kind == End && e.Outcome == Done:
+		if missing := f.mustHave(); missing != nil {
+			return fmt.Errorf("%w: got the end, want %s", ErrDeviates, atSeq(*missing))
+		}
 	}
 	return nil
 }
 
 func (f *follow) effect(e Event) error {
-	have := key(e)
+	have := identity(e)
 	var next []int
 	for _, i := range f.reachable() {
-		if f.approved[i].key == have {
+		if f.approved[i].identity == have {
 			next = append(next, i+1)
 		}
 	}
@@ -68,7 +70,7 @@ func (f *follow) effect(e Event) error {
 func (f *follow) reachable() (places []int) {
 	for _, at := range f.at {
 		if len(places) > 0 && at <= places[len(places)-1] {
-			continue // what may come after it is among places
+			continue // the places that can be reached from it are there already
 		}
 		for i := at; i < len(f.approved); i++ {
 			places = append(places, i)
@@ -80,8 +82,8 @@ func (f *follow) reachable() (places []int) {
 	return places
 }
 
-// refusal says how e differs from the effect that it most likely stands for: the
-// first of those that may come next with the same target, else the one that is next.
+// refusal says how e differs from an approved effect: the first one with the same
+// target that may come next, else the next one.
 func (f *follow) refusal(e Event) error {
 	next := f.farthest()
 	for _, i := range f.reachable() {
@@ -102,8 +104,6 @@ func (f *follow) refusal(e Event) error {
 func sameTarget(a, b Event) bool {
 	return a.Call == b.Call && a.Path == b.Path && slices.Equal(a.Argv, b.Argv)
 }
-
-func (f *follow) done() bool { return f.mustHave() == nil }
 
 // mustHave returns the next effect that may not be left out, as seen from the
 // place that is farthest on.

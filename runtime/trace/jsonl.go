@@ -6,17 +6,17 @@ import (
 	"io"
 )
 
-// jsonl writes events to W, one JSON object a line, with the hash of the line
+// A jsonl is a Sink that writes one JSON object a line, with the hash of the line
 // before: hex SHA-256 of its bytes without the newline. It numbers the events,
-// and counts the results and the steps left out for the end event. It is not
-// durable; see [File].
+// and counts the results and the steps left out for the end event. It does not
+// sync; see [File].
 type jsonl struct {
 	w io.Writer
 
 	seq    int
 	prev   string
 	counts Counts
-	err    error // of the write that did not succeed: nothing may follow it
+	err    error // of a write; nothing is written after it
 }
 
 // Emit writes e. After an error it writes nothing more and returns that error,
@@ -41,7 +41,8 @@ func (j *jsonl) Emit(e Event) error {
 	return j.err
 }
 
-// unwritten is an event that is not in the trace, so what it tells of must not be done.
+// unwritten is the error of an event that is not in the trace: its effect must
+// not happen.
 type unwritten struct{ err error }
 
 func (u unwritten) Error() string { return "trace: " + u.err.Error() }
@@ -49,7 +50,8 @@ func (u unwritten) Unwrap() error { return u.err }
 
 // Hint is advice for the person who reads the error.
 func (unwritten) Hint() string {
-	return "nothing is done that the trace cannot tell of: make room for it, or let --trace name another place; the same command goes on from there"
+	return "nothing is done that the trace cannot tell of: make room for it, or let --trace name another place; " +
+		"the same command goes on from there"
 }
 
 // head returns the hash of the last line, 64 zeros before the first.
@@ -60,7 +62,7 @@ func (j *jsonl) head() string {
 	return j.prev
 }
 
-// Durable is a file that can be told to reach the disk, such as *os.File.
+// Durable is a file whose content can be forced to the disk, such as *os.File.
 type Durable interface {
 	io.Writer
 	Sync() error
@@ -73,14 +75,14 @@ type File struct {
 	f Durable
 }
 
-// NewFile returns a File that writes to f, and the same bytes to others. Whoever
-// made f has made sure that its name is on disk too.
+// NewFile returns a File that writes to f, and the same bytes to others. The
+// caller has made f, and has synced the directory that holds it.
 func NewFile(f Durable, others ...io.Writer) *File {
 	return &File{jsonl{w: io.MultiWriter(append([]io.Writer{f}, others...)...)}, f}
 }
 
-// Emit writes e. An error of writing or syncing is for good: what the disk
-// holds is then unknown, and asking again would hide that.
+// Emit writes e. After an error of writing or syncing all later calls return it:
+// what the disk holds is then unknown, and another try would hide that.
 func (f *File) Emit(e Event) error {
 	if err := f.jsonl.Emit(e); err != nil {
 		return err
@@ -98,7 +100,7 @@ func (f *File) Emit(e Event) error {
 // whole trace: it is RunInfo.Previous of the next run.
 func (f *File) Head() string { return f.head() }
 
-// add counts what e says of an op's outcome, or of a step that was left out.
+// add counts e if it is the result of an op or a step that was left out.
 func (c *Counts) add(e Event) {
 	switch {
 	case e.Kind == Result && e.Outcome == Same:

@@ -12,14 +12,14 @@ import (
 // for each op, below it what changed and what was done for that.
 type markdown struct {
 	w   io.Writer
-	op  Event
-	did []Event // effects of op
+	op  Event   // under way
+	did []Event // its effects
 	sum summary
 	dry bool
 	err error
 }
 
-// Emit writes e, an op only when its result is known.
+// Emit writes e, an op together with its result.
 func (m *markdown) Emit(e Event) error {
 	switch e.Kind {
 	case Run:
@@ -37,7 +37,7 @@ func (m *markdown) Emit(e Event) error {
 		m.print("\n%s\n", lined("> ", e.Text))
 	case End:
 		m.print("\n## Result\n\n%s: %s.\n", prose(string(e.Outcome)), m.sum.words(m.dry))
-		m.text(e.Error, "")
+		m.failure(e.Error, "")
 	}
 	return m.err
 }
@@ -56,8 +56,9 @@ func (m *markdown) run(e Event) {
 	m.dry = r.Mode == DryRun
 	m.print("# %s\n\n", prose(r.Runbook))
 	for _, row := range [][2]string{
-		{"Mode", r.Mode}, {"Host", r.Host.Hostname}, {"System", r.Host.OS}, {"User", r.User.Name}, {"Through sudo by", r.User.SudoUser},
-		{"Ticket", r.Ticket}, {"Began", e.Time.UTC().Format(time.RFC3339)}, {"Program", r.Binary.Version},
+		{"Mode", r.Mode}, {"Host", r.Host.Hostname}, {"System", r.Host.OS}, {"User", r.User.Name},
+		{"Through sudo by", r.User.SudoUser}, {"Ticket", r.Ticket}, {"Began", e.Time.UTC().Format(time.RFC3339)},
+		{"Program", r.Binary.Version},
 	} {
 		if row[1] != "" {
 			m.print("- %s: %s\n", row[0], prose(row[1]))
@@ -73,7 +74,7 @@ func (m *markdown) run(e Event) {
 		if i == 0 {
 			m.print("\n| Var | Value | From |\n| --- | --- | --- |\n")
 		}
-		m.print("| %s | %s | %s |\n", cell(v.Name), cell(text(v.Value)), prose(v.From))
+		m.print("| %s | %s | %s |\n", cell(v.Name), cell(jsonText(v.Value)), prose(v.From))
 	}
 }
 
@@ -81,7 +82,7 @@ func (m *markdown) step(e Event) {
 	if e.State != Begin && e.State != LeftOut {
 		return
 	}
-	m.print("\n## %s\n\n", prose(e.Step+inWords(": ", e.Title)))
+	m.print("\n## %s\n\n", prose(e.Step+prefixed(": ", e.Title)))
 	if e.State == LeftOut {
 		m.sum.left++
 		m.print("Skipped: %s\n\n", prose(e.Why))
@@ -116,14 +117,14 @@ func (m *markdown) result(e Event) {
 	for _, a := range e.Assumed {
 		m.print("  - assumed: %s\n", prose(a))
 	}
-	m.text(e.Error, "  ")
+	m.failure(e.Error, "  ")
 	if e.Hint != "" {
 		m.print("\n%s\n", lined("  ", "Hint: "+e.Hint))
 	}
 	m.did = nil
 }
 
-// lined is prose of several lines, each behind a prefix.
+// lined returns text of several lines as prose, each behind prefix.
 func lined(prefix, text string) string {
 	var b strings.Builder
 	for l := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
@@ -132,15 +133,15 @@ func lined(prefix, text string) string {
 	return b.String()
 }
 
-// text writes an error.
-func (m *markdown) text(s, indent string) {
+// failure writes the text of an error, if there is one.
+func (m *markdown) failure(s, indent string) {
 	if s != "" {
 		m.print("\n")
 		m.fence(indent, "", strings.Split(s, "\n"))
 	}
 }
 
-// fence writes lines between fences that are longer than any row of backticks in them.
+// fence writes lines between fences that are longer than any run of backticks in them.
 func (m *markdown) fence(indent, language string, lines []string) {
 	marks := strings.Repeat("`", max(3, 1+longestRun(strings.Join(lines, "\n"))))
 	m.print("%s%s%s\n", indent, marks, language)
@@ -150,7 +151,7 @@ func (m *markdown) fence(indent, language string, lines []string) {
 	m.print("%s%s\n", indent, marks)
 }
 
-// code shows s as it is.
+// code returns s as a code span, in which markup means nothing.
 func code(s string) string {
 	s = Quote(s)
 	if s == "" {
@@ -163,10 +164,10 @@ func code(s string) string {
 	return marks + s + marks
 }
 
-// cell is code in a table, where even there a bar would end the cell.
+// cell returns s as a code span in a table, where a bar would end the cell even so.
 func cell(s string) string { return strings.ReplaceAll(code(s), "|", `\|`) }
 
-// prose shows s as text: no character of it is markup.
+// prose returns s as text in which no character is markup.
 func prose(s string) string {
 	var b strings.Builder
 	for _, r := range Quote(s) {

@@ -2,8 +2,8 @@ package trace
 
 import "github.com/fatih/color"
 
-// A palette paints text, or does not. Its colours depend on nothing but the
-// argument of newPalette: not on the environment, nor on what standard output is.
+// A palette paints text, or leaves it as it is. That depends on the argument of
+// newPalette alone, not on the environment or on what standard output is.
 type palette struct{ good, change, bad, dim, strong *color.Color }
 
 func newPalette(on bool) palette {

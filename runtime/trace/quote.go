@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// Quote returns s as it may be shown: on one line, and without a character that
-// a terminal would obey rather than print. Such are written as \n, \x1b, \u202e.
-// All that comes from outside passes here before a person sees it.
+// Quote returns s in a form that can be shown: on one line, and with characters
+// that a terminal would obey rather than print written as \n, \x1b, \u202e.
+// Everything that comes from outside passes through it before a person sees it.
 func Quote(s string) string {
 	if strings.IndexFunc(s, hidden) < 0 && utf8.ValidString(s) {
 		return s
@@ -38,7 +38,7 @@ func Quote(s string) string {
 	return b.String()
 }
 
-// hidden tells characters that do not show as themselves.
+// hidden reports whether r does not show as itself.
 func hidden(r rune) bool { return !unicode.IsPrint(r) }
 
 // cut returns at most width columns of s, which has passed Quote.
@@ -62,8 +62,8 @@ func trimTo(s string, width int) string {
 	return s
 }
 
-// columnsOf is how wide a terminal may show r: two columns for the scripts from
-// Hangul on. Too many only cuts early.
+// columnsOf is how wide a terminal may show r: two columns from Hangul on. Where
+// that is too many, lines are cut early.
 func columnsOf(r rune) int {
 	if r >= 0x1100 {
 		return 2

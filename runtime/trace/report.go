@@ -11,10 +11,10 @@ type Report struct {
 	Events    int       // whole lines
 	Seq       int       // of the last whole line that is an event
 	Head      string    // hash of the last whole line: what a signature signs
-	Run       *RunInfo  // nil if there is none
+	Run       *RunInfo  // nil if no line is a run event
 	Outcome   Outcome   // of the run, if Complete
-	Counts    Counts    // counted anew
-	Begun     []Event   // effects of an op without a result: whether they were done no trace can know
+	Counts    Counts    // of the lines that were read
+	Begun     []Event   // effects of an op without a result: the trace does not show whether they happened
 	Proved    []string  // sentences
 	NotProved []string  // sentences
 	Broken    []Problem // at most a hundred
@@ -30,7 +30,7 @@ type Problem struct {
 func (p Problem) String() string { return fmt.Sprintf("line %d: %s", p.Line, p.What) }
 
 // OK reports whether the trace is whole and unaltered as far as a trace alone
-// can tell; what it cannot is in NotProved.
+// proves it; see NotProved for what it does not prove.
 func (r Report) OK() bool { return r.Complete && len(r.Broken) == 0 }
 
 // String returns the report for people, a sentence a line.
@@ -60,7 +60,7 @@ func (r Report) String() string {
 	return b.String()
 }
 
-// conclude says in words what follows from what was read.
+// conclude fills Proved and NotProved.
 func (r *Report) conclude() {
 	if len(r.Broken) == 0 && r.Events > 0 {
 		r.prove("no line up to event %d was changed, removed, added or moved without writing all after it anew", r.Seq)
@@ -72,7 +72,8 @@ func (r *Report) conclude() {
 	if !r.Complete {
 		r.doubt("what happened after event %d: the run was cut off, or lines were", r.Seq)
 	}
-	r.doubt("who wrote it: whoever may write the file can write all of it anew; only a signature or a copy of the head kept elsewhere shows that")
+	r.doubt("who wrote it: whoever may write the file can write all of it anew; " +
+		"only a signature or a copy of the head kept elsewhere shows that")
 	r.doubt("that clock times are right: order is proved by numbers and hashes only")
 	if r.Run != nil && r.Run.Previous != "" {
 		r.doubt("that the run before on this host had the head %s: compare it with that trace", Quote(r.Run.Previous))

@@ -15,21 +15,21 @@ import (
 	"runbook/runtime/host"
 )
 
-// Shell is a Sink that writes the effects as the POSIX shell script that would
-// have them. It is for reading and for taking pieces from: trees and contents
-// that the trace does not hold are comments. A secret is a variable that the
-// script refuses to run without.
+// A shell is a Sink that writes the effects as a POSIX shell script.
 type shell struct {
 	w        io.Writer
-	known    []string        // secrets that are used later
-	declared map[string]bool // secrets
+	used     []string        // secrets that the script uses, as far as they are known at its beginning
+	declared map[string]bool // variables of secrets
 	user     string          // who runs
 	op       Event           // under way
-	due      bool            // op has no comment yet
+	pending  bool            // the comment of op is not yet written
 	err      error
 }
 
-// NewShell returns a Shell that writes to w.
+// NewShell returns a Sink that writes the effects to w as the POSIX shell script
+// that would have them. It is for reading and for taking pieces from: trees and
+// contents that the trace does not hold are comments. A secret is a variable
+// that the script refuses to run without.
 func NewShell(w io.Writer) Sink { return newShell(w) }
 
 func newShell(w io.Writer) *shell { return &shell{w: w, declared: map[string]bool{}} }
@@ -42,14 +42,14 @@ func (s *shell) Emit(e Event) error {
 	case Step:
 		s.step(e)
 	case Op:
-		s.op, s.due = e, true
+		s.op, s.pending = e, true
 	case Effect:
-		s.told()
+		s.opComment()
 		s.declare(secretsOf(e))
 		s.effect(e)
 	case Result:
 		if e.Outcome == Failed {
-			s.told()
+			s.opComment()
 			s.comment("failed: %s", e.Error)
 		}
 	case End:
@@ -59,65 +59,25 @@ func (s *shell) Emit(e Event) error {
 	return s.err
 }
 
-func (s *shell) print(text string) {
-	if s.err == nil {
-		_, s.err = io.WriteString(s.w, text)
-	}
-}
-
-// comment writes a line that no text can leave.
-func (s *shell) comment(format string, args ...any) {
-	s.print("# " + Quote(fmt.Sprintf(format, args...)) + "\n")
-}
-
-func (s *shell) command(argv ...string) { s.print(shellWords(argv) + "\n") }
-
-// told puts the comment of an op before the first thing it does.
-func (s *shell) told() {
-	if s.due {
-		s.comment("%s", strings.TrimSpace(s.op.Op+" "+s.op.Target+inBrackets(s.op.Pos)))
-	}
-	s.due = false
-}
-
 func (s *shell) header(e Event) {
 	s.print("#!/bin/sh\n")
 	info := RunInfo{}
 	if e.Run != nil {
 		info = *e.Run
 	}
-	s.comment("%s on %s, mode %s, %s", info.Runbook, info.Host.Hostname, info.Mode, e.Time.UTC().Format("2006-01-02 15:04:05 UTC"))
+	began := e.Time.UTC().Format("2006-01-02 15:04:05 UTC")
+	s.comment("%s on %s, mode %s, %s", info.Runbook, info.Host.Hostname, info.Mode, began)
 	if info.Mode == DryRun {
 		s.comment("what a run would do; nothing of this was done")
 	}
 	s.print("set -eu\n")
 	s.user = info.User.Name
 	for _, v := range info.Vars {
-		if text, ok := v.Value.(string); ok {
-			s.declare(secretsIn(text))
+		if value, ok := v.Value.(string); ok {
+			s.declare(secretsIn(value))
 		}
 	}
-	s.declare(s.known)
-}
-
-// declare makes the script stop where a secret is not set.
-func (s *shell) declare(secrets []string) {
-	for _, name := range secrets {
-		if v := variable(name); !s.declared[v] {
-			s.declared[v] = true
-			s.print(fmt.Sprintf(": \"${%s:?set it to the secret %s}\"\n", v, plainName(name)))
-		}
-	}
-}
-
-// secretsOf returns the secrets that an effect mentions.
-func secretsOf(e Event) []string {
-	texts := append(slices.Clone(e.Argv), e.Stdin, e.Path)
-	env := environment(e)
-	for _, k := range slices.Sorted(maps.Keys(env)) {
-		texts = append(texts, env[k])
-	}
-	return secretsIn(strings.Join(texts, "\n"))
+	s.declare(s.used)
 }
 
 func (s *shell) step(e Event) {
@@ -131,6 +91,28 @@ func (s *shell) step(e Event) {
 	}
 }
 
+// opComment puts the comment of an op before the first line that belongs to it.
+func (s *shell) opComment() {
+	if s.pending {
+		pos := ""
+		if s.op.Pos != "" {
+			pos = " (" + s.op.Pos + ")"
+		}
+		s.comment("%s", strings.TrimSpace(s.op.Op+" "+s.op.Target+pos))
+	}
+	s.pending = false
+}
+
+// declare makes the script stop where a secret is not set.
+func (s *shell) declare(secrets []string) {
+	for _, name := range secrets {
+		if v := variable(name); !s.declared[v] {
+			s.declared[v] = true
+			s.print(fmt.Sprintf(": \"${%s:?set it to the secret %s}\"\n", v, plainName(name)))
+		}
+	}
+}
+
 func (s *shell) effect(e Event) {
 	d := e.Detail
 	switch e.Call {
@@ -141,68 +123,20 @@ func (s *shell) effect(e Event) {
 	case "write":
 		s.write(e)
 	case "symlink":
-		s.command("ln", "-s", "--", detail(d, "target"), e.Path)
+		s.command("ln", "-s", "--", detailText(d, "target"), e.Path)
 		s.chown(e, "-h")
 	case "meta":
 		s.meta(e)
 	case "move":
-		s.command("mv", "--", cmp.Or(detail(d, "from"), e.Path), cmp.Or(detail(d, "to"), e.Path))
+		s.command("mv", "--", cmp.Or(detailText(d, "from"), e.Path), cmp.Or(detailText(d, "to"), e.Path))
 	case "remove":
 		s.command("rm", "-rf", "--", e.Path)
 	case "tree":
-		s.comment("tree %s: %s files, %s bytes, digest %s", e.Path, detail(d, "files"), detail(d, "bytes"), detail(d, "digest"))
+		s.comment("tree %s: %s files, %s bytes, digest %s",
+			e.Path, detailText(d, "files"), detailText(d, "bytes"), detailText(d, "digest"))
 	default:
 		s.comment("%s", describe(e))
 	}
-}
-
-func (s *shell) meta(e Event) {
-	if detail(e.Detail, "files") != "" {
-		s.chown(e, "-hR")
-		return
-	}
-	if mode := detail(e.Detail, "mode"); mode != "" {
-		s.command("chmod", mode, "--", e.Path)
-	}
-	s.chown(e)
-}
-
-func (s *shell) chown(e Event, flags ...string) {
-	owner := detail(e.Detail, "owner")
-	if group := detail(e.Detail, "group"); group != "" {
-		owner += ":" + group
-	}
-	if owner != "" {
-		s.command(append(append([]string{"chown"}, flags...), "--", owner, e.Path)...)
-	}
-}
-
-// write makes the file with its mode and owner before anything is in it.
-func (s *shell) write(e Event) {
-	sum := detail(e.Detail, "sha256")
-	content, ok := contentOf(s.op.Changes, sum)
-	s.comment("write %s (sha256 %s, mode %s)", e.Path, cmp.Or(sum, "not known"), detail(e.Detail, "mode"))
-	if !ok {
-		s.comment("  the trace does not hold the content")
-		return
-	}
-	s.declare(secretsIn(content))
-	s.command(append(append([]string{"install"}, metaFlags(e.Detail)...), "--", "/dev/null", e.Path)...)
-	if !strings.HasSuffix(content, "\n") || !showable(content) {
-		s.print("printf %s " + shellWord(content) + " >" + shellWord(e.Path) + "\n")
-		return
-	}
-	s.print("cat >" + shellWord(e.Path) + " <<" + hereDocument(content))
-}
-
-// contentOf returns the new text among changes that has the digest.
-func contentOf(changes []host.Change, sum string) (string, bool) {
-	for _, c := range changes {
-		if have := sha256.Sum256([]byte(c.To)); hex.EncodeToString(have[:]) == sum {
-			return c.To, true
-		}
-	}
-	return "", false
 }
 
 // exec writes a command with who runs it, where, and with what.
@@ -225,14 +159,76 @@ func (s *shell) exec(e Event) {
 	case e.Stdin != "":
 		s.comment("standard input: sha256 %s; the trace does not hold it", e.Stdin)
 	}
-	if dir := detail(e.Detail, "cwd"); dir != "" {
+	if dir := detailText(e.Detail, "cwd"); dir != "" {
 		line = "(cd -- " + shellWord(dir) + " && " + line + ")"
 	}
 	s.print(line + "\n")
 }
 
-// environment returns what is added to an exec's environment. It is of either
-// type, because a trace may have been read from a file.
+// write makes the file with its mode and owner before it holds any content.
+func (s *shell) write(e Event) {
+	sum := detailText(e.Detail, "sha256")
+	content, ok := contentOf(s.op.Changes, sum)
+	s.comment("write %s (sha256 %s, mode %s)", e.Path, cmp.Or(sum, "not known"), detailText(e.Detail, "mode"))
+	if !ok {
+		s.comment("  the trace does not hold the content")
+		return
+	}
+	s.declare(secretsIn(content))
+	s.command(append(append([]string{"install"}, metaFlags(e.Detail)...), "--", "/dev/null", e.Path)...)
+	if !strings.HasSuffix(content, "\n") || !showable(content) {
+		s.print("printf %s " + shellWord(content) + " >" + shellWord(e.Path) + "\n")
+		return
+	}
+	s.print("cat >" + shellWord(e.Path) + " <<" + hereDocument(content))
+}
+
+func (s *shell) meta(e Event) {
+	if detailText(e.Detail, "files") != "" {
+		s.chown(e, "-hR")
+		return
+	}
+	if mode := detailText(e.Detail, "mode"); mode != "" {
+		s.command("chmod", mode, "--", e.Path)
+	}
+	s.chown(e)
+}
+
+func (s *shell) chown(e Event, flags ...string) {
+	owner := detailText(e.Detail, "owner")
+	if group := detailText(e.Detail, "group"); group != "" {
+		owner += ":" + group
+	}
+	if owner != "" {
+		s.command(append(append([]string{"chown"}, flags...), "--", owner, e.Path)...)
+	}
+}
+
+func (s *shell) command(argv ...string) { s.print(shellWords(argv) + "\n") }
+
+// comment writes one comment line, whatever text it is given.
+func (s *shell) comment(format string, args ...any) {
+	s.print("# " + Quote(fmt.Sprintf(format, args...)) + "\n")
+}
+
+func (s *shell) print(text string) {
+	if s.err == nil {
+		_, s.err = io.WriteString(s.w, text)
+	}
+}
+
+// contentOf returns the new text among changes that has the digest.
+func contentOf(changes []host.Change, sum string) (string, bool) {
+	for _, c := range changes {
+		if have := sha256.Sum256([]byte(c.To)); hex.EncodeToString(have[:]) == sum {
+			return c.To, true
+		}
+	}
+	return "", false
+}
+
+// environment returns what is added to the environment of an exec. It is of
+// either type, because a trace may have been read from a file.
 func environment(e Event) map[string]string {
 	switch env := e.Detail["env"].(type) {
 	case map[string]string:
@@ -247,8 +243,8 @@ func environment(e Event) map[string]string {
 	return nil
 }
 
-// detail returns a value of an effect's detail as text, "" if there is none.
-func detail(d map[string]any, key string) string {
+// detailText returns a value of an effect's detail as text, "" if there is none.
+func detailText(d map[string]any, key string) string {
 	v, ok := d[key]
 	if !ok || v == nil {
 		return ""
@@ -256,10 +252,10 @@ func detail(d map[string]any, key string) string {
 	return fmt.Sprint(v)
 }
 
-// metaFlags are those of install for a mode and an owner.
+// metaFlags are the flags of install(1) for a mode and an owner.
 func metaFlags(d map[string]any) (flags []string) {
 	for _, f := range [][2]string{{"-m", "mode"}, {"-o", "owner"}, {"-g", "group"}} {
-		if v := detail(d, f[1]); v != "" {
+		if v := detailText(d, f[1]); v != "" {
 			flags = append(flags, f[0], v)
 		}
 	}
@@ -267,7 +263,7 @@ func metaFlags(d map[string]any) (flags []string) {
 }
 
 // hereDocument returns the rest of a command that reads content, which ends in
-// a newline, with a delimiter that is no line of it.
+// a newline. No line of content equals the delimiter.
 func hereDocument(content string) string {
 	end := "EOF"
 	for strings.Contains("\n"+content, "\n"+end+"\n") {
@@ -283,15 +279,15 @@ func hereDocument(content string) string {
 	return end + "\n" + content + end + "\n"
 }
 
-func inBrackets(s string) string {
-	if s == "" {
-		return ""
+// secretsOf returns the secrets that an effect mentions.
+func secretsOf(e Event) []string {
+	texts := append(slices.Clone(e.Argv), e.Stdin, e.Path)
+	env := environment(e)
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		texts = append(texts, env[k])
 	}
-	return " (" + s + ")"
+	return secretsIn(strings.Join(texts, "\n"))
 }
-
-// secretName finds how events write secrets.
-func secretName() *regexp.Regexp { return regexp.MustCompile(`<secret:([^<>\s]+)>`) }
 
 // secretsIn returns the names of the secrets in a text.
 func secretsIn(s string) (names []string) {
@@ -304,11 +300,14 @@ func secretsIn(s string) (names []string) {
 	return names
 }
 
-// variable is the shell variable that stands for a secret. Names that a shell
-// or the programs it starts give a meaning get a prefix.
+// secretName matches a secret as events show it.
+func secretName() *regexp.Regexp { return regexp.MustCompile(`<secret:([^<>\s]+)>`) }
+
+// variable is the shell variable that stands for a secret. Names that mean
+// something to a shell, or to the programs that it starts, get a prefix.
 func variable(secret string) string {
 	v := strings.ToUpper(plainName(secret))
-	taken := []string{"_", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "IFS", "PWD", "ENV", "PS1", "PS2", "PS4", "OPTIND", "PPID"}
+	taken := strings.Fields("_ PATH HOME USER LOGNAME SHELL LANG IFS PWD ENV PS1 PS2 PS4 OPTIND PPID")
 	if v[0] >= '0' && v[0] <= '9' || slices.Contains(taken, v) {
 		return "SECRET_" + v
 	}
@@ -336,8 +335,8 @@ func shellWords(argv []string) string {
 	return strings.Join(words, " ")
 }
 
-// isReserved tells the words of POSIX's shell language (XCU 2.4) that could be
-// taken for the name of a program.
+// isReserved reports whether s is a word of POSIX's shell language (XCU 2.4)
+// that could be taken for the name of a program.
 func isReserved(s string) bool {
 	return slices.Contains(strings.Fields("if then else elif fi do done case esac while until for in"), s)
 }
@@ -364,13 +363,13 @@ func withSecrets(s string) string {
 		fmt.Fprintf(&b, `"$%s"`, variable(s[m[2]:m[3]]))
 		at = m[1]
 	}
-	if at < len(s) || at == 0 {
+	if at < len(s) {
 		b.WriteString(quoted(s[at:]))
 	}
 	return b.String()
 }
 
-// quoted puts s in single quotes, what cannot be shown in printf.
+// quoted puts s in single quotes, characters that cannot be shown in printf.
 func quoted(s string) string {
 	var b strings.Builder
 	for s != "" {
@@ -404,5 +403,5 @@ func runOf(s string, escaped bool) (n int) {
 	return n
 }
 
-// showable reports whether a text can stand in a transcript as it is.
+// showable reports whether a text can stand in a script as it is.
 func showable(s string) bool { return runOf(s, false) == len(s) }

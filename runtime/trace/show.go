@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Formats are those that Show knows.
+// Formats returns the formats that Show takes.
 func Formats() []string { return []string{"text", "sh", "json", "md"} }
 
-// Show writes events as text, as a shell transcript, as the lines of a trace
+// Show writes events as text, as a shell script, as the lines of a trace
 // file, or as a Markdown document. The lines are those of the file that the
 // events were read from, byte for byte, if this version knows all their keys.
 func Show(w io.Writer, events []Event, format string) error {
@@ -19,7 +19,7 @@ func Show(w io.Writer, events []Event, format string) error {
 		s = NewTerminal(w, Options{Width: 100})
 	case "sh":
 		sh := newShell(w)
-		sh.known = secretsUsed(events)
+		sh.used = secretsUsed(events)
 		s = sh
 	case "json":
 		s = &jsonl{w: w}
@@ -36,7 +36,7 @@ func Show(w io.Writer, events []Event, format string) error {
 	return nil
 }
 
-// secretsUsed returns the secrets that a transcript of events needs.
+// secretsUsed returns the secrets that the shell script of events uses.
 func secretsUsed(events []Event) (names []string) {
 	for _, e := range events {
 		if e.Kind == Effect {

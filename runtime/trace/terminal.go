@@ -16,43 +16,44 @@ import (
 
 // Options say how a Terminal shows things.
 type Options struct {
-	Color   bool             // paint
-	Live    bool             // W is a terminal: keep a last line that tells what is under way
-	Width   int              // columns; 80 if 0
-	Quiet   bool             // only what changed or failed, and the summary
-	Verbose bool             // also manual texts, effects, probes and what commands print
-	Told    bool             // somebody else tells why the run failed
-	Now     func() time.Time // time.Now if nil
+	Color    bool             // paint
+	Live     bool             // the writer is a terminal: keep a last line that shows the op under way
+	Width    int              // columns; 80 if 0
+	Quiet    bool             // only what changed or failed, and the summary
+	Verbose  bool             // also manual texts, effects, probes and what commands print
+	Reported bool             // the caller reports why the run failed
+	Now      func() time.Time // time.Now if nil
 }
 
-// between is how often a writer that is no terminal is told how far an op is.
-const between = 30 * time.Second
+const (
+	column    = len("changed")   // width of markers
+	below     = "           "    // indent of what belongs to an op's line
+	tailLines = 8                // of a command's output, shown when it fails
+	between   = 30 * time.Second // two lines of progress of an op, where no line is live
+)
 
 // Terminal is a Sink for people: a line for each op, below it what changed. It
 // writes printable characters, newlines and its own colours, nothing else. It
-// accepts every event: a terminal that is gone stops nothing, the trace is the
-// record. Tail and Progress may be called from other goroutines.
+// accepts every event: a terminal that is gone stops nothing, because the trace
+// is the record. Tail and Progress may be called from other goroutines.
 type Terminal struct {
 	w     io.Writer
 	opts  Options
 	paint palette
 
-	mu       sync.Mutex
-	out      bytes.Buffer // what the event under way shows
-	drawn    bool         // the live line stands there
-	dry      bool
-	start    time.Time
-	heading  string // of the step; not yet shown
-	op       Event  // under way, or the zero Event
-	met      int    // requirements that hold, since the last line
-	progress string
-	told     time.Time // when the op began, or a line of progress was written last
-	tail     []string  // the last lines of output of op
-	sum      summary
+	mu         sync.Mutex
+	out        bytes.Buffer // what the event under way shows
+	drawn      bool         // the live line stands on the screen
+	dry        bool         // the run is a dry run
+	start      time.Time    // of the run
+	heading    string       // of the step; not yet shown
+	op         Event        // under way, or the zero Event
+	met        int          // requirements that hold, since the last line
+	progress   string       // of op
+	progressAt time.Time    // when op began, or its last line of progress was written
+	tail       []string     // the last lines of output of op
+	sum        summary
 }
-
-// tailLines is how much output of a command is shown when it fails.
-const tailLines = 8
 
 // NewTerminal returns a Terminal that writes to w.
 func NewTerminal(w io.Writer, opts Options) *Terminal {
@@ -77,8 +78,10 @@ func (t *Terminal) Emit(e Event) error {
 		t.step(e)
 	case Op:
 		t.begin(e)
-	case Effect, Probe:
-		t.detail(e)
+	case Effect:
+		t.aside("does " + Quote(describe(e)))
+	case Probe:
+		t.aside("asks " + Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code)))
 	case Result:
 		t.result(e)
 	case Log:
@@ -98,23 +101,22 @@ func (t *Terminal) Tail(line string) {
 	if t.tail = append(t.tail, line); len(t.tail) > tailLines {
 		t.tail = t.tail[1:]
 	}
-	if t.opts.Verbose {
-		t.line(below, t.paint.dim.Sprint("| "+line))
-	}
+	t.aside("| " + line)
 	t.flush()
 }
 
-// Progress takes how far the op under way is. What is no terminal gets a line of it now and then.
+// Progress takes how far the op under way is. Where no line is live it becomes
+// a line now and then.
 func (t *Terminal) Progress(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.progress = Quote(text)
 	switch now := t.opts.Now(); {
 	case t.opts.Live || t.opts.Quiet:
-	case t.told.IsZero():
-		t.told = now
-	case now.Sub(t.told) >= between:
-		t.told = now
+	case t.progressAt.IsZero():
+		t.progressAt = now
+	case now.Sub(t.progressAt) >= between:
+		t.progressAt = now
 		t.line("  ", t.paint.dim.Sprint(t.live()[2:]))
 	}
 	t.flush()
@@ -125,12 +127,12 @@ func (t *Terminal) run(e Event) {
 		return
 	}
 	t.dry = e.Run.Mode == DryRun
-	t.sum.title = Quote(e.Run.Runbook)
+	t.sum.runbook = Quote(e.Run.Runbook)
 	if t.opts.Quiet {
 		return
 	}
-	where := t.sum.title + inWords(" on ", e.Run.Host.Hostname) + inWords(" as ", e.Run.User.Name) + inWords(", ticket ", e.Run.Ticket)
-	t.line("", t.paint.strong.Sprint(where))
+	where := prefixed(" on ", e.Run.Host.Hostname) + prefixed(" as ", e.Run.User.Name)
+	t.line("", t.paint.strong.Sprint(t.sum.runbook+where+prefixed(", ticket ", e.Run.Ticket)))
 	switch e.Run.Mode {
 	case DryRun:
 		t.line("", t.paint.change.Sprint("dry run: nothing is changed"))
@@ -141,18 +143,19 @@ func (t *Terminal) run(e Event) {
 		return
 	}
 	for _, v := range e.Run.Vars {
-		t.line("  ", t.paint.dim.Sprint(Quote(v.Name)+" = "+Quote(text(v.Value))+inWords("  from ", v.From)))
+		value := Quote(v.Name) + " = " + Quote(jsonText(v.Value)) + prefixed("  from ", v.From)
+		t.line("  ", t.paint.dim.Sprint(value))
 	}
 }
 
 func (t *Terminal) step(e Event) {
-	heading := t.paint.strong.Sprint(Quote(e.Step)) + inWords("  ", e.Title)
+	heading := t.paint.strong.Sprint(Quote(e.Step)) + prefixed("  ", e.Title)
 	switch e.State {
 	case Begin:
 		t.heading = heading
 	case LeftOut:
 		t.sum.left++
-		heading += t.paint.dim.Sprint("  skipped" + inWords(": ", e.Why))
+		heading += t.paint.dim.Sprint("  skipped" + prefixed(": ", e.Why))
 	default:
 		return
 	}
@@ -168,21 +171,17 @@ func (t *Terminal) step(e Event) {
 }
 
 func (t *Terminal) begin(e Event) {
-	t.op, t.tail, t.progress, t.told = e, nil, "", t.opts.Now()
+	t.op, t.tail, t.progress, t.progressAt = e, nil, "", t.opts.Now()
 	if t.opts.Verbose {
-		t.line("  ", t.paint.dim.Sprint(pad("begins", column)+"  "+t.name(e)+inWords("  ", e.Pos)))
+		t.line("  ", t.paint.dim.Sprint(pad("begins", column)+"  "+nameOf(e)+prefixed("  ", e.Pos)))
 	}
 }
 
-func (t *Terminal) detail(e Event) {
-	if !t.opts.Verbose {
-		return
+// aside adds a dim line, which has passed Quote, to a verbose terminal.
+func (t *Terminal) aside(text string) {
+	if t.opts.Verbose {
+		t.line(below, t.paint.dim.Sprint(text))
 	}
-	what := "does " + Quote(describe(e))
-	if e.Kind == Probe {
-		what = "asks " + Quote(cmp.Or(e.URL, spaced(e.Argv))) + inWords(" = ", text(e.Code))
-	}
-	t.line(below, t.paint.dim.Sprint(what))
 }
 
 func (t *Terminal) log(text string) {
@@ -198,7 +197,7 @@ func (t *Terminal) log(text string) {
 
 func (t *Terminal) result(e Event) {
 	op := t.op
-	t.op, t.progress, t.told = Event{}, "", time.Time{}
+	t.op, t.progress, t.progressAt = Event{}, "", time.Time{}
 	t.sum.count(e)
 	if e.Op == "require" && e.Outcome == Same && !t.opts.Verbose {
 		t.met++ // its target is what would be wrong if it did not hold
@@ -212,7 +211,7 @@ func (t *Terminal) result(e Event) {
 	if e.Elapsed > 100*time.Millisecond {
 		elapsed = t.paint.dim.Sprint("  " + spent(e.Elapsed))
 	}
-	t.line("  ", marker+"  "+t.name(e)+elapsed)
+	t.line("  ", marker+"  "+nameOf(e)+elapsed)
 	t.changes(op)
 	for _, s := range e.Assumed {
 		t.line(below, t.paint.change.Sprint("assumed: ")+Quote(s))
@@ -225,15 +224,34 @@ func (t *Terminal) result(e Event) {
 // allMet says in one line how many requirements hold.
 func (t *Terminal) allMet() {
 	if t.met > 0 && !t.opts.Quiet {
-		t.line("  ", t.paint.of(Same).Sprint(pad("ok", column))+"  "+pad("require", 10)+" "+strconv.Itoa(t.met)+" met")
+		marker := t.paint.of(Same).Sprint(pad("ok", column))
+		t.line("  ", marker+"  "+pad("require", 10)+" "+strconv.Itoa(t.met)+" met")
 	}
 	t.met = 0
 }
 
-// failure shows why an op failed, where it is written, what may help, and what
-// the command said last.
+// changes shows what changed, unless the line of the op has said it.
+func (t *Terminal) changes(op Event) {
+	said := func(c host.Change) bool { return c.From == "" && c.To == op.Target }
+	limit, width := 12, t.opts.Width
+	if t.opts.Verbose {
+		limit, width = 1000, 10_000
+	}
+	for _, l := range changeLines(slices.DeleteFunc(slices.Clone(op.Changes), said), limit, width-len(below)) {
+		switch l.sign {
+		case '-':
+			l.text = t.paint.bad.Sprint(l.text)
+		case '+':
+			l.text = t.paint.good.Sprint(l.text)
+		}
+		t.line(below, l.text)
+	}
+}
+
+// failure shows why an op failed, its position, what the command printed last
+// and what may cure it.
 func (t *Terminal) failure(op, e Event) {
-	if e.Error != op.Target { // a requirement has been told already
+	if e.Error != op.Target { // the line of a requirement has said it
 		t.block(below, e.Error)
 	}
 	if op.Pos != "" {
@@ -259,32 +277,29 @@ func (t *Terminal) hint(indent, hint string) {
 	}
 }
 
-// changes shows what changed, unless the op's own line has said it.
-func (t *Terminal) changes(op Event) {
-	changes := slices.DeleteFunc(slices.Clone(op.Changes), func(c host.Change) bool { return c.From == "" && c.To == op.Target })
-	limit, width := 12, t.opts.Width
-	if t.opts.Verbose {
-		limit, width = 1000, 10_000
+// end shows the summary, before it the error unless the caller or an op has shown it.
+func (t *Terminal) end(e Event) {
+	t.op, t.heading = Event{}, ""
+	if !t.opts.Quiet {
+		t.line("", "")
 	}
-	for _, l := range changeLines(changes, limit, width-len(below)) {
-		switch l.sign {
-		case '-':
-			l.text = t.paint.bad.Sprint(l.text)
-		case '+':
-			l.text = t.paint.good.Sprint(l.text)
-		}
-		t.line(below, l.text)
+	if e.Error != "" && !t.opts.Reported && (t.sum.failed == "" || !strings.Contains(e.Error, t.sum.failed)) {
+		t.block("", e.Error)
+		t.hint("  ", e.Hint)
 	}
+	verdict := map[Outcome]string{Done: "done", Failed: "failed", Interrupted: "interrupted"}[e.Outcome]
+	if t.dry {
+		verdict = "dry run " + verdict
+	}
+	if d := e.Time.Sub(t.start); !t.start.IsZero() && d > 0 {
+		verdict += " in " + spent(d)
+	}
+	t.line("", t.paint.of(e.Outcome).Sprint(t.sum.runbook+" "+verdict)+": "+t.sum.words(t.dry))
 }
-
-const (
-	column = len("changed") // width of markers
-	below  = "           "  // indent of what belongs to an op's line
-)
 
 // line adds a line, which has passed Quote, to what is shown next.
 func (t *Terminal) line(indent, text string) {
-	if t.heading != "" { // of a quiet step, which now has something to say
+	if t.heading != "" { // a quiet terminal shows a step when it has a line to show below it
 		t.out.WriteString(t.heading + "\n")
 		t.heading = ""
 	}
@@ -304,7 +319,7 @@ func (t *Terminal) block(indent, text string) {
 func (t *Terminal) flush() {
 	var b bytes.Buffer
 	if t.drawn {
-		b.WriteString("\r\x1b[K") // to the beginning, erase to the end: every terminal's
+		b.WriteString("\r\x1b[K") // to the beginning, erase to the end: every terminal obeys this
 	}
 	t.out.WriteTo(&b)
 	if t.drawn = t.opts.Live && (t.op.Kind != "" || t.progress != ""); t.drawn {
@@ -315,20 +330,18 @@ func (t *Terminal) flush() {
 	}
 }
 
-// live is the line of the op under way. Before it has begun it looks at the machine.
+// live is the line of the op under way. An op that still checks has not begun:
+// then there is only its progress.
 func (t *Terminal) live() string {
 	if t.op.Kind == "" {
-		return "  " + pad("...", column) + inWords("  ", t.progress)
+		return "  " + pad("...", column) + prefixed("  ", t.progress)
 	}
-	s := "  " + pad("...", column) + "  " + t.name(t.op) + inWords("  ", t.progress)
+	s := "  " + pad("...", column) + "  " + nameOf(t.op) + prefixed("  ", t.progress)
 	if len(t.tail) > 0 {
-		s += inWords("  | ", t.tail[len(t.tail)-1])
+		s += prefixed("  | ", t.tail[len(t.tail)-1])
 	}
 	return s
 }
-
-// name is builtin and target of an op or a result.
-func (t *Terminal) name(e Event) string { return pad(Quote(e.Op), 10) + " " + Quote(e.Target) }
 
 func (t *Terminal) marker(o Outcome) string {
 	switch {
@@ -340,15 +353,18 @@ func (t *Terminal) marker(o Outcome) string {
 	return Quote(string(o))
 }
 
-// inWords puts before between a text and what comes before it, if there is a text.
-func inWords(before, text string) string {
+// nameOf returns builtin and target of an op or a result.
+func nameOf(e Event) string { return pad(Quote(e.Op), 10) + " " + Quote(e.Target) }
+
+// prefixed returns text, fit to be shown, behind prefix; "" if there is no text.
+func prefixed(prefix, text string) string {
 	if text == "" {
 		return ""
 	}
-	return before + Quote(text)
+	return prefix + Quote(text)
 }
 
-// spent returns d as people say it.
+// spent returns a duration as people say it.
 func spent(d time.Duration) string {
 	switch {
 	case d < 10*time.Second:
@@ -361,7 +377,7 @@ func spent(d time.Duration) string {
 
 // A summary is what is said last.
 type summary struct {
-	title   string // of the runbook
+	runbook string
 	counts  Counts
 	left    int    // steps left out
 	assumed int    // ops that rest on a guess
@@ -378,7 +394,7 @@ func (s *summary) count(e Event) {
 	}
 }
 
-// words are the counts, of what there is any.
+// words returns the counts that are not zero.
 func (s summary) words(dry bool) string {
 	changed := "%d changed"
 	if dry {
@@ -404,24 +420,4 @@ func (s summary) words(dry bool) string {
 		return "nothing to do"
 	}
 	return strings.Join(parts, ", ")
-}
-
-// end shows the error, unless somebody tells it, and the summary.
-func (t *Terminal) end(e Event) {
-	t.op, t.heading = Event{}, ""
-	if !t.opts.Quiet {
-		t.line("", "")
-	}
-	if e.Error != "" && !t.opts.Told && (t.sum.failed == "" || !strings.Contains(e.Error, t.sum.failed)) {
-		t.block("", e.Error)
-		t.hint("  ", e.Hint)
-	}
-	verdict := map[Outcome]string{Done: "done", Failed: "failed", Interrupted: "interrupted"}[e.Outcome]
-	if t.dry {
-		verdict = "dry run " + verdict
-	}
-	if d := e.Time.Sub(t.start); !t.start.IsZero() && d > 0 {
-		verdict += " in " + spent(d)
-	}
-	t.line("", t.paint.of(e.Outcome).Sprint(t.sum.title+" "+verdict)+": "+t.sum.words(t.dry))
 }

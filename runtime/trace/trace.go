@@ -1,14 +1,13 @@
-// Package trace carries what a run did, one event at a time, to those who want to know.
+// Package trace defines the events of a run, the sinks that they are emitted to,
+// and what can be computed from a trace.
 //
-// An [Event] is one fact about a run; a [Sink] receives events in order. Two
-// things to know: effects are told before they happen, and a sink that refuses
-// one stops it; and the JSON form of events is the format of trace files, in
-// which each line holds the hash of the line before it and the last one seals
-// the file.
+// Two things to know. An effect is emitted before it happens, and a [Sink] that
+// refuses it stops it. And the JSON form of events is the format of trace files:
+// each line holds the hash of the line before it, and the last one seals the file.
 //
 // The runtime emits; cmd chooses the sinks and puts those that refuse first:
-// [Guard], [Follow], then [File], then [Terminal] or [Shell]. What was written
-// is read by [ReadAll], [Verify], [Diff] and [Show], which know no host.
+// [NewGuard], [NewFollow], then [NewFile], then [NewTerminal] or [NewShell]. A
+// trace is read by [ReadAll], [Verify], [Diff] and [Show], which use no host.
 package trace
 
 import (
@@ -18,7 +17,8 @@ import (
 	"runbook/runtime/host"
 )
 
-// An Event is one fact about a run. Which fields matter depends on Kind.
+// An Event is one thing that happened in a run, or is about to. Kind says which
+// fields it has.
 type Event struct {
 	Seq  int    // 1, 2, ...; given by the sink that writes the file
 	Prev string // hex SHA-256 of the line before
@@ -29,7 +29,7 @@ type Event struct {
 
 	Step  string // name of the step; of all but Run and End
 	Title string // of Step
-	Text  string // of Step: its manual text; of Log: what is said
+	Text  string // of Step: its manual text; of Log: the line for people
 	State string // of Step: begin, end or skipped
 	Why   string // of Step: why it was skipped
 
@@ -46,7 +46,7 @@ type Event struct {
 	Stdin    string // of Effect: hex SHA-256 of the redacted text
 	Sets     map[string]string
 	Detail   map[string]any
-	Volatile []string // names of fields, or of keys of Detail, that two runs need not share
+	Volatile []string // names of fields, or of keys of Detail, that may differ between equal traces
 
 	URL  string // of Probe: redacted
 	Code int    // of Probe: exit status, or HTTP status
@@ -61,7 +61,7 @@ type Event struct {
 	Counts Counts // of End
 }
 
-// RunInfo is what a trace says first.
+// RunInfo describes a run; it is the first line of a trace.
 type RunInfo struct {
 	V        int    // version of the format; the writer sets it
 	Mode     string // RealRun, DryRun or Rehearsal
@@ -82,7 +82,7 @@ type Source struct {
 	Origin string `json:"origin"` // shipped, edited or local
 }
 
-// A Var is a value that a runbook was given; secrets have none.
+// A Var is the value that a var of the runbook has; secrets are not among them.
 type Var struct {
 	Name  string `json:"name"`
 	Value any    `json:"value"`
@@ -95,7 +95,7 @@ type Binary struct {
 	SHA256  string `json:"sha256"`
 }
 
-// Machine is where it ran.
+// Machine is the machine it ran on.
 type Machine struct {
 	Hostname string `json:"hostname"`
 	OS       string `json:"os"`
@@ -104,13 +104,13 @@ type Machine struct {
 	Boot     string `json:"boot"`
 }
 
-// Person is who ran it.
+// Person is the account that ran it.
 type Person struct {
 	Name     string `json:"name"`
 	SudoUser string `json:"sudo_user"`
 }
 
-// Counts are how many ops had which outcome; Skipped also counts the steps left out.
+// Counts says how many ops had each outcome; Skipped also counts steps left out.
 type Counts struct{ Same, Changed, Failed, Skipped int }
 
 type (
@@ -126,10 +126,10 @@ const (
 	Step   Kind = "step"
 	Op     Kind = "op"
 	Effect Kind = "effect" // about to happen
-	Probe  Kind = "probe"  // something only read
+	Probe  Kind = "probe"  // a question to the machine or the network
 	Result Kind = "result"
 	End    Kind = "end"
-	Log    Kind = "log" // text that the runbook's author wants to be seen
+	Log    Kind = "log" // a note of the runbook's author
 
 	Same        Outcome = "same"
 	Changed     Outcome = "changed"
@@ -147,20 +147,21 @@ const (
 	Rehearsal = "rehearsal" // a mode
 )
 
-// version is the version of the format that is written. Fields are added
-// without a new one; readers ignore those they do not know.
+// version is the version of the format. Fields are added without a new version;
+// readers ignore keys that they do not know.
 const version = 1
 
-// A Sink receives events in order, from one goroutine. What it refuses is not done.
+// A Sink receives events in order, from one goroutine. An effect that it refuses
+// does not happen.
 type Sink interface {
 	Emit(Event) error
 }
 
-// Tee sends each event to the sinks in turn and stops at the first that refuses:
-// a trace must not tell of an effect that a sink before it has stopped.
+// Tee emits each event to its sinks in turn and stops at the first that refuses:
+// a trace must not hold an effect that a sink before it has stopped.
 type Tee []Sink
 
-// Emit sends e to all sinks.
+// Emit emits e to the sinks.
 func (t Tee) Emit(e Event) error {
 	for _, s := range t {
 		if err := s.Emit(e); err != nil {
@@ -176,5 +177,5 @@ type List struct{ Events []Event }
 // Emit appends e.
 func (l *List) Emit(e Event) error { l.Events = append(l.Events, e); return nil }
 
-// ErrDeviates is what a Follow refuses with.
+// ErrDeviates is what a sink of NewFollow refuses with.
 var ErrDeviates = errors.New("differs from the approved trace")

@@ -8,9 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// Verify reads a trace and computes anew all that it says of itself, from the
-// very bytes. An error is of reading; what is wrong with the trace is in the
-// report. A trace that just stops is incomplete, not broken.
+// Verify reads a trace and computes all hashes and counts in it anew, from its
+// bytes. It returns an error only if reading fails; what is wrong with the trace
+// is in the report. A trace that stops without an end event is incomplete, not
+// broken.
 func Verify(r io.Reader) (Report, error) {
 	v := &verifier{in: newLines(r)}
 	v.Head = zeroHash
@@ -43,7 +44,7 @@ type verifier struct {
 	Report
 	in      *lines
 	seq     int     // of the line under way, 0 if it cannot be read
-	ended   bool    // there was an end event
+	ended   bool    // an end event was read
 	op      *Event  // under way
 	effects []Event // of op
 }
@@ -74,7 +75,7 @@ func (v *verifier) line(line []byte) {
 	v.Head = hash(line)
 }
 
-// unclean says what bytes of a line no writer of traces writes.
+// unclean says which bytes a line has that no trace is written with, "" if none.
 func unclean(line []byte) string {
 	switch {
 	case bytes.HasPrefix(line, []byte("\xef\xbb\xbf")):
@@ -133,7 +134,7 @@ func (v *verifier) result(e Event) {
 	v.op, v.effects = nil, nil
 }
 
-// unfinished finds an op that has no result although the run went on.
+// unfinished reports an op without a result that other events follow.
 func (v *verifier) unfinished() {
 	if v.op != nil {
 		v.broken("comes before the result of event %d, %s %q", v.op.Seq, v.op.Op, v.op.Target)
@@ -161,7 +162,7 @@ func sealed(line []byte) bool {
 	return i >= 0 && string(line[i:]) == fmt.Sprintf(`,"seal":%q}`, hash(line[:i]))
 }
 
-// torn takes a last line without its newline: a write or a copy that stopped.
+// torn takes a last line without a newline: a write or a copy was cut off.
 func (v *verifier) torn(line []byte) {
 	if v.seq = 0; v.ended {
 		v.broken("%d bytes stand after the end event", len(line))

@@ -12,11 +12,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxLine is how many bytes a line may have. Writers and readers refuse more,
-// so that no trace can be written that cannot be read.
+// maxLine is how many bytes a line may have. Writers and readers refuse more, so
+// that every trace that is written can be read.
 const maxLine = 64 << 20
 
-// zeroHash is prev of the first line.
+// zeroHash is the hash that the first line gives for the line before it.
 const zeroHash = "0000000000000000000000000000000000000000000000000000000000000000"
 
 // A field is a member of a line's JSON object.
@@ -25,8 +25,8 @@ type field struct {
 	raw  json.RawMessage
 }
 
-// encode returns the line of e without its newline. The seal of an end event
-// is computed here, over all that stands before it.
+// encode returns the line of e without its newline. An end event gets its seal:
+// the hash of all that stands before it in the line.
 func encode(e Event) ([]byte, error) {
 	fs, err := fields(e)
 	if err != nil {
@@ -45,8 +45,8 @@ func encode(e Event) ([]byte, error) {
 	return line, nil
 }
 
-// fields returns what a line says after seq, prev and kind: first what every
-// line of that kind has, then what else is set.
+// fields returns the members of a line after seq, prev and kind: first those that
+// every line of that kind has, then others that are set.
 func fields(e Event) ([]field, error) {
 	info := RunInfo{}
 	if e.Run != nil {
@@ -144,7 +144,7 @@ func (table slots) find(key string) any {
 	return nil
 }
 
-// millis is a duration that a line tells in whole milliseconds.
+// millis is a duration that a line holds in whole milliseconds.
 type millis time.Duration
 
 func (m millis) MarshalJSON() ([]byte, error) {
@@ -157,8 +157,8 @@ func (m *millis) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// marshal returns v as JSON that is safe to look at: what a terminal or an
-// editor would obey rather than show is escaped.
+// marshal returns v as JSON that is safe to look at: characters that a terminal
+// or an editor would obey rather than show are escaped.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -169,11 +169,11 @@ func marshal(v any) ([]byte, error) {
 	return escape(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// escape writes what does not show as itself, such as DEL, C1 controls and
-// bidirectional controls, as \uXXXX. JSON has such only
-// inside strings, so the whole text may be treated alike; package json has
-// already seen to those below U+0020 and to invalid UTF-8, which becomes \ufffd.
-// So U+FFFD itself is escaped too: an event read from a file is written as before.
+// escape writes hidden characters, such as DEL, C1 controls and bidirectional
+// controls, as \uXXXX. JSON has them only inside strings, so the whole text is
+// treated alike; package json has already escaped those below U+0020, and invalid
+// UTF-8 as \ufffd. So U+FFFD itself is escaped too: an event that was read from a
+// file is written with the same bytes.
 func escape(b []byte) []byte {
 	if bytes.IndexFunc(b, escaped) < 0 {
 		return b
@@ -195,7 +195,7 @@ func escape(b []byte) []byte {
 func escaped(r rune) bool { return hidden(r) || r == utf8.RuneError }
 
 func quoteJSON(s string) []byte {
-	b, _ := marshal(s) // a string has no way not to be JSON
+	b, _ := marshal(s) // every string has a JSON form
 	return b
 }
 
