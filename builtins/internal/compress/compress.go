@@ -32,9 +32,9 @@ const (
 	XZ    Format = "xz"
 )
 
-// MaxWindow is how many bytes back compressed data may refer, which bounds the
+// maxWindow is how many bytes back compressed data may refer, which bounds the
 // memory of a reader: what zstd --long and xz -9 need at most.
-const MaxWindow = 128 << 20
+const maxWindow = 128 << 20
 
 // headLen is how many bytes Detect looks at.
 const headLen = 10
@@ -96,7 +96,7 @@ func (c *Reader) open(br *bufio.Reader) (err error) {
 	case Zstd:
 		// More goroutines need more time and memory, measured with 270 MB of index.
 		var d *zstd.Decoder
-		d, err = zstd.NewReader(br, zstd.WithDecoderMaxWindow(MaxWindow), zstd.WithDecoderMaxMemory(MaxWindow), zstd.WithDecoderConcurrency(1))
+		d, err = zstd.NewReader(br, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow), zstd.WithDecoderConcurrency(1))
 		if err == nil {
 			c.r, c.stop = d, d.Close
 		}
@@ -128,7 +128,7 @@ func named(err error, f Format) error {
 }
 
 // checkDict refuses an xz stream whose first block wants a dictionary larger
-// than MaxWindow, because the library would allocate it (xz file format 3.1).
+// than maxWindow, because the library would allocate it (xz file format 3.1).
 // It is silent where the header is not what it knows; the library reports that.
 func checkDict(br *bufio.Reader) error {
 	const streamHeader = 12
@@ -148,8 +148,8 @@ func checkDict(br *bufio.Reader) error {
 	if i < 0 || i+2 >= len(block) {
 		return nil
 	}
-	if bits := uint(block[i+2]); bits > 40 || (2|uint64(bits&1))<<(bits/2+11) > MaxWindow {
-		return fmt.Errorf("got a dictionary of more than %d bytes, want less", MaxWindow)
+	if bits := uint(block[i+2]); bits > 40 || (2|uint64(bits&1))<<(bits/2+11) > maxWindow {
+		return fmt.Errorf("got a dictionary of more than %d bytes, want less", maxWindow)
 	}
 	return nil
 }

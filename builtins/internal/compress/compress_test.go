@@ -161,11 +161,11 @@ func TestDetect(t *testing.T) {
 
 func TestWindowIsLimited(t *testing.T) {
 	var b bytes.Buffer
-	w, err := zstd.NewWriter(&b, zstd.WithWindowSize(2*MaxWindow))
+	w, err := zstd.NewWriter(&b, zstd.WithWindowSize(2*maxWindow))
 	if err != nil {
 		t.Fatal(err)
 	}
-	io.CopyN(w, zeros{}, 3*MaxWindow)
+	io.CopyN(w, zeros{}, 3*maxWindow)
 	w.Close()
 	if _, _, err := unpack(&b); err == nil || !strings.Contains(err.Error(), "window") {
 		t.Errorf("zstd: got %v, want an error about the window", err)

@@ -219,10 +219,8 @@ func (a atom) compare(b atom) int {
 	return strings.Compare(a.text, b.text)
 }
 
-// HasPrefix reports whether v is "p.*": equal in all of p's atoms but the last, which may go on if it is a word. So
+// hasPrefix reports whether v is "p.*": equal in all of p's atoms but the last, which may go on if it is a word. So
 // 1.2.3 and 1.2a begin with 1.2, and 1.20 does not.
-func (v Version) HasPrefix(p Version) bool { return v.hasPrefix(&p) }
-
 func (v *Version) hasPrefix(p *Version) bool {
 	switch {
 	case v.parts == nil || p.parts == nil:

@@ -1,9 +1,9 @@
 // Package crontab reads and edits the text of a user's crontab.
 //
-// Two things to know. Whatever it does not change it keeps byte for byte:
-// comments, settings, blanks. And commands are given as a shell would get them;
-// the percent signs that cron(8) would turn into newlines are escaped in the
-// text and compared without the escape.
+// Two things to know. Lines that it does not change stay byte for byte: comments,
+// settings, blanks. And commands are given as a shell gets them; the percent
+// signs that cron(8) turns into newlines are escaped in the text and compared
+// without the escape.
 //
 // The builtins cron and supervise call it. The format is that of crontab(5) as
 // Vixie's cron, Debian and cronie read it.
@@ -17,41 +17,32 @@ import (
 	"unicode"
 )
 
-// A Line is one line of a crontab. Schedule and Command are empty unless it is
-// a job, Name and Value unless it sets a variable.
+// A Line is one line of a crontab. Only a job has a Schedule and a Command.
 type Line struct {
-	Text              string // without its end
-	Schedule, Command string // with single blanks; Command as a shell would get it
-	Input             string // what the command reads: behind the first bare percent sign
-	Name, Value       string
+	Text     string // without its end
+	Schedule string // with single blanks
+	Command  string // as a shell gets it
+
+	input string // what the command reads: the text behind the first bare percent sign
 }
 
 var (
 	job     = regexp.MustCompile(`^[ \t]*(@[a-z]+|(?:[^ \t@#][^ \t]*[ \t]+){4}[^ \t]+)[ \t]+(.*?)[ \t]*$`)
-	setting = regexp.MustCompile(`^[ \t]*("[^"]+"|'[^']+'|[^ \t"'=#]+)[ \t]*=[ \t]*(.*?)[ \t]*$`)
+	setting = regexp.MustCompile(`^[ \t]*("[^"]+"|'[^']+'|[^ \t"'=#]+)[ \t]*=`)
 )
 
-// Parse takes a crontab apart. Lines that are neither job nor setting have only Text.
+// Parse takes a crontab apart.
 func Parse(text string) []Line {
 	var lines []Line
 	for t := range strings.Lines(text) {
 		l := Line{Text: strings.TrimSuffix(t, "\n")}
-		if m := setting.FindStringSubmatch(l.Text); m != nil {
-			l.Name, l.Value = strings.Trim(m[1], `"'`), unquote(m[2])
-		} else if m := job.FindStringSubmatch(l.Text); m != nil {
+		if m := job.FindStringSubmatch(l.Text); m != nil && !setting.MatchString(l.Text) {
 			l.Schedule = strings.Join(strings.Fields(m[1]), " ")
-			l.Command, l.Input = unescape(m[2])
+			l.Command, l.input = unescape(m[2])
 		}
 		lines = append(lines, l)
 	}
 	return lines
-}
-
-func unquote(s string) string {
-	if len(s) > 1 && (s[0] == '"' || s[0] == '\'') && s[0] == s[len(s)-1] {
-		return s[1 : len(s)-1]
-	}
-	return s
 }
 
 // unescape splits at the first bare percent sign and takes the backslash off
@@ -70,8 +61,8 @@ func escape(command string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(command, `\%`, "%"), "%", `\%`)
 }
 
-// Contains reports whether text has a job with that schedule and command, as
-// far as blanks outside quotes do not matter.
+// Contains reports whether text has a job with that schedule and command. How
+// many blanks stand between words outside quotes makes no difference.
 func Contains(text, schedule, command string) bool {
 	for _, l := range Parse(text) {
 		if l.is(schedule, command) {
@@ -82,11 +73,11 @@ func Contains(text, schedule, command string) bool {
 }
 
 func (l Line) is(schedule, command string) bool {
-	return l.Schedule != "" && l.Input == "" && l.Schedule == strings.Join(strings.Fields(schedule), " ") &&
+	return l.Schedule != "" && l.input == "" && l.Schedule == strings.Join(strings.Fields(schedule), " ") &&
 		fold(l.Command) == fold(strings.ReplaceAll(command, `\%`, "%"))
 }
 
-// fold makes runs of blanks outside quotes single ones.
+// fold makes each run of blanks outside quotes one blank.
 func fold(command string) string {
 	var b strings.Builder
 	var quote rune
@@ -110,21 +101,21 @@ func fold(command string) string {
 	return b.String()
 }
 
-// Add returns text with the job at its end, unless it has it, without the lines
-// that Debian's crontab puts in front of each table by itself, and with the
-// newline without which cron ignores the last line.
+// Add returns text with the job at its end, unless text contains it: without the
+// header of Debian's crontab, and with a newline behind the last line, which cron
+// ignores without one.
 func Add(text, schedule, command string) (string, error) {
 	line, err := Format(schedule, command)
 	if err != nil || Contains(text, schedule, command) {
 		return text, err
 	}
-	return terminated(body(text)) + line + "\n", nil
+	return terminated(withoutHeader(text)) + line + "\n", nil
 }
 
 // Remove returns text without the job.
 func Remove(text, schedule, command string) string {
 	var b strings.Builder
-	for _, l := range Parse(body(text)) {
+	for _, l := range Parse(withoutHeader(text)) {
 		if !l.is(schedule, command) {
 			b.WriteString(l.Text + "\n")
 		}
@@ -132,10 +123,11 @@ func Remove(text, schedule, command string) string {
 	return b.String()
 }
 
-// Debian's header: three comments, put back by every installation of a table.
-var header = regexp.MustCompile(`^(?:# DO NOT EDIT THIS FILE - edit the master and reinstall\.\n(?:# \(.* installed on .*\)\n)?(?:# \(Cron version .*\)\n)?)+`)
+// header is what Debian's crontab puts in front of each table that it installs.
+var header = regexp.MustCompile(`^(?:# DO NOT EDIT THIS FILE - edit the master and reinstall\.\n` +
+	`(?:# \(.* installed on .*\)\n)?(?:# \(Cron version .*\)\n)?)+`)
 
-func body(text string) string { return header.ReplaceAllString(text, "") }
+func withoutHeader(text string) string { return header.ReplaceAllString(text, "") }
 
 func terminated(text string) string {
 	if text == "" || strings.HasSuffix(text, "\n") {
@@ -144,9 +136,9 @@ func terminated(text string) string {
 	return text + "\n"
 }
 
-// Format returns the line of a job, or why it cannot be one.
+// Format returns the line of a job, or an error if cron would refuse it.
 func Format(schedule, command string) (string, error) {
-	if err := CheckSchedule(schedule); err != nil {
+	if err := checkSchedule(schedule); err != nil {
 		return "", err
 	}
 	command = strings.TrimSpace(command)
@@ -180,9 +172,9 @@ func fields() [5]field {
 	}
 }
 
-// CheckSchedule refuses what cron would: want five fields or one of the words
-// with an at sign.
-func CheckSchedule(s string) error {
+// checkSchedule returns an error if s is neither five fields, as cron takes them,
+// nor one of its words with an at sign.
+func checkSchedule(s string) error {
 	words := strings.Fields(s)
 	if len(words) == 1 && strings.HasPrefix(words[0], "@") {
 		switch words[0] {
@@ -192,19 +184,22 @@ func CheckSchedule(s string) error {
 		return fmt.Errorf("schedule %q: want @reboot, @hourly, @daily, @weekly, @monthly or @yearly", s)
 	}
 	if len(words) != 5 {
-		return fmt.Errorf("schedule %q: got %d fields, want 5: minute, hour, day of month, month, day of week", s, len(words))
+		return fmt.Errorf("schedule %q: got %d fields, want 5: minute, hour, day of month, month, day of week",
+			s, len(words))
 	}
 	for i, f := range fields() {
 		for item := range strings.SplitSeq(words[i], ",") {
 			if !f.valid(item) {
-				return fmt.Errorf("schedule %q: got %q for the %s, want %d to %d, *, a range, or a step", s, item, f.name, f.min, f.max)
+				return fmt.Errorf("schedule %q: got %q for the %s, want %d to %d, *, a range, or a step",
+					s, item, f.name, f.min, f.max)
 			}
 		}
 	}
 	return nil
 }
 
-// valid checks "*", "N", "N-M", each with "/STEP" behind it but for "N".
+// valid reports whether item is "*", "N" or "N-M"; "*" and "N-M" may have "/STEP"
+// behind them.
 func (f field) valid(item string) bool {
 	item, step, stepped := strings.Cut(item, "/")
 	if n, err := strconv.Atoi(step); stepped && (err != nil || n < 1) {

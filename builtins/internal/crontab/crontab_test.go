@@ -38,8 +38,8 @@ func TestContains(t *testing.T) {
 func TestParse(t *testing.T) {
 	lines := Parse("# c\n\nMAILTO=\"\"\n PATH = '/bin:/usr/bin' \n@reboot x y%in\\%put%more\n*/5 0-3,7 1 jan-mar sun z\nnonsense")
 	want := []Line{
-		{Text: "# c"}, {}, {Text: `MAILTO=""`, Name: "MAILTO"}, {Text: ` PATH = '/bin:/usr/bin' `, Name: "PATH", Value: "/bin:/usr/bin"},
-		{Text: `@reboot x y%in\%put%more`, Schedule: "@reboot", Command: "x y", Input: `in\%put%more`},
+		{Text: "# c"}, {}, {Text: `MAILTO=""`}, {Text: ` PATH = '/bin:/usr/bin' `},
+		{Text: `@reboot x y%in\%put%more`, Schedule: "@reboot", Command: "x y", input: `in\%put%more`},
 		{Text: "*/5 0-3,7 1 jan-mar sun z", Schedule: "*/5 0-3,7 1 jan-mar sun", Command: "z"}, {Text: "nonsense"},
 	}
 	if len(lines) != len(want) {
@@ -94,12 +94,12 @@ var schedules = map[string]bool{
 
 func TestCheckSchedule(t *testing.T) {
 	for s, ok := range schedules {
-		if err := CheckSchedule(s); (err == nil) != ok {
+		if err := checkSchedule(s); (err == nil) != ok {
 			t.Errorf("%q: got %v", s, err)
 		}
 	}
 	for _, s := range []string{"* * * *", "* * * * * *", "5/2 * * * *", "5-1 * * * *"} { // cron would take a word of the command, or never run it
-		if CheckSchedule(s) == nil {
+		if checkSchedule(s) == nil {
 			t.Errorf("%q: got no error", s)
 		}
 	}

@@ -15,7 +15,7 @@ func TestCommands(t *testing.T) {
 	}{
 		{web.Insert(), "iptables|-t|filter|-I|INPUT|-i|eth0|-p|tcp|-m|tcp|--dport|8080|-m|comment|--comment|# Anaconda Repository #|-j|ACCEPT"},
 		{redirect.Append(), `iptables|-t|nat|-A|PREROUTING|-i|eth0|-p|tcp|-m|tcp|--dport|80|-m|comment|--comment|it's "quoted" \ here|-j|REDIRECT|--to-ports|8080`},
-		{Rule{Chain: "OUTPUT", Jump: "DROP"}.Delete(), "iptables|-t|filter|-D|OUTPUT|-j|DROP"},
+		{Rule{Chain: "OUTPUT", Jump: "DROP"}.Append(), "iptables|-t|filter|-A|OUTPUT|-j|DROP"},
 		{Rule{Chain: "A", Protocol: "udp", DPort: "1-9", Jump: "REDIRECT", ToPort: "2:3"}.Append(), "iptables|-t|filter|-A|A|-p|udp|-m|udp|--dport|1:9|-j|REDIRECT|--to-ports|2-3"},
 	} {
 		if got := strings.Join(c.argv, "|"); got != c.want {

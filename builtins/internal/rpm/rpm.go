@@ -3,7 +3,7 @@
 //
 // Two things to know. It reads headers, never the payload, so a package of any
 // size costs a few kilobytes. And what scriptlets do can only be guessed:
-// [Package.Users], [Package.Groups] and [Package.Enables] are for what a dry run
+// [Package.Users] and [Package.Groups] are for what a dry run
 // believes, never for what a real run asserts.
 //
 // The builtin yum calls it. The format is described in rpm's own manual

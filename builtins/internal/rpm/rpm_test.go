@@ -90,7 +90,7 @@ func TestRead(t *testing.T) {
 		want string
 	}{
 		{"units", p.Units(), "mongod.service"}, {"init scripts", p.InitScripts(), "mongod"}, {"users", p.Users(), "journal mongod"},
-		{"groups", p.Groups(), "mongod"}, {"enabled", p.Enables(), "mongod"},
+		{"groups", p.Groups(), "mongod"},
 	} {
 		if got := strings.Join(c.got, " "); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.what, got, c.want)
@@ -256,7 +256,6 @@ func FuzzRead(f *testing.F) {
 		}
 		p.Users()
 		p.Groups()
-		p.Enables()
 		for _, file := range p.Files {
 			if !p.Source && !filepath.IsAbs(file.Name) {
 				t.Errorf("accepted %q", file.Name)

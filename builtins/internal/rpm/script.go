@@ -68,27 +68,6 @@ func (p *Package) Groups() []string {
 	return tidy(names)
 }
 
-// Enables guesses which services the package has start at boot, without ".service".
-func (p *Package) Enables() []string {
-	var names []string
-	for _, s := range p.Scripts {
-		for _, argv := range commands(s) {
-			words := slices.DeleteFunc(slices.Clone(argv[1:]), func(w string) bool { return strings.HasPrefix(w, "-") && w != "--add" })
-			switch {
-			case argv[0] == "chkconfig" && len(words) == 2 && words[0] == "--add":
-				names = append(names, words[1])
-			case argv[0] == "chkconfig" && len(words) == 2 && words[1] == "on":
-				names = append(names, words[0])
-			case argv[0] == "systemctl" && len(words) > 1 && words[0] == "enable":
-				for _, w := range words[1:] {
-					names = append(names, strings.TrimSuffix(w, ".service"))
-				}
-			}
-		}
-	}
-	return tidy(slices.DeleteFunc(names, func(n string) bool { return !plainName.MatchString(n) }))
-}
-
 // provided returns NAME of what is provided as PREFIX NAME ")".
 func (p *Package) provided(prefix string) (names []string) {
 	for _, s := range p.Provides {

@@ -6,25 +6,20 @@ import (
 )
 
 func TestGuesses(t *testing.T) {
-	for _, c := range []struct{ script, users, groups, enables string }{
-		{mongoPre, "mongod", "mongod", ""},
-		{"getent passwd redis >/dev/null || useradd -r -M -s /bin/false redis\n", "redis", "", ""},
-		{"useradd -c 'a b; c' -d /x --shell /bin/sh --gid g1 --system -G a,b svc", "svc", "", ""},
-		{"U=nginx\nG=\"web\"\n/usr/sbin/groupadd -f -r ${G} 2>/dev/null || :\nuseradd -rg $G $U 2> log", "nginx", "web", ""},
-		{"useradd $UNKNOWN; useradd \"$(id -un)\"", "", "", ""},
-		{"# useradd nobody2\necho useradd x", "", "", ""},
-		{"useradd -r \\\n  -s /bin/false \\\n  tomcat && echo done", "tomcat", "", ""},
-		{"systemd-sysusers --replace=/usr/lib/sysusers.d/a.conf - <<EOF\ng data 55\nu apache 48 \"Apache\" /usr/share/httpd\nEOF\n", "apache", "data", ""},
-		{"if [ $1 = 1 ]; then /sbin/chkconfig --add mongod; fi", "", "", "mongod"},
-		{"chkconfig --level 345 a on\nchkconfig b on\nchkconfig c off", "", "", "b"},
-		{"systemctl --no-reload enable a.service b.service >/dev/null 2>&1 || :", "", "", "a b"},
-		{"systemctl preset a.service\nsystemctl daemon-reload", "", "", ""},
-		{"", "", "", ""}, {"'unclosed useradd x", "", "", ""}, {"\\", "", "", ""},
+	for _, c := range []struct{ script, users, groups string }{
+		{mongoPre, "mongod", "mongod"},
+		{"getent passwd redis >/dev/null || useradd -r -M -s /bin/false redis\n", "redis", ""},
+		{"useradd -c 'a b; c' -d /x --shell /bin/sh --gid g1 --system -G a,b svc", "svc", ""},
+		{"U=nginx\nG=\"web\"\n/usr/sbin/groupadd -f -r ${G} 2>/dev/null || :\nuseradd -rg $G $U 2> log", "nginx", "web"},
+		{"useradd $UNKNOWN; useradd \"$(id -un)\"", "", ""},
+		{"# useradd nobody2\necho useradd x", "", ""},
+		{"useradd -r \\\n  -s /bin/false \\\n  tomcat && echo done", "tomcat", ""},
+		{"systemd-sysusers --replace=/usr/lib/sysusers.d/a.conf - <<EOF\ng data 55\nu apache 48 \"Apache\" /usr/share/httpd\nEOF\n", "apache", "data"},
+		{"", "", ""}, {"'unclosed useradd x", "", ""}, {"\\", "", ""},
 	} {
 		p := &Package{Scripts: []string{c.script}}
 		for what, got := range map[string][2]string{
 			"users": {strings.Join(p.Users(), " "), c.users}, "groups": {strings.Join(p.Groups(), " "), c.groups},
-			"enables": {strings.Join(p.Enables(), " "), c.enables},
 		} {
 			if got[0] != got[1] {
 				t.Errorf("%q: %s: got %q, want %q", c.script, what, got[0], got[1])
@@ -35,10 +30,10 @@ func TestGuesses(t *testing.T) {
 
 func FuzzGuesses(f *testing.F) {
 	f.Add(mongoPre)
-	f.Add("U=x\nuseradd -r $U\nsystemctl enable x; chkconfig --add y # sysusers\nu z")
+	f.Add("U=x\nuseradd -r $U\n# sysusers\nu z")
 	f.Fuzz(func(t *testing.T, script string) {
 		p := &Package{Scripts: []string{script}}
-		for _, names := range [][]string{p.Users(), p.Groups(), p.Enables()} {
+		for _, names := range [][]string{p.Users(), p.Groups()} {
 			for _, n := range names {
 				if !plainName.MatchString(n) {
 					t.Errorf("guessed %q", n)

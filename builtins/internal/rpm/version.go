@@ -35,13 +35,13 @@ func ParseFilename(file string) (name, version, release, arch string, ok bool) {
 func CompareEVR(a, b string) int {
 	ae, av, ar := splitEVR(a)
 	be, bv, br := splitEVR(b)
-	if c := CompareVersions(ae, be); c != 0 {
+	if c := compareVersions(ae, be); c != 0 {
 		return c
 	}
-	if c := CompareVersions(av, bv); c != 0 || ar == "" || br == "" {
+	if c := compareVersions(av, bv); c != 0 || ar == "" || br == "" {
 		return c
 	}
-	return CompareVersions(ar, br)
+	return compareVersions(ar, br)
 }
 
 func splitEVR(s string) (epoch, version, release string) {
@@ -55,11 +55,11 @@ func splitEVR(s string) (epoch, version, release string) {
 	return epoch, s, ""
 }
 
-// CompareVersions orders versions or releases as rpm does: -1, 0 or 1. Runs of
+// compareVersions orders versions or releases as rpm does: -1, 0 or 1. Runs of
 // digits are numbers and newer than runs of letters; other bytes only separate;
 // "~" is older than the end, "^" newer than the end and older than all else. The
 // rules are those of rpmvercmp in rpm's manual (docs/man/rpm-version.7).
-func CompareVersions(a, b string) int {
+func compareVersions(a, b string) int {
 	for a != "" || b != "" {
 		a, b = strings.TrimLeftFunc(a, separates), strings.TrimLeftFunc(b, separates)
 		if c, decided, both := special(a, b); decided {

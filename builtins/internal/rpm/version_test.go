@@ -24,10 +24,10 @@ var versions = []struct {
 
 func TestCompareVersions(t *testing.T) {
 	for _, c := range versions {
-		if got := CompareVersions(c.a, c.b); got != c.sign {
+		if got := compareVersions(c.a, c.b); got != c.sign {
 			t.Errorf("%q, %q: got %d, want %d", c.a, c.b, got, c.sign)
 		}
-		if got := CompareVersions(c.b, c.a); got != -c.sign {
+		if got := compareVersions(c.b, c.a); got != -c.sign {
 			t.Errorf("%q, %q: got %d, want %d", c.b, c.a, got, -c.sign)
 		}
 	}
@@ -55,7 +55,7 @@ func TestCompareVersionsAsRPM(t *testing.T) {
 			continue // as a version of a package, which this rpm checks
 		}
 		compared++
-		if got := fmt.Sprint(CompareVersions(c.a, c.b)); got != theirs[i] {
+		if got := fmt.Sprint(compareVersions(c.a, c.b)); got != theirs[i] {
 			t.Errorf("%q, %q: got %s, rpm says %s", c.a, c.b, got, theirs[i])
 		}
 	}
@@ -101,7 +101,7 @@ func FuzzCompareVersions(f *testing.F) {
 		f.Add(c.a, c.b)
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		if x, y := CompareVersions(a, b), CompareVersions(b, a); x != -y || CompareVersions(a, a) != 0 || x < -1 || x > 1 {
+		if x, y := compareVersions(a, b), compareVersions(b, a); x != -y || compareVersions(a, a) != 0 || x < -1 || x > 1 {
 			t.Errorf("%q, %q: got %d and %d", a, b, x, y)
 		}
 		CompareEVR(a, b)

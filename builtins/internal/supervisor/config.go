@@ -9,15 +9,9 @@ import (
 	"strings"
 )
 
-// A Config is what a supervisord.conf says, as far as it matters here.
-type Config struct {
-	Socket   string // of [unix_http_server]; "" if there is none
-	Port     string // of [inet_http_server]; "" if there is none
-	URL      string // of [supervisorctl]; "" if it is not given
-	User     string // of [supervisord]
-	Programs []Program
-	Includes []string // patterns of [include], which nobody has followed
-}
+// A Config holds the programs of a supervisord.conf. Files that its [include]
+// names are not read.
+type Config struct{ Programs []Program }
 
 // A Program is a section that starts processes.
 type Program struct {
@@ -46,11 +40,7 @@ func ParseConfig(text string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Config{
-		Socket: file["unix_http_server"]["file"], Port: file["inet_http_server"]["port"],
-		URL: file["supervisorctl"]["serverurl"], User: file["supervisord"]["user"],
-		Includes: strings.Fields(file["include"]["files"]),
-	}
+	c := &Config{}
 	groups := map[string]string{}
 	sections := slices.Sorted(maps.Keys(file))
 	for _, section := range sections {

@@ -17,16 +17,10 @@ import (
 	"strings"
 )
 
-// The states of a process.
+// Two of the states of a process.
 const (
-	Stopped  = "STOPPED"
-	Starting = "STARTING"
-	Running  = "RUNNING"
-	Backoff  = "BACKOFF" // exited too soon and will be tried again
-	Stopping = "STOPPING"
-	Exited   = "EXITED"
-	Fatal    = "FATAL" // exited too soon too often
-	Unknown  = "UNKNOWN"
+	Running = "RUNNING"
+	Fatal   = "FATAL" // exited too soon too often
 )
 
 // A Process is one line of supervisorctl status.
