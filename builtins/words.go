@@ -38,7 +38,8 @@ func (w *words) Unpack(v starlark.Value) error {
 }
 
 // SplitWords splits a command line as a shell splits words, without expanding
-// anything. Unbalanced quotes are an error.
+// anything. Unbalanced quotes are an error. The library is from 2019 and stays:
+// the rules of quoting do not change.
 func SplitWords(command string) ([]string, error) { return shlex.Split(command) }
 
 // quote writes argv as a POSIX shell would read it back.

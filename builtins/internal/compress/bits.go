@@ -1,13 +1,13 @@
 package compress
 
-// A bitString is made of pieces that need not be whole bytes, the highest bit first.
+// A bitString is a string of bits, not always whole bytes, the highest bit first.
 type bitString struct {
 	text []byte
 	n    uint // bits in use of the last byte, 0 for all
 }
 
-// add appends the first n bits of p.
-func (s *bitString) add(p []byte, n int) {
+// addBits appends the first n bits of p.
+func (s *bitString) addBits(p []byte, n int) {
 	if s.n == 0 {
 		s.text = append(s.text, p[:n/8]...)
 	} else {
@@ -42,7 +42,7 @@ func (s *bitString) whole() []byte {
 	return s.text[:len(s.text)-1]
 }
 
-// drop forgets what whole returns.
+// drop removes the bytes that whole returns.
 func (s *bitString) drop() {
 	s.text = append(s.text[:0], s.text[len(s.whole()):]...)
 }

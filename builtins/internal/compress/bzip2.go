@@ -11,34 +11,34 @@ import (
 )
 
 const (
-	// blockText is how much run-length coded text a block of level 9 holds; where
-	// it ends is where the library ends a block, too.
+	// blockText is how much run-length coded text a block of level 9 holds. The
+	// library ends a block at the same place.
 	blockText = 900_000
 	// maxWorkers bounds the memory on large machines: a block at work needs some
 	// 20 MiB, of which most is the sorting of its text.
 	maxWorkers = 8
 
 	bzip2Header = "BZh9"
-	bzip2Footer = 0x177245385090 // in front of the CRC of the whole; of 48 bits
+	bzip2Footer = 0x177245385090 // 48 bits, in front of the CRC of the whole stream
 	footerBits  = 48 + 32
 )
 
 // NewBzip2 returns a writer of one bzip2 stream with the largest blocks, as
 // conda's own index files have them: readers as old as Python 2.7 stop behind the
 // first stream. Blocks are compressed by as many goroutines as there are
-// processors, 8 at most. The bytes depend on what is written only, neither on the
-// pieces in which it comes nor on the machine. Close ends the stream and leaves w open.
+// processors, 8 at most. The bytes depend only on the data, not on the pieces in
+// which it is written or on the machine. Close ends the stream and leaves w open.
 //
 // Only calls of Write and Close use w, and no goroutine outlives its block, so a
 // writer that is never closed costs nothing.
 func NewBzip2(w io.Writer) (io.WriteCloser, error) {
 	z := &bzip2Writer{w: w, workers: min(runtime.GOMAXPROCS(0), maxWorkers)}
-	z.out.add([]byte(bzip2Header), 8*len(bzip2Header))
+	z.out.addBits([]byte(bzip2Header), 8*len(bzip2Header))
 	return z, nil
 }
 
-// A bzip2Writer cuts what it is given into blocks, has the library make a stream
-// of each, and joins the blocks that are in these to one stream.
+// A bzip2Writer cuts its data into blocks, lets the library make a stream of each,
+// and joins the blocks of these streams into one stream.
 type bzip2Writer struct {
 	w       io.Writer
 	workers int
@@ -51,7 +51,7 @@ type bzip2Writer struct {
 	err     error
 }
 
-// Write takes all of p unless w had an error.
+// Write takes all of p unless an error occurred.
 func (z *bzip2Writer) Write(p []byte) (n int, err error) {
 	if z.closed && z.err == nil {
 		z.err = errors.New("bzip2: got a write behind the end")
@@ -67,7 +67,7 @@ func (z *bzip2Writer) Write(p []byte) (n int, err error) {
 	return n, z.err
 }
 
-// Close ends the stream. A second call repeats what the first one returned.
+// Close ends the stream. A second call returns the same error.
 func (z *bzip2Writer) Close() error {
 	if z.closed {
 		return z.err
@@ -97,7 +97,7 @@ func (z *bzip2Writer) fresh() *block {
 	return &block{text: make([]byte, 0, blockText)}
 }
 
-// dispatch lets the block that is full be compressed.
+// dispatch starts the compression of the full block.
 func (z *bzip2Writer) dispatch() {
 	if len(z.pending) == z.workers {
 		z.join()
@@ -108,7 +108,7 @@ func (z *bzip2Writer) dispatch() {
 	go b.compress()
 }
 
-// join writes the oldest block.
+// join waits for the oldest block and writes it.
 func (z *bzip2Writer) join() {
 	b := z.pending[0]
 	z.pending = append(z.pending[:0], z.pending[1:]...)
@@ -118,28 +118,28 @@ func (z *bzip2Writer) join() {
 		return
 	}
 	z.crc = (z.crc<<1 | z.crc>>31) ^ crc
-	z.out.add(b.packed.Bytes()[len(bzip2Header):], n)
+	z.out.addBits(b.packed.Bytes()[len(bzip2Header):], n)
 	_, z.err = z.w.Write(z.out.whole())
 	z.out.drop()
 	b.text, b.run = b.text[:0], 0
 	z.idle = append(z.idle, b)
 }
 
-// A block is text on its way into one bzip2 block. It is held run-length coded,
-// so that megabytes of one byte need no memory either.
+// A block is the text of one bzip2 block. It is held run-length coded, so that
+// megabytes of one byte need little memory.
 type block struct {
-	text []byte // every four equal bytes are followed by how many more there are
-	last byte   // of what was filled in
-	run  int    // how many of these, 255 at most
+	text []byte // behind four equal bytes stands how many more follow
+	last byte   // that was filled in
+	run  int    // how often in a row, 255 at most
 
 	lib    *bzip2.Writer
 	packed bytes.Buffer // a stream of this block
 	err    error
-	done   chan struct{} // closed when packed or err is there
+	done   chan struct{} // closed when packed or err is set
 }
 
-// fill takes as much of p as belongs into the block and returns how much that
-// is. The rules of run lengths are those of the C library.
+// fill takes as much of p as the block holds and returns how much that is. Run
+// lengths follow the rules of the C library.
 func (b *block) fill(p []byte) int {
 	for i, c := range p {
 		if c != b.last {
@@ -164,7 +164,7 @@ func (b *block) fill(p []byte) int {
 	return len(p)
 }
 
-// compress makes packed.
+// compress sets packed.
 func (b *block) compress() {
 	defer close(b.done)
 	b.packed.Reset()
@@ -178,7 +178,7 @@ func (b *block) compress() {
 	}
 }
 
-// expand writes what was filled in.
+// expand writes the text without its run-length code.
 func (b *block) expand(w io.Writer) error {
 	const piece = 64 << 10
 	out := make([]byte, 0, piece+255)
@@ -208,9 +208,9 @@ func (b *block) expand(w io.Writer) error {
 	return err
 }
 
-// body returns how many bits behind the header of packed its block has, and
-// the block's CRC. A stream ends with a magic number, a CRC, which here is that of
-// its only block, and up to seven bits of nothing.
+// body returns the length in bits of the block in packed, which begins behind the
+// header, and the CRC of the block. A stream ends with a magic number, a CRC, which
+// here is that of its only block, and up to seven unused bits.
 func (b *block) body() (n int, crc uint32, err error) {
 	if b.err != nil {
 		return 0, 0, fmt.Errorf("bzip2: %w", b.err)

@@ -1,8 +1,13 @@
 // Package compress is the only door to compression formats.
 //
-// A reader is chosen by the first bytes of the data, never by a file's name:
-// a mirror's index.json may well arrive compressed. Writers are deterministic:
-// equal input gives equal bytes, so that files can be compared by digest.
+// Two things to know. A reader is chosen by the first bytes of the data, never by
+// a file's name: a mirror's index.json may well arrive compressed. And writers are
+// deterministic: equal input gives equal bytes, so files can be compared by digest.
+//
+// Bzip2 is written with dsnet/compress, which has not changed since 2019. It stays
+// because no other writer of the format in Go was found and the format is frozen;
+// of its streams only the blocks are used, each is checked to be one whole block
+// with the CRC that its stream claims, and tests read the result with bzip2(1).
 //
 // Package archive reads through it, the mirror engine reads and writes.
 package compress
@@ -23,7 +28,7 @@ import (
 // A Format names how data is compressed.
 type Format string
 
-// The formats that are known; what is none of the others is Plain.
+// The formats. Data in none of the others is Plain.
 const (
 	Plain Format = "plain"
 	Gzip  Format = "gzip"
@@ -39,9 +44,10 @@ const maxWindow = 128 << 20
 // headLen is how many bytes Detect looks at.
 const headLen = 10
 
-// Detect tells the format of data that begins with head. Sources of the magic
-// numbers: RFC 1952 2.3.1, RFC 8878 3.1, the xz file format 2.1.1.1; bzip2 has
-// no specification but its sources: BZh, a level, and the digits of pi or of its root.
+// Detect returns the format of data that begins with head. Sources of the magic
+// numbers: RFC 1952 2.3.1, RFC 8878 3.1, the xz file format 2.1.1.1, and for bzip2,
+// which has no specification, its source code: BZh, a level, and digits of pi or of
+// its square root.
 func Detect(head []byte) Format {
 	starts := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
 	switch {
@@ -67,9 +73,9 @@ type Reader struct {
 	stop func()
 }
 
-// NewReader returns a reader of what r holds once decompressed; data in no known
-// format is passed through. It may read ahead. Concatenated frames are one
-// stream; anything else behind the last frame is an error. name is for messages.
+// NewReader returns a reader of the decompressed data of r; Plain data is passed
+// through. It may read ahead. Concatenated frames are one stream; anything else
+// behind the last frame is an error. name is for messages.
 func NewReader(r io.Reader, name string) (*Reader, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	head, err := br.Peek(headLen)
@@ -96,7 +102,8 @@ func (c *Reader) open(br *bufio.Reader) (err error) {
 	case Zstd:
 		// More goroutines need more time and memory, measured with 270 MB of index.
 		var d *zstd.Decoder
-		d, err = zstd.NewReader(br, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow), zstd.WithDecoderConcurrency(1))
+		d, err = zstd.NewReader(br, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow),
+			zstd.WithDecoderConcurrency(1))
 		if err == nil {
 			c.r, c.stop = d, d.Close
 		}
@@ -113,7 +120,7 @@ func (c *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close frees what decompression needs. It does not close what is read from.
+// Close frees what decompression needs. It does not close the reader below.
 func (c *Reader) Close() error { c.stop(); return nil }
 
 // named says which format is damaged, where the library does not.
@@ -127,9 +134,9 @@ func named(err error, f Format) error {
 	return fmt.Errorf("%s: %w", f, err)
 }
 
-// checkDict refuses an xz stream whose first block wants a dictionary larger
-// than maxWindow, because the library would allocate it (xz file format 3.1).
-// It is silent where the header is not what it knows; the library reports that.
+// checkDict returns an error if the first block of an xz stream wants a dictionary
+// larger than maxWindow, because the library would allocate it (xz file format
+// 3.1). A header that it cannot read is left to the library to report.
 func checkDict(br *bufio.Reader) error {
 	const streamHeader = 12
 	head, _ := br.Peek(streamHeader + 1)

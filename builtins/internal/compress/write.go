@@ -7,8 +7,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// zstdWindow is how far back our frames refer. Twice as much makes an index and a
-// tar of sources smaller by less than 0.3 % and costs every reader 4 MiB more.
+// zstdWindow is how far back a written frame refers. Twice as much makes an index
+// and a tar of sources smaller by less than 0.3 % and costs readers 4 MiB more.
 const zstdWindow = 4 << 20
 
 // NewGzip returns a writer of gzip without time, name or system: equal input
@@ -18,8 +18,8 @@ func NewGzip(w io.Writer) (io.WriteCloser, error) {
 }
 
 // NewZstd returns a writer of one zstd frame with a checksum and a window of
-// 4 MiB, which every client takes. Equal input gives equal bytes, whatever the
-// pieces it comes in. Close ends the frame and leaves w open.
+// 4 MiB, which every client takes. Equal input gives equal bytes, in whatever pieces
+// it is written. Close ends the frame and leaves w open.
 //
 // The fastest level is taken because it is the best one for an index: where half of
 // the text is hex digits of digests, the library's default level takes twice the

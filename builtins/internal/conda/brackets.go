@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// cutBrackets takes "[key=value,...]" from the end of a spec. Values may be quoted and hold brackets.
+// cutBrackets takes "[key=value,...]" from the end of a spec. Values may be quoted and hold
+// brackets.
 func cutBrackets(s string) (rest string, keys [][2]string, err error) {
 	i := openingBracket(s)
 	if i < 0 {
@@ -31,7 +32,8 @@ func cutBrackets(s string) (rest string, keys [][2]string, err error) {
 	return strings.TrimSpace(s[:i]), keys, nil
 }
 
-// openingBracket finds the bracket that a key follows, so that it is none of a regular expression's.
+// openingBracket returns the place of the first bracket that a key follows, unlike one of a
+// regular expression; -1 if there is none.
 func openingBracket(s string) int {
 	for i := 0; i < len(s); i++ {
 		if s[i] != '[' {
@@ -46,7 +48,7 @@ func openingBracket(s string) int {
 	return -1
 }
 
-// cutValue takes a quoted text, or what goes before a comma or space that is not in brackets.
+// cutValue takes a quoted text, or the text before a comma or space outside of brackets.
 func cutValue(s string) (value, rest string, err error) {
 	s = strings.TrimLeft(s, " ")
 	if s != "" && (s[0] == '"' || s[0] == '\'') {
@@ -69,7 +71,7 @@ func cutValue(s string) (value, rest string, err error) {
 	return s[:n], s[n:], nil
 }
 
-// set takes a key of the brackets, which overrides what was said outside of them.
+// set takes a key of the brackets, which overrides the text outside of them.
 func (s *Spec) set(key, value string) (err error) {
 	if value == "" {
 		return fmt.Errorf("got %s without a value", key)
@@ -99,9 +101,11 @@ func (s *Spec) set(key, value string) (err error) {
 		s.features = true
 	case "when", "optional":
 		s.optional = true
-	case "name", "url", "extras", "flags", "namespace", "target": // the name outside counts; no record is chosen by the others
+	case "name", "url", "extras", "flags", "namespace", "target":
+		// The name outside counts; no record is chosen by the others.
 	default:
-		return fmt.Errorf("got the key %q in brackets, want version, build, build_number, channel, subdir, fn, md5, sha256, license or license_family", key)
+		return fmt.Errorf("got the key %q in brackets, want version, build, build_number, channel, subdir, fn, md5, "+
+			"sha256, license or license_family", key)
 	}
 	return err
 }

@@ -37,7 +37,10 @@ const (
 var operators = []struct {
 	text string
 	op   op
-}{{"==", equal}, {"!=", unequal}, {"<=", notNewer}, {">=", notOlder}, {"~=", compatible}, {"=", beginning}, {"<", older}, {">", newer}}
+}{
+	{"==", equal}, {"!=", unequal}, {"<=", notNewer}, {">=", notOlder}, {"~=", compatible},
+	{"=", beginning}, {"<", older}, {">", newer},
+}
 
 func (c *constraint) match(v *Version) bool {
 	switch c.op {
@@ -59,7 +62,8 @@ func (c *constraint) match(v *Version) bool {
 	return c.op.holds(v.compare(&c.version))
 }
 
-// holds tells, of the six relations, whether o holds if have compares so with want.
+// holds reports whether o, one of the six relations, holds if comparing a version with the
+// one of the relation gives order.
 func (o op) holds(order int) bool {
 	switch o {
 	case unequal:
@@ -76,17 +80,18 @@ func (o op) holds(order int) bool {
 	return order == 0
 }
 
-// some reports whether one of c's parts says what.
-func (c *constraint) some(v *Version, what bool) bool {
+// some reports whether matching one of c's parts gives result.
+func (c *constraint) some(v *Version, result bool) bool {
 	for i := range c.of {
-		if c.of[i].match(v) == what {
+		if c.of[i].match(v) == result {
 			return true
 		}
 	}
 	return false
 }
 
-// parseConstraint reads relations joined by "," (and) and "|" (or), which binds less, and parentheses.
+// parseConstraint reads relations joined by "," (and) and "|" (or), which binds less, and
+// parentheses.
 func parseConstraint(s string) (constraint, error) {
 	p := &constraintParser{rest: s}
 	c, err := p.alternatives()
@@ -124,7 +129,7 @@ func (p *constraintParser) joined(by byte, op op, part func() (constraint, error
 	}
 }
 
-// next skips space, then c if that is what follows.
+// next skips spaces, then c. It returns false if another character follows.
 func (p *constraintParser) next(c byte) bool {
 	p.rest = strings.TrimLeft(p.rest, " ")
 	if p.rest == "" || p.rest[0] != c {

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// A pattern is a text, a glob whose * stands for anything, or a regular expression from ^ to $. The zero one matches all.
+// A pattern is a text, a glob whose * stands for any text, or a regular expression from ^
+// to $. The zero pattern matches everything.
 type pattern struct {
 	text string // small letters if fold; "" for all
 	glob bool

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A Spec is a MatchSpec: it says which packages will do. All that it names must match; names, licences and their families do
-// so whatever their case.
+// A Spec is a MatchSpec: it says which packages will do. All parts that it names must
+// match; the case of names, licences and their families makes no difference.
 type Spec struct {
 	text        string
 	name        pattern // in small letters
@@ -40,11 +40,13 @@ type Package struct {
 	License, LicenseFamily string
 }
 
-// ParseSpec reads any of conda's forms: "name", "name 1.2*", "name >=1.2,<2|3.*", "name 1.2 py27_0", "name=1.2=py27_0",
-// "name=1.2" for 1.2.*, "channel/subdir::name", "name[version='>=1',build=*cuda*]", "name-1.2-0.tar.bz2". In a name, build
-// or value of brackets * stands for anything, and ^...$ is a regular expression.
+// ParseSpec reads any of conda's forms: "name", "name 1.2*", "name >=1.2,<2|3.*",
+// "name 1.2 py27_0", "name=1.2=py27_0", "name=1.2" for 1.2.*, "channel/subdir::name",
+// "name[version='>=1',build=*cuda*]", "name-1.2-0.tar.bz2". In a name, build or value of
+// brackets * stands for any text, and ^...$ is a regular expression.
 //
-// Conditions ("foo; if python <3", "foo if bar", "foo[when='__win']") are not judged: they make a spec optional.
+// Conditions ("foo; if python <3", "foo if bar", "foo[when='__win']") are not evaluated:
+// they make a spec optional.
 func ParseSpec(text string) (*Spec, error) {
 	s := &Spec{text: strings.TrimSpace(text)}
 	if err := s.parse(s.text); err != nil {
@@ -61,7 +63,7 @@ func (s *Spec) parse(rest string) error {
 		}
 	}
 	rest = strings.TrimSpace(rest)
-	if name, ok := strings.CutSuffix(rest, "@"); ok && name != "" { // a track_features of old
+	if name, ok := strings.CutSuffix(rest, "@"); ok && name != "" { // the old form of track_features
 		s.features = true
 		return nil
 	}
@@ -133,7 +135,7 @@ func (s *Spec) setChannel(channel string) (err error) {
 	return err
 }
 
-// isSubdir reports whether s is a directory of a channel rather than one that ends a channel's name.
+// isSubdir reports whether s is a subdir rather than the end of a channel's name.
 func isSubdir(s string) bool {
 	platform, _, ok := strings.Cut(s, "-")
 	switch platform {
@@ -172,18 +174,23 @@ func (s *Spec) positional(text string) (err error) {
 
 func isName(s string) bool {
 	bad := func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_.-*", r))
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		return !letter && !(r >= '0' && r <= '9') && !strings.ContainsRune("_.-*", r)
 	}
 	return isRegexp(s) || s != "" && s[0] != '-' && s[0] != '.' && !strings.ContainsFunc(s, bad)
 }
 
-// cutBuild parts the version from what follows it after a space or "=" that are no part of it.
+// cutBuild parts the version from a build, which follows a space or "=" that does not
+// belong to the version.
 func cutBuild(s string) (version, build string, err error) {
 	words := strings.Fields(s)
 	version, words = words[0], words[1:]
-	for len(words) > 0 && (strings.ContainsRune(",|=<>!~(", rune(version[len(version)-1])) || strings.ContainsRune(",|)", rune(words[0][0]))) {
-		version += words[0]
-		words = words[1:]
+	for len(words) > 0 {
+		last, next := rune(version[len(version)-1]), rune(words[0][0])
+		if !strings.ContainsRune(",|=<>!~(", last) && !strings.ContainsRune(",|)", next) {
+			break
+		}
+		version, words = version+words[0], words[1:]
 	}
 	switch i := strings.LastIndexByte(version, '='); {
 	case len(words) > 1:
@@ -206,7 +213,7 @@ func (s *Spec) Match(p *Package) bool {
 		s.license.match(p.License) && s.family.match(p.LicenseFamily) && s.matchChannel(p.Channel)
 }
 
-// MatchName looks at the name alone.
+// MatchName is Match for the name alone.
 func (s *Spec) MatchName(name string) bool {
 	if s.name.exact() {
 		return strings.EqualFold(s.name.text, name)
@@ -214,15 +221,15 @@ func (s *Spec) MatchName(name string) bool {
 	return s.name.match(name) || s.name.match(strings.ToLower(name))
 }
 
-// MatchVersion looks at the version alone.
+// MatchVersion is Match for the version alone.
 func (s *Spec) MatchVersion(v *Version) bool { return s.version.match(v) }
 
-// MatchBuild looks at the build alone.
+// MatchBuild is Match for the build alone.
 func (s *Spec) MatchBuild(build string, number int64) bool {
 	return s.build.match(build) && s.number.match(number)
 }
 
-// MatchSubdir looks at the subdir alone.
+// MatchSubdir is Match for the subdir alone.
 func (s *Spec) MatchSubdir(subdir string) bool { return s.subdir.match(subdir) }
 
 // matchChannel takes the end of a channel's URL for its name: conda-forge, pkgs/main.
@@ -257,16 +264,18 @@ func (s *Spec) Name() string {
 // AnyVersion reports whether MatchVersion is always true.
 func (s *Spec) AnyVersion() bool { return s.version.op == anything }
 
-// HasChannel reports whether s depends on the channel that a package is from.
+// HasChannel reports whether s names a channel.
 func (s *Spec) HasChannel() bool { return !s.channel.all() }
 
-// Optional reports whether what asks for s can do without it, at least under some condition.
+// Optional reports whether a package that depends on s can do without it, at least under
+// some condition.
 func (s *Spec) Optional() bool { return s.optional }
 
-// Features reports whether s asks for track_features or features, which Match does not know.
+// Features reports whether s asks for track_features or features, which Match ignores.
 func (s *Spec) Features() bool { return s.features }
 
-// Virtual reports whether s asks for something of the machine, such as __glibc, that no channel has.
+// Virtual reports whether s asks for a property of the machine, such as __glibc, that no
+// channel has.
 func (s *Spec) Virtual() bool { return strings.HasPrefix(s.name.text, "__") }
 
 var errBrackets = errors.New("got brackets that are not closed, want [key=value,...] at the end")

@@ -1,11 +1,14 @@
-// Package conda knows what conda's versions and match specs mean: which of two versions is newer, and which packages
-// "python >=3.6,<4.0a0" or "blas * *openblas[build_number='>0']" ask for.
+// Package conda implements conda's versions and match specs: which of two versions is
+// newer, and which packages "python >=3.6,<4.0a0" or
+// "blas * *openblas[build_number='>0']" ask for.
 //
-// Two things to know. Versions and specs are values that are parsed once and then only read, so many goroutines may share
-// them; neither comparing nor matching allocates. And what conda's documentation leaves open is decided as conda does it, except
+// Two things to know. Versions and specs are values that are parsed once and then only
+// read, so many goroutines may share them; neither comparing nor matching allocates.
+// And where conda's documentation leaves something open it does as conda does, except
 // where a comment says otherwise.
 //
-// It is pure: package choose calls it, it calls nobody.
+// It does no input or output and calls no other package; packages choose and builtins
+// call it.
 package conda
 
 import (
@@ -14,21 +17,22 @@ import (
 	"strings"
 )
 
-// A Version is a version as conda orders it: the documentation of VersionOrder in conda/models/version.py is followed to the
-// letter. The zero Version is older than all.
+// A Version is a version in conda's order, as the documentation of VersionOrder in
+// conda/models/version.py defines it. The zero Version is older than all others.
 type Version struct {
 	text  string      // as written, without the space around it
-	parts []component // the epoch, then the version proper; nil if text is no version
+	parts []component // the epoch, then the version proper; nil if text is not a version
 	local []component // after "+"
 }
 
-// A component is what stands between dots or underscores: numbers and words in turn, a number first.
+// A component is the text between dots or underscores: numbers and words in turn, a
+// number first.
 type component []atom
 
 // An atom is a run of digits, or of anything else.
 type atom struct {
 	kind kind
-	text string // digits without leading zeros; or small letters, but "DEV" for dev, which puts it before all words but "*"
+	text string // digits without leading zeros; or small letters, but DEV for dev: it comes before all words but "*"
 }
 
 type kind uint8
@@ -39,21 +43,24 @@ const (
 	post               // newer than any number
 )
 
-// zero stands for whatever one version has and the other lacks, so that 1.1 is 1.1.0.
+// zero is compared with an atom that only the other version has: 1.1 is 1.1.0.
 var zero = atom{kind: number}
 
-// ParseVersion reads a version: an optional epoch "1!", components of ASCII letters and digits between dots and underscores,
-// and an optional local version after "+". Dashes are read as underscores where there are none of these.
+// ParseVersion reads a version: an optional epoch "1!", components of ASCII letters and
+// digits between dots and underscores, and an optional local version after "+". Dashes
+// are read as underscores in a text without underscores.
 func ParseVersion(s string) (Version, error) {
 	v := VersionOf(s)
 	if v.parts == nil {
-		return v, fmt.Errorf("got the version %q, want letters and digits between single dots, as in 1.2.3rc1, 1!2.0 or 1.0+local", s)
+		return v, fmt.Errorf("got the version %q, want letters and digits between single dots, "+
+			"as in 1.2.3rc1, 1!2.0 or 1.0+local", s)
 	}
 	return v, nil
 }
 
-// VersionOf is ParseVersion for those who must order whatever a channel has: a text that is no version is older
-// than all versions, and in the order of its letters among its kind.
+// VersionOf is ParseVersion for callers that must order whatever a channel holds: a text
+// that is not a version is older than all versions, and such texts are in the order of
+// their letters.
 func VersionOf(s string) Version {
 	v := Version{text: strings.TrimSpace(s)}
 	text := strings.ToLower(v.text)
@@ -90,7 +97,8 @@ func notOfVersion(r rune) bool {
 	return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '*')
 }
 
-// components appends those of s, whose last one is followed by end. It reports false if one is empty.
+// components appends the components of s followed by end. It returns false if one of them
+// is empty.
 func components(list []component, atoms []atom, s, end string) ([]component, []atom, bool) {
 	for more := true; more; {
 		part := s
@@ -158,8 +166,8 @@ func (v Version) String() string { return v.text }
 // IsZero reports whether v is the zero Version, or of an empty text.
 func (v *Version) IsZero() bool { return v.text == "" }
 
-// Compare returns -1 if a is older than b, 1 if it is newer, and 0 for versions of one rank, such as 1.1 and 1.1.0.
-// It is a total order of these ranks.
+// Compare returns -1 if a is older than b, 1 if it is newer, and 0 if they are of one
+// rank, such as 1.1 and 1.1.0. The ranks are totally ordered.
 func Compare(a, b Version) int { return a.compare(&b) }
 
 func (v *Version) compare(w *Version) int {
@@ -219,8 +227,9 @@ func (a atom) compare(b atom) int {
 	return strings.Compare(a.text, b.text)
 }
 
-// hasPrefix reports whether v is "p.*": equal in all of p's atoms but the last, which may go on if it is a word. So
-// 1.2.3 and 1.2a begin with 1.2, and 1.20 does not.
+// hasPrefix reports whether v matches "p.*": it equals p in all atoms of p but the last,
+// which v may continue if it is a word. So 1.2.3 and 1.2a begin with 1.2, and 1.20 does
+// not.
 func (v *Version) hasPrefix(p *Version) bool {
 	switch {
 	case v.parts == nil || p.parts == nil:

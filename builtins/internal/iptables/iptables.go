@@ -1,10 +1,10 @@
-// Package iptables understands what iptables-save prints and builds the
-// commands that add rules.
+// Package iptables parses what iptables-save prints and builds the commands that
+// add rules.
 //
-// Two things to know. Rules are compared after normalising both sides, since
-// iptables-save prints them in other words than they were given in, and old
-// systems have no iptables -C to ask. And a rule that is there may still have no
-// effect: [Chain.Shadow] finds what stands in front of it.
+// Two things to know. Rules are compared in a normal form, since iptables-save
+// prints them in other words than they were given in, and old systems lack
+// iptables -C. And a rule in its chain may still have no effect: [Chain.Shadow]
+// finds the rule in front that takes its packets.
 //
 // The builtin iptables calls it. The formats are those of iptables-save(8) of
 // version 1.4.7 and later, with either backend; the options are described in
@@ -19,7 +19,7 @@ import (
 	"unicode"
 )
 
-// A Rule is what the builtin can ask for. Empty fields do not matter to it.
+// A Rule is a rule that the builtin can add. An empty field is no condition.
 type Rule struct {
 	Table       string // "" means filter
 	Chain       string
@@ -37,10 +37,10 @@ var (
 	portRange     = regexp.MustCompile(`^([0-9]{1,5})(?:[:-]([0-9]{1,5}))?$`)
 )
 
-// Check refuses a rule that iptables would, or would understand otherwise.
+// Check returns an error if iptables would refuse the rule, or take it for another.
 func (r Rule) Check() error {
 	switch {
-	case r.table() != "filter" && r.table() != "nat" && r.table() != "mangle" && r.table() != "raw" && r.table() != "security":
+	case builtinChains(r.table()) == nil:
 		return fmt.Errorf("got table %q, want filter, nat, mangle, raw or security", r.Table)
 	case !chainName.MatchString(r.Chain):
 		return fmt.Errorf("got chain %q, want the name of one, of at most 28 characters", r.Chain)

@@ -25,7 +25,7 @@ func (u unit) String() string {
 	return s
 }
 
-// units takes the words of a rule apart and brings them into one form and order.
+// units splits the words of a rule into options, in normal form and order.
 func units(words []string) []unit {
 	var list []unit
 	for i := 0; i < len(words); {
@@ -44,7 +44,7 @@ func units(words []string) []unit {
 		}
 		list = append(list, u)
 	}
-	return order(implied(list))
+	return ordered(implied(list))
 }
 
 // isOption reports whether an option begins at word i. What follows --comment
@@ -89,8 +89,8 @@ func short(option string) string {
 	return option
 }
 
-// implied drops what iptables adds by itself or does not print, and gives
-// values their printed form.
+// implied drops options that iptables adds or does not print, and gives values
+// their printed form.
 func implied(list []unit) []unit {
 	protocol := ""
 	for i, u := range list {
@@ -138,7 +138,7 @@ func protocolName(s string) string {
 	return s
 }
 
-// address has a prefix length, as iptables-save prints one.
+// address returns an address with its prefix length, as iptables-save prints it.
 func address(s string) string {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return netip.PrefixFrom(a, a.BitLen()).String()
@@ -149,15 +149,15 @@ func address(s string) string {
 	return s
 }
 
-// order sorts matches by their text and leaves the target and its options at
-// the end, where they are printed.
-func order(list []unit) []unit {
+// ordered sorts matches by their text and leaves the target and its options at the
+// end, where they are printed.
+func ordered(list []unit) []unit {
 	target := slices.IndexFunc(list, func(u unit) bool { return u.option == "-j" || u.option == "-g" })
 	if target < 0 {
 		target = len(list)
 	}
 	rest := list[target:]
-	var late []unit // given behind -j, but no option of the target: -p, -m, --dport, --comment
+	var late []unit // matches that are written behind the target: -p, -m, --dport, --comment
 	rest = slices.DeleteFunc(slices.Clone(rest), func(u unit) bool {
 		if belongsToMatch(u.option) {
 			late = append(late, u)
@@ -172,13 +172,14 @@ func order(list []unit) []unit {
 
 func belongsToMatch(option string) bool {
 	switch option {
-	case "-i", "-o", "-p", "-s", "-d", "-m", "-f", "--dport", "--sport", "--dports", "--sports", "--comment", "--state", "--ctstate":
+	case "-i", "-o", "-p", "-s", "-d", "-m", "-f", "--dport", "--sport", "--dports", "--sports", "--comment",
+		"--state", "--ctstate":
 		return true
 	}
 	return false
 }
 
-// normal is the text of a rule by which rules are compared.
+// normal returns the text by which rules are compared.
 func normal(words []string) string {
 	list := units(words)
 	texts := make([]string, len(list))
@@ -196,8 +197,8 @@ func quote(s string) string {
 	return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`).Replace(s) + `"`
 }
 
-// split takes a line of iptables-save apart: blanks separate, double quotes hold
-// together, a backslash inside them takes the next byte as it is.
+// split returns the words of a line of iptables-save: blanks separate them, double
+// quotes join, and a backslash inside quotes takes the next byte as it is.
 func split(line string) (words []string) {
 	var b strings.Builder
 	quoted, word := false, false

@@ -5,16 +5,17 @@ import (
 	"strings"
 )
 
-// Inserted returns the text of Save as it will be when r was inserted.
+// Inserted returns the text that Save will return after r is inserted.
 func Inserted(text string, r Rule) (string, error) { return added(text, r, false) }
 
-// Appended returns the text of Save as it will be when r was appended.
+// Appended returns the text that Save will return after r is appended.
 func Appended(text string, r Rule) (string, error) { return added(text, r, true) }
 
 // Builtin reports whether every table of that name has the chain.
 func Builtin(table, chain string) bool { return slices.Contains(builtinChains(table), chain) }
 
-// builtinChains are those of ip_tables(7) and iptables(8).
+// builtinChains returns the built-in chains of a table, as iptables(8) lists them;
+// nil if there is no such table.
 func builtinChains(table string) []string {
 	switch table {
 	case "filter":
@@ -31,8 +32,8 @@ func builtinChains(table string) []string {
 	return nil
 }
 
-// added puts the line of r into text. A table that is left out of text comes
-// into being with its first rule.
+// added puts the line of r into text. A table that text lacks appears with its
+// first rule.
 func added(text string, r Rule, last bool) (string, error) {
 	set, err := Parse(text)
 	if err != nil {

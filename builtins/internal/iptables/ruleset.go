@@ -13,16 +13,16 @@ type Ruleset map[string]map[string]*Chain
 // A Chain is a list of rules.
 type Chain struct {
 	Name   string
-	Policy string   // ACCEPT or DROP of a built-in chain, "-" of another
-	Rules  []string // normalised, in order
+	Policy string   // ACCEPT or DROP of a built-in chain, else "-"
+	Rules  []string // in normal form, in order
 
 	lines []string // as printed, without counters
 	set   Ruleset
 	table string
 }
 
-// Parse reads what iptables-save prints. Counters and comments are ignored, and
-// so is the order of tables. A line that it cannot place is an error.
+// Parse reads what iptables-save prints. Counters, comments and the order of
+// tables are ignored. A line that fits nowhere is an error.
 func Parse(text string) (Ruleset, error) {
 	set := Ruleset{}
 	table := ""
@@ -100,12 +100,12 @@ func (s Ruleset) Chain(table, name string) *Chain {
 // String is the chain as one text: the rules in order, one a line.
 func (c *Chain) String() string { return strings.Join(c.Rules, "\n") }
 
-// Index is where the rule stands first in its chain, from 0; -1 if it does not.
+// Index returns the first place of the rule in the chain, from 0, or -1.
 func (c *Chain) Index(r Rule) int { return slices.Index(c.Rules, r.String()) }
 
-// Shadow returns the rule that keeps r from having its effect at place at, as
-// text: an earlier one that sends all the packets of r elsewhere, also from a
-// chain that is jumped to. "" means that r has its effect.
+// Shadow returns the text of the rule that keeps r, at place at, from having its
+// effect: an earlier one that sends all packets of r elsewhere, also from a chain
+// that is jumped to. "" means that r has its effect.
 func (c *Chain) Shadow(r Rule, at int) string {
 	return c.shadow(unitTexts(matches(units(r.spec()))), r.Jump, at, 0)
 }
@@ -163,7 +163,7 @@ func targetOf(list []unit) string {
 	return ""
 }
 
-// terminates tells which targets end the way of a packet through a table.
+// terminates reports whether a target ends the way of a packet through a table.
 func terminates(target string) bool {
 	switch target {
 	case "ACCEPT", "DROP", "REJECT", "REDIRECT", "DNAT", "SNAT", "MASQUERADE":
@@ -172,10 +172,10 @@ func terminates(target string) bool {
 	return false
 }
 
-// Save writes rules in a form of our own that iptables-restore reads: no
-// counters, comments or times, tables and chains in the order of their names,
-// rules in their order. A table that was never used is left out, so that two
-// saves of the same rules are equal, whatever the backend and whoever looked.
+// Save returns the rules of text, which iptables-save printed, in a form that
+// iptables-restore reads: without counters, comments and times, tables and chains
+// sorted by name. Untouched tables are left out: whether iptables-save prints them
+// depends on the backend and on who has looked. So the same rules give equal text.
 func Save(text string) (string, error) {
 	set, err := Parse(text)
 	if err != nil {
@@ -202,7 +202,7 @@ func Save(text string) (string, error) {
 	return b.String(), nil
 }
 
-// used reports whether a table differs from one that nobody has touched.
+// used reports whether a table has a rule or a policy that was set.
 func used(chains map[string]*Chain) bool {
 	for _, c := range chains {
 		if len(c.lines) > 0 || c.Policy != "ACCEPT" {

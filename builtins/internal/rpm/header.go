@@ -48,7 +48,7 @@ const (
 	typeI18N        = 9
 )
 
-// A table is an index of tags into a store of big-endian values.
+// A table is a header: an index of tags into a store of big-endian values.
 type table struct {
 	index map[uint32]entry
 	store []byte
@@ -65,8 +65,8 @@ func (h *table) data(tag uint32) (entry, []byte) {
 	return e, h.store[e.offset:]
 }
 
-// strings returns a value of text, nil if there is none. It is an error if
-// fewer texts are there than the index says.
+// strings returns the texts of a tag, nil if the header does not have it. Fewer
+// texts than the index says are an error.
 func (h *table) strings(tag uint32) ([]string, error) {
 	e, data := h.data(tag)
 	if data == nil {
@@ -102,7 +102,8 @@ func (h *table) text(tag uint32) (string, error) {
 	return list[0], nil
 }
 
-// numbers returns a value of integers of any width, nil if there is none.
+// numbers returns the integers of a tag, of any width, nil if the header does not
+// have it.
 func (h *table) numbers(tag uint32) ([]int64, error) {
 	e, data := h.data(tag)
 	if data == nil {
@@ -132,7 +133,9 @@ func (h *table) numbers(tag uint32) ([]int64, error) {
 // pack makes a Package of the header.
 func (h *table) pack() (*Package, error) {
 	p := &Package{}
-	for tag, to := range map[uint32]*string{tagName: &p.Name, tagVersion: &p.Version, tagRelease: &p.Release, tagArch: &p.Arch} {
+	for tag, to := range map[uint32]*string{
+		tagName: &p.Name, tagVersion: &p.Version, tagRelease: &p.Release, tagArch: &p.Arch,
+	} {
 		s, err := h.text(tag)
 		if err != nil {
 			return nil, err
@@ -198,7 +201,7 @@ func (h *table) files() ([]File, error) {
 	return files, nil
 }
 
-// at is list[i], or nothing where the package has no such list.
+// at is list[i], or the zero value if the header does not have the list.
 func at[T any](list []T, i int) (v T) {
 	if i < len(list) {
 		v = list[i]

@@ -37,9 +37,9 @@ func tidy(names []string) []string {
 	return slices.Compact(names)
 }
 
-// Users guesses which accounts the package makes when it is installed: those
-// that its scriptlets give to useradd or describe for systemd-sysusers, and
-// those that it provides as user(NAME).
+// Users guesses which accounts the package makes when it is installed: those that
+// its scriptlets pass to useradd or to systemd-sysusers, and those that it
+// provides as user(NAME).
 func (p *Package) Users() []string {
 	names := p.provided("user(")
 	for _, s := range p.Scripts {
@@ -54,7 +54,7 @@ func (p *Package) Users() []string {
 }
 
 // Groups guesses which groups the package makes, from groupadd in the same way.
-// A user usually gets one of its own name too, which is not in the list.
+// The group that useradd makes for a user is not among them.
 func (p *Package) Groups() []string {
 	names := p.provided("group(")
 	for _, s := range p.Scripts {
@@ -68,7 +68,7 @@ func (p *Package) Groups() []string {
 	return tidy(names)
 }
 
-// provided returns NAME of what is provided as PREFIX NAME ")".
+// provided returns the names that are provided as PREFIX NAME ")".
 func (p *Package) provided(prefix string) (names []string) {
 	for _, s := range p.Provides {
 		rest, ok := strings.CutPrefix(s, prefix)
@@ -81,12 +81,12 @@ func (p *Package) provided(prefix string) (names []string) {
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@-]*$`)
 
-// valued are the options of useradd and groupadd that take a value, as the next
-// word if it is not attached.
+// valued are the options of useradd and groupadd that take a value: the next word
+// if none is attached.
 const valued = "bcdefgkKGpsuZRP"
 
 // account returns the name among the arguments of useradd or groupadd: the last
-// word that is no option and no option's value.
+// word that is neither an option nor the value of one.
 func account(args []string) []string {
 	var found []string
 	for i := 0; i < len(args); i++ {
@@ -111,7 +111,8 @@ func account(args []string) []string {
 
 func longValued(opt string) bool {
 	switch opt {
-	case "--system", "--create-home", "--no-create-home", "--no-log-init", "--non-unique", "--user-group", "--no-user-group", "--force":
+	case "--system", "--create-home", "--no-create-home", "--no-log-init", "--non-unique", "--user-group",
+		"--no-user-group", "--force":
 		return false
 	}
 	return true

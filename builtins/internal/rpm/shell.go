@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// commands takes a shell script apart, as far as a guess needs it: every simple
-// command as its words, the program without its directory. Variables that the
-// script sets to a plain text before are filled in. Here-documents, functions
-// and conditions are not understood; their words appear as commands.
+// commands takes a shell script apart, as far as a guess needs it: it returns the
+// words of every simple command, the program without its directory. Variables
+// that the script has set to a plain text are filled in. Here-documents, functions
+// and conditions are not parsed; their words appear as commands.
 func commands(script string) (list [][]string) {
 	set := map[string]string{}
 	var words []string
@@ -67,8 +67,8 @@ var (
 	variable   = regexp.MustCompile(`\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})`)
 )
 
-// simple fills in variables, notes assignments, and drops the words of the
-// shell's own syntax in front of a command.
+// simple fills in variables, remembers assignments in set, and drops the words of
+// shell syntax in front of a command.
 func simple(words []string, set map[string]string) []string {
 	for i, w := range words {
 		words[i] = variable.ReplaceAllStringFunc(w, func(v string) string {

@@ -30,8 +30,8 @@ func ParseFilename(file string) (name, version, release, arch string, ok bool) {
 	return name, version, release, arch, name != "" && version != "" && release != "" && arch != ""
 }
 
-// CompareEVR orders "EPOCH:VERSION-RELEASE": -1, 0 or 1. No epoch counts as 0,
-// and a release counts only if both have one.
+// CompareEVR compares two texts "EPOCH:VERSION-RELEASE" and returns -1, 0 or 1. A
+// missing epoch is 0; releases are compared only if both have one.
 func CompareEVR(a, b string) int {
 	ae, av, ar := splitEVR(a)
 	be, bv, br := splitEVR(b)
@@ -55,7 +55,7 @@ func splitEVR(s string) (epoch, version, release string) {
 	return epoch, s, ""
 }
 
-// compareVersions orders versions or releases as rpm does: -1, 0 or 1. Runs of
+// compareVersions compares versions or releases as rpm does. Runs of
 // digits are numbers and newer than runs of letters; other bytes only separate;
 // "~" is older than the end, "^" newer than the end and older than all else. The
 // rules are those of rpmvercmp in rpm's manual (docs/man/rpm-version.7).
@@ -91,8 +91,8 @@ func compareVersions(a, b string) int {
 	return cmp.Compare(min(len(a), 1), min(len(b), 1))
 }
 
-// special compares where "~" or "^" begins one of the rests; both says that it
-// begins the two.
+// special compares a and b if one of them begins with "~" or "^"; both reports
+// that the two begin with the same mark.
 func special(a, b string) (c int, decided, both bool) {
 	for _, mark := range []string{"~", "^"} {
 		x, y := strings.HasPrefix(a, mark), strings.HasPrefix(b, mark)
@@ -119,7 +119,7 @@ func separates(r rune) bool {
 	return !digit(r) && !letter(r) && r != '~' && r != '^'
 }
 
-// span splits s behind its leading runes that in holds for.
+// span splits s behind the leading runes for which in holds.
 func span(s string, in func(rune) bool) (head, rest string) {
 	rest = strings.TrimLeftFunc(s, in)
 	return s[:len(s)-len(rest)], rest

@@ -59,7 +59,7 @@ func ParseConfig(text string) (*Config, error) {
 		if g, ok := groups[name]; ok && kind != "eventlistener" {
 			group = g
 		}
-		p, err := program(strings.TrimSpace(name), group, file[section])
+		p, err := parseProgram(strings.TrimSpace(name), group, file[section])
 		if err != nil {
 			return nil, fmt.Errorf("[%s]: %w", section, err)
 		}
@@ -71,7 +71,7 @@ func ParseConfig(text string) (*Config, error) {
 // maxProcs is more than any machine starts of one program.
 const maxProcs = 10_000
 
-func program(name, group string, options map[string]string) (Program, error) {
+func parseProgram(name, group string, options map[string]string) (Program, error) {
 	p := Program{Name: name, Command: options["command"], Autostart: true}
 	if p.Command == "" {
 		return p, fmt.Errorf("got no command")
@@ -91,7 +91,7 @@ func program(name, group string, options map[string]string) (Program, error) {
 	return p, err
 }
 
-// processes names the processes of a program.
+// processes returns the names of the processes of a program.
 func processes(name, group string, options map[string]string) (names []string, err error) {
 	count, err := number(options["numprocs"], 1)
 	if err != nil {
@@ -166,9 +166,9 @@ func expand(pattern, program, group string, n, count int) (string, error) {
 	return strings.TrimSpace(s), err
 }
 
-// parseINI reads the format of Python's RawConfigParser as supervisor sets it
-// up: comments also behind blanks, lines that go on where they are indented,
-// the last of several values.
+// parseINI reads the format of Python's RawConfigParser with the options that
+// supervisor sets: comments also behind blanks, indented lines that continue a
+// value, and the last of several values.
 func parseINI(text string) (map[string]map[string]string, error) {
 	file := map[string]map[string]string{}
 	section, option := "", ""
@@ -198,7 +198,8 @@ func parseINI(text string) (map[string]map[string]string, error) {
 	return file, nil
 }
 
-// uncomment cuts off what begins with ";" or "#" at the beginning or behind a blank.
+// uncomment cuts off a comment: ";" or "#" at the beginning or behind a blank, and
+// what follows.
 func uncomment(line string) string {
 	for i := range len(line) {
 		if (line[i] == ';' || line[i] == '#') && (i == 0 || strings.IndexByte(" \t\r\n\v\f", line[i-1]) >= 0) {

@@ -10,18 +10,18 @@ import (
 	"unicode"
 )
 
-// Settings are what a configuration needs besides its programs.
+// Settings are what Generate needs besides the programs.
 type Settings struct {
 	Socket  string // absolute name of the socket for supervisorctl, at most 100 bytes
 	PIDFile string // absolute name
 	LogFile string // absolute name
 }
 
-// Generate writes a supervisord.conf with a section for each program, whose
-// options are those of supervisor; command is required. Equal arguments give
-// equal text. Options may use supervisor's expansions, such as %(program_name)s;
-// other percent signs are escaped. Several processes of a program get numbered
-// names unless process_name says otherwise.
+// Generate returns a supervisord.conf with a section for each program. The options
+// are those of supervisor; command is required. Equal arguments give equal text.
+// Options may use supervisor's expansions, such as %(program_name)s; other percent
+// signs are escaped. Several processes of a program get numbered names unless
+// process_name is given.
 func Generate(s Settings, programs map[string]map[string]string) (string, error) {
 	for what, name := range map[string]string{"socket": s.Socket, "pid file": s.PIDFile, "log file": s.LogFile} {
 		if !path.IsAbs(name) || len(name) > 100 || strings.ContainsFunc(name, unicode.IsSpace) {
@@ -31,7 +31,8 @@ func Generate(s Settings, programs map[string]map[string]string) (string, error)
 	var b strings.Builder
 	fmt.Fprintf(&b, "[unix_http_server]\nfile=%s\nchmod=0700\n\n", escape(s.Socket))
 	fmt.Fprintf(&b, "[supervisord]\nlogfile=%s\npidfile=%s\n\n", escape(s.LogFile), escape(s.PIDFile))
-	b.WriteString("[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n\n")
+	b.WriteString("[rpcinterface:supervisor]\n" +
+		"supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n\n")
 	fmt.Fprintf(&b, "[supervisorctl]\nserverurl=unix://%s\n", escape(s.Socket))
 	for _, name := range slices.Sorted(maps.Keys(programs)) {
 		if err := writeProgram(&b, name, programs[name]); err != nil {
@@ -70,7 +71,8 @@ func writeProgram(b *strings.Builder, name string, options map[string]string) er
 		case strings.ContainsFunc(value, unicode.IsControl) || strings.TrimSpace(value) != value:
 			return fmt.Errorf("got %s %q, want one line without blanks around it", key, value)
 		case uncomment("="+value) != "="+value:
-			return fmt.Errorf("got %s %q, of which supervisor takes a part for a comment; want it in a script of its own", key, value)
+			return fmt.Errorf("got %s %q, of which supervisor takes a part for a comment; "+
+				"want it in a script of its own", key, value)
 		case key != "command":
 			fmt.Fprintf(b, "%s=%s\n", key, escape(value))
 		}

@@ -1,10 +1,10 @@
-// Package supervisor understands what supervisorctl prints and the files that
+// Package supervisor parses what supervisorctl prints and the files that
 // supervisord reads, and writes such a file.
 //
-// Two things to know. The exit status of supervisorctl tells little (a process
-// that keeps crashing counts as started), so states are read from its text. And
-// the names of processes follow from a configuration without running it, so a
-// dry run can say what will run.
+// Two things to know. The exit status of supervisorctl is 0 also for a process
+// that keeps crashing, so states are read from its text. And the names of
+// processes follow from a configuration without running it, so a dry run can say
+// what will run.
 //
 // The builtin supervise calls it. Formats and defaults are those of supervisor
 // 3 and 4 (supervisord.org/configuration.html, subprocess.html).
@@ -34,7 +34,8 @@ var ErrDown = errors.New("supervisord does not run")
 
 var (
 	statusLine = regexp.MustCompile(`^(\S+)\s+(STOPPED|STARTING|RUNNING|BACKOFF|STOPPING|EXITED|FATAL|UNKNOWN)\b`)
-	down       = regexp.MustCompile(`no such file|refused connection|ECONNREFUSED|ENOENT|Connection refused|SHUTDOWN_STATE`)
+	down       = regexp.MustCompile(`no such file|refused connection|ECONNREFUSED|ENOENT|` +
+		`Connection refused|SHUTDOWN_STATE`)
 )
 
 // ParseStatus reads what supervisorctl status printed, on both of its outputs.
