@@ -61,7 +61,7 @@ func describeBuiltin(w io.Writer, b *runtime.Builtin) error {
 	return err
 }
 
-// sentence is a summary without the dots that may end it.
+// sentence returns a summary without the dots that may end it.
 func sentence(summary string) string { return strings.TrimRight(summary, ". ") }
 
 func defaultText(a runtime.Arg) string {
@@ -71,8 +71,8 @@ func defaultText(a runtime.Arg) string {
 	return "= " + a.Default
 }
 
-// signature is b as it is called: what may be left out has its default, what
-// the runtime adds comes after the star.
+// signature returns b as it is called: arguments that may be left out have their
+// default; those that the runtime adds come after the star.
 func signature(b *runtime.Builtin) string {
 	if b.Property {
 		return b.Name

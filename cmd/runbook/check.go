@@ -40,8 +40,8 @@ func (p *program) checkCommand() *cobra.Command {
 	}
 }
 
-// check prints the mistakes of a file, or of all below a directory, and
-// returns how many there are.
+// check prints the mistakes in a file, or in all files below a directory, and
+// returns their number.
 func (p *program) check(operand string) (found int, err error) {
 	if fi, err := os.Stat(operand); err == nil && fi.IsDir() {
 		return p.checkBelow(operand)
@@ -84,8 +84,8 @@ func (p *program) checkBelow(dir string) (found int, err error) {
 	return found, err
 }
 
-// fromTop looks at a file in lib/ from the directory above, as the runbooks
-// there do that load it. It returns that directory.
+// fromTop returns the library of the directory above lib/ for a file in lib/,
+// because the runbooks that load it see it from there. It also returns the directory.
 func (p *program) fromTop(lib *library, dir string) (*library, string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil || filepath.Base(abs) != "lib" {

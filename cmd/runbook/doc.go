@@ -38,7 +38,8 @@ func writeManual(w io.Writer, book *runtime.Runbook) error {
 	fmt.Fprintf(&b, "# %s\n", strings.TrimSuffix(title, "."))
 	paragraph(&b, text)
 	if len(book.Vars) > 0 {
-		b.WriteString("\n## What can be set\n\nGive each with `--var NAME=VALUE`.\n\n| name | type | default | meaning |\n| --- | --- | --- | --- |\n")
+		b.WriteString("\n## What can be set\n\nGive each with `--var NAME=VALUE`.\n\n" +
+			"| name | type | default | meaning |\n| --- | --- | --- | --- |\n")
 	}
 	for _, v := range book.Vars {
 		def := code(plain(v.Default))
@@ -48,7 +49,8 @@ func writeManual(w io.Writer, book *runtime.Runbook) error {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.Name, v.Type, def, cell(help(v.Help, v.Choices, v.Pattern)))
 	}
 	if len(book.Secrets) > 0 {
-		b.WriteString("\n## Secrets\n\nEach is asked for when it is needed, or given with `--secret NAME=file:PATH`.\n\n| name | meaning |\n| --- | --- |\n")
+		b.WriteString("\n## Secrets\n\nEach is asked for when it is needed, or given with `--secret NAME=file:PATH`.\n\n" +
+			"| name | meaning |\n| --- | --- |\n")
 	}
 	for _, s := range book.Secrets {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", s.Name, cell(help(s.Help, nil, s.Pattern)))
@@ -82,7 +84,7 @@ func paragraph(b *strings.Builder, text string) {
 	}
 }
 
-// cell is text that does not end a cell of a table.
+// cell returns text in a form that does not end a cell of a table.
 func cell(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(shown(text), "\n", " "), "|", `\|`)
 }

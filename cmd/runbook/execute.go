@@ -17,11 +17,11 @@ import (
 	"runbook/runtime/trace"
 )
 
-// A session is one run, from the command line on.
+// A session is one execution of a command line of run.
 type session struct {
 	*program
-	flags    runFlags
-	given    given
+	flags runFlags
+	loaded
 	sources  map[string]source
 	approved []trace.Event // nil if there is none to follow
 	state    state
@@ -37,7 +37,7 @@ func (s *session) dryRun(ctx context.Context) error {
 	o := s.options(trace.DryRun)
 	var file *os.File
 	var err error
-	if o.Secrets, err = s.asking(ctx); err != nil {
+	if o.Secrets, err = s.availableSecrets(ctx); err != nil {
 		return err
 	}
 	if s.flags.trace != "" {
@@ -63,19 +63,19 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	if err := s.state.prepare(); err != nil {
 		return err
 	}
-	unlock, err := s.state.lock(holder(userName(), s.given.book.Name, s.now()))
+	unlock, err := s.state.lock(holder(userName(), s.book.Name, s.now()))
 	if err != nil {
 		return err
 	}
 	defer unlock.Close()
 	o := s.options(trace.RealRun)
-	if o.Secrets, err = s.secrets(ctx); err != nil {
+	if o.Secrets, err = s.askedSecrets(ctx); err != nil {
 		return err
 	}
 	o.Person = &person{ctx, s.console, s.flags.yes, s.flags.acks}
 	name := s.flags.trace
 	if name == "" {
-		if name, err = s.state.traceName(s.given.book.Name, s.now()); err != nil {
+		if name, err = s.state.traceName(s.book.Name, s.now()); err != nil {
 			return fmt.Errorf("trace: %w", err)
 		}
 	}
@@ -108,7 +108,7 @@ func (s *session) do(
 	ctx context.Context, run constructor, o runtime.Options, file *os.File, printed *outputFile, out io.Writer,
 ) (head string, err error) {
 	shown := s.display(out)
-	record := &trace.File{}
+	var record *trace.File
 	switch {
 	case file != nil && shown == nil:
 		record = trace.NewFile(file, out)
@@ -119,12 +119,12 @@ func (s *session) do(
 	default:
 		record = trace.NewFile(unsynced{io.Discard})
 	}
-	told := trace.Tee{record, &s.watch}
+	accepting := trace.Tee{record, &s.watch}
 	if shown != nil {
-		told = append(told, shown)
+		accepting = append(accepting, shown)
 	}
 	if printed != nil {
-		told = append(told, printed)
+		accepting = append(accepting, printed)
 		o.Output = printed
 	}
 	if t, ok := shown.(*trace.Terminal); ok {
@@ -132,14 +132,15 @@ func (s *session) do(
 			printed.tail = t.Tail
 		}
 	}
-	first := trace.Tee{trace.NewGuard(s.given.book.Leaks(o.Secrets, o.Info))}
+	refusing := trace.Tee{trace.NewGuard(s.book.Leaks(o.Secrets, o.Info))}
 	if s.flags.follow != "" {
-		first = append(first, trace.NewFollow(s.approved))
+		refusing = append(refusing, trace.NewFollow(s.approved))
 	}
-	o.Sink = append(first, told...)
-	err = run(s.local, o).Do(ctx, s.given.book)
-	if errors.Is(err, trace.ErrDeviates) && !s.watch.ended { // refused, too: the end as done
-		err = errors.Join(err, told.Emit(trace.Event{Kind: trace.End, Time: o.Now(), Outcome: trace.Failed, Error: err.Error()}))
+	o.Sink = append(refusing, accepting...)
+	err = run(s.local, o).Do(ctx, s.book)
+	if errors.Is(err, trace.ErrDeviates) && !s.watch.ended { // the end as done was refused: the trace lacks one
+		end := trace.Event{Kind: trace.End, Time: o.Now(), Outcome: trace.Failed, Error: err.Error()}
+		err = errors.Join(err, accepting.Emit(end))
 	}
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 		err = errors.Join(err, cause)
@@ -147,7 +148,8 @@ func (s *session) do(
 	return record.Head(), err
 }
 
-// display is what standard output shows; nil for the events themselves.
+// display returns the sink that standard output shows; nil if it shows the lines of
+// the trace.
 func (s *session) display(out io.Writer) trace.Sink {
 	f := s.flags
 	switch f.format {
@@ -166,7 +168,8 @@ func (s *session) display(out io.Writer) trace.Sink {
 	return trace.NewTerminal(out, opts)
 }
 
-// conclude leaves what the next run needs and says where things are.
+// conclude writes the head for the next run, closes the output of commands, and says
+// where the files are.
 func (s *session) conclude(name, head string, printed *outputFile, quiet bool) error {
 	made, err := printed.close()
 	if err != nil {
@@ -188,12 +191,12 @@ func (s *session) conclude(name, head string, printed *outputFile, quiet bool) e
 	return err
 }
 
-// unsynced is a Durable that nobody needs to be durable.
+// unsynced is a Durable whose content need not reach a disk.
 type unsynced struct{ io.Writer }
 
 func (unsynced) Sync() error { return nil }
 
-// lenient is a standard output that may go away without stopping a run.
+// lenient is a writer whose errors do not stop a run.
 type lenient struct{ w io.Writer }
 
 func (l lenient) Write(b []byte) (int, error) {

@@ -18,7 +18,8 @@ func helpCommand() *cobra.Command {
 			for _, name := range args {
 				sub := subcommand(about, name)
 				if sub == nil {
-					return unknown("command", strings.Join(args, " "), subcommands(about), "the commands are: "+strings.Join(subcommands(c.Root()), " "))
+					return unknown("command", strings.Join(args, " "), subcommands(about),
+						"the commands are: "+strings.Join(subcommands(c.Root()), " "))
 				}
 				about = sub
 			}
@@ -37,7 +38,7 @@ func subcommand(c *cobra.Command, name string) *cobra.Command {
 	return nil
 }
 
-// subcommands are the names that may follow c, sorted.
+// subcommands returns the names that may follow c, sorted.
 func subcommands(c *cobra.Command) (names []string) {
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -14,7 +13,7 @@ import (
 	"runbook/runtime"
 )
 
-// inputFlags are how a person gives vars.
+// inputFlags are the flags that set vars.
 type inputFlags struct{ vars, files []string }
 
 func (f *inputFlags) add(c *cobra.Command, p *program) {
@@ -23,33 +22,33 @@ func (f *inputFlags) add(c *cobra.Command, p *program) {
 	c.RegisterFlagCompletionFunc("var", p.completeVar)
 }
 
-// given is a loaded runbook and the secrets that --vars files set.
-type given struct {
+// A loaded runbook comes with the secrets that --vars files set.
+type loaded struct {
 	book    *runtime.Runbook
 	secrets map[string]string
 }
 
-// load loads FILE with what a person gave. With an error about vars the
-// runbook is returned as far as it goes.
-func (p *program) load(file string, f inputFlags) (given, error) {
+// load loads FILE with the vars of f, of the environment and of files. An error
+// about vars comes with a runbook that has its declarations.
+func (p *program) load(file string, f inputFlags) (loaded, error) {
 	lib, err := p.find(file)
 	if err != nil {
-		return given{}, err
+		return loaded{}, err
 	}
 	defer lib.close()
 	in, files, err := f.read()
 	if err != nil {
-		return given{}, err
+		return loaded{}, err
 	}
 	book, err := p.rt.Load(lib.Library, lib.name, in)
 	secrets, serr := files.takeSecrets(book, in.Files)
 	if len(secrets) > 0 {
 		book, err = p.rt.Load(lib.Library, lib.name, in)
 	}
-	return given{book, secrets}, errors.Join(err, serr)
+	return loaded{book, secrets}, errors.Join(err, serr)
 }
 
-// read gathers what flags, environment and files say.
+// read returns the vars of flags, environment and files.
 func (f inputFlags) read() (in runtime.Inputs, files varsFiles, err error) {
 	in = runtime.Inputs{Flags: map[string]string{}, Env: envVars(os.Environ()), Files: map[string]any{}}
 	if in.Dir, err = os.Getwd(); err != nil {
@@ -75,8 +74,8 @@ func (f inputFlags) read() (in runtime.Inputs, files varsFiles, err error) {
 	return in, files, errors.Join(problems...)
 }
 
-// envVars finds RUNBOOK_VAR_NAME. Environments are mostly written in capitals
-// and vars are not, so NAME also stands for name.
+// envVars returns the vars that environ sets as RUNBOOK_VAR_NAME. Environments are
+// mostly written in capitals and vars are not, so NAME also stands for name.
 func envVars(environ []string) map[string]string {
 	vars := map[string]string{}
 	for _, exact := range []bool{false, true} {
@@ -93,11 +92,11 @@ func envVars(environ []string) map[string]string {
 	return vars
 }
 
-// A varsFile is a YAML file that sets vars, and secrets if nobody else can read it.
+// A varsFile is a YAML file that sets vars, and secrets if only its owner can read it.
 type varsFile struct {
 	name   string
 	values map[string]any
-	open   bool // to others
+	open   bool // others can read it
 }
 
 type varsFiles []varsFile
@@ -113,7 +112,7 @@ func readVarsFile(name string) (varsFile, error) {
 	}
 	nodes, err := mapping(data)
 	if err != nil {
-		return varsFile{}, &runtime.Error{Class: runtime.Input, Err: fmt.Errorf("vars file %s: %w", name, err), Advice: "it holds a line for each var: name: value"}
+		return varsFile{}, badInput("it holds a line for each var: name: value", "vars file %s: %w", name, err)
 	}
 	values := map[string]any{}
 	for k, n := range nodes {
@@ -122,7 +121,7 @@ func readVarsFile(name string) (varsFile, error) {
 	return varsFile{name, values, fi.Mode().Perm()&0o077 != 0}, nil
 }
 
-// mapping parses YAML that maps names to values; nothing is an empty mapping.
+// mapping parses YAML that maps names to values; an empty text is an empty mapping.
 func mapping(data []byte) (map[string]yaml.Node, error) {
 	var doc yaml.Node
 	var nodes map[string]yaml.Node
@@ -143,8 +142,8 @@ func mapping(data []byte) (map[string]yaml.Node, error) {
 	return nodes, nil
 }
 
-// asWritten is a value as its text in the file, so that 1.10 stays 1.10: the
-// var's own type decides what it means.
+// asWritten returns the text of a value in the file, so that 1.10 stays 1.10: the
+// type of the var decides what it means.
 func asWritten(n *yaml.Node) any {
 	switch n.Kind {
 	case yaml.AliasNode:
@@ -164,8 +163,8 @@ func asWritten(n *yaml.Node) any {
 	return map[string]any{}
 }
 
-// takeSecrets moves the values of declared secrets out of vars. A file that
-// others can read must not have any.
+// takeSecrets removes declared secrets from vars and returns their values. It is an
+// error if a file that others can read sets one.
 func (files varsFiles) takeSecrets(book *runtime.Runbook, vars map[string]any) (map[string]string, error) {
 	secrets := map[string]string{}
 	var problems []error
@@ -177,7 +176,8 @@ func (files varsFiles) takeSecrets(book *runtime.Runbook, vars map[string]any) (
 				continue
 			}
 			if secrets[d] = v; f.open {
-				problems = append(problems, &runtime.Error{Class: runtime.Input, Err: errors.New("vars file " + f.name + ": sets the secret " + d + ", and others can read it"), Advice: "chmod 600 " + f.name})
+				err := badInput("chmod 600 "+f.name, "vars file %s: sets the secret %s, and others can read it", f.name, d)
+				problems = append(problems, err)
 			}
 		}
 	}
@@ -197,9 +197,9 @@ func secretsOf(book *runtime.Runbook) (names []string) {
 func (p *program) completeVar(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var names []string
 	if len(args) > 0 {
-		g, _ := p.load(args[0], inputFlags{})
-		if g.book != nil {
-			for _, v := range g.book.Vars {
+		l, _ := p.load(args[0], inputFlags{})
+		if l.book != nil {
+			for _, v := range l.book.Vars {
 				names = append(names, v.Name+"=\t"+v.Help)
 			}
 		}

@@ -13,12 +13,12 @@ import (
 // A library is where one runbook is read from.
 type library struct {
 	runtime.Library
-	name string // of the runbook in it
-	root *os.Root
+	name string   // of the runbook in it
+	root *os.Root // to be closed; nil for a shipped runbook
 }
 
 // find looks FILE up as a path, then among the shipped runbooks, there also
-// without .star. The caller closes what it gets.
+// without .star. The caller closes the library.
 func (p *program) find(file string) (*library, error) {
 	fi, err := os.Stat(file)
 	switch {
@@ -35,10 +35,11 @@ func (p *program) find(file string) (*library, error) {
 			return &library{runtime.Library{Shipped: p.shipped}, name, nil}, nil
 		}
 	}
-	return nil, unknown("runbook", file, shipped, "it is looked for as a path, then among the shipped: "+strings.Join(shipped, " "))
+	return nil, unknown("runbook", file, shipped,
+		"it is looked for as a path, then among the shipped: "+strings.Join(shipped, " "))
 }
 
-// libraryAt reads name below dir.
+// libraryAt returns the library of name below dir.
 func (p *program) libraryAt(dir, name string) (*library, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -14,17 +14,17 @@ import (
 	"runbook/runtime/trace"
 )
 
-// info is what a trace says first.
+// info describes a run for the first line of its trace.
 func info(mode, ticket string, previous string) trace.RunInfo {
 	return trace.RunInfo{
 		Mode: mode, Ticket: ticket, Previous: previous,
-		Binary: trace.Binary{Version: version(), SHA256: ownDigest()},
+		Binary: trace.Binary{Version: version(), SHA256: programDigest()},
 		Host:   machine(),
 		User:   trace.Person{Name: userName(), SudoUser: os.Getenv("SUDO_USER")},
 	}
 }
 
-// machine describes where the program runs; what cannot be known is empty.
+// machine describes the machine; fields that cannot be found out are empty.
 func machine() trace.Machine {
 	m := trace.Machine{OS: prettyName(), Boot: firstLine("/proc/sys/kernel/random/boot_id")}
 	m.Hostname, _ = os.Hostname()
@@ -35,7 +35,7 @@ func machine() trace.Machine {
 	return m
 }
 
-// prettyName is the system's name as os-release(5) has it.
+// prettyName is the name of the system in os-release(5).
 func prettyName() string {
 	text, _ := os.ReadFile("/etc/os-release")
 	for line := range strings.SplitSeq(string(text), "\n") {
@@ -60,8 +60,8 @@ func userName() string {
 	return u.Username
 }
 
-// ownDigest is the digest of the program that runs, even if its file is replaced.
-func ownDigest() string {
+// programDigest is the digest of the program that runs, even if its file is replaced.
+func programDigest() string {
 	f, err := os.Open("/proc/self/exe")
 	if err != nil {
 		return ""

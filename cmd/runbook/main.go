@@ -1,9 +1,9 @@
 // Command runbook runs installation manuals that are programs.
 //
-// Each subcommand is a file; run is spread over the files named for what a run
-// needs: inputs, secrets, state, lock, record, person. Two things to know: what
-// differs between a dry run and a real one is chosen here, in machine.go and
-// execute.go, and nowhere below; and errors are printed in one place, report.
+// Each subcommand is a file; run also uses execute and the files named for what a
+// run needs: selection, inputs, secrets, person, state, record, signals. Two things
+// to know: whether a run is a dry run is chosen here, in execute.go, and nowhere
+// below; and errors are printed in one place, report.go.
 //
 // It calls builtins, runbooks and the runtime packages; nothing calls it.
 package main
@@ -39,7 +39,9 @@ type program struct {
 }
 
 func newProgram() *program {
-	return &program{os.Stdin, os.Stdout, os.Stderr, time.Now, runtime.New(builtins.All()...), runbooks.FS, "/var/lib/runbook"}
+	return &program{
+		os.Stdin, os.Stdout, os.Stderr, time.Now, runtime.New(builtins.All()...), runbooks.FS, "/var/lib/runbook",
+	}
 }
 
 // main runs a command line and returns the exit code.
@@ -65,7 +67,8 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(p.runCommand(), p.showCommand(), p.docCommand(), p.checkCommand(), p.builtinsCommand(), p.auditCommand(), p.versionCommand())
+	root.AddCommand(p.runCommand(), p.showCommand(), p.docCommand(), p.checkCommand(), p.builtinsCommand(),
+		p.auditCommand(), p.versionCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

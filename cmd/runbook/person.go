@@ -15,8 +15,8 @@ import (
 	"runbook/runtime"
 )
 
-// A console is where a person can be asked. Questions go to standard error, so
-// that standard output holds nothing else.
+// A console is where a person can be asked. Questions go to standard error: standard
+// output holds nothing but what the run shows.
 type console struct {
 	in  *os.File
 	out io.Writer
@@ -25,6 +25,7 @@ type console struct {
 
 func newConsole(in *os.File, out io.Writer) *console { return &console{in, out, bufio.NewReader(in)} }
 
+// there reports whether a person can answer.
 func (c *console) there() bool { return term.IsTerminal(int(c.in.Fd())) }
 
 // line asks for a line of text; ctx ends the waiting.
@@ -33,8 +34,8 @@ func (c *console) line(ctx context.Context, prompt string) (string, error) {
 	return c.wait(ctx, func() (string, error) { return c.buf.ReadString('\n') })
 }
 
-// hidden asks for a line without showing what is typed. The terminal is as it
-// was afterwards, also if ctx ends first.
+// hidden asks for a line without showing what is typed. It restores the terminal,
+// also if ctx ends first.
 func (c *console) hidden(ctx context.Context, prompt string) (string, error) {
 	fd := int(c.in.Fd())
 	state, err := term.GetState(fd)
@@ -50,8 +51,8 @@ func (c *console) hidden(ctx context.Context, prompt string) (string, error) {
 	})
 }
 
-// wait returns what read does. A read that nobody waits for any more stays
-// behind: the program is about to end.
+// wait returns what read returns, or ctx's error if ctx ends first. Then the
+// goroutine that reads stays behind: the program is about to end.
 func (c *console) wait(ctx context.Context, read func() (string, error)) (string, error) {
 	type answer struct {
 		text string

@@ -16,8 +16,8 @@ import (
 	"runbook/runtime/trace"
 )
 
-// create makes a trace file, which must not exist yet, so that no earlier
-// record is lost. Its name is on disk when it returns.
+// create makes a trace file, which must not exist yet, so that no earlier record is
+// lost. When it returns, the directory that holds the file is synced.
 func create(name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -38,17 +38,19 @@ func create(name string) (*os.File, error) {
 	return f, nil
 }
 
-// traceName is where a real run writes its trace if nobody says where.
+// traceName returns where a real run writes its trace without --trace.
 func (s state) traceName(runbook string, now time.Time) (string, error) {
 	dir := filepath.Join(string(s), "traces")
 	random := make([]byte, 4)
 	rand.Read(random) // never fails
-	name := fmt.Sprintf("%s-%s-%s.jsonl", now.UTC().Format("20060102T150405Z"), strings.TrimSuffix(runbook, ".star"), hex.EncodeToString(random))
+	began, book := now.UTC().Format("20060102T150405Z"), strings.TrimSuffix(runbook, ".star")
+	name := fmt.Sprintf("%s-%s-%s.jsonl", began, book, hex.EncodeToString(random))
 	return filepath.Join(dir, name), os.MkdirAll(dir, 0o700)
 }
 
-// An outputFile takes what commands print: a file beside the trace, made with the first
-// line, and the terminal's last lines. It never stops a command.
+// An outputFile takes what commands print. It writes it to a file beside the trace,
+// which it makes with the first line, and passes lines on to the terminal. Its
+// errors never stop a command.
 type outputFile struct {
 	name string
 	tail func(line string) // may be nil
@@ -56,16 +58,17 @@ type outputFile struct {
 	mu   sync.Mutex
 	file *os.File
 	err  error
-	head string // tells of the command under way, not yet written
+	head string // names the command under way; not yet written
 	rest []byte // of a line without an end
 }
 
-// Emit notes which command prints next.
+// Emit remembers which command prints next.
 func (o *outputFile) Emit(e trace.Event) error {
 	if e.Kind == trace.Effect && e.Call == "exec" {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.head = fmt.Sprintf("== %s  step %s: %s\n", e.Time.UTC().Format(time.RFC3339), e.Step, trace.Quote(strings.Join(e.Argv, " ")))
+		began, command := e.Time.UTC().Format(time.RFC3339), trace.Quote(strings.Join(e.Argv, " "))
+		o.head = fmt.Sprintf("== %s  step %s: %s\n", began, e.Step, command)
 	}
 	return nil
 }
@@ -95,7 +98,7 @@ func (o *outputFile) Write(p []byte) (int, error) {
 
 const longestLine = 4 << 10 // bytes of a line that the terminal gets to see
 
-// close returns what went wrong with the file, and whether there is one.
+// close closes the file and reports whether one was made. It returns the first error.
 func (o *outputFile) close() (made bool, err error) {
 	if o.file == nil {
 		return false, o.err
@@ -103,7 +106,7 @@ func (o *outputFile) close() (made bool, err error) {
 	return true, errors.Join(o.err, o.file.Close())
 }
 
-// watch remembers what is under way and how it ended.
+// watch is a Sink that remembers the op under way and how the run ended.
 type watch struct {
 	mu    sync.Mutex
 	op    string
@@ -111,7 +114,7 @@ type watch struct {
 	trace.Counts
 }
 
-// Emit takes note of e.
+// Emit remembers what it needs of e.
 func (w *watch) Emit(e trace.Event) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,7 +129,7 @@ func (w *watch) Emit(e trace.Event) error {
 	return nil
 }
 
-// underWay is the op under way, or "".
+// underWay returns the op under way, or "".
 func (w *watch) underWay() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -13,15 +13,15 @@ import (
 	"runbook/runtime/trace"
 )
 
-// What a person is told goes to standard error, begins with "runbook: ", is
-// lower case and has no full stop; below it stands what to try.
+// Errors go to standard error. They begin with "runbook: ", are lower case and have
+// no full stop; hints stand below.
 
-// An exit is an error that has been told already, or needs no words.
+// An exit is an exit code whose reason has been printed already.
 type exit int
 
 func (exit) Error() string { return "" }
 
-// exitCode is what the shell gets for err.
+// exitCode returns the exit code for err.
 func exitCode(err error) int {
 	var code exit
 	switch {
@@ -31,7 +31,8 @@ func exitCode(err error) int {
 		return int(code)
 	}
 	return map[runtime.Class]int{
-		runtime.Failed: 1, runtime.Mistake: 2, runtime.Input: 3, runtime.NeedsPerson: 4, runtime.Deviates: 5, runtime.Interrupted: 130,
+		runtime.Failed: 1, runtime.Mistake: 2, runtime.Input: 3, runtime.NeedsPerson: 4, runtime.Deviates: 5,
+		runtime.Interrupted: 130,
 	}[runtime.ClassOf(err)]
 }
 
@@ -90,7 +91,7 @@ func hints(err error) (all []string) {
 	return all
 }
 
-// lines is how a list of problems reads; an error that reads otherwise is one
+// lines returns the text of a list of problems. An error with another text is one
 // problem, however many errors it wraps.
 func lines(errs []error) string {
 	var texts []string
@@ -105,7 +106,13 @@ func mistake(hint, format string, args ...any) error {
 	return &runtime.Error{Class: runtime.Mistake, Err: fmt.Errorf(format, args...), Advice: hint}
 }
 
-// unknown is the mistake of naming what is not there; what says what it is.
+// badInput is an error of vars or secrets.
+func badInput(hint, format string, args ...any) error {
+	return &runtime.Error{Class: runtime.Input, Err: fmt.Errorf(format, args...), Advice: hint}
+}
+
+// unknown is the mistake of a name that is not among names; what is the kind of name.
+// The hint is the nearest of names, else otherwise.
 func unknown(what, name string, names []string, otherwise string) error {
 	err := runtime.Nearest(fmt.Errorf("no %s %q", what, name), name, names)
 	hint := runtime.HintOf(err)
@@ -126,7 +133,7 @@ func flagError(c *cobra.Command, err error) error {
 	return unknown("flag", "--"+missing.GetSpecifiedName(), names, hint)
 }
 
-// subcommandOnly refuses what is no subcommand of c.
+// subcommandOnly returns an error if args name something that c lacks.
 func subcommandOnly(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -134,7 +141,8 @@ func subcommandOnly(c *cobra.Command, args []string) error {
 	return unknown("command", args[0], subcommands(c), "the commands are: "+strings.Join(subcommands(c), " "))
 }
 
-// operands wants between least and most of what a command works on.
+// operands checks that a command gets from least to most operands; most is -1 for
+// any number. what names the one that is missing.
 func operands(least, most int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		hint := "usage: " + c.UseLine()
@@ -148,7 +156,7 @@ func operands(least, most int, what string) cobra.PositionalArgs {
 	}
 }
 
-// shown is text that a terminal can be given: no line of it is obeyed.
+// shown returns text that is safe for a terminal, with its lines kept.
 func shown(text string) string {
 	var out []string
 	for line := range strings.SplitSeq(text, "\n") {

@@ -58,7 +58,8 @@ func (p *program) runCommand() *cobra.Command {
 	f.inputFlags.add(c, p)
 	f.selection.add(c)
 	fl := c.Flags()
-	fl.StringArrayVar(&f.secrets, "secret", nil, "where a secret comes from: `NAME=file:PATH`, NAME=env:VARIABLE or NAME=cmd:COMMAND; repeatable")
+	fl.StringArrayVar(&f.secrets, "secret", nil,
+		"where a secret comes from: `NAME=file:PATH`, NAME=env:VARIABLE or NAME=cmd:COMMAND; repeatable")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "change nothing, tell what would be changed")
 	fl.BoolVar(&f.exitCode, "exit-code", false, "with --dry-run: exit with 10 if there are changes to make")
 	fl.StringVar(&f.trace, "trace", "", "write the trace to `FILE`, which must not exist")
@@ -67,7 +68,8 @@ func (p *program) runCommand() *cobra.Command {
 	fl.BoolVar(&f.yes, "yes", false, "answer every confirmation with yes")
 	fl.StringSliceVar(&f.acks, "ack", nil, "say that the manual step `NAME` is done; repeatable, or with commas")
 	fl.StringVar(&f.ticket, "ticket", "", "change ticket or reason, kept in the trace")
-	fl.StringVar(&f.state, "state", "", "`DIR` for lock, markers and traces (default "+p.rootState+" for root, else below ~/.local/state)")
+	fl.StringVar(&f.state, "state", "",
+		"`DIR` for lock, markers and traces (default "+p.rootState+" for root, else below ~/.local/state)")
 	fl.BoolVar(&f.noColor, "no-color", false, "no colours; so do NO_COLOR and output that is no terminal")
 	fl.BoolVar(&f.quiet, "quiet", false, "show only what changes or fails, and the summary")
 	fl.BoolVar(&f.verbose, "verbose", false, "show also manual texts, effects and what commands print")
@@ -78,10 +80,12 @@ func (p *program) runCommand() *cobra.Command {
 func (f runFlags) check() error {
 	var problems []error
 	if !contains([]string{"text", "json", "sh"}, f.format) {
-		problems = append(problems, unknown("format", f.format, []string{"text", "json", "sh"}, "want text, json or sh"))
+		problems = append(problems,
+			unknown("format", f.format, []string{"text", "json", "sh"}, "want text, json or sh"))
 	}
 	if f.exitCode && !f.dryRun {
-		problems = append(problems, mistake("a real run makes the changes: its exit code is 0 then", "--exit-code needs --dry-run"))
+		problems = append(problems,
+			mistake("a real run makes the changes: its exit code is 0 then", "--exit-code needs --dry-run"))
 	}
 	if f.quiet && f.verbose {
 		problems = append(problems, mistake("give one of them", "--quiet and --verbose contradict each other"))
@@ -94,12 +98,12 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	g, err := p.load(file, f.inputFlags)
-	if err != nil && (g.book == nil || runtime.ClassOf(err) != runtime.Input) {
+	l, err := p.load(file, f.inputFlags)
+	if err != nil && (l.book == nil || runtime.ClassOf(err) != runtime.Input) {
 		return err
 	}
-	sources, serr := secretSources(f.secrets, g.book)
-	if err := errors.Join(serr, f.selection.check(g.book), checkAcks(f.acks, g.book), err); err != nil {
+	sources, serr := secretSources(f.secrets, l.book)
+	if err := errors.Join(serr, f.selection.check(l.book), checkAcks(f.acks, l.book), err); err != nil {
 		return err // names that are unknown come before vars that are missing
 	}
 	approved, err := approvedTrace(f.follow)
@@ -112,7 +116,10 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	}
 	local := host.NewLocal("/")
 	local.Net = fetch.New().Get
-	s := &session{program: p, flags: f, given: g, sources: sources, approved: approved, state: dir, local: local, console: newConsole(p.in, p.err)}
+	s := &session{
+		program: p, flags: f, loaded: l, sources: sources, approved: approved, state: dir, local: local,
+		console: newConsole(p.in, p.err),
+	}
 	if f.dryRun {
 		return s.dryRun(ctx)
 	}
@@ -148,7 +155,8 @@ func approvedTrace(name string) ([]trace.Event, error) {
 		return nil, mistake("see: runbook audit verify "+name, "--follow %s: the trace is not whole and unaltered", name)
 	}
 	if report.Outcome != trace.Done {
-		return nil, mistake("approve the trace of a dry run that is done", "--follow %s: the run that it tells of ended %s", name, report.Outcome)
+		return nil, mistake("approve the trace of a dry run that is done",
+			"--follow %s: the run that it tells of ended %s", name, report.Outcome)
 	}
 	return readTrace(name)
 }

@@ -18,7 +18,8 @@ type source struct{ kind, rest string }
 
 const secretUsage = "write --secret NAME=file:PATH, NAME=env:VARIABLE or NAME=cmd:COMMAND"
 
-// secretSources reads the --secret flags and refuses names that book does not declare.
+// secretSources parses the --secret flags. A name that book does not declare is an
+// error.
 func secretSources(flags []string, book *runtime.Runbook) (map[string]source, error) {
 	sources := map[string]source{}
 	var problems []error
@@ -29,19 +30,20 @@ func secretSources(flags []string, book *runtime.Runbook) (map[string]source, er
 		case rest == "" || kind != "file" && kind != "env" && kind != "cmd":
 			problems = append(problems, mistake(secretUsage, "--secret %s: got no source", name))
 		case !contains(secretsOf(book), name):
-			problems = append(problems, unknown("secret", name, secretsOf(book), "the secrets are listed by: runbook show "+book.Name))
+			problems = append(problems,
+				unknown("secret", name, secretsOf(book), "the secrets are listed by: runbook show "+book.Name))
 		}
 		sources[name] = source{kind, rest}
 	}
 	return sources, errors.Join(problems...)
 }
 
-// secrets gets every secret that the runbook asks for: from its source, a
-// --vars file, or the terminal. What is missing or not fit to be one is an error.
-func (s *session) secrets(ctx context.Context) (map[string]string, error) {
+// askedSecrets returns every secret that the runbook asks for: from its source, a --vars
+// file, or the terminal. A secret that is missing or unusable is an error.
+func (s *session) askedSecrets(ctx context.Context) (map[string]string, error) {
 	values := map[string]string{}
 	var problems []error
-	for _, d := range s.given.book.Secrets {
+	for _, d := range s.book.Secrets {
 		if !d.Asked {
 			continue
 		}
@@ -59,15 +61,16 @@ func (s *session) secrets(ctx context.Context) (map[string]string, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return values, s.given.book.CheckSecrets(values, true)
+	return values, s.book.CheckSecrets(values, true)
 }
 
-// asking gets those secrets that a dry run has without asking a person or running a command, for servers that want them. It
-// does without one that is not there.
-func (s *session) asking(ctx context.Context) (map[string]string, error) {
+// availableSecrets returns those secrets that can be had without asking a person or
+// running a command. A dry run uses them for servers that want them, and does without
+// the others.
+func (s *session) availableSecrets(ctx context.Context) (map[string]string, error) {
 	values := map[string]string{}
-	for _, d := range s.given.book.Secrets {
-		if v, given := s.given.secrets[d.Name]; d.Asked && given {
+	for _, d := range s.book.Secrets {
+		if v, given := s.loaded.secrets[d.Name]; d.Asked && given {
 			values[d.Name] = v
 		}
 		src, given := s.sources[d.Name]
@@ -78,7 +81,7 @@ func (s *session) asking(ctx context.Context) (map[string]string, error) {
 			values[d.Name] = v
 		}
 	}
-	return values, s.given.book.CheckSecrets(values, false)
+	return values, s.book.CheckSecrets(values, false)
 }
 
 func (s *session) secret(ctx context.Context, d runtime.SecretDecl) (value string, ok bool, err error) {
@@ -86,7 +89,7 @@ func (s *session) secret(ctx context.Context, d runtime.SecretDecl) (value strin
 		value, err = src.get(ctx, s.local)
 		return value, err == nil, err
 	}
-	if v, given := s.given.secrets[d.Name]; given {
+	if v, given := s.loaded.secrets[d.Name]; given {
 		return v, true, nil
 	}
 	if !s.console.there() {
@@ -100,7 +103,7 @@ func (s *session) secret(ctx context.Context, d runtime.SecretDecl) (value strin
 	return value, err == nil, err
 }
 
-// get returns the secret without the newline that editors and commands add.
+// get returns the secret, without the newline that editors and commands add.
 func (src source) get(ctx context.Context, r host.Reader) (string, error) {
 	var text []byte
 	var err error
@@ -119,7 +122,7 @@ func (src source) get(ctx context.Context, r host.Reader) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), err
 }
 
-// output runs a command, without a shell, for what it prints.
+// output runs a command, without a shell, and returns what it prints.
 func output(ctx context.Context, r host.Reader, command string) ([]byte, error) {
 	argv, err := builtins.SplitWords(command)
 	if err != nil || len(argv) == 0 {

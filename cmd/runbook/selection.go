@@ -23,7 +23,7 @@ func (s *selection) add(c *cobra.Command) {
 	c.Flags().StringSliceVar(&s.tags, "tag", nil, "run only steps with the tag `TAG`; repeatable, or with commas")
 }
 
-// check refuses names that book does not have.
+// check returns an error for each name that book lacks.
 func (s selection) check(book *runtime.Runbook) error {
 	var steps, tags []string
 	for _, step := range book.Steps {
@@ -48,7 +48,8 @@ func (s selection) check(book *runtime.Runbook) error {
 	return errors.Join(problems...)
 }
 
-// chooser returns what tells, step after step, whether one runs and why not.
+// chooser returns a function that is called with each step in order, and returns
+// whether it runs, and why not.
 func (s selection) chooser() func(runtime.Step) (bool, string) {
 	reached := s.from == ""
 	return func(step runtime.Step) (bool, string) {

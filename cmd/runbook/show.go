@@ -39,20 +39,16 @@ func (p *program) showCommand() *cobra.Command {
 	return c
 }
 
-// declared loads FILE for its declarations: that required vars are missing is
-// no error here.
+// declared loads FILE for its declarations: missing vars are not an error.
 func (p *program) declared(file string, f inputFlags) (*runtime.Runbook, error) {
-	g, err := p.load(file, f)
-	if err == nil {
-		return g.book, nil
-	}
-	if g.book == nil || wrong(err) {
+	l, err := p.load(file, f)
+	if err != nil && (l.book == nil || wrong(err)) {
 		return nil, err
 	}
-	return g.book, nil
+	return l.book, nil
 }
 
-// wrong reports whether err tells of more than vars that nobody gave.
+// wrong reports whether err holds another problem than missing vars.
 func wrong(err error) bool {
 	return slices.ContainsFunc(flatten(err), func(e *runtime.Error) bool { return !errors.Is(e, runtime.ErrMissing) })
 }
@@ -67,7 +63,8 @@ func showText(w io.Writer, book *runtime.Runbook) error {
 		vars = append(vars, []string{v.Name, v.Type, valueText(v), help(v.Help, v.Choices, v.Pattern)})
 	}
 	for _, s := range book.Secrets {
-		secrets = append(secrets, []string{s.Name, map[bool]string{true: "asked for", false: "not needed"}[s.Asked], help(s.Help, nil, s.Pattern)})
+		asked := map[bool]string{true: "asked for", false: "not needed"}[s.Asked]
+		secrets = append(secrets, []string{s.Name, asked, help(s.Help, nil, s.Pattern)})
 	}
 	for i, s := range book.Steps {
 		steps = append(steps, []string{fmt.Sprint(i + 1), s.Name, s.Title, strings.Join(notes(s), "; ")})
@@ -75,10 +72,11 @@ func showText(w io.Writer, book *runtime.Runbook) error {
 	for _, s := range book.Sources {
 		files = append(files, []string{s.Name, s.Origin, "sha256 " + s.SHA256[:16]})
 	}
-	return errors.Join(table(w, "\nVars\n", vars), table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps), table(w, "\nFiles\n", files))
+	return errors.Join(table(w, "\nVars\n", vars), table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps),
+		table(w, "\nFiles\n", files))
 }
 
-// A cell wider than this goes over the edge of its column.
+// widest is how wide a column gets; a wider cell goes over its edge.
 const widest = 40
 
 // table writes rows in columns below a title; nothing if there are none.
@@ -110,7 +108,7 @@ func table(w io.Writer, title string, rows [][]string) error {
 	return err
 }
 
-// valueText is a var's value as the command line would give it.
+// valueText returns a var's value as one would write it in the command line.
 func valueText(v runtime.Var) string {
 	if v.Required && v.From == "" {
 		return "(required)"
@@ -149,7 +147,7 @@ func help(text string, choices []string, pattern string) string {
 	return strings.Join(parts, "; ")
 }
 
-// notes is what else there is to know of a step.
+// notes returns what a reader should know of a step besides its title.
 func notes(s runtime.Step) (parts []string) {
 	if s.Manual {
 		parts = append(parts, "done by a person")
@@ -186,7 +184,9 @@ func showJSON(w io.Writer, book *runtime.Runbook) error {
 		steps = append(steps, object{"name": s.Name, "title": s.Title, "text": s.Doc, "user": s.User, "tags": orEmpty(s.Tags),
 			"when": s.When, "manual": s.Manual, "pos": s.Pos})
 	}
-	text, err := json.MarshalIndent(object{"name": book.Name, "doc": book.Doc, "vars": vars, "secrets": secrets, "steps": steps, "files": book.Sources}, "", "  ")
+	text, err := json.MarshalIndent(object{
+		"name": book.Name, "doc": book.Doc, "vars": vars, "secrets": secrets, "steps": steps, "files": book.Sources,
+	}, "", "  ")
 	if err != nil {
 		return err
 	}

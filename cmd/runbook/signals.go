@@ -13,11 +13,11 @@ import (
 	"runbook/runtime"
 )
 
-// interruptible returns a context that SIGINT and SIGTERM end. What the run is
-// waiting for then is said each time.
+// interruptible returns a context that SIGINT and SIGTERM end. Each of these signals
+// prints the op that the run still waits for.
 //
-// A real run also outlives its terminal: SIGHUP and SIGPIPE change nothing. They
-// are caught, not ignored, because children would inherit that.
+// A run that outlives its terminal is not ended by SIGHUP and SIGPIPE. They are caught
+// rather than ignored, because children inherit what is ignored.
 func (s *session) interruptible(ctx context.Context, outlives bool) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 8)
@@ -46,7 +46,10 @@ func (s *session) signalled(sig os.Signal, cancel context.CancelCauseFunc) {
 		return
 	}
 	name := unix.SignalName(sig.(syscall.Signal))
-	cancel(&runtime.Error{Class: runtime.Interrupted, Err: errors.New("interrupted by " + name), Advice: "what is done stays; the same command goes on from there"})
+	cancel(&runtime.Error{
+		Class: runtime.Interrupted, Err: errors.New("interrupted by " + name),
+		Advice: "what is done stays; the same command goes on from there",
+	})
 	if op := s.watch.underWay(); op != "" {
 		if s.console.there() {
 			fmt.Fprintln(s.err) // after the ^C that the terminal shows

@@ -18,7 +18,7 @@ import (
 // A state is the directory that holds lock, traces and markers.
 type state string
 
-// stateAt returns the directory that --state names, or the one of whoever runs.
+// stateAt returns the directory that --state names, or the default one of the account.
 func (p *program) stateAt(flag string) (state, error) {
 	dir := flag
 	switch data, home := os.Getenv("XDG_STATE_HOME"), os.Getenv("HOME"); {
@@ -44,13 +44,13 @@ func (s state) prepare() error {
 	return nil
 }
 
-// head is what the last run left: the hash that stands for its trace.
+// head returns the head of the trace of the last run, or "".
 func (s state) head() string {
-	text, _ := os.ReadFile(filepath.Join(string(s), "head")) // nobody may have run yet, or it is not ours to read
+	text, _ := os.ReadFile(filepath.Join(string(s), "head")) // there may be no run yet, or no right to read it
 	return strings.TrimSpace(string(text))
 }
 
-// setHead replaces it, atomically.
+// setHead replaces the head atomically.
 func (s state) setHead(head string) error {
 	name := filepath.Join(string(s), "head")
 	if err := os.WriteFile(name+".new", []byte(head+"\n"), 0o600); err != nil {
@@ -70,7 +70,8 @@ func (s state) lock(who string) (io.Closer, error) {
 	if holder, err := take(f); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, runtime.Hint(fmt.Errorf("lock %s: another run holds it: %s", name, holder), "wait until it has ended; nothing was changed")
+			return nil, runtime.Hint(fmt.Errorf("lock %s: another run holds it: %s", name, holder),
+				"wait until it has ended; nothing was changed")
 		}
 		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
@@ -81,9 +82,9 @@ func (s state) lock(who string) (io.Closer, error) {
 	return f, nil
 }
 
-// take locks f, or returns who holds it. A run that was killed may hold it for
-// a moment longer, in a child that has not yet become another program: that
-// passes, so it is waited for.
+// take locks f, or returns who holds it. A run that was killed may hold the lock for
+// a moment longer, in a child that has not yet executed its program; take waits for
+// that.
 func take(f *os.File) (holder string, err error) {
 	for range 40 {
 		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
@@ -105,7 +106,7 @@ func write(f *os.File, text string) error {
 	return err
 }
 
-// holder describes this run to one that finds the lock taken.
+// holder describes this run for another that finds the lock taken.
 func holder(user, runbook string, since time.Time) string {
 	return fmt.Sprintf("pid %d, %s, %s, since %s", os.Getpid(), user, runbook, since.UTC().Format(time.RFC3339))
 }

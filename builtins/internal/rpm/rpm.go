@@ -6,8 +6,8 @@
 // [Package.Users] and [Package.Groups] are for what a dry run believes, never for
 // what a real run asserts.
 //
-// It is a parser of its own, of some 400 lines, because a dry run needs two dozen
-// tags and no more: rpm itself checks signatures and unpacks payloads. In exchange
+// The parser, some 400 lines, is written here because a dry run needs two dozen tags
+// and no more: rpm itself checks signatures and unpacks payloads. In exchange
 // it reads from any io.Reader, such as the content of a file that only an overlay
 // has, allocates by what has arrived rather than by what a header claims, and
 // refuses names and indexes that do not fit: a dry run believes what it returns.
