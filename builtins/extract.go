@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 
 	"runbook/builtins/internal/archive"
@@ -242,8 +241,6 @@ func (op extractOp) unpack(ctx context.Context, h host.Reader, root *host.Root, 
 	if err != nil {
 		return err
 	}
-	if uid >= 0 || gid >= 0 {
-		o.Chown = func(root *os.Root, name string) error { return root.Lchown(name, uid, gid) }
-	}
+	o.Owner = &archive.Owner{UID: uid, GID: gid}
 	return list.Extract(ctx, root, func(name string) bool { return wanted[name] }, o)
 }

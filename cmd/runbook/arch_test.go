@@ -24,14 +24,15 @@ import (
 var ladder = map[string][]string{
 	"cmd/runbook":              {"builtins", "runbooks", "runtime", "runtime/host", "runtime/trace", "runtime/fetch"},
 	"cmd/runbook/internal/...": {"cmd/runbook/internal/..."},
-	"builtins":                 {"runtime", "runtime/host", "runtime/fetch", "builtins/internal/..."},
-	"builtins/internal/...":    {"builtins/internal/...", "runtime/host", "runtime/fetch"},
+	"builtins":                 {"runtime", "runtime/host", "runtime/host/tree", "runtime/fetch", "builtins/internal/..."},
+	"builtins/internal/...":    {"builtins/internal/...", "runtime/host", "runtime/host/tree", "runtime/fetch"},
 	"runtime":                  {"runtime/secret", "runtime/trace", "runtime/host"},
 	"runtime/secret":           {"runtime/host"},
 	"runtime/trace":            {"runtime/host"},
-	"runtime/fetch":            {"runtime/host"},
+	"runtime/fetch":            {"runtime/host", "runtime/host/tree"},
 	"runtime/fetch/fetchtest":  {"runtime/fetch"},
 	"runtime/host":             {},
+	"runtime/host/tree":        {"runtime/host"},
 	"runtime/host/hosttest":    {"runtime/host"},
 	"runbooks":                 {},
 }

@@ -2,9 +2,11 @@ package host
 
 import (
 	"errors"
+	"io"
 	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -91,3 +93,39 @@ func Lock(f *os.File) (ok bool, err error) {
 // Unlock gives back what Lock took. Closing f is not enough while another goroutine starts a program, whose process
 // has f too for a moment.
 func Unlock(f *os.File) { unix.Flock(int(f.Fd()), unix.LOCK_UN) }
+
+// SetTime sets the time at which f was last written, to the nanosecond.
+func SetTime(f *os.File, t time.Time) error {
+	ts := unix.NsecToTimespec(t.UnixNano())
+	err := unix.UtimesNanoAt(int(f.Fd()), "", []unix.Timespec{ts, ts}, unix.AT_EMPTY_PATH)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) { // before Linux 5.8
+		name := "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))
+		err = unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{ts, ts}, 0)
+	}
+	return os.NewSyscallError("utimensat", err)
+}
+
+// CopyRange copies n bytes of src, from off on, to the end of dst, within the kernel
+// where it can. It may be called for the same src by several goroutines. The error
+// is io.ErrUnexpectedEOF if src ends before.
+func CopyRange(dst, src *os.File, off, n int64) error {
+	for n > 0 {
+		done, err := unix.CopyFileRange(int(src.Fd()), &off, int(dst.Fd()), nil, int(min(n, 1<<30)), 0)
+		if done > 0 {
+			n -= int64(done)
+			continue
+		}
+		if err == nil {
+			return io.ErrUnexpectedEOF
+		}
+		if err == unix.EINTR {
+			continue
+		}
+		copied, err := io.Copy(dst, io.NewSectionReader(src, off, n)) // between file systems, or of none that can
+		if err == nil && copied < n {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	return nil
+}

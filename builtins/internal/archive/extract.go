@@ -3,14 +3,14 @@ package archive
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
 
-	"runbook/runtime/host"
+	"runbook/runtime/host/tree"
 )
 
 var errChanged = errors.New("the archive changed while it was read")
@@ -19,55 +19,58 @@ var errChanged = errors.New("the archive changed while it was read")
 type Options struct {
 	// SHA256 and MD5 are digests of the archive file in hex; "" checks nothing.
 	SHA256, MD5 string
-	// Chown, if not nil, gives what was made to its owner: name below root,
-	// which must not be followed if it is a link.
-	Chown func(root *os.Root, name string) error
-	// Progress, if not nil, is told how many bytes of all are written.
+	// Owner, if not nil, is who gets what is made.
+	Owner *Owner
+	// Progress, if not nil, gets how many bytes of all are written, one call at a time.
 	Progress func(done, total int64)
 }
+
+// An Owner is a user and a group by number; -1 leaves it to whoever runs.
+type Owner struct{ UID, GID int }
 
 // Extract makes those entries below root that want chooses by their names; the
 // directories above them must exist or be wanted too.
 //
-// Files are written under temporary names beside their places, with mode and
-// time, synced in batches and renamed: nobody sees half a file, and a link in
-// the place of a file is replaced, never followed. Without a digest each batch
-// is renamed when it is synced, so that an interrupted run can go on from there.
-// With one, computed in the same pass, nothing is renamed before the whole
-// archive has it. After an error no temporary file is left.
-func (l *Listing) Extract(ctx context.Context, root *os.Root, want func(name string) bool, o Options) error {
-	x := &extraction{Listing: l, ctx: ctx, root: root, o: o, want: want, linkTo: map[string]string{},
-		touched: map[string]bool{}}
-	err := x.run()
-	if err != nil {
-		x.discard()
+// Files are written under temporary names beside their places, several at once,
+// with mode and time, made durable in batches and renamed: nobody sees half a file,
+// and a link in the place of a file is replaced, never followed. Without a digest
+// each batch is renamed when it is durable, so that an interrupted run can go on
+// from there. With one, computed in the same pass, nothing is renamed before the
+// whole archive has it. After an error no temporary file is left.
+func (l *Listing) Extract(ctx context.Context, root *os.Root, want func(name string) bool, o Options) (err error) {
+	owner := Owner{-1, -1}
+	if o.Owner != nil {
+		owner = *o.Owner
 	}
-	return err
+	w, err := tree.New(root, tree.Options{UID: owner.UID, GID: owner.GID, Partial: tmpName})
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	x := &extraction{Listing: l, ctx: ctx, root: root, tree: w, o: o, want: want, linkTo: map[string]string{},
+		touched: map[string]bool{}}
+	if err := x.run(); err != nil {
+		x.discard()
+		return err
+	}
+	return nil
 }
 
 type extraction struct {
 	*Listing
 	ctx  context.Context
 	root *os.Root
+	tree *tree.Writer
 	o    Options
 	want func(string) bool
 
 	src     *source
 	sums    *digests
-	writing []pending         // open
-	ready   []pending         // synced and closed
 	linkTo  map[string]string // hard links to make at the end
 	made    []string          // directories that were not there
-	touched map[string]bool   // directories whose entries must be synced
-
-	batch       int64 // bytes in writing
-	done, total int64
-}
-
-// A pending file has its content and waits for its name.
-type pending struct {
-	name string
-	file *os.File
+	touched map[string]bool   // directories whose names must be made durable
+	total   int64             // bytes to be written
+	files   *files
 }
 
 func (x *extraction) run() (err error) {
@@ -85,7 +88,11 @@ func (x *extraction) run() (err error) {
 		return err
 	}
 	defer x.src.Close()
+	x.files = newFiles(x)
 	members, err := walk(x.ctx, x.src, x.strip, x.member)
+	if ferr := x.files.wait(); ferr != nil {
+		return ferr // the walk saw it, or came to its end before
+	}
 	if err == nil && members != x.Members {
 		err = errChanged
 	}
@@ -107,48 +114,26 @@ func (x *extraction) directories() error {
 		if !e.Mode.IsDir() || !x.want(e.Name) {
 			continue
 		}
-		fi, err := x.root.Lstat(e.Name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			err = x.directory(e)
-		case err == nil && !fi.IsDir():
-			err = fmt.Errorf("%s: is there and is not a directory", e.Name)
-		case err == nil:
-			err = x.settle(e.Name, e.Mode.Perm()|0o700)
+		made, err := x.tree.Mkdir(e.Name, x.tree.Attr(e.Mode.Perm()|0o700))
+		if err == nil && !made {
+			err = x.repair(e.Name, e.Mode.Perm()|0o700)
 		}
 		if err != nil {
 			return err
+		}
+		if made {
+			x.made = append(x.made, e.Name)
 		}
 		x.touched[path.Dir(e.Name)] = true
 	}
 	return nil
 }
 
-// directory makes one that is not there, and gives it its name when it is as it should be.
-func (x *extraction) directory(e host.Entry) error {
-	tmp := tmpName(e.Name)
-	err := x.remove(tmp)
-	if err == nil {
-		err = x.root.Mkdir(tmp, 0o700)
-	}
-	if err == nil {
-		err = x.settle(tmp, e.Mode.Perm()|0o700)
-	}
-	if err == nil {
-		err = x.root.Rename(tmp, e.Name)
-	}
-	if err != nil {
-		x.remove(tmp)
-		return err
-	}
-	x.made = append(x.made, e.Name)
-	return nil
-}
-
-// settle sets the owner, then the mode, which a change of owner may clear.
-func (x *extraction) settle(name string, mode fs.FileMode) error {
-	if x.o.Chown != nil {
-		if err := x.o.Chown(x.root, name); err != nil {
+// repair sets the owner of a directory that is there, then its mode, which a change
+// of owner may clear.
+func (x *extraction) repair(name string, mode fs.FileMode) error {
+	if o := x.o.Owner; o != nil {
+		if err := x.root.Lchown(name, o.UID, o.GID); err != nil {
 			return err
 		}
 	}
@@ -202,22 +187,20 @@ func (x *extraction) member(m member, data io.Reader) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return x.file(names[0], m, data)
+	x.touched[path.Dir(names[0])] = true
+	return x.files.add(names[0], m, data)
 }
 
 // publish gives everything its place: files, then what points to them, then
 // the modes of directories that forbid writing.
 func (x *extraction) publish() error {
-	if err := x.sync(); err != nil {
-		return err
-	}
-	if err := x.rename(); err != nil {
+	if err := x.files.publish(); err != nil {
 		return err
 	}
 	if err := x.pointers(); err != nil {
 		return err
 	}
-	if err := x.syncDirs(); err != nil {
+	if err := x.tree.Commit(slices.Collect(maps.Keys(x.touched))...); err != nil {
 		return err
 	}
 	for _, e := range slices.Backward(x.Entries) {
@@ -234,24 +217,16 @@ func (x *extraction) publish() error {
 func (x *extraction) pointers() error {
 	for _, e := range x.Entries {
 		to, hard := x.linkTo[e.Name]
-		if !hard && (e.Target == "" || !x.want(e.Name)) {
+		var err error
+		switch {
+		case hard:
+			err = x.tree.Link(to, e.Name)
+		case e.Target != "" && x.want(e.Name):
+			err = x.tree.Symlink(e.Target, e.Name, x.tree.Attr(0))
+		default:
 			continue
 		}
-		tmp := tmpName(e.Name)
-		if err := x.remove(tmp); err != nil {
-			return err
-		}
-		err := error(nil)
-		if hard {
-			err = x.root.Link(to, tmp)
-		} else if err = x.root.Symlink(e.Target, tmp); err == nil && x.o.Chown != nil {
-			err = x.o.Chown(x.root, tmp)
-		}
-		if err == nil {
-			err = x.root.Rename(tmp, e.Name)
-		}
-		// Renaming one hard link to another of the same file leaves both: rename(2).
-		if err := errors.Join(err, x.remove(tmp)); err != nil {
+		if err != nil {
 			return err
 		}
 		x.touched[path.Dir(e.Name)] = true
@@ -259,23 +234,10 @@ func (x *extraction) pointers() error {
 	return nil
 }
 
-// remove deletes a temporary name, such as one that a killed run left.
-func (x *extraction) remove(name string) error {
-	err := x.root.Remove(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
 // discard removes what has no place yet, and directories that are empty by that.
 func (x *extraction) discard() {
-	for _, p := range x.writing {
-		p.file.Close()
-		x.remove(tmpName(p.name))
-	}
-	for _, p := range x.ready {
-		x.remove(tmpName(p.name))
+	if x.files != nil {
+		x.files.discard()
 	}
 	for _, d := range slices.Backward(x.made) {
 		x.root.Remove(d)

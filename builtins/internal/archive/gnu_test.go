@@ -81,7 +81,7 @@ func sameAsGNU(t *testing.T, name string, args []string) {
 	if err := l.Extract(context.Background(), root, all, Options{}); err != nil {
 		t.Errorf("%q: %v", args, err)
 	}
-	if got, want := tree(t, ours), tree(t, theirs); got != want {
+	if got, want := snapshot(t, ours), snapshot(t, theirs); got != want {
 		t.Errorf("%q: got\n%swant\n%s", args, got, want)
 	}
 }
