@@ -62,13 +62,17 @@ func Download(ctx context.Context, get func(context.Context, host.Request) (*hos
 	if progress == nil {
 		progress = func(_, _ int64) {}
 	}
-	p := newPart(dst, name, host.RedactURL(url), want.MD5 != "")
+	p, err := newPart(dst, name, host.RedactURL(url), want.MD5 != "")
+	if err != nil {
+		return Done{}, err
+	}
+	defer p.tree.Close()
 	defer p.close()
 	if err := p.resume(ctx); err != nil {
 		return Done{}, err
 	}
 	d := &download{get: get, url: url, page: isPage(name), want: want, progress: progress, part: p, resumed: p.size}
-	err := d.gather(ctx)
+	err = d.gather(ctx)
 	if errors.Is(err, ErrDigest) && d.spliced {
 		d.fresh = true
 		err = d.gather(ctx)
@@ -76,7 +80,7 @@ func Download(ctx context.Context, get func(context.Context, host.Request) (*hos
 	if err != nil {
 		return Done{}, err
 	}
-	if err := p.publish(name, cmp.Or(want.Mode, 0o644)); err != nil {
+	if err := p.publish(cmp.Or(want.Mode, 0o644)); err != nil {
 		return Done{}, err
 	}
 	return Done{Size: p.size, SHA256: digest(p.sha), ETag: p.etag, Resumed: d.resumed}, nil

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"runbook/runtime/host/tree"
 )
 
 // A part is a file that is not whole yet, .NAME.part. Beside it, .NAME.part.etag
@@ -23,6 +25,8 @@ import (
 // the ETag, a number of bytes and the redacted URL.
 type part struct {
 	root  *os.Root
+	tree  *tree.Writer
+	whole string // the name of the whole file
 	name  string
 	url   string // redacted
 	f     *os.File
@@ -36,13 +40,19 @@ type part struct {
 // checkpoint is how many bytes may be lost to a power cut.
 const checkpoint = 64 << 20
 
-func newPart(root *os.Root, name, url string, md5sum bool) *part {
-	p := &part{root: root, name: path.Join(path.Dir(name), "."+path.Base(name)+".part"), url: url, sha: sha256.New()}
+func newPart(root *os.Root, name, url string, md5sum bool) (*part, error) {
+	w, err := tree.New(root, tree.Options{UID: -1, GID: -1, Partial: partName})
+	if err != nil {
+		return nil, err
+	}
+	p := &part{root: root, tree: w, whole: name, name: partName(name), url: url, sha: sha256.New()}
 	if md5sum {
 		p.md = md5.New()
 	}
-	return p
+	return p, nil
 }
+
+func partName(name string) string { return path.Join(path.Dir(name), "."+path.Base(name)+".part") }
 
 // resume takes over what an earlier run left, as far as that can be relied on.
 func (p *part) resume(ctx context.Context) error {
@@ -170,7 +180,7 @@ func (p *part) restart(etag string) error {
 		p.etag = ""
 	}
 	var err error
-	p.f, err = p.root.OpenFile(p.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	p.f, err = p.tree.Create(p.whole)
 	return err
 }
 
@@ -191,27 +201,20 @@ func (p *part) drop() error {
 }
 
 // publish gives the part its mode and, once it is on disk, its name.
-func (p *part) publish(name string, mode fs.FileMode) error {
-	if err := p.f.Chmod(mode); err != nil {
-		return err
-	}
-	if err := p.f.Sync(); err != nil {
-		return err
-	}
-	if err := p.close(); err != nil {
-		return err
-	}
-	if err := p.root.Rename(p.name, name); err != nil {
-		return err
-	}
-	p.root.Remove(p.name + ".etag") // a note without a part means nothing
-	dir, err := p.root.Open(path.Dir(name))
+func (p *part) publish(mode fs.FileMode) error {
+	err := p.tree.Finish(p.f, p.tree.Attr(mode), p.f.Sync())
+	p.f = nil
 	if err != nil {
 		return err
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	if err := p.tree.Rename(p.whole); err != nil {
+		return err
+	}
+	p.root.Remove(p.name + ".etag") // a note without a part means nothing
+	return p.tree.SyncDir(path.Dir(p.whole))
 }
 
+// close keeps what there is of the part.
 func (p *part) close() error {
 	if p.f == nil {
 		return nil
