@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What an op may tell the run it belongs to, by the context that Check and Apply get.
+// What Check and deeds may say to the run, by the context that they get.
 
 type runKey struct{}
 

@@ -18,7 +18,7 @@ const (
 	Failed      Class = iota // a step failed
 	Mistake                  // the runbook or the command line is wrong
 	Input                    // vars or secrets are missing or wrong, or preflight checks are not met
-	NeedsPerson              // a person is needed and nobody is there
+	NeedsPerson              // a person is needed and none is there
 	Deviates                 // the run would leave the trace that it follows
 	Interrupted              // somebody stopped the run
 )
@@ -30,7 +30,7 @@ type Error struct {
 	Pos    string   // "file.star:line:col"
 	From   []string // positions of the calls or loads that led there, innermost first
 	Err    error
-	Advice string // what may cure it; "" if Err itself says, or nobody knows
+	Advice string // what may cure it; "" if Err itself says, or no cure is known
 }
 
 func (e *Error) Error() string {

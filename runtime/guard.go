@@ -22,15 +22,19 @@ func guard(f *syntax.File) {
 			n.Y = guarded(n.Y, n.Lbrack)
 		case *syntax.CallExpr:
 			if fn, ok := n.Fn.(*syntax.Ident); ok && measures(fn.Name) {
-				for i, a := range n.Args {
-					if plainArgument(a) {
-						n.Args[i] = guarded(a, n.Lparen)
-					}
-				}
+				guardArguments(n)
 			}
 		}
 		return true
 	})
+}
+
+func guardArguments(c *syntax.CallExpr) {
+	for i, a := range c.Args {
+		if plainArgument(a) {
+			c.Args[i] = guarded(a, c.Lparen)
+		}
+	}
 }
 
 func measures(fn string) bool {

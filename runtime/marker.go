@@ -17,7 +17,7 @@ func WriteMarker(h host.Host, name string, c host.Content, size int) error {
 }
 
 // MkdirAll makes dir and the directories above it that are missing, each an
-// effect of its own.
+// effect.
 func MkdirAll(h host.Host, dir string, mode fs.FileMode) error {
 	if ok, err := host.Exists(h, dir); err != nil || ok {
 		return err

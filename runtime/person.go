@@ -21,13 +21,13 @@ const (
 )
 
 // A Person answers questions during a run. An error that wraps ErrNobody says
-// that there is nobody to ask.
+// that no person is there to ask.
 type Person interface {
 	Confirm(question string) (Answer, error)
 	Acknowledge(step, text string) (Answer, error)
 }
 
-// ErrNobody says that a person is needed and nobody is there.
+// ErrNobody says that a person is needed and none is there.
 var ErrNobody = errors.New("a person is needed, and there is no terminal to ask on")
 
 // Assuming is a Person who says yes to everything, and says that it is a guess: a
@@ -40,7 +40,7 @@ func (Assuming) Confirm(string) (Answer, error) { return Assumed, nil }
 // Acknowledge assumes that it will be done.
 func (Assuming) Acknowledge(string, string) (Answer, error) { return Assumed, nil }
 
-// nobody answers nothing.
+// nobody is the Person of a run without one: each question is an error.
 type nobody struct{}
 
 func (nobody) Confirm(string) (Answer, error) { return No, ErrNobody }

@@ -12,7 +12,7 @@ import (
 // An unmet is a requirement that does not hold.
 type unmet struct{ message, fix, pos string }
 
-// require tells whether a condition holds and keeps what does not.
+// require emits whether a condition holds, and remembers it if it does not.
 func require(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
 	var ok bool
 	var u unmet

@@ -19,14 +19,14 @@ import (
 
 // Options are the inputs of a run. Of each the zero value is safe.
 type Options struct {
-	Sink trace.Sink // gets the events; nil: nobody does
+	Sink trace.Sink // gets the events; may be nil
 	Now  func() time.Time
 	// Secrets are the values by name. A predicted run needs none: it asks servers
 	// with those that it has, and does nothing else with them.
 	Secrets map[string]string
 	// directory for markers, absolute; its owner makes it before a run on the machine
 	State    string
-	Person   Person                           // answers questions; nil: there is nobody to ask
+	Person   Person                           // answers questions; nil: a question is an error
 	Output   io.Writer                        // gets what commands print, without secrets; may be nil
 	Progress func(text string)                // may be nil
 	Select   func(Step) (ok bool, why string) // nil: all steps
@@ -160,7 +160,7 @@ func (r *Run) end(err error) error {
 		}
 	}
 	refused := r.emit(e)
-	if err == nil && refused != nil { // a followed trace wants more: the run is no success
+	if err == nil && refused != nil { // a followed trace wants more: the run failed
 		e.Outcome, e.Error = trace.Failed, refused.Error()
 		return errors.Join(refused, r.emit(e))
 	}

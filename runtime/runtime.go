@@ -3,13 +3,51 @@
 // A runbook is a Starlark file. [Runtime.Load] executes its top level, which
 // declares vars, secrets and steps and touches nothing. [Run.Do] calls the
 // steps in order; inside a step, builtins act at once. One adapter turns calls
-// into ops, and one function checks an op, applies what differs and tells the
-// trace about it.
+// into ops, and one function checks an op, does what differs and emits events.
 //
-// Two things to know: a dry run is the same run on another [host.Host]; and
-// every effect passes a door that writes it down first and alone knows secrets.
+// Two things to know: a dry run is the same run on another [host.Host], chosen by
+// [Predicted] in the place of [OnMachine]; and every effect passes a door that
+// emits it first.
 //
 // Package cmd/runbook and other programs call it; package builtins fills it.
+//
+// # Glossary
+//
+// These words have one meaning in the whole project.
+//
+//	action       a change and the deed that makes it
+//	assume       go on with a guess and list it in the trace
+//	builtin      a function that runbooks call
+//	call         one call of a builtin
+//	change       one line of a diff: what, from, to
+//	check        read and compare, without changing anything
+//	content      what a file holds, opened only when somebody reads it
+//	deed         the function that makes a change
+//	door         the host that emits effects before it lets them happen
+//	effect       one change to a machine, declared as data
+//	emit         hand an event to a sink
+//	entry        one file of a manifest
+//	fact         something known about a host that is not a file
+//	host         what can be read and changed: a machine, or a prediction of one
+//	kind         a kind of facts, with the probe that asks for them
+//	manifest     the entries that will lie below a directory
+//	marker       a small file in the state directory that remembers
+//	mask         put a placeholder in the place of a secret
+//	note         a line for people in the trace
+//	observe      record what is known only afterwards
+//	op           one thing that a runbook wants to be true
+//	overlay      the copy-on-write host of a dry run
+//	owner        a user and a group
+//	placeholder  the text that stands for a secret
+//	predicted    of an overlay: not done
+//	probe        a question to the machine
+//	resolve      put a secret in the place of its placeholder, or what a name stands for in its place
+//	settle       wait until what was declared holds
+//	show         write a text as people and traces see it, without secrets
+//	sink         what takes events
+//	step         a named function of a runbook
+//	unknown      what only a real run could know
+//	vault        the secrets of a run
 package runtime
 
 import (
@@ -28,7 +66,7 @@ type Runtime struct{ builtins []*Builtin }
 // run: var, secret, step, manual, require, confirm and log.
 // Two builtins of one name are a mistake of the program: New panics.
 func New(builtins ...*Builtin) *Runtime {
-	rt := &Runtime{slices.Concat(own(), builtins)}
+	rt := &Runtime{slices.Concat(coreBuiltins(), builtins)}
 	seen := map[string]bool{}
 	for _, b := range rt.builtins {
 		if seen[b.Name] {
@@ -120,7 +158,7 @@ func (n *namespace) Attr(name string) (starlark.Value, error) {
 func (n *namespace) CallInternal(t *starlark.Thread, args starlark.Tuple,
 	kwargs []starlark.Tuple) (starlark.Value, error) {
 	if n.call == nil {
-		return nil, Hint(fmt.Errorf("%s is no function", n.name), "its functions are: "+strings.Join(n.AttrNames(), ", "))
+		return nil, Hint(fmt.Errorf("%s is not a function", n.name), "its functions are: "+strings.Join(n.AttrNames(), ", "))
 	}
 	return starlark.Call(t, n.call, args, kwargs)
 }

@@ -104,7 +104,7 @@ func declareSecret(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, erro
 }
 
 // CheckSecrets returns what is wrong with values: one missing, if all are wanted, empty, too short
-// to be told from ordinary text, unlike its pattern, or equal to part of a var.
+// to be distinguished from ordinary text, unlike its pattern, or equal to part of a var.
 func (b *Runbook) CheckSecrets(values map[string]string, all bool) error {
 	var problems []error
 	for _, d := range b.Secrets {

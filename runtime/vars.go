@@ -14,7 +14,7 @@ import (
 	"go.starlark.net/starlark"
 )
 
-// ErrMissing is what Load's error wraps for each required var that nobody gave.
+// ErrMissing is what Load's error wraps for each required var without a value.
 var ErrMissing = errors.New("missing")
 
 // Inputs is what a person gave for the vars of a runbook.

@@ -52,7 +52,7 @@ func (e StatusError) Error() string {
 // renamed to name, after it is on disk. An interrupted download is resumed if
 // the server names its versions by strong ETags; one that then has a wrong
 // digest is begun anew once, past caches, and so is what a server sent as a rest
-// that cannot be one. progress, if not nil, is told bytes (total is -1 if
+// that cannot be one. progress, if not nil, gets bytes (total is -1 if
 // unknown) a few times a second.
 //
 // Errors do not repeat url. They wrap ErrPage, ErrDigest or a StatusError

@@ -4,7 +4,7 @@
 // tries again what is worth it and gives up on servers that stall. [Download]
 // makes a file of the answer: it resumes, verifies, and renames last.
 //
-// Two things to know. An answer is no error, whatever its status; only the lack
+// Two things to know. An answer is not an error, whatever its status; only the lack
 // of one is. And nothing that this package says shows a password, a query or a
 // /t/TOKEN/ in a URL: see [host.RedactURL].
 //

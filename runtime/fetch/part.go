@@ -34,7 +34,7 @@ type part struct {
 	saved int64 // of them, on disk for sure
 	etag  string
 	sha   hash.Hash
-	md    hash.Hash // nil if nobody wants to know
+	md    hash.Hash // nil if it is not wanted
 }
 
 // checkpoint is how many bytes may be lost to a power cut.
@@ -56,7 +56,7 @@ func partName(name string) string { return path.Join(path.Dir(name), "."+path.Ba
 
 // resume takes over what an earlier run left, as far as that can be relied on.
 func (p *part) resume(ctx context.Context) error {
-	etag, size := p.note()
+	etag, size := p.noted()
 	f, err := openRegular(p.root, p.name, os.O_RDWR)
 	if err != nil || size == 0 {
 		if err == nil {
@@ -71,8 +71,8 @@ func (p *part) resume(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// note reads what is known of the part.
-func (p *part) note() (etag string, size int64) {
+// noted reads what is known of the part.
+func (p *part) noted() (etag string, size int64) {
 	f, err := openRegular(p.root, p.name+".etag", os.O_RDONLY)
 	if err != nil {
 		return "", 0
@@ -91,8 +91,8 @@ func (p *part) note() (etag string, size int64) {
 	return lines[0], size
 }
 
-// openRegular opens a file that nobody has put in the place of a link, a device
-// or another file: name lies where others may write.
+// openRegular opens a regular file with one name; it refuses a link, a device or a
+// file that is replaced meanwhile: name lies where others may write.
 func openRegular(root *os.Root, name string, flag int) (*os.File, error) {
 	want, err := root.Lstat(name)
 	if err != nil {
@@ -150,7 +150,7 @@ func (p *part) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// save syncs the part and notes how far it is. A part that cannot be resumed is
+// save syncs the part and writes down its size. A part that cannot be resumed is
 // not worth that.
 func (p *part) save() error {
 	if p.f == nil || !strong(p.etag) || p.size == p.saved {

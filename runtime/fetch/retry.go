@@ -31,7 +31,7 @@ func (c *Client) insist(ctx context.Context, q *request) (*http.Response, error)
 	}
 }
 
-// worthAnotherTry tells what may pass from what will not.
+// worthAnotherTry reports whether a failure may pass.
 func worthAnotherTry(resp *http.Response, err error) bool {
 	if err != nil {
 		var no refusal

@@ -11,7 +11,7 @@ import (
 )
 
 // A route is the way to a server: whom to trust besides the usual ones, and
-// through whom to go. Each has a transport, and so connections, of its own.
+// through whom to go. Each has its transport, and so its connections.
 type route struct{ ca, proxy string }
 
 // transport returns the one for way, made when it is first asked for.

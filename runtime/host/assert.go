@@ -182,7 +182,7 @@ func (l *Local) assertMade(name string, want fs.FileMode) error {
 		return fmt.Errorf("did not take effect: %w", err)
 	}
 	if want == fs.ModeIrregular {
-		return l.keep(name)
+		return l.persist(name)
 	}
 	if m.Mode&fs.ModeSymlink != 0 && want.IsDir() {
 		_, err = l.ReadDir(name)
@@ -193,13 +193,13 @@ func (l *Local) assertMade(name string, want fs.FileMode) error {
 	return nil
 }
 
-func (l *Local) keep(name string) error {
+func (l *Local) persist(name string) error {
 	s, err := l.spot("sync", name)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	return s.error(s.keep())
+	return s.error(s.persist())
 }
 
 func (l *Local) assertFact(ctx context.Context, c Cmd, f Fact, deadline time.Time) error {

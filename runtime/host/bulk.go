@@ -17,12 +17,12 @@ import (
 // directories too, with one commit for many files. It is to be relied on only where CanSyncAll says so.
 func SyncAll(dir *os.File) error { return os.NewSyscallError("syncfs", unix.Syncfs(int(dir.Fd()))) }
 
-// CanSyncAll reports whether SyncAll will do for dir. It is false where the kernel would not tell of lost writes
+// CanSyncAll reports whether SyncAll will do for dir. It is false where the kernel would not report lost writes
 // (before Linux 5.8, and on file systems that are not known to), so that each file must be synced by itself.
-func CanSyncAll(dir *os.File) bool { return tellsOfLoss() && commitsAtOnce(dir) }
+func CanSyncAll(dir *os.File) bool { return reportsLoss() && commitsAtOnce(dir) }
 
-// tellsOfLoss reports whether syncfs(2) returns the errors of writing back, as it does since Linux 5.8.
-var tellsOfLoss = sync.OnceValue(func() bool {
+// reportsLoss reports whether syncfs(2) returns the errors of writing back, as it does since Linux 5.8.
+var reportsLoss = sync.OnceValue(func() bool {
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {
 		return false
@@ -48,7 +48,8 @@ func commitsAtOnce(dir *os.File) bool {
 		return false
 	}
 	switch uint32(s.Type) {
-	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC:
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC,
+		unix.OVERLAYFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC:
 		return true
 	}
 	return false

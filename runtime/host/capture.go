@@ -36,7 +36,7 @@ func (c *capture) Write(p []byte) (int, error) {
 }
 
 // Bytes returns what was kept and says in between what was not. Lines are cut
-// off whole, unless one is very long: of half a secret nobody could tell that it
+// off whole, unless one is very long: half a secret would not be recognised as what it
 // is one.
 func (c *capture) Bytes() []byte {
 	head, tail := c.head, c.tail[max(0, len(c.tail)-captureHalf):]

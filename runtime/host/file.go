@@ -25,7 +25,7 @@ type Meta struct {
 	ModTime time.Time // zero where it is of no interest
 }
 
-// An Owner is a user and a group by name, or by number where there is no name.
+// An Owner is a user and a group by name, or by number where the number has no name.
 // An empty name means whoever runs, or whoever owns the file already.
 type Owner struct{ User, Group string }
 
@@ -133,7 +133,7 @@ func (m Manifest) All() Entries { return Entries(slices.Values(m)) }
 // always gets the same. In the order of SortedBefore they cost least.
 type Entries iter.Seq[Entry]
 
-// Totals returns what a trace tells of m: how many files, their bytes, and a
+// Totals returns what a trace says of m: how many files, their bytes, and a
 // digest over sorted name, type, mode, size, link and known checksums. What is
 // derived counts as a file without bytes.
 func (m Entries) Totals() (files int, bytes int64, digest string) {

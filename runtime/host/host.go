@@ -36,7 +36,7 @@ type Reader interface {
 	ReadDir(name string) ([]string, error)
 	// Fact returns what is known of f, asking its kind's probe only if nothing is.
 	Fact(ctx context.Context, f Fact) (string, error)
-	// Query runs a command that only reads. A non-zero exit status is no error.
+	// Query runs a command that only reads. A non-zero exit status is not an error.
 	// The error wraps exec.ErrNotFound if there is no such program.
 	Query(ctx context.Context, p Process) (Result, error)
 	// Get reads from the network. The caller closes the body. Unlike the other
@@ -65,7 +65,7 @@ type Host interface {
 	// Move renames src to dst, which must not exist, with all below it.
 	Move(src, dst string) error
 	// Remove deletes name and, if it is a directory, all below it; files is how
-	// many there are. Removing what is not there is no error.
+	// many there are. Removing what is not there succeeds.
 	Remove(name string, files int) error
 	// Exec runs a command that changes the machine.
 	// If it succeeds, c.Sets and c.Makes hold from then on.
@@ -82,7 +82,7 @@ type Process struct {
 	// Output, if not nil, gets what the process prints while it runs.
 	Output io.Writer
 	// Hide, if not nil, takes out of words and output what errors must not tell.
-	// It comes before anything is cut, since nobody recognises half a secret.
+	// It comes before anything is cut, since half a secret is not recognised.
 	Hide func(text string) string
 }
 
@@ -97,9 +97,9 @@ type Cmd struct {
 	Makes        []Entry         // will exist, by absolute name; a real host asserts their types, but for ModeIrregular
 	Touches      []string        // trees changed in unknowable ways
 	TouchesFacts []Fact          // facts changed in unknowable ways
-	Assumes      map[Fact]string // believed by an overlay, asserted by nobody
-	Follows      map[Fact]string // what an overlay concludes from Sets: no guess, so it notes nothing
-	MayMake      bool            // may also make directories that nobody can list
+	Assumes      map[Fact]string // believed by an overlay, never asserted
+	Follows      map[Fact]string // what an overlay concludes from Sets: not a guess, so it is not listed as assumed
+	MayMake      bool            // may also make directories that cannot be listed beforehand
 	Settle       time.Duration   // how long Sets may take to hold; a real host asks again until then
 	Hopeless     []string        // values of facts in Sets that no waiting will change
 
@@ -165,7 +165,7 @@ type Fact struct {
 func (f Fact) String() string { return f.Kind.Name + ":" + f.Name }
 
 // A Kind is a kind of fact together with the one way to find it out, so that
-// a host can ask again after a command without being told how.
+// a host can ask again after a command without knowing how.
 type Kind struct {
 	Name string
 	// Probe finds the value of the fact called name, "" if it is absent.

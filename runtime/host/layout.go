@@ -105,7 +105,7 @@ func (l *layout) check(e Entry, name string) error {
 	return nil
 }
 
-// typeOf believes in a directory where nobody can look.
+// typeOf takes for a directory what an overlay cannot know.
 func (l *layout) typeOf(p string) (fs.FileMode, error) {
 	if p == l.last && p != "" {
 		return l.lastType, nil

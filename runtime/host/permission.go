@@ -44,7 +44,7 @@ func (o *Overlay) member(group string) bool {
 	return group != "" && slices.Contains(o.groups, group)
 }
 
-// readable refuses to read what self may not, or what nobody knows.
+// readable refuses to read what self may not read, or what is unknown.
 func (o *Overlay) readable(n *node) error {
 	switch {
 	case n.unknown:

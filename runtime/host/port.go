@@ -10,7 +10,7 @@ import (
 )
 
 // Port is a TCP port by its number: the name of the process that listens on
-// it, "?" where that cannot be known, "" if nobody does. See proc_net_tcp(5).
+// it, "?" where that cannot be known, "" if nothing listens. See proc_net_tcp(5).
 var Port = &Kind{"port", listener}
 
 // listening is the state of a socket in /proc/net/tcp (TCP_LISTEN in

@@ -70,8 +70,8 @@ func (s *spot) vacant() error {
 // sync makes what was named or unnamed in the directory survive a power cut.
 func (s *spot) sync() error { return s.fsync(".", unix.O_DIRECTORY) }
 
-// keep makes what a command left at s survive a power cut: its name and, of a regular file, its bytes.
-func (s *spot) keep() error {
+// persist makes what a command left at s survive a power cut: its name and, of a regular file, its bytes.
+func (s *spot) persist() error {
 	st, err := s.stat()
 	if err != nil {
 		return err

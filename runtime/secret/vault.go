@@ -43,7 +43,7 @@ func (damaged) Error() string { return "a secret's text was cut or changed" }
 // Hint returns what cures the error.
 func (damaged) Hint() string { return "use the secret as it is, with +, %, format or join" }
 
-// notAsked is the error of a placeholder whose secret nobody was asked for.
+// notAsked is the error of a placeholder whose secret was not asked for.
 type notAsked string
 
 func (name notAsked) Error() string { return fmt.Sprintf("secret %s was not asked for", string(name)) }
@@ -61,7 +61,7 @@ type Vault struct {
 	damage    *atomic.Bool      // Show met a piece of a placeholder
 }
 
-// A form is a text under which a secret may show up in what comes outward.
+// A form is a text under which a secret may appear in output.
 type form struct {
 	text, placeholder string
 	public            bool // it occurs in the public text
@@ -125,7 +125,7 @@ func (v *Vault) replacer() *strings.Replacer {
 }
 
 // longLines are the lines of a key or the like: a command may print one alone.
-// Short ones could not be told from ordinary text.
+// Short ones could not be distinguished from ordinary text.
 func longLines(value string) (lines []string) {
 	for l := range strings.Lines(value) {
 		if l = strings.TrimSpace(l); len(l) >= 2*Shortest && l != value {

@@ -15,7 +15,8 @@ import (
 
 // verbose is a line of what tar -tv prints: mode, owner, size, time, name and,
 // for links, their target.
-var verbose = regexp.MustCompile(`^([-dlh])[-rwxsStT]{9}\S*\s+\S+/\S+\s+(\d+)\s+(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?)\s+(.+)$`)
+var verbose = regexp.MustCompile(`^([-dlh])[-rwxsStT]{9}\S*\s+\S+/\S+\s+(\d+)\s+` +
+	`(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?)\s+(.+)$`)
 
 // Predict takes what tar -t or tar -tv printed about an archive and returns
 // what List would, as far as that tells: without -v, sizes are -1 and times are

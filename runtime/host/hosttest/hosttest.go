@@ -26,8 +26,9 @@ import (
 // Accounts are the lines of /etc/passwd and /etc/group on a [Machine].
 // nobody belongs to team.
 const (
-	Passwd = "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/:/bin/sh\nbob:x:1001:1000::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
-	Group  = "root:x:0:\nstaff:x:1000:\nteam:x:2000:nobody\nnogroup:x:65534:\n"
+	Passwd = "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/:/bin/sh\n" +
+		"bob:x:1001:1000::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
+	Group = "root:x:0:\nstaff:x:1000:\nteam:x:2000:nobody\nnogroup:x:65534:\n"
 )
 
 // Machine returns a directory with little more than accounts in it, in memory

@@ -122,7 +122,7 @@ func (o *Overlay) Fact(ctx context.Context, f Fact) (string, error) {
 	}
 	v, err := o.probe(ctx, f)
 	if errors.Is(err, ErrUnknown) || errors.Is(err, exec.ErrNotFound) {
-		v, err = "", nil // nobody can have it yet
+		v, err = "", nil // what only a real run could ask is absent
 	}
 	if err == nil {
 		o.asked[f] = v
@@ -156,7 +156,7 @@ func (o *Overlay) predicted(number Fact) string {
 	return ""
 }
 
-// probing is the overlay as a probe sees it: what it asks is no assumption.
+// probing is the overlay as a probe sees it: what it asks is not listed as assumed.
 type probing struct{ *Overlay }
 
 func (p probing) Query(ctx context.Context, q Process) (Result, error) { return p.query(ctx, q) }

@@ -6,8 +6,8 @@ import (
 	"runbook/runtime/host"
 )
 
-// own returns the builtins that belong to every run.
-func own() []*Builtin {
+// coreBuiltins returns the builtins that belong to every run.
+func coreBuiltins() []*Builtin {
 	return []*Builtin{varBuiltin, secretBuiltin, stepBuiltin, manualBuiltin, requireBuiltin, confirmBuiltin, logBuiltin}
 }
 
