@@ -94,7 +94,7 @@ func (op *channelsOp) Check(ctx context.Context, h host.Reader) ([]runtime.Actio
 			return runtime.Hint(err, "install conda first: conda.bootstrap()")
 		}
 		return err
-	}, want("channels", strings.Join(have, " "), strings.Join(wanted, " "))), nil
+	}, change("channels", strings.Join(have, " "), strings.Join(wanted, " "))), nil
 }
 
 // wanted puts what is added in front of what stays.

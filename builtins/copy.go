@@ -58,7 +58,7 @@ func (op copyOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	}
 	real, m, err := follow(h, op.src)
 	switch {
-	case gone(err):
+	case isMissing(err):
 		return nil, runtime.Hint(fmt.Errorf("%s is not there", op.src),
 			"see where the media are mounted, or download() it first")
 	case errors.Is(err, host.ErrUnknown):
@@ -99,7 +99,7 @@ func (op copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) ([
 	if err != nil {
 		return nil, err
 	}
-	copied := want("content", "", "copy of "+op.src)
+	copied := change("content", "", "copy of "+op.src)
 	if !there {
 		return runtime.Actions(writeFile(op.dest, content, meta), append([]host.Change{copied}, newMeta(meta)...)...), nil
 	}
@@ -159,7 +159,7 @@ func (t copyTree) check(ctx context.Context, h host.Reader, m host.Meta) (todo [
 		})
 	}
 	files, bytes, _ := missing.All().Totals()
-	return runtime.Actions(made, want("tree", "", fmt.Sprintf("%d files, %d bytes of %s", files, bytes, t.shown))), nil
+	return runtime.Actions(made, change("tree", "", fmt.Sprintf("%d files, %d bytes of %s", files, bytes, t.shown))), nil
 }
 
 // entry describes the copy of one file, and whether it has still to be made.

@@ -56,7 +56,7 @@ func TestExtract(t *testing.T) {
 		if got := s.read("/opt/a") + s.read("/opt/d/b") + s.read("/opt/l") + s.read("/opt/h"); got != "onetwotwoone" {
 			t.Errorf("got %q", got)
 		}
-		if got := fmt.Sprint(changes(real, 1)); got != "[{/opt  5 of 5 entries}]" {
+		if got := fmt.Sprint(changesOf(real, 1)); got != "[{/opt  5 of 5 entries}]" {
 			t.Errorf("got %s", got)
 		}
 		if a, b := guesses(dry), guesses(real); len(a) != 1 || len(b) > 0 {
@@ -76,7 +76,7 @@ func TestExtractRepairsWhatDiffers(t *testing.T) {
 	if got := s.read("/srv/a") + s.read("/srv/b") + s.read("/srv/l"); got != "onetwoone" {
 		t.Errorf("got %q", got)
 	}
-	if got := changes(real, 0); len(got) != 4 || got[2] != want("l", "link to b", "link to a") || got[3].To != "3 of 4 entries, 3 replaced" {
+	if got := changesOf(real, 0); len(got) != 4 || got[2] != change("l", "link to b", "link to a") || got[3].To != "3 of 4 entries, 3 replaced" {
 		t.Errorf("got %v", got)
 	}
 }

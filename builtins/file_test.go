@@ -186,7 +186,7 @@ func TestWriteShows(t *testing.T) {
 		`write("/etc/bin", b"\x01\x00")`: {What: "content", From: "1 bytes, sha256 " + hexSum("\x00"), To: "2 bytes, sha256 " + hexSum("\x01\x00")},
 	} {
 		events, err := s.dry(body)
-		if got := changes(events, 0); err != nil || len(got) == 0 || got[0] != want {
+		if got := changesOf(events, 0); err != nil || len(got) == 0 || got[0] != want {
 			t.Errorf("%s: got %q, %v, want %q", body, got, err, want)
 		}
 	}

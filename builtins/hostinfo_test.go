@@ -45,7 +45,7 @@ func TestFamily(t *testing.T) {
 }
 
 func TestMemoryUnknown(t *testing.T) {
-	if v, err := memory(t.Context(), newMachine(t, nil).local()); err == nil {
+	if v, err := hostMemory(t.Context(), newMachine(t, nil).local()); err == nil {
 		t.Errorf("got %v", v.(starlark.Int))
 	}
 }

@@ -231,8 +231,8 @@ func effects(events []trace.Event) (all []string) {
 	return all
 }
 
-// changes returns what the n'th op wanted to change.
-func changes(events []trace.Event, n int) []host.Change {
+// changesOf returns what the n'th op wanted to change.
+func changesOf(events []trace.Event, n int) []host.Change {
 	for _, e := range events {
 		if e.Kind == trace.Op {
 			if n == 0 {

@@ -142,10 +142,10 @@ if a.code != 3 or a.stdout != "a b-y-in\n" or a.stderr != "err\n": fail(str(a))`
 
 func TestQueryAfterChange(t *testing.T) {
 	m := newMachine(t, map[string]string{"/usr/bin/ask": `cat $R$1`, "/srv/a": "old"})
-	change := "run('x', touches = ['/srv/a'])\n"
-	m.failsDry(change+`query("ask /srv/a")`, "assume=")
+	touching := "run('x', touches = ['/srv/a'])\n"
+	m.failsDry(touching+`query("ask /srv/a")`, "assume=")
 	for _, assume := range []string{`"new"`, `{"stdout": "new", "code": 0}`} {
-		dry, err := m.dry(change + `if query("ask /srv/a", assume = ` + assume + `).stdout != "new": fail("old")
+		dry, err := m.dry(touching + `if query("ask /srv/a", assume = ` + assume + `).stdout != "new": fail("old")
 run('y')`)
 		if err != nil {
 			t.Errorf("%s: %v, %v", assume, err, told(dry))

@@ -32,8 +32,8 @@ func TestService(t *testing.T) {
 	m.thrice(`service("mongod", state = "stopped", enabled = False)`)
 	m.thrice(`service("mongod", enabled = True)`)
 	_, real = m.thrice(`service("mongod", enabled = False)`)
-	if all := effects(real); len(all) != 1 || fmt.Sprint(changes(real, 0)) != "[{at boot enabled disabled}]" {
-		t.Errorf("got %v, %v", all, changes(real, 0))
+	if all := effects(real); len(all) != 1 || fmt.Sprint(changesOf(real, 0)) != "[{at boot enabled disabled}]" {
+		t.Errorf("got %v, %v", all, changesOf(real, 0))
 	}
 	_, err := m.real(`if service("mongod", state = "restarted").changed: log("x")`)
 	if err != nil || m.read("/var/restarts") != "x\n" {
