@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,6 +50,8 @@ func TestFileBuiltins(t *testing.T) {
 		{`copy("/srv/tree", "/srv/copy", owner="nobody")`, "mkdir /srv/copy|tree /srv/copy", "/srv/copy 0755 nobody:root|/srv/copy/sub/y 0644 nobody:root y"},
 		{"mkdir('/srv/copy', mode=0o700)\nwrite('/srv/copy/x', 'x')\nwrite('/srv/copy/z', 'z')\ncopy('/srv/tree', '/srv/copy')", "mkdir /srv/copy|write /srv/copy/x|write /srv/copy/z|tree /srv/copy",
 			"/srv/copy 0700|/srv/copy/x 0644 x|/srv/copy/z 0644 z|/srv/copy/sub/y 0644 y"},
+		{"mkdir('/srv/copy')\nmkdir('/srv/copy/sub', mode=0o700)\ncopy('/srv/tree', '/srv/copy', owner='nobody')", "mkdir /srv/copy|mkdir /srv/copy/sub|tree /srv/copy",
+			"/srv/copy/sub 0700 nobody:root|/srv/copy/sub/y 0644 nobody:root y"},
 		{"symlink('/srv/tree/l', 'x')\ncopy('/srv/tree', '/srv/copy')", "symlink /srv/tree/l|mkdir /srv/copy|tree /srv/copy", "/srv/copy/l -> x"},
 
 		{`move("/srv/tree", "/srv/moved")`, "move /srv/moved", "/srv/moved/sub/y 0644 y|/srv/tree gone"},
@@ -97,6 +100,32 @@ func (m *machine) describe(name string) string {
 		out += " " + strings.TrimSuffix(string(data), "\n")
 	}
 	return out
+}
+
+// A copy that fails leaves what was there and no partial files; one that was killed
+// may leave some, and names may be as long as names can be.
+func TestCopyTreeIsCutShort(t *testing.T) {
+	m := newMachine(t, map[string]string{"/srv/a": "old"})
+	long := strings.Repeat("n", 255)
+	root, err := os.OpenRoot(filepath.Join(m.root, "srv"))
+	m.must(err)
+	defer root.Close()
+	m.must(root.WriteFile(partialCopy("a"), []byte("left by a killed run"), 0o600))
+	broken := func() (host.File, error) { return nil, errors.New("broken medium") }
+	entries := host.Manifest{
+		{Name: "a", Meta: host.Meta{Mode: 0o644}, Content: host.Bytes([]byte("new"))},
+		{Name: long, Meta: host.Meta{Mode: 0o600}, Content: host.Content{Open: broken}},
+	}
+	err = copyEntries(t.Context(), m.local(), root, entries)
+	names, _ := os.ReadDir(filepath.Join(m.root, "srv"))
+	if !says(err, long+": broken medium") || len(names) != 1 || m.read("/srv/a") != "old" {
+		t.Errorf("got %v, left %v, a holds %q", err, names, m.read("/srv/a"))
+	}
+	entries[1].Content = host.Bytes([]byte("long"))
+	m.must(copyEntries(t.Context(), m.local(), root, entries))
+	if got := m.describe("/srv/a") + "|" + m.describe("/srv/"+long); got != "/srv/a 0644 new|/srv/"+long+" 0600 long" {
+		t.Errorf("left %s", got)
+	}
 }
 
 func TestWrongLinkIsReplaced(t *testing.T) {
