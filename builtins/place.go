@@ -113,9 +113,8 @@ func missingDirs(h host.Reader, name string) (dirs []string, err error) {
 	return dirs, nil
 }
 
-// needPlace returns an error unless a regular file can be made at name: what is
-// there, described by m, must be one too, or if nothing is, its directory must be
-// there.
+// needPlace returns an error unless name can become a regular file: what is there,
+// described by m, must be one too; if nothing is there, its directory must be.
 func needPlace(h host.Reader, name string, m host.Meta, there bool) error {
 	switch {
 	case !there:

@@ -91,7 +91,7 @@ func (m *machine) local() *host.Local {
 type constructor func(*host.Local, runtime.Options) *runtime.Run
 
 // play runs the body of a step. It returns the host as the run leaves it.
-func (m *machine) play(newRun constructor, body string) (host.Reader, []trace.Event, error) {
+func (m *machine) play(construct constructor, body string) (host.Reader, []trace.Event, error) {
 	m.t.Helper()
 	src := "def s():\n    pass\n    " + strings.ReplaceAll(strings.TrimSpace(body), "\n", "\n    ") + "\nstep(s)\n"
 	for name := range m.secrets {
@@ -101,7 +101,7 @@ func (m *machine) play(newRun constructor, body string) (host.Reader, []trace.Ev
 	book, err := runtime.New(All()...).Load(lib, "t.star", runtime.Inputs{})
 	m.must(err)
 	var events trace.List
-	r := newRun(m.local(), runtime.Options{Sink: &events, State: "/var/state", Secrets: m.secrets})
+	r := construct(m.local(), runtime.Options{Sink: &events, State: "/var/state", Secrets: m.secrets})
 	err = r.Do(context.Background(), book)
 	return r.Host(), events.Events, err
 }
