@@ -9,9 +9,9 @@ import (
 	"runbook/runtime/host"
 )
 
-// What the builtins that make files have in common.
+// Owners of what builtins make, and the accounts that they run as.
 
-// ownerParams are the parameters of what makes files.
+// ownerParams are owner= and group= of the builtins that make files.
 func ownerParams() []runtime.Arg {
 	return []runtime.Arg{
 		param("owner", "string", "the step's user", "account that owns it; without one what is there keeps its owner"),
@@ -19,15 +19,15 @@ func ownerParams() []runtime.Arg {
 	}
 }
 
-// ownership is who shall own what a call makes: owner= and group=, and what these
-// leave open, the user= of the step with its own group.
+// ownership is who will own what a call makes: owner= and group=, and where these
+// are not given, the user of the step and that user's group.
 type ownership struct {
 	host.Owner
 	user string
 }
 
-// resolve returns the owner by the names that Lstat reports, and refuses
-// accounts that are not there.
+// resolve returns the owner by the names that Lstat reports. An account that does
+// not exist is an error.
 func (o ownership) resolve(ctx context.Context, h host.Reader) (host.Owner, error) {
 	if o.user == "" || o.Group != "" {
 		return o.Or(host.Owner{User: o.user}).Resolve(ctx, h)
@@ -39,8 +39,8 @@ func (o ownership) resolve(ctx context.Context, h host.Reader) (host.Owner, erro
 	return o.Or(rest).Resolve(ctx, h)
 }
 
-// ownerFor is the owner of what is made for user. Where a dry run can only guess
-// the group, it is assumed.
+// ownerFor returns the owner of what is made for user. Where a dry run can only
+// guess the group, it assumes it.
 func ownerFor(ctx context.Context, h host.Reader, user string) (host.Owner, error) {
 	o, guessed, err := host.OwnerFor(ctx, h, user)
 	if guessed {
@@ -49,7 +49,7 @@ func ownerFor(ctx context.Context, h host.Reader, user string) (host.Owner, erro
 	return o, err
 }
 
-// needUser refuses an account that is not there.
+// needUser returns an error if user, which may be "", does not exist.
 func needUser(ctx context.Context, h host.Reader, user string) error {
 	if user == "" {
 		return nil
@@ -62,4 +62,13 @@ func needUser(ctx context.Context, h host.Reader, user string) error {
 		return runtime.Hint(errors.New("no user "+user), `make it first: useradd("`+user+`")`)
 	}
 	return nil
+}
+
+// giveTo gives a file below root to o, as far as o names a user and a group.
+func giveTo(ctx context.Context, h host.Reader, root *host.Root, name string, o host.Owner) error {
+	uid, gid, err := o.IDs(ctx, h)
+	if err != nil || uid < 0 && gid < 0 {
+		return err
+	}
+	return root.Lchown(name, uid, gid)
 }

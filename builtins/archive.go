@@ -58,7 +58,7 @@ var archiveBuiltin = &runtime.Builtin{
 	},
 }
 
-// archiveOp is an archive with its members.
+// archiveOp is an archive that must have these members.
 type archiveOp struct {
 	path         string
 	texts, files map[string]string
@@ -66,18 +66,13 @@ type archiveOp struct {
 	owner        ownership
 }
 
-const archiveLimit = 64 << 20
+const archiveLimit = 64 << 20 // bytes of all members
 
+// names returns the names of the members, sorted.
 func (op archiveOp) names() []string {
-	return slices.Sorted(maps.Keys(maps.Collect(func(yield func(string, bool) bool) {
-		for _, m := range []map[string]string{op.texts, op.files} {
-			for name := range m {
-				if !yield(name, true) {
-					return
-				}
-			}
-		}
-	})))
+	names := slices.AppendSeq(slices.Collect(maps.Keys(op.texts)), maps.Keys(op.files))
+	slices.Sort(names)
+	return names
 }
 
 func (op archiveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
@@ -90,15 +85,15 @@ func (op archiveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 		return nil, err
 	}
 	meta := host.Meta{Mode: op.mode, Owner: owner, Size: int64(len(data))}
-	written := writeFile(op.path, host.Bytes(data), meta)
+	write := writeFile(op.path, host.Bytes(data), meta)
 	have, err := host.ReadFile(runtime.Unmasked(h), op.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return runtime.Actions(written, want("archive", "", describeBytes(data))), nil
+		return runtime.Actions(write, change("archive", "", describeBytes(data))), nil
 	case err != nil:
 		return nil, err
 	case !bytes.Equal(have, data):
-		return runtime.Actions(written, want("archive", describeBytes(have), describeBytes(data))), nil
+		return runtime.Actions(write, change("archive", describeBytes(have), describeBytes(data))), nil
 	}
 	m, err := h.Lstat(op.path)
 	if err != nil {
@@ -107,14 +102,14 @@ func (op archiveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 	return runtime.Actions(setMeta(op.path, meta), metaChanges(m, meta)...), nil
 }
 
-// build makes the archive in memory, so that a dry run knows its bytes too.
+// build returns the archive. It lies in memory, so that a dry run has its bytes too.
 func (op archiveOp) build(h host.Reader) ([]byte, error) {
 	var b bytes.Buffer
 	z, err := compressor(op.path, &b)
 	if err != nil {
 		return nil, err
 	}
-	w, total := tar.NewWriter(z), 0
+	w, size := tar.NewWriter(z), 0
 	for _, name := range op.names() {
 		data := []byte(op.texts[name])
 		if file, ok := op.files[name]; ok {
@@ -122,7 +117,7 @@ func (op archiveOp) build(h host.Reader) ([]byte, error) {
 				return nil, err
 			}
 		}
-		if total += len(data); total > archiveLimit {
+		if size += len(data); size > archiveLimit {
 			return nil, fmt.Errorf("more than %d bytes", archiveLimit)
 		}
 		hdr := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(data)), ModTime: time.Unix(0, 0)}
@@ -139,7 +134,7 @@ func (op archiveOp) build(h host.Reader) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// compressor returns the writer that the name of an archive asks for.
+// compressor returns a writer to w that compresses as the archive's name says.
 func compressor(name string, w io.Writer) (io.WriteCloser, error) {
 	switch {
 	case strings.HasSuffix(name, ".tar"):

@@ -6,38 +6,30 @@
 //
 // Two things to know: a builtin reaches the machine only through the host that
 // it is given, and never learns whether that is a real one; and where only a
-// real run could know an answer, Check takes it for different and notes that it
-// did.
+// real run could know an answer, Check counts the thing as different and lists
+// the guess with runtime.Assume.
 //
-// Package cmd/runbook gives All to package runtime, which calls what is in it.
+// Package cmd/runbook gives All to package runtime, which calls its functions.
 package builtins
 
-import (
-	"slices"
-
-	"runbook/runtime"
-)
+import "runbook/runtime"
 
 // All returns the builtins in the order in which they are documented.
-func All() []*runtime.Builtin { return slices.Concat(reading, storing, system, texts) }
-
-var (
-	reading = []*runtime.Builtin{
+func All() []*runtime.Builtin {
+	return []*runtime.Builtin{
 		existsBuiltin, globBuiltin, readBuiltin, sha256Builtin, queryBuiltin, waitForBuiltin,
 		hostOSBuiltin, hostVersionBuiltin, hostFamilyBuiltin, hostUserBuiltin, hostHostnameBuiltin, hostCPUsBuiltin,
-		hostMemoryBuiltin, hostLinksBuiltin, hostDiskFreeBuiltin, hostListeningBuiltin,
-	}
-	storing = []*runtime.Builtin{
+		hostMemoryBuiltin, hostInterfacesBuiltin, hostDiskFreeBuiltin, hostListeningBuiltin,
+
 		mkdirBuiltin, writeBuiltin, lineBuiltin, copyBuiltin, moveBuiltin, removeBuiltin, symlinkBuiltin, chownBuiltin,
 		downloadBuiltin, extractBuiltin, archiveBuiltin, mirrorBuiltin,
-	}
-	system = []*runtime.Builtin{
+
 		yumBuiltin, serviceBuiltin, useraddBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
 		iptablesBuiltin, iptablesSaveBuiltin, condaBootstrapBuiltin, condaChannelsBuiltin, condaInstallBuiltin,
+
+		yamlEncodeBuiltin, yamlDecodeBuiltin, jsonEncodeBuiltin, jsonDecodeBuiltin, jsonIndentBuiltin,
 	}
-	texts = []*runtime.Builtin{yamlEncodeBuiltin, yamlDecodeBuiltin, jsonEncodeBuiltin, jsonDecodeBuiltin,
-		jsonIndentBuiltin}
-)
+}
 
 // param describes one parameter of a builtin; see runtime.Arg.
 func param(name, typ, def, help string) runtime.Arg {

@@ -10,32 +10,32 @@ import (
 	"runbook/runtime/host"
 )
 
-// The lines of a diff.
+// Changes, and what they show of files.
 
-// want is a change from what is there to what should be.
-func want(what, from, to string) host.Change { return host.Change{What: what, From: from, To: to} }
+// change returns a line of a diff: what is from now and is to become to.
+func change(what, from, to string) host.Change { return host.Change{What: what, From: from, To: to} }
 
-// metaChanges compares permission bits and, where they are named, owners.
-func metaChanges(have, wanted host.Meta) (todo []host.Change) {
-	if have.Mode.Perm() != wanted.Mode.Perm() {
-		todo = append(todo, want("mode", modeText(have.Mode), modeText(wanted.Mode)))
+// metaChanges compares permission bits and, where want names them, owners.
+func metaChanges(have, want host.Meta) (changes []host.Change) {
+	if have.Mode.Perm() != want.Mode.Perm() {
+		changes = append(changes, change("mode", modeText(have.Mode), modeText(want.Mode)))
 	}
-	return append(todo, ownerChanges(have.Owner, wanted.Owner)...)
+	return append(changes, ownerChanges(have.Owner, want.Owner)...)
 }
 
-func ownerChanges(have, wanted host.Owner) (todo []host.Change) {
-	if wanted.User != "" && wanted.User != have.User {
-		todo = append(todo, want("owner", have.User, wanted.User))
+func ownerChanges(have, want host.Owner) (changes []host.Change) {
+	if want.User != "" && want.User != have.User {
+		changes = append(changes, change("owner", have.User, want.User))
 	}
-	if wanted.Group != "" && wanted.Group != have.Group {
-		todo = append(todo, want("group", have.Group, wanted.Group))
+	if want.Group != "" && want.Group != have.Group {
+		changes = append(changes, change("group", have.Group, want.Group))
 	}
-	return todo
+	return changes
 }
 
-// newMeta is metaChanges for a file that is not there.
-func newMeta(wanted host.Meta) []host.Change {
-	return append([]host.Change{want("mode", "", modeText(wanted.Mode))}, ownerChanges(host.Owner{}, wanted.Owner)...)
+// newMeta returns the changes of a file that is to be made with want.
+func newMeta(want host.Meta) []host.Change {
+	return append([]host.Change{change("mode", "", modeText(want.Mode))}, ownerChanges(host.Owner{}, want.Owner)...)
 }
 
 func modeText(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
@@ -43,8 +43,8 @@ func modeText(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
 // showLimit is the size, in bytes, up to which changes show a text itself.
 const showLimit = 64 << 10
 
-// showText is a content as a change shows it: a text itself, anything else by
-// size and digest.
+// showText returns what a change shows of a content: a short text itself, anything
+// else by its size and digest.
 func showText(data []byte) string {
 	switch {
 	case len(data) == 0:
@@ -55,8 +55,8 @@ func showText(data []byte) string {
 	return describeBytes(data)
 }
 
-// showOld is showText for what a file holds now. What others may not read is
-// none of the trace's business: it may be a password.
+// showOld is showText for what a file holds now. Of a file that not everybody can
+// read it shows only the size: the content may be a password.
 func showOld(data []byte, m host.Meta) string {
 	if m.Mode&0o004 == 0 && len(data) > 0 {
 		return fmt.Sprintf("%d bytes that others may not read", len(data))
@@ -64,7 +64,7 @@ func showOld(data []byte, m host.Meta) string {
 	return showText(data)
 }
 
-// describeBytes shows a content by its size and digest.
+// describeBytes returns the size and digest of a content.
 func describeBytes(data []byte) string {
 	return fmt.Sprintf("%d bytes, sha256 %x", len(data), sha256.Sum256(data))
 }

@@ -36,7 +36,7 @@ chown("/srv/site", "root")`,
 	},
 }
 
-// chownOp is an owner of a file or tree.
+// chownOp is a file or tree that must belong to an owner.
 type chownOp struct {
 	path      string
 	owner     host.Owner
@@ -50,7 +50,7 @@ func (op chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	}
 	m, err := h.Lstat(op.path)
 	switch {
-	case gone(err):
+	case isMissing(err):
 		return nil, runtime.Hint(errors.New("is not there"), "make it first")
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.path+" belongs to others")
@@ -70,15 +70,16 @@ func (op chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	if err != nil || files == 0 {
 		return nil, err
 	}
-	change := want("owner", fmt.Sprintf("%d files of others", files), owner.User+":"+owner.Group)
-	return runtime.Actions(op.give(owner, files), change), nil
+	return runtime.Actions(op.give(owner, files),
+		change("owner", fmt.Sprintf("%d files of others", files), owner.User+":"+owner.Group)), nil
 }
 
+// give returns the deed that gives so many files to owner.
 func (op chownOp) give(owner host.Owner, files int) runtime.Deed {
 	return func(_ context.Context, h host.Host) error { return h.Chown(op.path, owner, files) }
 }
 
-// withGroup completes the owner with its own group where none is named.
+// withGroup returns the owner, with the login group of the account if no group is given.
 func (op chownOp) withGroup(ctx context.Context, h host.Reader) (host.Owner, error) {
 	o, err := op.owner.Resolve(ctx, h)
 	if err != nil || o.Group != "" {

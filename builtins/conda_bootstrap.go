@@ -92,7 +92,7 @@ func (op *bootstrapOp) Check(ctx context.Context, h host.Reader) ([]runtime.Acti
 			}
 		}
 		return op.install(ctx, h, owner)
-	}, want(op.prefix, state, installed)), op.checkInstaller(ctx, h)
+	}, change(op.prefix, state, installed)), op.checkInstaller(ctx, h)
 }
 
 // The states of a prefix that is there.

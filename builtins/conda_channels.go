@@ -94,7 +94,7 @@ func (op *channelsOp) Check(ctx context.Context, h host.Reader) ([]runtime.Actio
 			return runtime.Hint(err, "install conda first: conda.bootstrap()")
 		}
 		return err
-	}, want("channels", strings.Join(have, " "), strings.Join(wanted, " "))), nil
+	}, change("channels", strings.Join(have, " "), strings.Join(wanted, " "))), nil
 }
 
 // wanted puts what is added in front of what stays.
@@ -123,7 +123,8 @@ func (op *channelsOp) meta(ctx context.Context, h host.Reader) (m host.Meta, err
 // holdsToken reports whether whoever knows the channel's name has access to it:
 // tokens follow /t/ in the path, passwords stand before an @.
 func holdsToken(channel string) bool {
-	return strings.Contains(channel, "/t/") || strings.Contains(channel, "<secret:") || strings.Contains(channel, "@")
+	secret := runtime.Readable(channel) != channel
+	return secret || strings.Contains(channel, "/t/") || strings.Contains(channel, "@")
 }
 
 // A condarc is a configuration of conda as a YAML document, so that other

@@ -38,7 +38,7 @@ var condaKind = &host.Kind{Name: "conda", Probe: func(_ context.Context, r host.
 	prefix, pkg, _ := strings.Cut(name, " ")
 	files, err := r.ReadDir(path.Join(prefix, "conda-meta"))
 	if err != nil {
-		return "", absent(err)
+		return "", ignoreNotExist(err)
 	}
 	for _, f := range files {
 		if n, version, ok := packageOf(f); ok && n == pkg {
@@ -129,7 +129,7 @@ func (op *condaInstallOp) Check(ctx context.Context, h host.Reader) ([]runtime.A
 			return nil, err
 		}
 		if !s.met(have) {
-			changes = append(changes, want(s.name, have, s.text))
+			changes = append(changes, change(s.name, have, s.text))
 			missing = append(missing, s)
 		}
 	}

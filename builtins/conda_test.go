@@ -55,7 +55,7 @@ func TestCondaBootstrapAgain(t *testing.T) {
 	}
 	m.must(os.Remove(body("/srv/broken")))
 	_, real := m.thrice(body(`conda.bootstrap("/srv/conda.sh", "/srv/c")`))
-	m.shows(strings.Join(told(real), ""), "remove [] "+body("/srv/c "), "incomplete installed")
+	m.shows(strings.Join(eventTexts(real), ""), "remove [] "+body("/srv/c "), "incomplete installed")
 }
 
 func TestCondaBootstrapRefuses(t *testing.T) {
@@ -96,7 +96,7 @@ conda.install("/srv/c", ["anaconda-client"])`)
 	m.fails(body(`conda.channels("/srv/none", add = ["a"])`), "conda.bootstrap()")
 	events, err := m.dry(body(`conda.install("/srv/c", ["python=2.7"])`))
 	if err != nil || events[len(events)-1].Counts.Same != 1 || events[len(events)-1].Kind != trace.End {
-		t.Errorf("got %v, %v", told(events), err)
+		t.Errorf("got %v, %v", eventTexts(events), err)
 	}
 }
 

@@ -2,16 +2,19 @@ package builtins
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"runbook/runtime"
 	"runbook/runtime/host"
+	"runbook/runtime/host/tree"
 )
 
 var copyBuiltin = &runtime.Builtin{
@@ -42,9 +45,9 @@ var copyBuiltin = &runtime.Builtin{
 	},
 }
 
-const noMode = fs.ModeIrregular // of a copy: that of its source
+const noMode = fs.ModeIrregular // mode= was not given
 
-// copyOp is a file or directory that holds what another one holds.
+// copyOp is a file or directory that must hold what another one holds.
 type copyOp struct {
 	src, dest string
 	mode      fs.FileMode
@@ -58,7 +61,7 @@ func (op copyOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	}
 	real, m, err := follow(h, op.src)
 	switch {
-	case gone(err):
+	case isMissing(err):
 		return nil, runtime.Hint(fmt.Errorf("%s is not there", op.src),
 			"see where the media are mounted, or download() it first")
 	case errors.Is(err, host.ErrUnknown):
@@ -78,7 +81,8 @@ func (op copyOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	return op.checkFile(ctx, h, m)
 }
 
-// checkFile compares the copy with src, which has the owner that the copy shall have.
+// checkFile compares the copy with a file described by src, whose owner is that of
+// the copy.
 func (op copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) ([]runtime.Action, error) {
 	m, there, err := look(ctx, h, op.dest)
 	if err != nil {
@@ -99,9 +103,10 @@ func (op copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) ([
 	if err != nil {
 		return nil, err
 	}
-	copied := want("content", "", "copy of "+op.src)
+	write := writeFile(op.dest, content, meta)
+	copied := change("content", "", "copy of "+op.src)
 	if !there {
-		return runtime.Actions(writeFile(op.dest, content, meta), append([]host.Change{copied}, newMeta(meta)...)...), nil
+		return runtime.Actions(write, append([]host.Change{copied}, newMeta(meta)...)...), nil
 	}
 	changes := metaChanges(m, meta)
 	same, err := sameContent(ctx, h, op.src, op.dest, src.Size, m.Size)
@@ -109,17 +114,18 @@ func (op copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) ([
 		return runtime.Actions(setMeta(op.dest, meta), changes...), err
 	}
 	copied.From = fmt.Sprintf("%d other bytes", m.Size)
-	return runtime.Actions(writeFile(op.dest, content, meta), append([]host.Change{copied}, changes...)...), nil
+	return runtime.Actions(write, append([]host.Change{copied}, changes...)...), nil
 }
 
-// A copyTree is a directory that holds what another one holds.
+// A copyTree is a directory that must hold what another one holds.
 type copyTree struct {
 	shown, src, dest string // shown is src as the script names it
 	owner            host.Owner
 }
 
-// check lists what below src, of which m is known, lacks an equal below dest.
-func (t copyTree) check(ctx context.Context, h host.Reader, m host.Meta) (todo []runtime.Action, err error) {
+// check lists what lies below src, a directory described by m, and has no equal
+// below dest.
+func (t copyTree) check(ctx context.Context, h host.Reader, m host.Meta) ([]runtime.Action, error) {
 	d, there, err := look(ctx, h, t.dest)
 	switch {
 	case err != nil:
@@ -145,7 +151,7 @@ func (t copyTree) check(ctx context.Context, h host.Reader, m host.Meta) (todo [
 	if err != nil || there && len(missing) == 0 {
 		return nil, err
 	}
-	made := func(ctx context.Context, h host.Host) error {
+	write := func(ctx context.Context, h host.Host) error {
 		if !there {
 			if err := h.Mkdir(t.dest, host.Meta{Mode: m.Mode.Perm(), Owner: t.owner}); err != nil {
 				return err
@@ -159,10 +165,10 @@ func (t copyTree) check(ctx context.Context, h host.Reader, m host.Meta) (todo [
 		})
 	}
 	files, bytes, _ := missing.All().Totals()
-	return runtime.Actions(made, want("tree", "", fmt.Sprintf("%d files, %d bytes of %s", files, bytes, t.shown))), nil
+	return runtime.Actions(write, change("tree", "", fmt.Sprintf("%d files, %d bytes of %s", files, bytes, t.shown))), nil
 }
 
-// entry describes the copy of one file, and whether it has still to be made.
+// entry returns the copy of one file, and whether what dest has in its place differs.
 func (t copyTree) entry(ctx context.Context, h host.Reader, name string,
 	m host.Meta) (e host.Entry, differs bool, err error) {
 	rel := strings.TrimPrefix(name, strings.TrimSuffix(t.src, "/")+"/")
@@ -192,10 +198,11 @@ func (t copyTree) entry(ctx context.Context, h host.Reader, name string,
 	}
 	e.Owner = t.owner.Or(d.Owner)
 	switch {
+	case m.Mode.IsDir():
+		e.Mode = d.Mode.Type() | d.Mode.Perm()
+		return e, e.Owner != d.Owner, nil
 	case e.Owner != d.Owner:
 		return e, true, nil
-	case m.Mode.IsDir():
-		return e, false, nil
 	case e.Target != "":
 		target, err := h.Readlink(dest)
 		return e, target != e.Target, err
@@ -206,65 +213,97 @@ func (t copyTree) entry(ctx context.Context, h host.Reader, name string,
 	return e, !same, err
 }
 
+// copyEntries makes entries below root.
 func copyEntries(ctx context.Context, h host.Reader, root *host.Root, entries host.Manifest) error {
-	for _, e := range entries {
-		if err := copyEntry(ctx, h, root, e); err != nil {
-			return fmt.Errorf("%s: %w", e.Name, err)
-		}
-	}
-	return nil
-}
-
-// copyEntry makes one file below root, which gets its name when it is as it should be and replaces what is there.
-func copyEntry(ctx context.Context, h host.Reader, root *host.Root, e host.Entry) error {
-	tmp := path.Join(path.Dir(e.Name), ".runbook-"+path.Base(e.Name))
-	if fi, err := root.Lstat(e.Name); err == nil && e.Mode.IsDir() && fi.IsDir() {
-		return finish(ctx, h, root, e.Name, e)
-	}
-	if err := root.RemoveAll(tmp); err != nil {
+	w, err := tree.New(root, tree.Options{Partial: partialCopy})
+	if err != nil {
 		return err
 	}
-	err := fillFile(ctx, root, tmp, e)
-	if err == nil {
-		err = finish(ctx, h, root, tmp, e)
+	defer w.Close()
+	c := copier{h: h, root: root, tree: w, dirs: map[string]bool{}}
+	for _, e := range entries {
+		if err = c.add(ctx, e); err != nil {
+			break
+		}
 	}
 	if err == nil {
-		err = root.Rename(tmp, e.Name)
+		err = c.commit()
 	}
-	if err != nil {
-		root.RemoveAll(tmp)
+	if err == nil {
+		err = w.Commit(slices.Collect(maps.Keys(c.dirs))...)
+	}
+	for _, name := range c.batch {
+		w.Discard(name)
 	}
 	return err
 }
 
-// fillFile makes a directory, a link, or a file that is on disk.
-func fillFile(ctx context.Context, root *host.Root, name string, e host.Entry) error {
+// partialCopy returns the name of a copy that is not complete, beside its place. It
+// is a digest, because that of the file may be as long as names can be.
+func partialCopy(name string) string {
+	sum := sha256.Sum256([]byte(path.Base(name)))
+	return path.Join(path.Dir(name), fmt.Sprintf(".runbook-%x", sum[:12]))
+}
+
+const copyBatch = 1000 // files that are made durable at once
+
+// A copier copies files below root.
+type copier struct {
+	h     host.Reader
+	root  *host.Root
+	tree  *tree.Writer
+	batch []string        // files that have no name yet
+	dirs  map[string]bool // that get new names
+}
+
+// add makes one entry. A file gets its name when the batch is committed.
+func (c *copier) add(ctx context.Context, e host.Entry) error {
+	uid, gid, err := e.Owner.IDs(ctx, c.h)
+	if err != nil {
+		return err
+	}
+	c.dirs[path.Dir(e.Name)] = true
+	a := tree.Attr{Mode: e.Mode.Perm(), UID: uid, GID: gid}
 	switch {
 	case e.Mode.IsDir():
-		return root.Mkdir(name, 0o700)
+		made, err := c.tree.Mkdir(e.Name, a)
+		if err == nil && !made {
+			err = c.root.Lchown(e.Name, uid, gid)
+		}
+		return err
 	case e.Mode&fs.ModeSymlink != 0:
-		return root.Symlink(e.Target, name)
+		return c.tree.Symlink(e.Target, e.Name, a)
 	}
 	r, err := e.Content.Reader()
 	if err != nil {
-		return err
+		return tree.Wrap(e.Name, err)
 	}
 	defer r.Close()
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := c.tree.Create(e.Name)
 	if err != nil {
 		return err
 	}
+	c.batch = append(c.batch, e.Name)
 	_, err = io.Copy(f, untilDone{ctx, r})
-	if err == nil {
-		err = f.Sync()
+	if err := c.tree.Finish(f, a, err); err != nil {
+		return tree.Wrap(e.Name, err)
 	}
-	return errors.Join(err, f.Close())
+	if len(c.batch) < copyBatch {
+		return nil
+	}
+	return c.commit()
 }
 
-// finish sets the owner, then the mode, which a change of owner may clear.
-func finish(ctx context.Context, h host.Reader, root *host.Root, name string, e host.Entry) error {
-	if err := giveTo(ctx, h, root, name, e.Owner); err != nil || e.Mode&fs.ModeSymlink != 0 {
+// commit makes the files of the batch durable, then gives them their names.
+func (c *copier) commit() error {
+	if err := c.tree.Commit(); err != nil {
 		return err
 	}
-	return root.Chmod(name, e.Mode.Perm())
+	for len(c.batch) > 0 {
+		if err := c.tree.Rename(c.batch[0]); err != nil {
+			return err
+		}
+		c.batch = c.batch[1:]
+	}
+	return nil
 }

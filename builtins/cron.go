@@ -61,7 +61,7 @@ func (op *cronOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 		return nil, err
 	}
 	table := fact(crontabKind, op.user)
-	text, err := known(ctx, h, table)
+	text, err := ask(ctx, h, table)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (op *cronOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 				" have a crontab: /etc/cron.allow, /etc/cron.deny")
 		}
 		return nil
-	}, want("line", strings.Join(from, "\n"), line)), nil
+	}, change("line", strings.Join(from, "\n"), line)), nil
 }
 
 // stale returns the lines of a crontab that op's line replaces.

@@ -38,7 +38,7 @@ func TestCronReplaces(t *testing.T) {
 	m.write("/var/root", "@reboot /old/supervisord\n# keep supervisord\n@reboot /old/supervisord -n\n")
 	_, real := m.thrice(`cron("root", "@reboot", "/new/supervisord -c /x", match = "supervisord")`)
 	if got := m.read("/var/root"); got != "# keep supervisord\n@reboot /new/supervisord -c /x\n" {
-		t.Errorf("got %q\n%s", got, told(real))
+		t.Errorf("got %q\n%s", got, eventTexts(real))
 	}
 }
 
@@ -49,7 +49,7 @@ func TestCronTwice(t *testing.T) {
 	_, real := m.twice(`cron("root", "@reboot", "/a/supervisord", match = "supervisord")
 cron("root", "@reboot", "/b/supervisord", match = "supervisord")
 cron("root", "@reboot", "/a/supervisord")`)
-	m.shows(strings.Join(told(real), ""), "[{line @reboot /a/supervisord @reboot /b/supervisord}]")
+	m.shows(strings.Join(eventTexts(real), ""), "[{line @reboot /a/supervisord @reboot /b/supervisord}]")
 	if got := m.read("/var/root"); got != "@reboot /b/supervisord\n@reboot /a/supervisord\n" {
 		t.Errorf("got %q", got)
 	}

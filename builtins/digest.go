@@ -1,7 +1,6 @@
 package builtins
 
 import (
-	"context"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,18 +15,17 @@ import (
 	"runbook/runtime/host"
 )
 
-// The parameters that say what a file must hash to.
+// The parameters of builtins that verify a file.
 var (
 	sha256Param = param("sha256", "string", `""`, "what it must hash to, in hex; a line or all lines of sha256sum will do")
 	md5Param    = param("md5", "string", `""`,
 		"the same for media that come with nothing better; a line or all lines of md5sum will do")
 )
 
-// digests are what a file must hash to, in lower-case hex; "" where nothing is asked.
+// digests are what a file must hash to, in lower-case hex; "" means anything.
 type digests struct{ sha256, md5 string }
 
-// parseDigests reads the arguments sha256= and md5=; file is the name of the
-// file that they are about.
+// parseDigests returns what the arguments sha256= and md5= say of the file called file.
 func parseDigests(sha256Text, md5Text, file string) (d digests, err error) {
 	if d.sha256, err = parseDigest("sha256", sha256Text, file, sha256.Size); err != nil {
 		return d, err
@@ -43,8 +41,8 @@ var (
 	tagLine = regexp.MustCompile(`^\\?[A-Za-z0-9-]+\s*\((.+)\)\s*=\s*([0-9A-Fa-f]+)$`)
 )
 
-// parseDigest takes the digest of size bytes out of text: hex alone, or lines as
-// md5sum and sha256sum write them. Of several lines it takes that of file.
+// parseDigest returns the digest of size bytes in text: hex alone, or lines as md5sum
+// and sha256sum write them. Of several lines it reads that of file.
 func parseDigest(arg, text, file string, size int) (string, error) {
 	if text == "" {
 		return "", nil
@@ -64,6 +62,7 @@ func parseDigest(arg, text, file string, size int) (string, error) {
 	return "", fmt.Errorf("argument %q: got %d lines, none for %s", arg, len(lines), path.Base(file))
 }
 
+// splitSum returns the digest and the name in a line; sum is "" if it has none.
 func splitSum(line string) (sum, name string) {
 	if m := tagLine.FindStringSubmatch(line); m != nil {
 		return m[2], m[1]
@@ -74,15 +73,16 @@ func splitSum(line string) (sum, name string) {
 	return "", ""
 }
 
-// given reports whether anything is asked.
+// given reports whether there is a digest to verify.
 func (d digests) given() bool { return d != digests{} }
 
-// A wantedDigest is one that a file must have.
+// A wantedDigest is a digest that a file must have, and a hash to compute it.
 type wantedDigest struct {
-	kind, want string
-	hash       hash.Hash
+	algorithm, want string
+	hash            hash.Hash
 }
 
+// wanted returns the digests to verify, with new hashes.
 func (d digests) wanted() (all []wantedDigest) {
 	if d.sha256 != "" {
 		all = append(all, wantedDigest{"sha256", d.sha256, sha256.New()})
@@ -93,8 +93,8 @@ func (d digests) wanted() (all []wantedDigest) {
 	return all
 }
 
-// verified returns c, which fails at its end if it is not what is asked: then a
-// host does not give it its name.
+// verified returns c with an error at its end if the digests differ: then a host
+// does not give the file its name.
 func (d digests) verified(c host.Content) host.Content {
 	if !d.given() {
 		return c
@@ -108,7 +108,7 @@ func (d digests) verified(c host.Content) host.Content {
 	}}
 }
 
-// A verifiedFile is checked if it is read from beginning to end.
+// A verifiedFile is verified if it is read from beginning to end.
 type verifiedFile struct {
 	host.File
 	digests []wantedDigest
@@ -122,22 +122,13 @@ func (v *verifiedFile) Read(p []byte) (int, error) {
 			continue
 		}
 		if have := hex.EncodeToString(d.hash.Sum(nil)); have != d.want {
-			return n, advise(fmt.Errorf("%w: got %s %s, want %s", fetch.ErrDigest, d.kind, have, d.want))
+			return n, advise(fmt.Errorf("%w: got %s %s, want %s", fetch.ErrDigest, d.algorithm, have, d.want))
 		}
 	}
 	return n, err
 }
 
 func (v *verifiedFile) Seek(offset int64, whence int) (int64, error) {
-	v.digests = nil // somebody looks for a part
+	v.digests = nil // only a part is read
 	return v.File.Seek(offset, whence)
-}
-
-// giveTo sets the owner, where one is named, of a file below root.
-func giveTo(ctx context.Context, h host.Reader, root *host.Root, name string, o host.Owner) error {
-	uid, gid, err := o.IDs(ctx, h)
-	if err != nil || uid < 0 && gid < 0 {
-		return err
-	}
-	return root.Lchown(name, uid, gid)
 }

@@ -36,11 +36,11 @@ var downloadBuiltin = &runtime.Builtin{
 	New:     newDownload,
 }
 
-// downloadOp is a file that another place has, too.
+// downloadOp is a copy of a file from elsewhere.
 type downloadOp struct {
-	url     string // with placeholders of secrets
-	shown   string // as it may be shown
-	file    string // if url is a file
+	url     string // with placeholders
+	shown   string // the URL, redacted
+	file    string // the file that url names, or ""
 	dest    string
 	digests digests
 	mode    fs.FileMode
@@ -99,25 +99,25 @@ func (op downloadOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action
 	}
 	meta := host.Meta{Mode: op.mode, Owner: owner}
 	if there {
-		same, err := op.same(ctx, h, m)
-		if err != nil || same {
+		done, err := op.done(ctx, h, m)
+		if err != nil || done {
 			return runtime.Actions(setMeta(op.dest, meta), metaChanges(m, meta)...), err
 		}
 	}
-	changes := append([]host.Change{want("content", "", op.shown)}, newMeta(meta)...)
+	changes := append([]host.Change{change("content", "", op.shown)}, newMeta(meta)...)
 	if there {
-		changes = append([]host.Change{want("content", "another file", op.shown)}, metaChanges(m, meta)...)
+		changes = append([]host.Change{change("content", "another file", op.shown)}, metaChanges(m, meta)...)
 	}
 	if op.file != "" {
-		copied, err := op.copied(ctx, h, meta)
-		return runtime.Actions(copied, changes...), err
+		copyFile, err := op.copyFile(ctx, h, meta)
+		return runtime.Actions(copyFile, changes...), err
 	}
 	meta.Owner = owner.Or(m.Owner)
-	return runtime.Actions(op.fetched(dir, meta), changes...), nil
+	return runtime.Actions(op.fetch(dir, meta), changes...), nil
 }
 
-// same reports whether dest, of which m is known, is what is wanted.
-func (op downloadOp) same(ctx context.Context, h host.Reader, m host.Meta) (bool, error) {
+// done reports whether dest, described by m, holds what it must.
+func (op downloadOp) done(ctx context.Context, h host.Reader, m host.Meta) (bool, error) {
 	for _, d := range op.digests.wanted() {
 		have, err := digestOf(ctx, h, op.dest, d.hash)
 		if errors.Is(err, host.ErrUnknown) {
@@ -144,11 +144,11 @@ func (op downloadOp) same(ctx context.Context, h host.Reader, m host.Meta) (bool
 	return sameContent(ctx, h, op.file, op.dest, src.Size, m.Size)
 }
 
-// source describes the file that url names.
+// source returns what Lstat says of the file that url names.
 func (op downloadOp) source(h host.Reader) (host.Meta, error) {
 	_, m, err := follow(h, op.file)
 	switch {
-	case gone(err):
+	case isMissing(err):
 		return m, runtime.Hint(fmt.Errorf("%s is not there", op.file), "see where the media are mounted")
 	case err == nil && !m.Mode.IsRegular():
 		return m, fmt.Errorf("%s is %s, want a file", op.file, kindOf(m.Mode))
@@ -156,8 +156,8 @@ func (op downloadOp) source(h host.Reader) (host.Meta, error) {
 	return m, err
 }
 
-// copied returns the deed that copies the file that url names.
-func (op downloadOp) copied(ctx context.Context, h host.Reader, meta host.Meta) (runtime.Deed, error) {
+// copyFile returns the deed that copies the file that url names.
+func (op downloadOp) copyFile(ctx context.Context, h host.Reader, meta host.Meta) (runtime.Deed, error) {
 	src, err := op.source(h)
 	if errors.Is(err, host.ErrUnknown) {
 		runtime.Assume(ctx, op.file+" is there")
@@ -169,41 +169,43 @@ func (op downloadOp) copied(ctx context.Context, h host.Reader, meta host.Meta) 
 	return writeFile(op.dest, op.digests.verified(content), meta), err
 }
 
-// fetched returns the deed that fetches url into dir, the directory of dest without links.
-func (op downloadOp) fetched(dir string, meta host.Meta) runtime.Deed {
+// fetch returns the deed that fetches url into dir, the directory that dest lies in
+// once links are followed.
+func (op downloadOp) fetch(dir string, meta host.Meta) runtime.Deed {
 	name := path.Base(op.dest)
 	entry := host.Entry{Name: name, Meta: meta, Sum: op.digests.sha256, Content: host.Unknown(op.dest)}
 	entry.Size = -1
 	return func(ctx context.Context, h host.Host) error {
 		return h.WriteTree(ctx, dir, host.Manifest{entry}.All(), func(ctx context.Context, root *host.Root) error {
-			return advise(op.fetch(ctx, h, root, name, meta))
+			return advise(op.fill(ctx, h, root, name, meta))
 		})
 	}
 }
 
-// fetch is the only code here that a dry run does not run.
-func (op downloadOp) fetch(ctx context.Context, h host.Reader, root *host.Root, name string, meta host.Meta) error {
-	progress := func(done, total int64) {
+// fill fetches url into the file called name. It is the only code here that a dry run
+// does not run.
+func (op downloadOp) fill(ctx context.Context, h host.Reader, root *host.Root, name string, meta host.Meta) error {
+	progress := func(n, total int64) {
 		if total < 0 {
-			runtime.Progress(ctx, fmt.Sprintf("%d MB", done>>20))
+			runtime.Progress(ctx, fmt.Sprintf("%d MB", n>>20))
 			return
 		}
-		runtime.Progress(ctx, fmt.Sprintf("%d of %d MB", done>>20, total>>20))
+		runtime.Progress(ctx, fmt.Sprintf("%d of %d MB", n>>20, total>>20))
 	}
 	want := fetch.Want{SHA256: op.digests.sha256, MD5: op.digests.md5, Mode: meta.Mode}
-	done, err := fetch.Download(ctx, h.Get, op.url, root, name, want, progress)
+	file, err := fetch.Download(ctx, h.Get, op.url, root, name, want, progress)
 	if err != nil {
 		return err
 	}
-	runtime.Observe(ctx, "bytes", done.Size)
-	runtime.Observe(ctx, "sha256", done.SHA256)
-	if done.Resumed > 0 {
-		runtime.Observe(ctx, "resumed", done.Resumed)
+	runtime.Observe(ctx, "bytes", file.Size)
+	runtime.Observe(ctx, "sha256", file.SHA256)
+	if file.Resumed > 0 {
+		runtime.Observe(ctx, "resumed", file.Resumed)
 	}
 	return giveTo(ctx, h, root, name, meta.Owner)
 }
 
-// advise says what may cure a download.
+// advise adds a hint to the error of a download.
 func advise(err error) error {
 	var status fetch.StatusError
 	var broken *net.OpError

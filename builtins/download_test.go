@@ -17,8 +17,8 @@ import (
 	"runbook/runtime/trace"
 )
 
-// files serves texts by their path, with ETags.
-func files(texts map[string]string) http.HandlerFunc {
+// pages serves texts by their path, with ETags.
+func pages(texts map[string]string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		text, ok := texts[r.URL.Path]
 		if !ok {
@@ -42,18 +42,18 @@ func TestDownloads(t *testing.T) {
 		{`"file:///media/a%20b", "/srv/x", sha256="` + hexSum("data") + `", md5="` + sum5 + `"`, "/srv/x 0644 data"},
 		{`"/media/x", "/srv/x", mode=0o755, group="adm"`, "/srv/x 0755 root:adm data"},
 	} {
-		s := newMachine(t, map[string]string{"/media/x": "data", "/media/a b": "data"})
-		url := s.serve(files(map[string]string{"/x": "data"}))
-		_, real := s.thrice(strings.ReplaceAll(`download(`+test.args+`)`, "URL", `"`+url+`"`))
-		if got := s.describe("/srv/x"); got != test.leaves || len(effects(real)) != 1 {
+		m := newMachine(t, map[string]string{"/media/x": "data", "/media/a b": "data"})
+		url := m.serve(pages(map[string]string{"/x": "data"}))
+		_, real := m.thrice(strings.ReplaceAll(`download(`+test.args+`)`, "URL", `"`+url+`"`))
+		if got := m.describe("/srv/x"); got != test.leaves || len(effects(real)) != 1 {
 			t.Errorf("%s: left %q by %v", test.args, got, effects(real))
 		}
 	}
 }
 
 func TestDownloadAgain(t *testing.T) {
-	s := newMachine(t, map[string]string{"/srv/x": "old!", "/srv/y": "data", "/media/x": "data"})
-	url := s.serve(files(map[string]string{"/x": "data"})) + "/x"
+	m := newMachine(t, map[string]string{"/srv/x": "old!", "/srv/y": "data", "/media/x": "data"})
+	url := m.serve(pages(map[string]string{"/x": "data"})) + "/x"
 	for _, test := range []struct {
 		body string
 		want string
@@ -64,21 +64,21 @@ func TestDownloadAgain(t *testing.T) {
 		{`download("` + url + `", "/srv/y", sha256="` + hexSum("data") + `")`, ""},
 		{`download("/media/x", "/srv/y")`, ""}, // same bytes, other time
 	} {
-		_, real := s.thrice(test.body)
+		_, real := m.thrice(test.body)
 		if got := strings.Join(effects(real), "|"); got != test.want {
 			t.Errorf("%s: effects %s, want %s", test.body, got, test.want)
 		}
 	}
-	s.write("/media/x", "newer")
-	if _, real := s.thrice(`download("/media/x", "/srv/y")`); s.read("/srv/y") != "newer" || len(effects(real)) != 1 {
-		t.Errorf("holds %q after %v", s.read("/srv/y"), effects(real))
+	m.write("/media/x", "newer")
+	if _, real := m.thrice(`download("/media/x", "/srv/y")`); m.read("/srv/y") != "newer" || len(effects(real)) != 1 {
+		t.Errorf("holds %q after %v", m.read("/srv/y"), effects(real))
 	}
 }
 
 func TestDryDownloadConnectsToNothing(t *testing.T) {
-	s := newMachine(t, nil)
-	url := s.serve(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a dry run connected") }))
-	events, err := s.dry(`
+	m := newMachine(t, nil)
+	url := m.serve(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a dry run connected") }))
+	events, err := m.dry(`
 download("` + url + `/t/s3cr3t/x", "/srv/x", sha256="` + hexSum("data") + `")
 if not exists("/srv/x") or read("/srv/x", assume="?") != "?":
     fail("the file is not there for later steps")
@@ -88,14 +88,14 @@ copy("/srv/x", "/srv/y")`)
 	}
 	for _, e := range events {
 		if e.Kind == trace.Op && strings.Contains(e.Target+fmt.Sprint(e.Changes), "s3cr3t") {
-			t.Errorf("target tells the token: %s", tell(e))
+			t.Errorf("target shows the token: %s", eventText(e))
 		}
 	}
 }
 
 func TestDownloadRefuses(t *testing.T) {
-	s := newMachine(t, map[string]string{"/srv/dir/x": ""})
-	s.must(os.Symlink("dir", filepath.Join(s.root, "srv/link")))
+	m := newMachine(t, map[string]string{"/srv/dir/x": ""})
+	m.must(os.Symlink("dir", filepath.Join(m.root, "srv/link")))
 	for args, want := range map[string]string{
 		`"ftp://h/x", "/srv/x"`:                "want http://, https:// or file:///",
 		`"x.tar", "/srv/x"`:                    "want http://",
@@ -111,21 +111,21 @@ func TestDownloadRefuses(t *testing.T) {
 		`"/media/x", "/srv/x"`:                 "/media/x is not there",
 		`"/srv/dir", "/srv/x"`:                 "is a directory, want a file",
 	} {
-		s.fails("download("+args+")", want)
+		m.fails("download("+args+")", want)
 	}
 }
 
 // What only a real run finds out: it leaves nothing but what can be resumed.
 func TestDownloadFails(t *testing.T) {
-	s := newMachine(t, map[string]string{"/media/x": "data"})
-	url := s.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	m := newMachine(t, map[string]string{"/media/x": "data"})
+	url := m.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/page":
 			io.WriteString(w, "<html>please log in")
 		case "/secret":
 			w.WriteHeader(403)
 		default:
-			files(map[string]string{"/x": "data"})(w, r)
+			pages(map[string]string{"/x": "data"})(w, r)
 		}
 	}))
 	for args, want := range map[string]string{
@@ -135,43 +135,43 @@ func TestDownloadFails(t *testing.T) {
 		`"` + url + `/x", "/srv/x", sha256="` + hexSum("other") + `"`: "want " + hexSum("other") + " | compare the digest",
 		`"/media/x", "/srv/x", md5="` + hexSum("other")[:32] + `"`:    "want " + hexSum("other")[:32] + " | compare the digest",
 	} {
-		if _, err := s.dry("download(" + args + ")"); err != nil {
+		if _, err := m.dry("download(" + args + ")"); err != nil {
 			t.Errorf("%s: dry run: %v", args, err)
 		}
-		_, err := s.real("download(" + args + ")")
+		_, err := m.real("download(" + args + ")")
 		if err == nil || !strings.Contains(err.Error()+" | "+runtime.HintOf(err), want) {
 			t.Errorf("%s: got %v | %s, want %s", args, err, runtime.HintOf(err), want)
 		}
-		if left, _ := os.ReadDir(filepath.Join(s.root, "srv")); len(left) > 0 {
+		if left, _ := os.ReadDir(filepath.Join(m.root, "srv")); len(left) > 0 {
 			t.Errorf("%s: left %v", args, left)
 		}
 	}
 }
 
 func TestDownloadWithSecretInURL(t *testing.T) {
-	s := newMachine(t, nil)
-	s.secrets = map[string]string{"token": "s3/cr3t"}
+	m := newMachine(t, nil)
+	m.secrets = map[string]string{"token": "s3/cr3t"}
 	var seen []string
-	url := s.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	url := m.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen = append(seen, r.URL.EscapedPath())
 		io.WriteString(w, "data")
 	}))
-	_, real := s.thrice(`download("` + url + `/t/" + token + "/x", "/srv/x", sha256="` + hexSum("data") + `")`)
-	if !slices.Equal(seen, []string{"/t/s3%2Fcr3t/x"}) || s.read("/srv/x") != "data" {
-		t.Errorf("asked for %v, got %s", seen, s.read("/srv/x"))
+	_, real := m.thrice(`download("` + url + `/t/" + token + "/x", "/srv/x", sha256="` + hexSum("data") + `")`)
+	if !slices.Equal(seen, []string{"/t/s3%2Fcr3t/x"}) || m.read("/srv/x") != "data" {
+		t.Errorf("asked for %v, got %s", seen, m.read("/srv/x"))
 	}
 	for _, e := range real {
 		if text := fmt.Sprint(e); strings.Contains(text, "cr3t") {
-			t.Errorf("told %s", text)
+			t.Errorf("emitted %s", text)
 		}
 	}
 }
 
 func TestDownloadVerifiesWhatSecretsWouldMask(t *testing.T) {
-	s := newMachine(t, map[string]string{"/media/x": "a data b"})
-	s.secrets = map[string]string{"pw": "data"}
-	s.thrice(`download("/media/x", "/srv/x", sha256="` + hexSum("a data b") + `")`)
-	if got := s.read("/srv/x"); got != "a data b" {
+	m := newMachine(t, map[string]string{"/media/x": "a data b"})
+	m.secrets = map[string]string{"pw": "data"}
+	m.thrice(`download("/media/x", "/srv/x", sha256="` + hexSum("a data b") + `")`)
+	if got := m.read("/srv/x"); got != "a data b" {
 		t.Errorf("holds %q", got)
 	}
 }

@@ -3,7 +3,7 @@ package builtins
 import "testing"
 
 func TestEncoding(t *testing.T) {
-	s := newMachine(t, nil)
+	m := newMachine(t, nil)
 	for expr, want := range map[string]string{
 		`json.encode(None)`: `"null"`,
 		`json.encode([True, 1, 1.0, -2.5e-7, 123456789012345678901234567890, "x", (), {}])`: `"[true,1,1.0,-2.5e-07,123456789012345678901234567890,\"x\",[],{}]"`,
@@ -31,14 +31,14 @@ func TestEncoding(t *testing.T) {
 		`yaml.decode("'1'")`:                                                            `"1"`,
 		`yaml.decode(yaml.encode({"s": ["yes", "1", "x\ty", "é", " lead", "trail "]}))`: `{"s": ["yes", "1", "x\ty", "é", " lead", "trail "]}`,
 	} {
-		if _, err := s.dry("got = " + expr + "\nif got != " + want + ":\n    fail(repr(got))"); err != nil {
+		if _, err := m.dry("got = " + expr + "\nif got != " + want + ":\n    fail(repr(got))"); err != nil {
 			t.Errorf("%s: got %v, want %s", expr, err, want)
 		}
 	}
 }
 
 func TestEncodingRefuses(t *testing.T) {
-	s := newMachine(t, nil)
+	m := newMachine(t, nil)
 	for body, want := range map[string]string{
 		`json.encode({1: 2})`:                 "got key of type int",
 		`json.encode(len)`:                    "got builtin_function_or_method",
@@ -57,6 +57,6 @@ func TestEncodingRefuses(t *testing.T) {
 		"x = 'a: &a [x,x,x,x,x,x,x,x,x]\\n'\nfor i in range(9):\n    x += '%s: &%s [%s]\\n' % ('bcdefghij'[i], 'bcdefghij'[i], ','.join(['*' + 'abcdefghi'[i]] * 9))\nyaml.decode(x)": "too large",
 		"yaml.decode('[' * 5000)": "yaml.decode",
 	} {
-		s.fails(body, want)
+		m.fails(body, want)
 	}
 }

@@ -42,11 +42,11 @@ func TestExamples(t *testing.T) {
 	for _, b := range All() {
 		t.Run(b.Name, func(t *testing.T) {
 			m := newMachine(t, ordinary)
-			before := m.files()
+			before := m.stats()
 			if _, err := m.dry(b.Example); err != nil {
 				t.Errorf("%s\n%v (hint: %s)", b.Example, err, runtime.HintOf(err))
 			}
-			if after := m.files(); !maps.Equal(before, after) {
+			if after := m.stats(); !maps.Equal(before, after) {
 				t.Errorf("the example changed the machine from %v to %v", before, after)
 			}
 			if b.Summary == "" || strings.HasSuffix(b.Summary, ".") {
@@ -56,8 +56,8 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// files returns the mode, size and time of every file.
-func (m *machine) files() map[string]string {
+// stats returns the mode, size and time of every file.
+func (m *machine) stats() map[string]string {
 	all := map[string]string{}
 	m.must(filepath.WalkDir(m.root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {

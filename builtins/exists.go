@@ -30,13 +30,14 @@ var existsBuiltin = &runtime.Builtin{
 	},
 }
 
+// assumeParam is assume= of the builtins that read.
 func assumeParam(typ string) runtime.Arg {
 	return param("assume", typ, "none", "what a dry run answers where only a real run could know")
 }
 
-// answer is what a builtin that reads returns: v, or what the script assumes
-// where only a real run could know v. A wrong type of assume is always an error,
-// so that it shows on a machine that knows.
+// answer returns what a builtin that reads answers: v, or assume= where only a real
+// run could know v. An assume of another type than v is always an error, so that it
+// is found on any machine.
 func answer(c *runtime.Call, name string, v starlark.Value, err error, assume starlark.Value) (starlark.Value, error) {
 	op := c.Builtin.Name
 	if assume != nil && v != nil && assume.Type() != v.Type() {

@@ -38,7 +38,7 @@ extract("/srv/site.tar", "/srv", strip_components = 1)`,
 	New: newExtract,
 }
 
-// extractOp is an archive whose members lie below a directory.
+// extractOp is an archive whose members must lie below a directory.
 type extractOp struct {
 	archive, dest, listing string
 	strip                  int
@@ -80,16 +80,16 @@ func (op extractOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 	var missing host.Manifest
 	replaced := 0
 	for _, e := range list.Entries {
-		was, err := op.compare(ctx, h, e)
+		have, differs, err := op.compare(ctx, h, e)
 		if err != nil {
 			return nil, err
 		}
-		if was == same {
+		if !differs {
 			continue
 		}
-		if was != "" {
+		if have != "" {
 			if replaced++; replaced <= 10 {
-				changes = append(changes, want(e.Name, was, describeEntry(e)))
+				changes = append(changes, change(e.Name, have, describeEntry(e)))
 			}
 		}
 		e.Owner = owner
@@ -102,10 +102,10 @@ func (op extractOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 	if replaced > 0 {
 		total += fmt.Sprintf(", %d replaced", replaced)
 	}
-	return runtime.Actions(op.unpacked(list, missing, owner), append(changes, want(op.dest, "", total))...), nil
+	return runtime.Actions(op.unpack(list, missing, owner), append(changes, change(op.dest, "", total))...), nil
 }
 
-// checkDest refuses a destination that is not a directory.
+// checkDest returns an error if dest is not a directory.
 func (op extractOp) checkDest(ctx context.Context, h host.Reader) error {
 	m, err := h.Lstat(op.dest)
 	switch {
@@ -125,7 +125,8 @@ func (op extractOp) checkDest(ctx context.Context, h host.Reader) error {
 	return nil
 }
 
-// read lists the archive, or predicts the list where only a real run has it.
+// read lists the archive, or predicts the list from listing= where only a real run
+// has the archive.
 func (op extractOp) read(ctx context.Context, h host.Reader) (*archive.Listing, error) {
 	c, err := runtime.Unmasked(h).Content(op.archive)
 	if err == nil {
@@ -157,42 +158,36 @@ func (op extractOp) read(ctx context.Context, h host.Reader) (*archive.Listing, 
 	return l, nil
 }
 
-const same = "same"
-
-// compare says what is at the place of e: "" for nothing, same, or what differs.
-// What a later step could not write is an error now.
-func (op extractOp) compare(ctx context.Context, h host.Reader, e host.Entry) (string, error) {
+// compare reports whether what is at the place of e differs, and how a change shows
+// it: have is "" if nothing is there. What cannot be replaced is an error.
+func (op extractOp) compare(ctx context.Context, h host.Reader,
+	e host.Entry) (have string, differs bool, err error) {
 	name := path.Join(op.dest, e.Name)
 	m, err := h.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil
+		return "", true, nil
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.dest+" lacks what the archive holds")
-		return "", nil
+		return "", true, nil
 	case err != nil:
-		return "", err
+		return "", false, err
 	case m.Mode.IsDir() && e.Mode.IsDir(), op.keep && !e.Mode.IsDir():
-		return same, nil
+		return "", false, nil
 	case m.Mode.IsDir() || e.Mode.IsDir():
-		return "", runtime.Hint(fmt.Errorf("%s: got %s, want %s", name, kindOf(m.Mode), kindOf(e.Mode)),
+		return "", false, runtime.Hint(fmt.Errorf("%s: got %s, want %s", name, kindOf(m.Mode), kindOf(e.Mode)),
 			"move or remove what is in the way")
 	case m.Mode.Type() != e.Mode.Type():
-		return kindOf(m.Mode), nil
+		return kindOf(m.Mode), true, nil
 	case e.Mode.IsRegular():
-		if e.Size >= 0 && (m.Size != e.Size || !archive.SameTime(m.ModTime, e.ModTime)) {
-			return describeEntry(host.Entry{Meta: m}), nil
-		}
-		return same, nil
+		differs = e.Size >= 0 && (m.Size != e.Size || !archive.SameTime(m.ModTime, e.ModTime))
+		return describeEntry(host.Entry{Meta: m}), differs, nil
 	}
 	target, err := h.Readlink(name)
-	if err == nil && target == e.Target {
-		return same, nil
-	}
-	return "link to " + target, err
+	return "link to " + target, target != e.Target, err
 }
 
-// describeEntry says what same compares.
+// describeEntry returns what compare looks at.
 func describeEntry(e host.Entry) string {
 	switch {
 	case e.Mode&fs.ModeSymlink != 0:
@@ -203,8 +198,8 @@ func describeEntry(e host.Entry) string {
 	return fmt.Sprintf("%d bytes of %s", e.Size, e.ModTime.UTC().Format("2006-01-02 15:04:05"))
 }
 
-// unpacked returns the deed that unpacks what is missing.
-func (op extractOp) unpacked(list *archive.Listing, missing host.Manifest, owner host.Owner) runtime.Deed {
+// unpack returns the deed that unpacks what is missing.
+func (op extractOp) unpack(list *archive.Listing, missing host.Manifest, owner host.Owner) runtime.Deed {
 	return func(ctx context.Context, h host.Host) error {
 		wanted := map[string]bool{}
 		for _, e := range missing {
@@ -213,7 +208,7 @@ func (op extractOp) unpacked(list *archive.Listing, missing host.Manifest, owner
 		ran := false
 		err := h.WriteTree(ctx, op.dest, missing.All(), func(ctx context.Context, root *host.Root) error {
 			ran = true
-			return op.unpack(ctx, h, root, list, wanted, owner)
+			return op.fill(ctx, h, root, list, wanted, owner)
 		})
 		if op.damaged(err) {
 			return runtime.Hint(err, "remove "+op.archive+" and get it again")
@@ -225,13 +220,15 @@ func (op extractOp) unpacked(list *archive.Listing, missing host.Manifest, owner
 	}
 }
 
-// damaged reports whether the archive is not what it once was.
+// damaged reports whether err says that the archive is cut short, or is not the one
+// that the digests are of.
 func (op extractOp) damaged(err error) bool {
 	return errors.Is(err, archive.ErrDigest) || errors.Is(err, archive.ErrShort)
 }
 
-// unpack is the only code here that a dry run does not run.
-func (op extractOp) unpack(ctx context.Context, h host.Reader, root *host.Root, list *archive.Listing,
+// fill unpacks the wanted members. It is the only code here that a dry run does not
+// run.
+func (op extractOp) fill(ctx context.Context, h host.Reader, root *host.Root, list *archive.Listing,
 	wanted map[string]bool, owner host.Owner) error {
 	o := archive.Options{SHA256: op.digests.sha256, MD5: op.digests.md5}
 	o.Progress = func(done, total int64) {

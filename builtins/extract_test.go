@@ -50,13 +50,14 @@ func zipped(text string) string {
 func TestExtract(t *testing.T) {
 	data := tarOf("top/", "top/a=one", "top/d/", "top/d/b=two", "top/l->d/b", "top/h=>top/a")
 	for _, data := range []string{data, zipped(data)} {
-		s := newMachine(t, map[string]string{"/srv/a.tar": data})
-		body := fmt.Sprintf("mkdir('/opt')\nextract('/srv/a.tar', '/opt', strip_components=1, sha256='%s', md5='%X')", hexSum(data), md5.Sum([]byte(data)))
-		dry, real := s.thrice(body)
-		if got := s.read("/opt/a") + s.read("/opt/d/b") + s.read("/opt/l") + s.read("/opt/h"); got != "onetwotwoone" {
+		m := newMachine(t, map[string]string{"/srv/a.tar": data})
+		body := fmt.Sprintf("mkdir('/opt')\nextract('/srv/a.tar', '/opt', strip_components=1, sha256='%s', md5='%X')",
+			hexSum(data), md5.Sum([]byte(data)))
+		dry, real := m.thrice(body)
+		if got := m.read("/opt/a") + m.read("/opt/d/b") + m.read("/opt/l") + m.read("/opt/h"); got != "onetwotwoone" {
 			t.Errorf("got %q", got)
 		}
-		if got := fmt.Sprint(changes(real, 1)); got != "[{/opt  5 of 5 entries}]" {
+		if got := fmt.Sprint(changesOf(real, 1)); got != "[{/opt  5 of 5 entries}]" {
 			t.Errorf("got %s", got)
 		}
 		if a, b := guesses(dry), guesses(real); len(a) != 1 || len(b) > 0 {
@@ -66,25 +67,26 @@ func TestExtract(t *testing.T) {
 }
 
 func TestExtractRepairsWhatDiffers(t *testing.T) {
-	s := newMachine(t, map[string]string{"/srv/a.tar": tarOf("a=one", "b=two", "c=three", "l->a")})
-	s.thrice("extract('/srv/a.tar', '/srv')")
-	s.write("/srv/a", "ONE")  // of another time
-	s.write("/srv/b", "more") // and another size
-	s.must(os.Remove(filepath.Join(s.root, "srv/l")))
-	s.must(os.Symlink("b", filepath.Join(s.root, "srv/l")))
-	_, real := s.thrice("extract('/srv/a.tar', '/srv')")
-	if got := s.read("/srv/a") + s.read("/srv/b") + s.read("/srv/l"); got != "onetwoone" {
+	m := newMachine(t, map[string]string{"/srv/a.tar": tarOf("a=one", "b=two", "c=three", "l->a")})
+	m.thrice("extract('/srv/a.tar', '/srv')")
+	m.write("/srv/a", "ONE")  // of another time
+	m.write("/srv/b", "more") // and another size
+	m.must(os.Remove(filepath.Join(m.root, "srv/l")))
+	m.must(os.Symlink("b", filepath.Join(m.root, "srv/l")))
+	_, real := m.thrice("extract('/srv/a.tar', '/srv')")
+	if got := m.read("/srv/a") + m.read("/srv/b") + m.read("/srv/l"); got != "onetwoone" {
 		t.Errorf("got %q", got)
 	}
-	if got := changes(real, 0); len(got) != 4 || got[2] != want("l", "link to b", "link to a") || got[3].To != "3 of 4 entries, 3 replaced" {
+	got := changesOf(real, 0)
+	if len(got) != 4 || got[2] != change("l", "link to b", "link to a") || got[3].To != "3 of 4 entries, 3 replaced" {
 		t.Errorf("got %v", got)
 	}
 }
 
 func TestExtractKeepsExisting(t *testing.T) {
-	s := newMachine(t, map[string]string{"/srv/a.tar": tarOf("a=one", "d/b=two"), "/srv/a": "mine"})
-	s.thrice("extract('/srv/a.tar', '/srv', keep_existing=True)")
-	if got := s.read("/srv/a") + s.read("/srv/d/b"); got != "minetwo" {
+	m := newMachine(t, map[string]string{"/srv/a.tar": tarOf("a=one", "d/b=two"), "/srv/a": "mine"})
+	m.thrice("extract('/srv/a.tar', '/srv', keep_existing=True)")
+	if got := m.read("/srv/a") + m.read("/srv/d/b"); got != "minetwo" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -93,35 +95,35 @@ func TestExtractForAnOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("NOT TESTED: only root may give files away")
 	}
-	s := newMachine(t, map[string]string{"/srv/a.tar": tarOf("d/a=one", "l->d/a")})
-	s.thrice("extract('/srv/a.tar', '/srv', owner='nobody', group='nogroup')")
+	m := newMachine(t, map[string]string{"/srv/a.tar": tarOf("d/a=one", "l->d/a")})
+	m.thrice("extract('/srv/a.tar', '/srv', owner='nobody', group='nogroup')")
 	for _, name := range []string{"d", "d/a", "l"} {
-		fi, err := os.Lstat(filepath.Join(s.root, "srv", name))
-		s.must(err)
+		fi, err := os.Lstat(filepath.Join(m.root, "srv", name))
+		m.must(err)
 		if st := fi.Sys().(*syscall.Stat_t); st.Uid != 65534 || st.Gid != 65534 {
 			t.Errorf("%s belongs to %d:%d", name, st.Uid, st.Gid)
 		}
 	}
-	s.fails("extract('/srv/a.tar', '/var', owner='stranger')", "stranger")
+	m.fails("extract('/srv/a.tar', '/var', owner='stranger')", "stranger")
 }
 
 // A later step reads what an earlier one would have unpacked.
 func TestExtractedIsReadBeforeItIsThere(t *testing.T) {
-	s := newMachine(t, map[string]string{"/srv/a.tar": zipped(tarOf("d/a=one", "d/b=two"))})
-	s.thrice(`extract('/srv/a.tar', '/var')
+	m := newMachine(t, map[string]string{"/srv/a.tar": zipped(tarOf("d/a=one", "d/b=two"))})
+	m.thrice(`extract('/srv/a.tar', '/var')
 for f in glob('/var/d/*'):
     write('/srv/' + f.split('/')[-1] + '.copy', read(f) + '!')`)
-	if got := s.read("/srv/a.copy") + s.read("/srv/b.copy"); got != "one!two!" {
+	if got := m.read("/srv/a.copy") + m.read("/srv/b.copy"); got != "one!two!" {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestExtractRefuses(t *testing.T) {
-	s := newMachine(t, map[string]string{
+	m := newMachine(t, map[string]string{
 		"/srv/a.tar": tarOf("top/a=one"), "/srv/up.tar": tarOf("../a=x"), "/srv/cut.tar": tarOf("a=one")[:700], "/srv/dir.tar": tarOf("etc/"),
 		"/srv/file": "", "/srv/top/a/is": "a directory", "/srv/etc": "a file", "/srv/under.tar": tarOf("link/x=1"),
 	})
-	s.must(os.Symlink("/srv", filepath.Join(s.root, "srv/link")))
+	m.must(os.Symlink("/srv", filepath.Join(m.root, "srv/link")))
 	for body, text := range map[string]string{
 		"extract('/srv/none.tar', '/srv')":                                  "no such file | download()",
 		"extract('/srv/a.tar', '/none')":                                    `mkdir("/none")`,
@@ -138,52 +140,57 @@ func TestExtractRefuses(t *testing.T) {
 		"extract('/srv/file', '/srv')":                                      "ends early",
 		"extract('/srv/under.tar', '/srv')":                                 "/srv/link: got a symbolic link, want a directory",
 	} {
-		s.fails(body, text)
+		m.fails(body, text)
 	}
 }
 
 // The wrong digest is found only by a real run, before anything has its name.
 func TestExtractChecksTheDigest(t *testing.T) {
-	s := newMachine(t, map[string]string{"/srv/a.tar": tarOf("d/a=one")})
+	m := newMachine(t, map[string]string{"/srv/a.tar": tarOf("d/a=one")})
 	body := "extract('/srv/a.tar', '/srv', sha256='" + hexSum("other") + "')"
-	if _, err := s.dry(body); err != nil {
+	if _, err := m.dry(body); err != nil {
 		t.Error(err)
 	}
-	_, err := s.real(body)
+	_, err := m.real(body)
 	if err == nil || !strings.Contains(err.Error(), "want "+hexSum("other")) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := os.Lstat(filepath.Join(s.root, "srv/d")); !os.IsNotExist(err) {
+	if _, err := os.Lstat(filepath.Join(m.root, "srv/d")); !os.IsNotExist(err) {
 		t.Errorf("got %v, want nothing unpacked", err)
 	}
 }
 
 // A dry run that does not have the archive goes by its listing.
 func TestExtractByListing(t *testing.T) {
-	s := newMachine(t, map[string]string{"/srv/a.list": "top/\ntop/a\ntop/d/b\n", "/usr/bin/fetch": "cp $R/srv/.a $R/srv/a.tar", "/srv/.a": tarOf("top/a=one", "top/d/b=two")})
-	make := "run('fetch', creates='/srv/a.tar')\n"
-	_, err := s.dry(make + "extract('/srv/a.tar', '/var', strip_components=1)")
+	m := newMachine(t, map[string]string{
+		"/srv/a.list": "top/\ntop/a\ntop/d/b\n", "/srv/.a": tarOf("top/a=one", "top/d/b=two"),
+		"/usr/bin/fetch": "cp $R/srv/.a $R/srv/a.tar",
+	})
+	fetch := "run('fetch', creates='/srv/a.tar')\n"
+	_, err := m.dry(fetch + "extract('/srv/a.tar', '/var', strip_components=1)")
 	if err == nil || !strings.Contains(runtime.HintOf(err), "listing=") {
 		t.Errorf("got %v (hint: %s), want a hint of listing=", err, runtime.HintOf(err))
 	}
-	body := make + "extract('/srv/a.tar', '/var', strip_components=1, listing='/srv/a.list')\nif not exists('/var/d/b'):\n    write('/srv/never', '')"
-	dry, err := s.dry(body)
+	body := fetch + `extract('/srv/a.tar', '/var', strip_components=1, listing='/srv/a.list')
+if not exists('/var/d/b'):
+    write('/srv/never', '')`
+	dry, err := m.dry(body)
 	if err != nil || !strings.Contains(strings.Join(guesses(dry), " "), "/srv/a.list lists") || len(effects(dry)) != 5 {
 		t.Errorf("%v, assumed %q, effects %q", err, guesses(dry), effects(dry))
 	}
-	if _, err := s.real(body); err != nil || s.read("/var/d/b") != "two" {
+	if _, err := m.real(body); err != nil || m.read("/var/d/b") != "two" {
 		t.Errorf("got %v", err)
 	}
 }
 
 // What is there already costs no more than the headers.
 func TestExtractAgainReadsHeadersOnly(t *testing.T) {
-	s := newMachine(t, map[string]string{"/srv/a.tar": tarOf("a=" + strings.Repeat("x", 1<<20))})
-	s.thrice("extract('/srv/a.tar', '/var')")
-	f, err := os.OpenFile(filepath.Join(s.root, "srv/a.tar"), os.O_WRONLY, 0)
-	s.must(err)
+	m := newMachine(t, map[string]string{"/srv/a.tar": tarOf("a=" + strings.Repeat("x", 1<<20))})
+	m.thrice("extract('/srv/a.tar', '/var')")
+	f, err := os.OpenFile(filepath.Join(m.root, "srv/a.tar"), os.O_WRONLY, 0)
+	m.must(err)
 	_, err = f.WriteAt([]byte("not read"), 1<<19)
-	s.must(err)
-	s.must(f.Close())
-	s.again("extract('/srv/a.tar', '/var', sha256='" + hexSum("other") + "')")
+	m.must(err)
+	m.must(f.Close())
+	m.again("extract('/srv/a.tar', '/var', sha256='" + hexSum("other") + "')")
 }

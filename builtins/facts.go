@@ -8,12 +8,12 @@ import (
 	"runbook/runtime/host"
 )
 
-// fact names something that h knows.
+// fact returns the fact of kind k that is called name.
 func fact(k *host.Kind, name string) host.Fact { return host.Fact{Kind: k, Name: name} }
 
-// known asks for a fact. Where only a real run could know, it notes that and
-// answers "": a dry run takes it for different.
-func known(ctx context.Context, h host.Reader, f host.Fact) (string, error) {
+// ask returns the value of a fact. Where only a real run could know it, ask assumes
+// that it is not what is wanted and returns "".
+func ask(ctx context.Context, h host.Reader, f host.Fact) (string, error) {
 	v, err := h.Fact(ctx, f)
 	if errors.Is(err, host.ErrUnknown) {
 		runtime.Assume(ctx, f.String()+" is not what is wanted")
@@ -22,14 +22,14 @@ func known(ctx context.Context, h host.Reader, f host.Fact) (string, error) {
 	return v, err
 }
 
-// kinds are the facts that a script can name.
+// kinds returns the kinds of facts that a script can name.
 func kinds() []*host.Kind {
 	return []*host.Kind{
 		condaKind, crontabKind, enabledKind, firewallKind, host.Group, host.Home, host.Port, rpmKind, serviceKind, host.Shell, statusKind, host.User,
 	}
 }
 
-// kindNamed returns the kind that a script calls name, nil if there is none.
+// kindNamed returns the kind that a script calls name, or nil.
 func kindNamed(name string) *host.Kind {
 	for _, k := range kinds() {
 		if k.Name == name {

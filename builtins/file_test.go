@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +16,10 @@ import (
 // What each builtin does, by its effects and what it leaves: "path mode content",
 // where content of a link is "-> target".
 func TestFileBuiltins(t *testing.T) {
-	files := map[string]string{"/etc/conf": "a=1\nb=2\n", "/etc/bare": "a=1", "/srv/tree/x": "x", "/srv/tree/sub/y": "y", "/srv/same": "a=1\nb=2\n"}
+	files := map[string]string{
+		"/etc/conf": "a=1\nb=2\n", "/etc/bare": "a=1", "/srv/same": "a=1\nb=2\n",
+		"/srv/tree/x": "x", "/srv/tree/sub/y": "y",
+	}
 	for _, test := range []struct{ body, effects, leaves string }{
 		{`write("/etc/new", "hi\n")`, "write /etc/new", "/etc/new 0644 hi"},
 		{`write("/etc/new", b"\x00\xff", mode=0o600)`, "write /etc/new", "/etc/new 0600 \x00\xff"},
@@ -46,6 +50,8 @@ func TestFileBuiltins(t *testing.T) {
 		{`copy("/srv/tree", "/srv/copy", owner="nobody")`, "mkdir /srv/copy|tree /srv/copy", "/srv/copy 0755 nobody:root|/srv/copy/sub/y 0644 nobody:root y"},
 		{"mkdir('/srv/copy', mode=0o700)\nwrite('/srv/copy/x', 'x')\nwrite('/srv/copy/z', 'z')\ncopy('/srv/tree', '/srv/copy')", "mkdir /srv/copy|write /srv/copy/x|write /srv/copy/z|tree /srv/copy",
 			"/srv/copy 0700|/srv/copy/x 0644 x|/srv/copy/z 0644 z|/srv/copy/sub/y 0644 y"},
+		{"mkdir('/srv/copy')\nmkdir('/srv/copy/sub', mode=0o700)\ncopy('/srv/tree', '/srv/copy', owner='nobody')", "mkdir /srv/copy|mkdir /srv/copy/sub|tree /srv/copy",
+			"/srv/copy/sub 0700 nobody:root|/srv/copy/sub/y 0644 nobody:root y"},
 		{"symlink('/srv/tree/l', 'x')\ncopy('/srv/tree', '/srv/copy')", "symlink /srv/tree/l|mkdir /srv/copy|tree /srv/copy", "/srv/copy/l -> x"},
 
 		{`move("/srv/tree", "/srv/moved")`, "move /srv/moved", "/srv/moved/sub/y 0644 y|/srv/tree gone"},
@@ -61,14 +67,14 @@ func TestFileBuiltins(t *testing.T) {
 		{`chown("/srv/tree", "0", group="0")`, "", "/srv/tree 0755"},
 		{`chown("/srv/tree", "65534", group="4")`, "meta /srv/tree", "/srv/tree/x 0644 nobody:adm x"},
 	} {
-		s := newMachine(t, files)
-		_, real := s.thrice(test.body)
+		m := newMachine(t, files)
+		_, real := m.thrice(test.body)
 		if got := strings.Join(effects(real), "|"); got != test.effects {
 			t.Errorf("%s: effects %s, want %s", test.body, got, test.effects)
 		}
 		for want := range strings.SplitSeq(test.leaves, "|") {
 			name, _, _ := strings.Cut(want, " ")
-			if got := s.describe(name); got != want {
+			if got := m.describe(name); got != want {
 				t.Errorf("%s: left %q, want %q", test.body, got, want)
 			}
 		}
@@ -76,44 +82,71 @@ func TestFileBuiltins(t *testing.T) {
 }
 
 // describe says what is at name; owners only if not root's.
-func (s *machine) describe(name string) string {
-	l := s.local()
-	m, err := l.Lstat(name)
+func (m *machine) describe(name string) string {
+	l := m.local()
+	meta, err := l.Lstat(name)
 	if err != nil {
 		return name + " gone"
 	}
 	owner := ""
-	if m.Owner != (host.Owner{User: "root", Group: "root"}) {
-		owner = " " + m.User + ":" + m.Group
+	if meta.Owner != (host.Owner{User: "root", Group: "root"}) {
+		owner = " " + meta.User + ":" + meta.Group
 	}
 	if target, err := l.Readlink(name); err == nil {
 		return name + " -> " + target + owner
 	}
-	out := name + " " + modeText(m.Mode) + owner
+	out := name + " " + modeText(meta.Mode) + owner
 	if data, err := host.ReadFile(l, name); err == nil && len(data) > 0 {
 		out += " " + strings.TrimSuffix(string(data), "\n")
 	}
 	return out
 }
 
-func TestWrongLinkIsReplaced(t *testing.T) {
-	s := newMachine(t, nil)
-	s.must(os.Symlink("old", filepath.Join(s.root, "srv/l")))
-	_, real := s.thrice(`symlink("/srv/l", "new")`)
-	if got := effects(real); !slices.Equal(got, []string{"remove /srv/l", "symlink /srv/l"}) || s.describe("/srv/l") != "/srv/l -> new" {
-		t.Errorf("got %v, left %s", got, s.describe("/srv/l"))
+// A copy that fails leaves what was there and no partial files; one that was killed
+// may leave some, and names may be as long as names can be.
+func TestCopyTreeIsCutShort(t *testing.T) {
+	m := newMachine(t, map[string]string{"/srv/a": "old"})
+	long := strings.Repeat("n", 255)
+	root, err := os.OpenRoot(filepath.Join(m.root, "srv"))
+	m.must(err)
+	defer root.Close()
+	m.must(root.WriteFile(partialCopy("a"), []byte("left by a killed run"), 0o600))
+	broken := func() (host.File, error) { return nil, errors.New("broken medium") }
+	entries := host.Manifest{
+		{Name: "a", Meta: host.Meta{Mode: 0o644}, Content: host.Bytes([]byte("new"))},
+		{Name: long, Meta: host.Meta{Mode: 0o600}, Content: host.Content{Open: broken}},
 	}
-	s.thrice(`symlink("/srv/l", "new", owner="nobody", group="nogroup")`)
-	if got := s.describe("/srv/l"); got != "/srv/l -> new nobody:nogroup" {
+	err = copyEntries(t.Context(), m.local(), root, entries)
+	names, _ := os.ReadDir(filepath.Join(m.root, "srv"))
+	if !says(err, long+": broken medium") || len(names) != 1 || m.read("/srv/a") != "old" {
+		t.Errorf("got %v, left %v, a holds %q", err, names, m.read("/srv/a"))
+	}
+	entries[1].Content = host.Bytes([]byte("long"))
+	m.must(copyEntries(t.Context(), m.local(), root, entries))
+	if got := m.describe("/srv/a") + "|" + m.describe("/srv/"+long); got != "/srv/a 0644 new|/srv/"+long+" 0600 long" {
+		t.Errorf("left %s", got)
+	}
+}
+
+func TestWrongLinkIsReplaced(t *testing.T) {
+	m := newMachine(t, nil)
+	m.must(os.Symlink("old", filepath.Join(m.root, "srv/l")))
+	_, real := m.thrice(`symlink("/srv/l", "new")`)
+	got, left := effects(real), m.describe("/srv/l")
+	if !slices.Equal(got, []string{"remove /srv/l", "symlink /srv/l"}) || left != "/srv/l -> new" {
+		t.Errorf("got %v, left %s", got, left)
+	}
+	m.thrice(`symlink("/srv/l", "new", owner="nobody", group="nogroup")`)
+	if got := m.describe("/srv/l"); got != "/srv/l -> new nobody:nogroup" {
 		t.Errorf("left %s", got)
 	}
 }
 
 func TestFileBuiltinsRefuse(t *testing.T) {
-	s := newMachine(t, map[string]string{"/etc/conf": "a", "/srv/tree/x": "x", "/srv/bad": "\xff"})
-	s.must(os.Symlink("conf", filepath.Join(s.root, "etc/link")))
-	s.must(os.Symlink("nowhere", filepath.Join(s.root, "etc/dangling")))
-	s.must(syscall.Mkfifo(filepath.Join(s.root, "srv/fifo"), 0o600))
+	m := newMachine(t, map[string]string{"/etc/conf": "a", "/srv/tree/x": "x", "/srv/bad": "\xff"})
+	m.must(os.Symlink("conf", filepath.Join(m.root, "etc/link")))
+	m.must(os.Symlink("nowhere", filepath.Join(m.root, "etc/dangling")))
+	m.must(syscall.Mkfifo(filepath.Join(m.root, "srv/fifo"), 0o600))
 	for body, want := range map[string]string{
 		`write("/no/x", "")`:                      `mkdir("/no")`,
 		`write("/etc/conf/x", "")`:                "/etc/conf is a file",
@@ -158,10 +191,11 @@ func TestFileBuiltinsRefuse(t *testing.T) {
 		`glob("/etc/**/x")`:                       "got **",
 		`glob("/etc/[a")`:                         "syntax error",
 	} {
-		s.fails(body, want)
+		m.fails(body, want)
 	}
-	for _, name := range strings.Fields("/ /usr /usr/lib /etc /etc/ /var /var/lib /home /proc/1 /sys/kernel /dev/null /lib64 /boot/grub /usr/../etc") {
-		s.fails(`remove("`+name+`")`, "the system needs it")
+	for _, name := range strings.Fields(`/ /usr /usr/lib /etc /etc/ /var /var/lib /home /proc/1 /sys/kernel /dev/null
+		/lib64 /boot/grub /usr/../etc`) {
+		m.fails(`remove("`+name+`")`, "the system needs it")
 	}
 	for _, name := range strings.Fields("/usr/lib/x /var/lib/x /home/x /opt/x /dev/shm/x /etcetera") {
 		if vital(name) {
@@ -172,9 +206,9 @@ func TestFileBuiltinsRefuse(t *testing.T) {
 
 func TestWriteShows(t *testing.T) {
 	big := strings.Repeat("x", showLimit+1)
-	s := newMachine(t, map[string]string{"/etc/a": "old\n", "/etc/big": big, "/etc/empty": "", "/etc/bin": "\x00"})
-	s.write("/etc/key", "hunter2\n")
-	s.must(os.Chmod(filepath.Join(s.root, "etc/key"), 0o600))
+	m := newMachine(t, map[string]string{"/etc/a": "old\n", "/etc/big": big, "/etc/empty": "", "/etc/bin": "\x00"})
+	m.write("/etc/key", "hunter2\n")
+	m.must(os.Chmod(filepath.Join(m.root, "etc/key"), 0o600))
 	for body, want := range map[string]host.Change{
 		`write("/etc/new", "new\n")`:     {What: "content", From: "", To: "new\n"},
 		`write("/etc/a", "new\n")`:       {What: "content", From: "old\n", To: "new\n"},
@@ -185,17 +219,17 @@ func TestWriteShows(t *testing.T) {
 		`write("/etc/big", "x")`:         {What: "content", From: "65537 bytes, sha256 " + hexSum(big), To: "x"},
 		`write("/etc/bin", b"\x01\x00")`: {What: "content", From: "1 bytes, sha256 " + hexSum("\x00"), To: "2 bytes, sha256 " + hexSum("\x01\x00")},
 	} {
-		events, err := s.dry(body)
-		if got := changes(events, 0); err != nil || len(got) == 0 || got[0] != want {
+		events, err := m.dry(body)
+		if got := changesOf(events, 0); err != nil || len(got) == 0 || got[0] != want {
 			t.Errorf("%s: got %q, %v, want %q", body, got, err, want)
 		}
 	}
 }
 
 func TestSecretsInFiles(t *testing.T) {
-	s := newMachine(t, nil)
-	s.secrets = map[string]string{"pw": `hun"ter2\`}
-	_, real := s.thrice(`
+	m := newMachine(t, nil)
+	m.secrets = map[string]string{"pw": `hun"ter2\`}
+	_, real := m.thrice(`
 write("/etc/a", "pw=" + pw + "\n", mode=0o600)
 line("/etc/l", "again=" + pw)
 write("/etc/b", pw)
@@ -206,35 +240,37 @@ write("/etc/y", yaml.encode({"pw": "x" + pw, "list": [pw]}))`)
 		"/etc/a": "pw=hun\"ter2\\\n", "/etc/l": "again=hun\"ter2\\\n", "/etc/b": `hun"ter2\`, "/srv/b": `hun"ter2\`,
 		"/etc/j": `{"pw":"hun\"ter2\\"}`, "/etc/y": "pw: \"xhun\\\"ter2\\\\\"\nlist:\n  - \"hun\\\"ter2\\\\\"\n",
 	} {
-		if got := s.read(name); got != want {
+		if got := m.read(name); got != want {
 			t.Errorf("%s holds %q, want %q", name, got, want)
 		}
 	}
-	if _, err := s.real(`copy("/etc", "/srv/etc")`); err != nil || s.read("/srv/etc/a") != s.read("/etc/a") {
-		t.Errorf("copied tree holds %q, %v", s.read("/srv/etc/a"), err)
+	if _, err := m.real(`copy("/etc", "/srv/etc")`); err != nil || m.read("/srv/etc/a") != m.read("/etc/a") {
+		t.Errorf("copied tree holds %q, %v", m.read("/srv/etc/a"), err)
 	}
-	if text := strings.Join(told(real), ""); strings.Contains(text, "ter2") || !strings.Contains(text, "<secret:pw>") {
-		t.Errorf("told %s", text)
+	text := strings.Join(eventTexts(real), "")
+	if strings.Contains(text, "ter2") || !strings.Contains(text, "<secret:pw>") {
+		t.Errorf("emitted %s", text)
 	}
 }
 
 // What keeps its owner keeps it on every host.
 func TestOwnerStays(t *testing.T) {
 	for _, body := range []string{
-		`write("/srv/x", "new")`, `line("/srv/x", "new")`, `copy("/etc/passwd", "/srv/x")`, `copy("/etc", "/srv")`, `download("/etc/group", "/srv/x")`,
-		`download(URL + "/x", "/srv/x", sha256="` + hexSum("data") + `")`, `write("/srv/x", "old", mode=0o600)`, `mkdir("/srv", mode=0o700)`,
+		`write("/srv/x", "new")`, `write("/srv/x", "old", mode=0o600)`, `line("/srv/x", "new")`,
+		`copy("/etc/passwd", "/srv/x")`, `copy("/etc", "/srv")`, `mkdir("/srv", mode=0o700)`,
+		`download("/etc/group", "/srv/x")`, `download(URL + "/x", "/srv/x", sha256="` + hexSum("data") + `")`,
 	} {
-		s := newMachine(t, map[string]string{"/etc/x": "etc", "/srv/x": "old"})
-		body = strings.ReplaceAll(body, "URL", `"`+s.serve(files(map[string]string{"/x": "data"}))+`"`)
-		s.must(os.Chown(filepath.Join(s.root, "srv/x"), 65534, 4))
-		o, _, err := s.play(runtime.Predicted, body)
+		m := newMachine(t, map[string]string{"/etc/x": "etc", "/srv/x": "old"})
+		body = strings.ReplaceAll(body, "URL", `"`+m.serve(pages(map[string]string{"/x": "data"}))+`"`)
+		m.must(os.Chown(filepath.Join(m.root, "srv/x"), 65534, 4))
+		o, _, err := m.play(runtime.Predicted, body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.thrice(body)
-		for _, h := range []host.Reader{o, s.local()} {
-			if m, err := h.Lstat("/srv/x"); err != nil || m.Owner != (host.Owner{User: "nobody", Group: "adm"}) {
-				t.Errorf("%s: on %T x belongs to %v, %v", body, h, m.Owner, err)
+		m.thrice(body)
+		for _, h := range []host.Reader{o, m.local()} {
+			if meta, err := h.Lstat("/srv/x"); err != nil || meta.Owner != (host.Owner{User: "nobody", Group: "adm"}) {
+				t.Errorf("%s: on %T x belongs to %v, %v", body, h, meta.Owner, err)
 			}
 		}
 	}

@@ -34,7 +34,7 @@ var globBuiltin = &runtime.Builtin{
 		found, err := globFiles(h, string(pattern))
 		list := starlark.NewList(nil)
 		for _, name := range found {
-			list.Append(starlark.String(name)) // a list that nobody iterates takes it
+			list.Append(starlark.String(name)) // fails only while the list is iterated
 		}
 		return answer(c, string(pattern), list, err, assume)
 	},
@@ -64,7 +64,7 @@ func globFiles(h host.Reader, pattern string) ([]string, error) {
 	return found, nil
 }
 
-// matchIn returns the files in dir that match part, in order.
+// matchIn returns the files in dir whose names match part, in the order of ReadDir.
 func matchIn(h host.Reader, dir, part string) (found []string, err error) {
 	if !strings.ContainsAny(part, `*?[\`) {
 		name := path.Join(dir, part)
@@ -76,7 +76,7 @@ func matchIn(h host.Reader, dir, part string) (found []string, err error) {
 	}
 	_, m, err := follow(h, dir)
 	if err != nil || !m.Mode.IsDir() {
-		if gone(err) {
+		if isMissing(err) {
 			err = nil
 		}
 		return nil, err

@@ -3,7 +3,7 @@ package builtins
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"path"
 	"strconv"
 	"strings"
@@ -22,13 +22,13 @@ var (
 	hostVersionBuiltin = property("host.version", "tell the version of the distribution", `log(host.version)`,
 		release("VERSION_ID"))
 	hostFamilyBuiltin = property("host.family", `tell the kind of distribution: "debian" or "rhel", or its own name`,
-		`log(host.family)`, hostFamilyOf)
-	hostUserBuiltin     = property("host.user", "tell the account that runs this", `log(host.user)`, selfName)
-	hostHostnameBuiltin = property("host.hostname", "tell the name of the machine", `log(host.hostname)`, hostName)
-	hostCPUsBuiltin     = property("host.cpus", "tell the number of processors", `log(str(host.cpus))`, cpus)
-	hostMemoryBuiltin   = property("host.memory", "tell the size of the memory in bytes", `log(str(host.memory))`, memory)
-	hostLinksBuiltin    = property("host.interfaces", "tell the names of the network interfaces, sorted",
-		`log(", ".join(host.interfaces))`, interfaces)
+		`log(host.family)`, hostFamily)
+	hostUserBuiltin       = property("host.user", "tell the account that runs this", `log(host.user)`, hostUser)
+	hostHostnameBuiltin   = property("host.hostname", "tell the name of the machine", `log(host.hostname)`, hostHostname)
+	hostCPUsBuiltin       = property("host.cpus", "tell the number of processors", `log(str(host.cpus))`, hostCPUs)
+	hostMemoryBuiltin     = property("host.memory", "tell the size of the memory in bytes", `log(str(host.memory))`, hostMemory)
+	hostInterfacesBuiltin = property("host.interfaces", "tell the names of the network interfaces, sorted",
+		`log(", ".join(host.interfaces))`, hostInterfaces)
 )
 
 var hostDiskFreeBuiltin = &runtime.Builtin{
@@ -68,12 +68,14 @@ var hostListeningBuiltin = &runtime.Builtin{
 	},
 }
 
+// property returns a builtin that is read as a value.
 func property(name, summary, example string,
 	read func(context.Context, host.Reader) (starlark.Value, error)) *runtime.Builtin {
 	return &runtime.Builtin{Name: name, Summary: summary, Example: example, Property: true,
 		Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) { return read(c.Context(), h) }}
 }
 
+// release returns a function that returns one value of osRelease.
 func release(key string) func(context.Context, host.Reader) (starlark.Value, error) {
 	return func(_ context.Context, h host.Reader) (starlark.Value, error) {
 		values, err := osRelease(h)
@@ -81,8 +83,8 @@ func release(key string) func(context.Context, host.Reader) (starlark.Value, err
 	}
 }
 
-// osRelease reads /etc/os-release. Enterprise Linux 6 has only a line such as
-// "CentOS release 6.5 (Final)" in another file.
+// osRelease returns the values of os-release(5). Enterprise Linux 6 has only a line
+// such as "CentOS release 6.5 (Final)" in another file.
 func osRelease(h host.Reader) (map[string]string, error) {
 	values := map[string]string{}
 	lines, err := host.Lines(h, "/etc/os-release")
@@ -109,12 +111,12 @@ func osRelease(h host.Reader) (map[string]string, error) {
 	return values, nil
 }
 
-func hostFamilyOf(_ context.Context, h host.Reader) (starlark.Value, error) {
+func hostFamily(_ context.Context, h host.Reader) (starlark.Value, error) {
 	f, err := family(h)
 	return starlark.String(f), err
 }
 
-// family is "debian", "rhel", or what the system calls itself.
+// family returns "debian", "rhel", or the name that the system gives itself.
 func family(h host.Reader) (string, error) {
 	values, err := osRelease(h)
 	for _, id := range strings.Fields(values["ID"] + " " + values["ID_LIKE"]) {
@@ -128,12 +130,12 @@ func family(h host.Reader) (string, error) {
 	return values["ID"], err
 }
 
-func selfName(ctx context.Context, h host.Reader) (starlark.Value, error) {
+func hostUser(ctx context.Context, h host.Reader) (starlark.Value, error) {
 	name, err := h.Fact(ctx, fact(host.Self, ""))
 	return starlark.String(name), err
 }
 
-func hostName(_ context.Context, h host.Reader) (starlark.Value, error) {
+func hostHostname(_ context.Context, h host.Reader) (starlark.Value, error) {
 	lines, err := host.Lines(h, "/proc/sys/kernel/hostname")
 	if err != nil || len(lines) == 0 {
 		lines, err = host.Lines(h, "/etc/hostname")
@@ -141,8 +143,8 @@ func hostName(_ context.Context, h host.Reader) (starlark.Value, error) {
 	return starlark.String(strings.TrimSpace(strings.Join(lines, ""))), err
 }
 
-// cpus counts the processors of proc_cpuinfo(5).
-func cpus(_ context.Context, h host.Reader) (starlark.Value, error) {
+// hostCPUs returns the number of processors in proc_cpuinfo(5).
+func hostCPUs(_ context.Context, h host.Reader) (starlark.Value, error) {
 	lines, err := host.Lines(h, "/proc/cpuinfo")
 	n := 0
 	for _, l := range lines {
@@ -153,8 +155,8 @@ func cpus(_ context.Context, h host.Reader) (starlark.Value, error) {
 	return starlark.MakeInt(n), err
 }
 
-// memory is MemTotal of proc_meminfo(5), which counts in units of 1024 bytes.
-func memory(_ context.Context, h host.Reader) (starlark.Value, error) {
+// hostMemory returns MemTotal of proc_meminfo(5), which is in units of 1024 bytes.
+func hostMemory(_ context.Context, h host.Reader) (starlark.Value, error) {
 	lines, err := host.Lines(h, "/proc/meminfo")
 	for _, l := range lines {
 		if f := strings.Fields(l); len(f) > 1 && f[0] == "MemTotal:" {
@@ -162,14 +164,11 @@ func memory(_ context.Context, h host.Reader) (starlark.Value, error) {
 			return starlark.MakeInt64(kib << 10), err
 		}
 	}
-	return starlark.MakeInt(0), cmp.Or(err, fmt.Errorf("/proc/meminfo: no MemTotal"))
+	return starlark.MakeInt(0), cmp.Or(err, errors.New("/proc/meminfo: no MemTotal"))
 }
 
-// linkDir has an entry for each network interface.
-const linkDir = "/sys/class/net"
-
-func interfaces(_ context.Context, h host.Reader) (starlark.Value, error) {
-	names, err := links(h)
+func hostInterfaces(_ context.Context, h host.Reader) (starlark.Value, error) {
+	names, err := interfaces(h)
 	list := make([]starlark.Value, len(names))
 	for i, n := range names {
 		list[i] = starlark.String(n)
@@ -177,13 +176,15 @@ func interfaces(_ context.Context, h host.Reader) (starlark.Value, error) {
 	return starlark.NewList(list), err
 }
 
-// links returns the network interfaces; others than interfaces lie there, too.
-func links(h host.Reader) (names []string, err error) {
-	all, err := h.ReadDir(linkDir)
+// interfaces returns the names of the network interfaces. Their directory also has
+// files of the bonding driver, which have no address.
+func interfaces(h host.Reader) (names []string, err error) {
+	const dir = "/sys/class/net"
+	all, err := h.ReadDir(dir)
 	for _, n := range all {
-		if ok, err := host.Exists(h, path.Join(linkDir, n, "address")); ok && err == nil {
+		if ok, err := host.Exists(h, path.Join(dir, n, "address")); ok && err == nil {
 			names = append(names, n)
 		}
 	}
-	return names, absent(err)
+	return names, ignoreNotExist(err)
 }

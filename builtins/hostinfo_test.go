@@ -19,7 +19,8 @@ func TestHostInfo(t *testing.T) {
 		"/sys/class/net/eth0/address":    "1",
 		"/sys/class/net/bonding_masters": "",
 	})
-	if _, err := m.dry(`have = [host.os, host.version, host.family, host.hostname, host.cpus, host.memory, host.user, host.interfaces, host.listening(8080), host.listening(1)]
+	if _, err := m.dry(`have = [host.os, host.version, host.family, host.hostname, host.cpus, host.memory, host.user,
+    host.interfaces, host.listening(8080), host.listening(1)]
 want = ["rocky", "9.3", "rhel", "box", 2, 2097152, "nobody", ["eth0", "lo"], "?", ""]
 if have != want: fail("%s" % have)`); err != nil {
 		t.Error(err)
@@ -45,7 +46,7 @@ func TestFamily(t *testing.T) {
 }
 
 func TestMemoryUnknown(t *testing.T) {
-	if v, err := memory(t.Context(), newMachine(t, nil).local()); err == nil {
+	if v, err := hostMemory(t.Context(), newMachine(t, nil).local()); err == nil {
 		t.Errorf("got %v", v.(starlark.Int))
 	}
 }

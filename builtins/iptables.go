@@ -118,9 +118,9 @@ func (op *iptablesOp) compare(set iptables.Ruleset) ([]host.Change, error) {
 		return nil, runtime.Hint(fmt.Errorf("would have no effect behind the rule: %s", hider),
 			`put it in front: position = "insert"`)
 	case at >= 0:
-		return []host.Change{want("rule", "behind: "+hider, op.rule.String())}, nil
+		return []host.Change{change("rule", "behind: "+hider, op.rule.String())}, nil
 	}
-	return []host.Change{want("rule", "", op.rule.String())}, nil
+	return []host.Change{change("rule", "", op.rule.String())}, nil
 }
 
 // noFirewalld returns an error if firewalld runs: when it is reloaded it drops
@@ -137,7 +137,7 @@ func noFirewalld(h host.Reader) error {
 // needInterface returns an error if there is no such interface: iptables itself
 // takes any name. A machine whose interfaces cannot be seen has all of them.
 func needInterface(h host.Reader, name string) error {
-	names, err := links(h)
+	names, err := interfaces(h)
 	if name == "" || strings.HasSuffix(name, "+") || len(names) == 0 || slices.Contains(names, name) {
 		return err
 	}
@@ -230,7 +230,7 @@ func (op *saveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	}
 	return runtime.Actions(func(_ context.Context, h host.Host) error {
 		return saveRules(h, file, rules)
-	}, want(file, have, rules)), nil
+	}, change(file, have, rules)), nil
 }
 
 func saveRules(h host.Host, file, rules string) error {

@@ -86,8 +86,8 @@ func TestIptablesShadowed(t *testing.T) {
 	rule := `iptables("INPUT", protocol = "tcp", dport = 80, jump = "ACCEPT"`
 	m.fails(rule+`, position = "append")`, `position = "insert"`)
 	_, real := m.thrice(rule + ")")
-	if !strings.Contains(strings.Join(told(real), ""), "behind: -j REJECT") {
-		t.Errorf("got %v", told(real))
+	if !strings.Contains(strings.Join(eventTexts(real), ""), "behind: -j REJECT") {
+		t.Errorf("got %v", eventTexts(real))
 	}
 }
 

@@ -82,7 +82,7 @@ var jsonIndentBuiltin = &runtime.Builtin{
 	},
 }
 
-// maxDepth is how deep values may be nested; one that holds itself is deeper.
+// maxDepth is how deep a value may be nested. One that holds itself is deeper.
 const maxDepth = 200
 
 var errDeep = errors.New("value is nested too deep, or holds itself")
@@ -110,15 +110,15 @@ func writeJSON(b *bytes.Buffer, v starlark.Value, depth int) error {
 	case starlark.Iterable:
 		return writeArray(b, v, depth)
 	default:
-		if mark, ok := secretMark(v); ok {
-			return writeQuoted(b, mark)
+		if text, ok := placeholder(v); ok {
+			return writeQuoted(b, text)
 		}
 		return fmt.Errorf("got %s, want None, a bool, number, string, list or dict", v.Type())
 	}
 	return nil
 }
 
-// writeQuoted also takes texts that hold secrets: they are told to come quoted.
+// writeQuoted writes a string, in which placeholders are marked as quoted.
 func writeQuoted(b *bytes.Buffer, s string) error {
 	if !utf8.ValidString(s) {
 		return fmt.Errorf("got string %q, want UTF-8", s)

@@ -51,10 +51,10 @@ var lineBuiltin = &runtime.Builtin{
 	},
 }
 
-// lineOp is a line of a file.
+// lineOp is a line that a file must have.
 type lineOp struct {
 	path, text string
-	match      *regexp.Regexp // nil: no line gives way
+	match      *regexp.Regexp // nil matches no line
 }
 
 const textLimit = 16 << 20
@@ -68,13 +68,13 @@ func (op lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		return nil, err
 	}
 	if !there {
-		return op.written(host.Bytes([]byte(op.text+"\n")), 0o644, ""), nil
+		return op.write(host.Bytes([]byte(op.text+"\n")), 0o644, ""), nil
 	}
 	data, err := readUpTo(h, op.path, textLimit)
 	switch {
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.path+" lacks the line")
-		return op.written(host.Unknown(op.path), m.Mode, ""), nil
+		return op.write(host.Unknown(op.path), m.Mode, ""), nil
 	case err != nil:
 		return nil, err
 	case len(data) > textLimit:
@@ -92,35 +92,37 @@ func (op lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	} else {
 		lines = append(lines, []byte(op.text))
 	}
-	return op.written(host.Bytes(append(bytes.Join(lines, []byte("\n")), '\n')), m.Mode, from), nil
+	return op.write(host.Bytes(append(bytes.Join(lines, []byte("\n")), '\n')), m.Mode, from), nil
 }
 
-// written returns the action that writes the file; the host keeps its owner.
-func (op lineOp) written(c host.Content, mode fs.FileMode, from string) []runtime.Action {
+// write returns the action that writes the file, whose owner the host keeps.
+func (op lineOp) write(c host.Content, mode fs.FileMode, from string) []runtime.Action {
 	m := host.Meta{Mode: mode.Perm(), Size: int64(len(c.Text))}
 	if c.Open != nil {
 		m.Size = -1
 	}
-	return runtime.Actions(writeFile(op.path, c, m), want("line", from, op.text))
+	return runtime.Actions(writeFile(op.path, c, m), change("line", from, op.text))
 }
 
-// place returns where the line belongs, and whether it is there. A line that
-// does not match stays when the one that did is gone: that is why it counts.
-func (op lineOp) place(lines [][]byte) (i int, ok bool) {
-	is := func(l []byte) bool { return runtime.SameText(l, []byte(op.text)) }
+// place returns the index at which the line belongs, and whether it is there. Where
+// match does not match text, a line anywhere counts: the run that put it there may
+// have replaced the only match.
+func (op lineOp) place(lines [][]byte) (i int, there bool) {
+	equal := func(l []byte) bool { return runtime.SameText(l, []byte(op.text)) }
 	if op.match == nil || !op.match.MatchString(op.text) {
-		if slices.ContainsFunc(lines, is) {
+		if slices.ContainsFunc(lines, equal) {
 			return 0, true
 		}
 	}
 	for i := len(lines) - 1; i >= 0 && op.match != nil; i-- {
 		if op.match.Match(lines[i]) {
-			return i, is(lines[i])
+			return i, equal(lines[i])
 		}
 	}
 	return len(lines), false
 }
 
+// splitLines returns the lines of a text, without their ends.
 func splitLines(data []byte) [][]byte {
 	if len(data) == 0 {
 		return nil

@@ -63,18 +63,18 @@ mirror("/srv/media", "/srv/pkgs")`,
 	New: newMirror,
 }
 
-// mirrorOp is a mirror as it should be.
+// mirrorOp is a mirror that must hold what its channels do.
 type mirrorOp struct {
 	mirror mirror.Mirror
-	args   choose.Config // what the call says; nil means nothing
-	config string        // a file's name
-	ca     string        // likewise
+	args   choose.Config // of the call; a nil list was not given
+	config string        // the name of a file
+	ca     string        // the name of a file
 	owner  ownership
 }
 
 func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	var dest, config, ca, delta, since runtime.Path
-	verify, digests, bzip2 := "changed", "strongest", true
+	verify, compared, bzip2 := "changed", "strongest", true
 	op := mirrorOp{owner: ownership{user: c.User()},
 		mirror: mirror.Mirror{Account: "anaconda", MaxLoss: mirror.DefaultMaxLoss, Redact: redactChannel, Raw: runtime.Unmasked}}
 	m, a := &op.mirror, &op.args
@@ -84,18 +84,18 @@ func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 		"python_versions", &a.PythonVersions, "newer_than", &a.NewerThan, "formats", &a.Formats, "latest", &a.Latest,
 		"with_depends", &a.WithDepends, "connections", &m.Connections, "rate", &m.Rate, "bearer", &m.Access.Bearer,
 		"ca_bundle", &ca, "proxy", &m.Access.Proxy,
-		"base_urls", &m.Access.BaseURLs, "verify", &verify, "digests", &digests, "link", &m.Link, "prune", &m.Prune,
+		"base_urls", &m.Access.BaseURLs, "verify", &verify, "digests", &compared, "link", &m.Link, "prune", &m.Prune,
 		"prune_removed", &m.PruneRemoved, "max_loss", &m.MaxLoss, "bzip2", &bzip2, "shards", &m.Shards, "delta", &delta,
 		"since", &since,
 		"owner", &op.owner.User, "group", &op.owner.Group)
 	m.Dest, op.config, op.ca, m.Delta, m.Since = string(dest), string(config), string(ca), string(delta), string(since)
-	m.Full, m.Both, m.NoBzip2 = verify == "full", digests == "both", !bzip2
+	m.Full, m.Both, m.NoBzip2 = verify == "full", compared == "both", !bzip2
 	switch {
 	case err != nil:
 	case verify != "full" && verify != "changed":
 		err = fmt.Errorf(`verify: got %q, want "changed" or "full"`, verify)
-	case digests != "both" && digests != "strongest":
-		err = fmt.Errorf(`digests: got %q, want "strongest" or "both"`, digests)
+	case compared != "both" && compared != "strongest":
+		err = fmt.Errorf(`digests: got %q, want "strongest" or "both"`, compared)
 	case dest == "" && config == "":
 		err = runtime.Hint(errors.New("got no dest"), "say where to: dest=, or mirror_dir in the file that config= names")
 	}
@@ -133,11 +133,11 @@ func (op mirrorOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, 
 	if err != nil {
 		return nil, advised(err)
 	}
-	mirrored := func(ctx context.Context, h host.Host) error { return mirrorPlan(ctx, h, plan) }
-	return runtime.Actions(mirrored, plan.Changes()...), nil
+	apply := func(ctx context.Context, h host.Host) error { return applyPlan(ctx, h, plan) }
+	return runtime.Actions(apply, plan.Changes()...), nil
 }
 
-// configure lets the call's arguments override the file.
+// configure returns what the file config= says, overridden by the arguments of the call.
 func (op mirrorOp) configure(h host.Reader) (choose.Config, error) {
 	var c choose.Config
 	if op.config != "" {
@@ -167,7 +167,7 @@ func (op mirrorOp) configure(h host.Reader) (choose.Config, error) {
 	return c, nil
 }
 
-// observe tells what the plan found, people in words and machines in numbers.
+// observe puts what the plan found into the trace: numbers for programs, notes for people.
 func observe(ctx context.Context, plan *mirror.Plan, c choose.Config) error {
 	r := plan.Report
 	warnings := r.Warnings
@@ -196,8 +196,8 @@ func observe(ctx context.Context, plan *mirror.Plan, c choose.Config) error {
 	return errors.Join(errs...)
 }
 
-// mirrorPlan carries a plan out.
-func mirrorPlan(ctx context.Context, h host.Host, plan *mirror.Plan) error {
+// applyPlan carries out a plan and puts what came of it into the trace.
+func applyPlan(ctx context.Context, h host.Host, plan *mirror.Plan) error {
 	err := plan.Apply(ctx, h)
 	runtime.Observe(ctx, "manifests", plan.Manifests())
 	if hasEnded(ctx, err) {
@@ -209,17 +209,19 @@ func mirrorPlan(ctx context.Context, h host.Host, plan *mirror.Plan) error {
 	return advised(err)
 }
 
-// hasEnded reports whether err is that ctx has ended. Then the op returns ctx's own error: the run knows who ended it.
+// hasEnded reports whether err comes from the end of ctx. Then the op returns the
+// error of ctx, which the run replaces by the reason.
 func hasEnded(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
-// redactChannel shows a channel by a name that is the same in each run, and another for each.
+// redactChannel returns the name of a channel without credentials. It is the same in
+// every run.
 func redactChannel(location string) string {
 	return host.RedactURL(runtime.Readable(location))
 }
 
-// advised turns advice of the engine into a hint.
+// advised gives an error of the engine that carries advice a hint.
 func advised(err error) error {
 	var a *choose.Advised
 	if errors.As(err, &a) {

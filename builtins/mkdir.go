@@ -32,7 +32,7 @@ var mkdirBuiltin = &runtime.Builtin{
 	},
 }
 
-// mkdirOp is a directory.
+// mkdirOp is a directory that must be there.
 type mkdirOp struct {
 	path  string
 	mode  fs.FileMode
@@ -50,13 +50,13 @@ func (op mkdirOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 		return runtime.Actions(setMeta(name, meta), metaChanges(m, meta)...), nil
 	case err == nil:
 		return nil, inTheWay(m, "a directory")
-	case gone(err) && name != op.path:
+	case isMissing(err) && name != op.path:
 		return nil, runtime.Hint(fmt.Errorf("is a symbolic link to %s, which is missing", name),
 			`remove("`+op.path+`") first, or make what it points to`)
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.path+" is not there")
 		return op.make(nil, meta), nil
-	case !gone(err):
+	case !isMissing(err):
 		return nil, err
 	}
 	above, err := missingDirs(h, path.Dir(op.path))
@@ -65,10 +65,10 @@ func (op mkdirOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 
 // make returns the actions that make the directories above op.path that are
 // missing, then op.path itself.
-func (op mkdirOp) make(above []string, meta host.Meta) (todo []runtime.Action) {
+func (op mkdirOp) make(above []string, meta host.Meta) (actions []runtime.Action) {
 	for _, dir := range above {
-		todo = append(todo, runtime.Actions(makeDir(dir, host.Meta{Mode: 0o755}), want(dir, "", "directory 0755"))...)
+		actions = append(actions, runtime.Actions(makeDir(dir, host.Meta{Mode: 0o755}), change(dir, "", "directory 0755"))...)
 	}
-	changes := append([]host.Change{want("directory", "", "made")}, newMeta(meta)...)
-	return append(todo, runtime.Actions(makeDir(op.path, meta), changes...)...)
+	changes := append([]host.Change{change("directory", "", "made")}, newMeta(meta)...)
+	return append(actions, runtime.Actions(makeDir(op.path, meta), changes...)...)
 }

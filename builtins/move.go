@@ -34,7 +34,7 @@ move("/srv/new.conf", "/srv/site.conf")`,
 	},
 }
 
-// moveOp is a new name for a file.
+// moveOp is a file that must have a new name.
 type moveOp struct{ src, dest string }
 
 func (op moveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
@@ -59,6 +59,6 @@ func (op moveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		return nil, runtime.Hint(fmt.Errorf("is not there, and neither is %s", op.dest),
 			"see whether an earlier step should have made it")
 	}
-	moved := func(_ context.Context, h host.Host) error { return h.Move(op.src, op.dest) }
-	return runtime.Actions(moved, want("name", op.src, op.dest)), needDir(h, op.dest)
+	move := func(_ context.Context, h host.Host) error { return h.Move(op.src, op.dest) }
+	return runtime.Actions(move, change("name", op.src, op.dest)), needDir(h, op.dest)
 }

@@ -15,14 +15,14 @@ import (
 	"runbook/runtime/host"
 )
 
-// What the builtins have in common that look at files and make them.
+// Looking at files and at the places where files are to be made.
 
-// look describes name; ok is false if there is no such file. Where only a real
-// run could know, it notes that and answers no.
+// look returns what Lstat says of name; ok is false if there is no such file. Where
+// only a real run could know, it assumes that there is none.
 func look(ctx context.Context, h host.Reader, name string) (m host.Meta, ok bool, err error) {
 	m, err = h.Lstat(name)
 	switch {
-	case gone(err):
+	case isMissing(err):
 		return m, false, nil
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, name+" is not there")
@@ -32,7 +32,7 @@ func look(ctx context.Context, h host.Reader, name string) (m host.Meta, ok bool
 }
 
 // present reports whether name is there. Where only a real run could know, it
-// notes that and answers no.
+// assumes that it is not.
 func present(ctx context.Context, h host.Reader, name string) (bool, error) {
 	ok, err := host.Exists(h, name)
 	if errors.Is(err, host.ErrUnknown) {
@@ -42,7 +42,8 @@ func present(ctx context.Context, h host.Reader, name string) (bool, error) {
 	return ok, err
 }
 
-// follow returns what name stands for after its symbolic links, and where that is.
+// follow returns the file that name leads to through symbolic links, and what Lstat
+// says of it. After an error the name is that of the file that has it.
 func follow(h host.Reader, name string) (string, host.Meta, error) {
 	for range 40 {
 		m, err := h.Lstat(name)
@@ -61,25 +62,26 @@ func follow(h host.Reader, name string) (string, host.Meta, error) {
 	return name, host.Meta{}, fmt.Errorf("%s: too many symbolic links", name)
 }
 
-// gone reports whether err says that there is no such file, or a file where a
-// directory should be.
-func gone(err error) bool {
+// isMissing reports whether err says that there is no such file, also because a
+// directory in its name is something else.
+func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// absent takes what is not there for no error.
-func absent(err error) error {
+// ignoreNotExist returns err, or nil if err says that there is no such file.
+func ignoreNotExist(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err
 }
 
-// needDir refuses to make name where its directory is missing.
+// needDir returns an error if the directory of name, which is to be made, is missing
+// or something else.
 func needDir(h host.Reader, name string) error {
 	dir := path.Dir(name)
 	switch _, m, err := follow(h, dir); {
-	case gone(err):
+	case isMissing(err):
 		return runtime.Hint(fmt.Errorf("directory %s is missing", dir), `make it first: mkdir("`+dir+`")`)
 	case errors.Is(err, host.ErrUnknown):
 		return nil // the host assumes it
@@ -91,13 +93,13 @@ func needDir(h host.Reader, name string) error {
 	return nil
 }
 
-// missingDirs returns name and the directories above it that are missing,
+// missingDirs returns those of name and the directories above it that are missing,
 // uppermost first.
 func missingDirs(h host.Reader, name string) (dirs []string, err error) {
 	for p := name; p != "/"; p = path.Dir(p) {
 		_, m, err := follow(h, p)
 		switch {
-		case gone(err):
+		case isMissing(err):
 			dirs = append(dirs, p)
 			continue
 		case err != nil && !errors.Is(err, host.ErrUnknown):
@@ -111,8 +113,8 @@ func missingDirs(h host.Reader, name string) (dirs []string, err error) {
 	return dirs, nil
 }
 
-// needPlace refuses to make a regular file at name, of which m is known if
-// there, unless it is one now or missing.
+// needPlace returns an error unless name can become a regular file: what is there,
+// described by m, must be one too; if nothing is there, its directory must be.
 func needPlace(h host.Reader, name string, m host.Meta, there bool) error {
 	switch {
 	case !there:
@@ -129,9 +131,10 @@ func needPlace(h host.Reader, name string, m host.Meta, there bool) error {
 	return inTheWay(m, "a file")
 }
 
-// inTheWay is the error of a file of another type in the place of what is wanted.
-func inTheWay(m host.Meta, wanted string) error {
-	return runtime.Hint(fmt.Errorf("is %s, want %s", kindOf(m.Mode), wanted), "move or remove what is in the way")
+// inTheWay returns the error about a file of another type than want, such as "a
+// directory", in its place.
+func inTheWay(m host.Meta, want string) error {
+	return runtime.Hint(fmt.Errorf("is %s, want %s", kindOf(m.Mode), want), "move or remove what is in the way")
 }
 
 func kindOf(m fs.FileMode) string {
@@ -146,7 +149,8 @@ func kindOf(m fs.FileMode) string {
 	return "a special file"
 }
 
-// program returns the absolute name of the first of names that is installed, "" if none is.
+// program returns the absolute name of the first of these programs that is
+// installed, or "".
 func program(h host.Reader, names ...string) string {
 	for _, n := range names {
 		for _, dir := range []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"} {
@@ -170,8 +174,8 @@ func writeFile(name string, c host.Content, m host.Meta) runtime.Deed {
 	return func(_ context.Context, h host.Host) error { return h.WriteFile(name, c, m) }
 }
 
-// readText returns what a file holds, "" if there is none. Where only a real
-// run could know, it notes that and answers "".
+// readText returns what a file holds, or "" if there is none. Where only a real run
+// could know, it assumes that the file is empty.
 func readText(ctx context.Context, h host.Reader, name string) (string, error) {
 	data, err := host.ReadFile(h, name)
 	switch {
@@ -184,7 +188,7 @@ func readText(ctx context.Context, h host.Reader, name string) (string, error) {
 	return string(data), err
 }
 
-// readUpTo returns what name holds, but no more than limit bytes and one.
+// readUpTo returns what name holds, cut after limit+1 bytes.
 func readUpTo(h host.Reader, name string, limit int) ([]byte, error) {
 	c, err := h.Content(name)
 	if err != nil {
@@ -198,6 +202,7 @@ func readUpTo(h host.Reader, name string, limit int) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, int64(limit)+1))
 }
 
+// openFile opens a file whose secrets, if it holds any, are not masked.
 func openFile(h host.Reader, name string) (host.File, error) {
 	c, err := runtime.Unmasked(h).Content(name)
 	if err != nil {
@@ -206,18 +211,19 @@ func openFile(h host.Reader, name string) (host.File, error) {
 	return c.Reader()
 }
 
-// contentOf returns what name holds, secrets and all, for writing it elsewhere.
+// contentOf returns what name holds, secrets not masked, for another file.
 func contentOf(h host.Reader, name string) (host.Content, error) {
 	c, err := runtime.Unmasked(h).Content(name)
 	if errors.Is(err, host.ErrUnknown) {
 		return host.Unknown(name), nil
 	}
-	// Never a text, whatever the host: the trace tells the digest of a text, and
-	// a dry run must not tell what a run would not.
+	// Without its Text, which only an overlay may have: the trace has the digest of a
+	// Text, and must be the same on both hosts.
 	return host.Content{Open: c.Reader}, err
 }
 
-// sameContent compares what two files hold; a size below 0 is unknown.
+// sameContent reports whether two files hold the same; a size below 0 is unknown.
+// Where only a real run could know, it assumes that they do not.
 func sameContent(ctx context.Context, h host.Reader, a, b string, sizeA, sizeB int64) (bool, error) {
 	if sizeA >= 0 && sizeB >= 0 && sizeA != sizeB {
 		return false, nil
@@ -257,7 +263,7 @@ func sameBytes(ctx context.Context, h host.Reader, a, b string) (bool, error) {
 	return false, context.Cause(ctx)
 }
 
-// untilDone reads until its context ends.
+// untilDone reads from r until ctx ends.
 type untilDone struct {
 	ctx context.Context
 	r   io.Reader

@@ -67,7 +67,7 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	return queryAnswer(starlark.MakeInt(res.Code), starlark.String(res.Stdout), starlark.String(res.Stderr)), nil
 }
 
-// assumedAnswer is an answer out of assume=, which may be nil.
+// assumedAnswer returns the answer that assume= stands for, nil if there is none.
 func assumedAnswer(v starlark.Value) (starlark.Value, error) {
 	if v == nil {
 		return nil, nil
@@ -88,6 +88,7 @@ func assumedAnswer(v starlark.Value) (starlark.Value, error) {
 	return queryAnswer(parts["code"], parts["stdout"], parts["stderr"]), nil
 }
 
+// queryAnswer returns the value with .code, .stdout and .stderr.
 func queryAnswer(code, stdout, stderr starlark.Value) starlark.Value {
 	return starlarkstruct.FromStringDict(starlark.String("answer"),
 		starlark.StringDict{"code": code, "stdout": stdout, "stderr": stderr})

@@ -12,12 +12,13 @@ import (
 
 // Answers are checked by the script itself.
 func TestReading(t *testing.T) {
-	s := newMachine(t, map[string]string{
-		"/etc/a.conf": "a\n", "/etc/b.conf": "b\n", "/etc/.hidden.conf": "h", "/srv/a/x/1": "", "/srv/b/x/2": "", "/srv/a-b/x/3": "", "/srv/[z]": "",
+	m := newMachine(t, map[string]string{
+		"/etc/a.conf": "a\n", "/etc/b.conf": "b\n", "/etc/.hidden.conf": "h",
+		"/srv/a/x/1": "", "/srv/b/x/2": "", "/srv/a-b/x/3": "", "/srv/[z]": "",
 	})
-	s.must(os.Symlink("nowhere", filepath.Join(s.root, "etc/dangling")))
-	s.must(os.Symlink("a", filepath.Join(s.root, "srv/link")))
-	s.must(os.WriteFile(filepath.Join(s.root, "srv/big"), make([]byte, textLimit+1), 0o600))
+	m.must(os.Symlink("nowhere", filepath.Join(m.root, "etc/dangling")))
+	m.must(os.Symlink("a", filepath.Join(m.root, "srv/link")))
+	m.must(os.WriteFile(filepath.Join(m.root, "srv/big"), make([]byte, textLimit+1), 0o600))
 	for expr, want := range map[string]string{
 		`exists("/etc/a.conf")`:           `True`,
 		`exists("/etc")`:                  `True`,
@@ -44,15 +45,15 @@ func TestReading(t *testing.T) {
 		`glob("/nothing", assume=["/x"])`: `[]`,
 	} {
 		body := "got = " + expr + "\nif got != " + want + ":\n    fail(repr(got))"
-		if _, err := s.dry(body); err != nil {
+		if _, err := m.dry(body); err != nil {
 			t.Errorf("%s: dry run: got %v, want %s", expr, err, want)
 		}
-		if _, err := s.real(body); err != nil {
+		if _, err := m.real(body); err != nil {
 			t.Errorf("%s: run: got %v, want %s", expr, err, want)
 		}
 	}
-	s.fails(`read("/srv/big")`, "more than 16 MiB")
-	s.fails(`line("/srv/big", "x")`, "want a text of at most")
+	m.fails(`read("/srv/big")`, "more than 16 MiB")
+	m.fails(`line("/srv/big", "x")`, "want a text of at most")
 }
 
 // touched plays body in a dry run where a command that did not run would have
@@ -62,13 +63,19 @@ func (m *machine) touched(body string) ([]trace.Event, error) {
 }
 
 func TestUnknownAnswers(t *testing.T) {
-	s := newMachine(t, map[string]string{"/srv/dark/x": "x"})
-	for call, value := range map[string]string{`exists("/srv/dark/x"`: "True", `read("/srv/dark/x"`: `"y"`, `sha256("/srv/dark/x"`: `"ab"`, `glob("/srv/dark/*"`: `["/a"]`} {
-		_, err := s.touched(call + ")")
-		if err == nil || !strings.Contains(err.Error(), "unknown in a dry run") || !strings.Contains(runtime.HintOf(err), "assume=") {
+	m := newMachine(t, map[string]string{"/srv/dark/x": "x"})
+	for call, value := range map[string]string{
+		`exists("/srv/dark/x"`: "True",
+		`read("/srv/dark/x"`:   `"y"`,
+		`sha256("/srv/dark/x"`: `"ab"`,
+		`glob("/srv/dark/*"`:   `["/a"]`,
+	} {
+		_, err := m.touched(call + ")")
+		if !says(err, "unknown in a dry run") || !says(err, "assume=") {
 			t.Errorf("%s): got %v (hint: %s)", call, err, runtime.HintOf(err))
 		}
-		if _, err := s.touched("if " + call + ", assume=" + value + ") != " + value + ":\n    fail('not assumed')"); err != nil {
+		body := "if " + call + ", assume=" + value + ") != " + value + ":\n    fail('not assumed')"
+		if _, err := m.touched(body); err != nil {
 			t.Errorf("%s, assume=): got %v", call, err)
 		}
 	}
@@ -84,21 +91,21 @@ func TestUnknownPlaces(t *testing.T) {
 		`download("/srv/dark/x", "/srv/x")`, `download("/etc/a", "/srv/dark/x")`,
 		"write('/srv/dark/x', 'x')\nline('/srv/dark/x', 'y')\nwrite('/srv/dark/x', read('/srv/dark/x') + 'z')",
 	} {
-		s := newMachine(t, map[string]string{"/srv/dark/x": "x", "/etc/a": "a", "/srv/dark/sub/y": "y", "/srv/y": "y"})
-		events, err := s.touched(body)
+		m := newMachine(t, map[string]string{"/srv/dark/x": "x", "/etc/a": "a", "/srv/dark/sub/y": "y", "/srv/y": "y"})
+		events, err := m.touched(body)
 		if err != nil {
 			t.Errorf("%s: got %v (hint: %s)", body, err, runtime.HintOf(err))
 			continue
 		}
 		for _, e := range events {
 			if e.Kind == trace.Result && (e.Op != "line" || strings.HasPrefix(body, "line")) && e.Outcome != trace.Changed {
-				t.Errorf("%s: got %s", body, tell(e))
+				t.Errorf("%s: got %s", body, eventText(e))
 			}
 		}
 		if len(guesses(events)) == 0 {
 			t.Errorf("%s: nothing assumed", body)
 		}
-		if _, err := s.real(body); err != nil {
+		if _, err := m.real(body); err != nil {
 			t.Errorf("%s: run: got %v", body, err)
 		}
 	}

@@ -34,8 +34,8 @@ remove("/srv/old")`,
 	},
 }
 
-// vital reports whether name is a directory that a system is made of: the ones
-// of the Filesystem Hierarchy Standard, and all that the kernel makes up.
+// vital reports whether the system needs name: a directory of the Filesystem
+// Hierarchy Standard, or anything in /proc, /sys and /dev.
 func vital(name string) bool {
 	parts := strings.Split(name, "/")[1:]
 	if slices.Contains([]string{"proc", "sys", "dev"}, parts[0]) && !strings.HasPrefix(name, "/dev/shm/") {
@@ -51,7 +51,7 @@ func vital(name string) bool {
 	return false
 }
 
-// removeOp is the absence of a file.
+// removeOp is a name that must not be there.
 type removeOp struct{ path string }
 
 func (op removeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
@@ -67,6 +67,6 @@ func (op removeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, 
 	case err != nil:
 		return nil, err
 	}
-	removed := func(_ context.Context, h host.Host) error { return h.Remove(op.path, files) }
-	return runtime.Actions(removed, want("files", strconv.Itoa(files), "0")), nil
+	remove := func(_ context.Context, h host.Host) error { return h.Remove(op.path, files) }
+	return runtime.Actions(remove, change("files", strconv.Itoa(files), "0")), nil
 }

@@ -87,11 +87,11 @@ func (m *machine) local() *host.Local {
 	return l
 }
 
-// A mode is one of runtime's constructors of runs.
-type mode func(*host.Local, runtime.Options) *runtime.Run
+// A constructor is OnMachine or Predicted of package runtime.
+type constructor func(*host.Local, runtime.Options) *runtime.Run
 
 // play runs the body of a step. It returns the host as the run leaves it.
-func (m *machine) play(run mode, body string) (host.Reader, []trace.Event, error) {
+func (m *machine) play(construct constructor, body string) (host.Reader, []trace.Event, error) {
 	m.t.Helper()
 	src := "def s():\n    pass\n    " + strings.ReplaceAll(strings.TrimSpace(body), "\n", "\n    ") + "\nstep(s)\n"
 	for name := range m.secrets {
@@ -101,7 +101,7 @@ func (m *machine) play(run mode, body string) (host.Reader, []trace.Event, error
 	book, err := runtime.New(All()...).Load(lib, "t.star", runtime.Inputs{})
 	m.must(err)
 	var events trace.List
-	r := run(m.local(), runtime.Options{Sink: &events, State: "/var/state", Secrets: m.secrets})
+	r := construct(m.local(), runtime.Options{Sink: &events, State: "/var/state", Secrets: m.secrets})
 	err = r.Do(context.Background(), book)
 	return r.Host(), events.Events, err
 }
@@ -118,8 +118,8 @@ func (m *machine) real(body string) ([]trace.Event, error) {
 	return events, err
 }
 
-// twice runs body on an overlay and really, which must emit the same. It returns
-// the events of both.
+// twice runs body dry and really, which must emit the same. It returns the events
+// of both.
 func (m *machine) twice(body string) (dry, real []trace.Event) {
 	m.t.Helper()
 	dry, err := m.dry(body)
@@ -129,7 +129,7 @@ func (m *machine) twice(body string) (dry, real []trace.Event) {
 	if real, err = m.real(body); err != nil {
 		m.t.Fatalf("%s\nrun: %v (hint: %s)", body, err, runtime.HintOf(err))
 	}
-	if d, r := told(dry), told(real); !slices.Equal(d, r) {
+	if d, r := eventTexts(dry), eventTexts(real); !slices.Equal(d, r) {
 		m.t.Errorf("%s\ndry run:\n%s\nrun:\n%s", body, strings.Join(d, ""), strings.Join(r, ""))
 	}
 	return dry, real
@@ -143,7 +143,7 @@ func (m *machine) thrice(body string) (dry, real []trace.Event) {
 	return dry, real
 }
 
-// again runs body, of which everything must hold already.
+// again runs body, which must change nothing.
 func (m *machine) again(body string) {
 	m.t.Helper()
 	again, err := m.real(body)
@@ -152,13 +152,13 @@ func (m *machine) again(body string) {
 	}
 	for _, e := range again {
 		if e.Kind == trace.Effect || e.Kind == trace.Result && e.Outcome != trace.Same {
-			m.t.Errorf("%s\nsecond run: got %s", body, tell(e))
+			m.t.Errorf("%s\nsecond run: got %s", body, eventText(e))
 		}
 	}
 }
 
-// fails runs body dry and really, and expects the same error of both, with
-// text in it or in its hint.
+// fails runs body dry and really. Both must end with the same error, with text in it
+// or in its hint.
 func (m *machine) fails(body, text string) {
 	m.t.Helper()
 	dry := m.failsDry(body, text)
@@ -170,8 +170,8 @@ func (m *machine) fails(body, text string) {
 	}
 }
 
-// failsDry runs body dry alone: only a dry run can fail where nobody knows what
-// an earlier command would have left, and it waits for nothing.
+// failsDry runs body dry only: for what only a dry run cannot know, and for waits,
+// which only a dry run cuts short.
 func (m *machine) failsDry(body, text string) error {
 	m.t.Helper()
 	_, err := m.dry(body)
@@ -181,7 +181,7 @@ func (m *machine) failsDry(body, text string) error {
 	return err
 }
 
-// shows wants every part in text.
+// shows fails the test unless every part is in text.
 func (m *machine) shows(text string, parts ...string) {
 	m.t.Helper()
 	for _, p := range parts {
@@ -196,24 +196,26 @@ func says(err error, text string) bool {
 	return err != nil && strings.Contains(err.Error()+" | "+runtime.HintOf(err), text)
 }
 
-func told(events []trace.Event) (lines []string) {
+// eventTexts returns the events that two equal runs share.
+func eventTexts(events []trace.Event) (lines []string) {
 	for _, e := range events {
 		if e.Kind == trace.Op || e.Kind == trace.Effect || e.Kind == trace.Result {
-			lines = append(lines, tell(e))
+			lines = append(lines, eventText(e))
 		}
 	}
 	return lines
 }
 
-// tell writes what two equal runs share.
-func tell(e trace.Event) string {
+// eventText returns what two equal runs share of an event.
+func eventText(e trace.Event) string {
 	if slices.Contains(e.Volatile, "stdin") {
 		e.Stdin = ""
 	}
-	return fmt.Sprintln(e.Kind, e.Op, e.Target, e.Changes, e.Call, e.Argv, e.Path, e.User, e.Stdin, e.Sets, e.Detail, e.Outcome, e.Error)
+	return fmt.Sprintln(e.Kind, e.Op, e.Target, e.Changes, e.Call, e.Argv, e.Path, e.User, e.Stdin, e.Sets, e.Detail,
+		e.Outcome, e.Error)
 }
 
-// guesses returns what was assumed in events.
+// guesses returns what ops assumed.
 func guesses(events []trace.Event) (notes []string) {
 	for _, e := range events {
 		notes = append(notes, e.Assumed...)
@@ -221,7 +223,7 @@ func guesses(events []trace.Event) (notes []string) {
 	return notes
 }
 
-// effects names the effects among events.
+// effects returns the name and path of each effect.
 func effects(events []trace.Event) (all []string) {
 	for _, e := range events {
 		if e.Kind == trace.Effect {
@@ -231,8 +233,8 @@ func effects(events []trace.Event) (all []string) {
 	return all
 }
 
-// changes returns what the n'th op wanted to change.
-func changes(events []trace.Event, n int) []host.Change {
+// changesOf returns the changes of the n'th op.
+func changesOf(events []trace.Event, n int) []host.Change {
 	for _, e := range events {
 		if e.Kind == trace.Op {
 			if n == 0 {

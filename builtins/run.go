@@ -145,7 +145,7 @@ func (op *runOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	}
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
 		return op.run(ctx, h, cmd)
-	}, want("command", "", quote(op.cmd.Argv))), nil
+	}, change("command", "", quote(op.cmd.Argv))), nil
 }
 
 // done reports whether once= or unless= says that the command is done.
@@ -239,7 +239,7 @@ func (b begun) check(h host.Reader) ([]runtime.Action, error) {
 	if string(text) == begunText(b.creates, boot) {
 		return runtime.Actions(func(_ context.Context, h host.Host) error {
 			return b.remove(h)
-		}, want("begun", "under way when a run was killed", "ended")), nil
+		}, change("begun", "under way when a run was killed", "ended")), nil
 	}
 	err = fmt.Errorf("%s may be half made: an earlier run began this command and did not see it succeed", b.creates)
 	return nil, runtime.Hint(err,

@@ -71,7 +71,7 @@ func TestRunCutOff(t *testing.T) {
 		events, err := m.real(body)
 		i := slices.IndexFunc(events, func(e trace.Event) bool { return e.Kind == trace.Result })
 		if i < 0 || events[i].Outcome != outcome {
-			t.Errorf("got %v, want %s", told(events), outcome)
+			t.Errorf("got %v, want %s", eventTexts(events), outcome)
 		}
 		if (err == nil) != (reason == "") || err != nil && !strings.Contains(err.Error(), reason) {
 			t.Errorf("got %v, want %s", err, reason)
@@ -142,13 +142,13 @@ if a.code != 3 or a.stdout != "a b-y-in\n" or a.stderr != "err\n": fail(str(a))`
 
 func TestQueryAfterChange(t *testing.T) {
 	m := newMachine(t, map[string]string{"/usr/bin/ask": `cat $R$1`, "/srv/a": "old"})
-	change := "run('x', touches = ['/srv/a'])\n"
-	m.failsDry(change+`query("ask /srv/a")`, "assume=")
+	touching := "run('x', touches = ['/srv/a'])\n"
+	m.failsDry(touching+`query("ask /srv/a")`, "assume=")
 	for _, assume := range []string{`"new"`, `{"stdout": "new", "code": 0}`} {
-		dry, err := m.dry(change + `if query("ask /srv/a", assume = ` + assume + `).stdout != "new": fail("old")
+		dry, err := m.dry(touching + `if query("ask /srv/a", assume = ` + assume + `).stdout != "new": fail("old")
 run('y')`)
 		if err != nil {
-			t.Errorf("%s: %v, %v", assume, err, told(dry))
+			t.Errorf("%s: %v, %v", assume, err, eventTexts(dry))
 		}
 	}
 	m.fails(`query("ask /srv/a", assume = {"out": "new"})`, "want code, stdout or stderr")

@@ -137,23 +137,23 @@ func (op *serviceOp) checkNow(ctx context.Context, h host.Reader, state string) 
 	var changes []host.Change
 	switch {
 	case op.state == "stopped" && !isDown(state):
-		changes = append(changes, want("service", state, stopped))
+		changes = append(changes, change("service", state, stopped))
 	case op.state == "restarted":
-		changes = append(changes, want("service", state, "restarted"))
+		changes = append(changes, change("service", state, "restarted"))
 	case op.state == "started" && state != running:
-		changes = append(changes, want("service", state, running))
+		changes = append(changes, change("service", state, running))
 	}
 	if op.state == "stopped" {
 		return changes, nil
 	}
 	for _, n := range op.ports {
 		port := strconv.Itoa(n)
-		owner, err := known(ctx, h, fact(host.Port, port))
+		owner, err := ask(ctx, h, fact(host.Port, port))
 		switch {
 		case err != nil:
 			return nil, err
 		case owner == "":
-			changes = append(changes, want("port "+port, "", "open"))
+			changes = append(changes, change("port "+port, "", "open"))
 		case isDown(state):
 			return nil, runtime.Hint(fmt.Errorf("port %s is in use by %s", port, owner),
 				"stop what uses it, or configure another port")
@@ -171,11 +171,11 @@ func (op *serviceOp) checkBoot(ctx context.Context, h host.Reader) ([]host.Chang
 	if op.boot == "" {
 		return nil, nil
 	}
-	have, err := known(ctx, h, fact(enabledKind, op.name))
+	have, err := ask(ctx, h, fact(enabledKind, op.name))
 	if err != nil || have == op.boot {
 		return nil, err
 	}
-	return []host.Change{want("at boot", have, op.boot)}, nil
+	return []host.Change{change("at boot", have, op.boot)}, nil
 }
 
 // setBoot makes the service enabled or disabled.

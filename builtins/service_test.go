@@ -28,12 +28,12 @@ $R/etc/init.d/$1 $2`,
 func TestService(t *testing.T) {
 	m := newMachine(t, sysv)
 	_, real := m.thrice(`service("mongod", enabled = True)`)
-	m.shows(strings.Join(told(real), ""), "[service mongod start]", "[update-rc.d mongod defaults]")
+	m.shows(strings.Join(eventTexts(real), ""), "[service mongod start]", "[update-rc.d mongod defaults]")
 	m.thrice(`service("mongod", state = "stopped", enabled = False)`)
 	m.thrice(`service("mongod", enabled = True)`)
 	_, real = m.thrice(`service("mongod", enabled = False)`)
-	if all := effects(real); len(all) != 1 || fmt.Sprint(changes(real, 0)) != "[{at boot enabled disabled}]" {
-		t.Errorf("got %v, %v", all, changes(real, 0))
+	if all := effects(real); len(all) != 1 || fmt.Sprint(changesOf(real, 0)) != "[{at boot enabled disabled}]" {
+		t.Errorf("got %v, %v", all, changesOf(real, 0))
 	}
 	_, err := m.real(`if service("mongod", state = "restarted").changed: log("x")`)
 	if err != nil || m.read("/var/restarts") != "x\n" {
@@ -87,7 +87,7 @@ esac`,
 func TestServiceUnderSystemd(t *testing.T) {
 	m := newMachine(t, fakeSystemd)
 	_, real := m.thrice("service('web', enabled = True)\nservice('bad.service')")
-	m.shows(strings.Join(told(real), ""), "[systemctl start web.service]", "{service failed running}")
+	m.shows(strings.Join(eventTexts(real), ""), "[systemctl start web.service]", "{service failed running}")
 	m.thrice(`service("web", state = "stopped")`)
 	m.fails(`service("off")`, "systemctl unmask off")
 	m.fails(`service("none")`, "there is no such service")
@@ -98,7 +98,7 @@ func TestServiceOfPredictedUnit(t *testing.T) {
 	m := newMachine(t, fakeSystemd)
 	events, err := m.dry(`run(["make-unit"], creates = "/etc/systemd/system/new.service")
 service("new")`)
-	if err != nil || !strings.Contains(strings.Join(told(events), ""), "{service stopped running}") {
+	if err != nil || !strings.Contains(strings.Join(eventTexts(events), ""), "{service stopped running}") {
 		t.Errorf("got %v, %v", events, err)
 	}
 }

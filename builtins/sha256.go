@@ -32,7 +32,7 @@ var sha256Builtin = &runtime.Builtin{
 	},
 }
 
-// digestOf returns the hex digest of what name holds, secrets and all.
+// digestOf returns the hex digest of what name holds, secrets not masked.
 func digestOf(ctx context.Context, h host.Reader, name string, d hash.Hash) (string, error) {
 	f, err := openFile(h, name)
 	if err != nil {

@@ -141,7 +141,7 @@ func (op *superviseOp) Check(ctx context.Context, h host.Reader) ([]runtime.Acti
 		}
 		meta := host.Meta{Mode: 0o644, Size: int64(len(op.text)), Owner: owner}
 		write := writeFile(op.config, host.Bytes([]byte(op.text)), meta)
-		actions = runtime.Actions(write, want("config", have, op.text))
+		actions = runtime.Actions(write, change("config", have, op.text))
 	}
 	boot, err := op.atBoot(ctx, h)
 	if err != nil {
@@ -176,13 +176,13 @@ func (op *superviseOp) Check(ctx context.Context, h host.Reader) ([]runtime.Acti
 func checkFacts(ctx context.Context, h host.Reader, sets map[host.Fact]string) ([]host.Change, error) {
 	var changes []host.Change
 	for _, f := range host.SortedFacts(sets) {
-		have, err := known(ctx, h, f)
+		have, err := ask(ctx, h, f)
 		if err != nil {
 			return nil, err
 		}
 		if !host.Holds(sets[f], have) {
 			_, what, _ := strings.Cut(f.Name, " ")
-			changes = append(changes, want(cmp.Or(what, f.String()), have, sets[f]))
+			changes = append(changes, change(cmp.Or(what, f.String()), have, sets[f]))
 		}
 	}
 	return changes, nil
@@ -192,7 +192,7 @@ func checkFacts(ctx context.Context, h host.Reader, sets map[host.Fact]string) (
 // may not ask, because an earlier step changed the configuration, it assumes that
 // none does; it notes that if anything differs.
 func (op *superviseOp) isUp(ctx context.Context, h host.Reader, differs bool) (bool, error) {
-	status, err := known(ctx, h, fact(statusKind, op.config))
+	status, err := ask(ctx, h, fact(statusKind, op.config))
 	if err != nil || status != "" || !differs {
 		return status != "", err
 	}

@@ -50,7 +50,7 @@ func TestSupervise(t *testing.T) {
 	m.shows(m.read(at("/app/etc/s.conf")), "[program:job]\ncommand=/bin/job\nautorestart=true\n")
 	// Another program is added to the one that runs.
 	_, real := m.thrice(at(`supervise(config = "/app/etc/s.conf", programs = {"web": "/bin/web"})`))
-	m.shows(strings.Join(told(real), ""), at("/app/bin/supervisorctl -c /app/etc/s.conf update]"))
+	m.shows(strings.Join(eventTexts(real), ""), at("/app/bin/supervisorctl -c /app/etc/s.conf update]"))
 }
 
 // A vendor's configuration, its line in the crontab, and a process that died.
@@ -60,7 +60,7 @@ func TestSuperviseVendor(t *testing.T) {
 	m.write(at("/var/up"), "web RUNNING   pid 7, uptime 0:00:02\njob FATAL   Exited too quickly\n")
 	m.write(at("/var/root"), "@reboot /opt/miniconda/bin/supervisord\n@reboot /opt/b/bin/supervisord -c /other.conf\n")
 	_, real := m.thrice(at(`supervise(config = "/app/etc/s.conf")`))
-	m.shows(strings.Join(told(real), ""), "{job FATAL RUNNING}", "start job web]")
+	m.shows(strings.Join(eventTexts(real), ""), "{job FATAL RUNNING}", "start job web]")
 	table := m.read(at("/var/root"))
 	m.shows(table, "/other.conf\n", at("/app/bin/supervisord -c /app/etc/s.conf\n"))
 	if strings.Contains(table, "miniconda") {
@@ -88,7 +88,7 @@ supervise(config = '/app/etc/s.conf', expect = ['web'])`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := strings.Join(told(dry), "")
+	all := strings.Join(eventTexts(dry), "")
 	m.shows(all, "{low:*  RUNNING}")
 	if strings.Count(all, "effect ") != 3 || dry[len(dry)-1].Counts.Same != 1 {
 		t.Errorf("got %s", all)

@@ -30,7 +30,7 @@ var symlinkBuiltin = &runtime.Builtin{
 	},
 }
 
-// symlinkOp is a symbolic link.
+// symlinkOp is a symbolic link that must be there.
 type symlinkOp struct {
 	path, target string
 	owner        ownership
@@ -41,14 +41,14 @@ func (op symlinkOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 	if err != nil {
 		return nil, err
 	}
-	linked := func(_ context.Context, h host.Host) error { return h.Symlink(op.target, op.path, owner) }
+	link := func(_ context.Context, h host.Host) error { return h.Symlink(op.target, op.path, owner) }
 	m, there, err := look(ctx, h, op.path)
 	switch {
 	case err != nil:
 		return nil, err
 	case !there:
-		changes := append([]host.Change{want("target", "", op.target)}, ownerChanges(host.Owner{}, owner)...)
-		return runtime.Actions(linked, changes...), needDir(h, op.path)
+		changes := append([]host.Change{change("target", "", op.target)}, ownerChanges(host.Owner{}, owner)...)
+		return runtime.Actions(link, changes...), needDir(h, op.path)
 	case m.Mode&fs.ModeSymlink == 0:
 		return nil, inTheWay(m, "a symbolic link")
 	}
@@ -58,14 +58,14 @@ func (op symlinkOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 	}
 	changes := ownerChanges(m.Owner, owner)
 	if old == op.target {
-		given := func(_ context.Context, h host.Host) error { return h.Chown(op.path, owner, 1) }
-		return runtime.Actions(given, changes...), nil
+		chown := func(_ context.Context, h host.Host) error { return h.Chown(op.path, owner, 1) }
+		return runtime.Actions(chown, changes...), nil
 	}
-	replaced := func(ctx context.Context, h host.Host) error {
+	replace := func(ctx context.Context, h host.Host) error {
 		if err := h.Remove(op.path, 1); err != nil {
 			return err
 		}
-		return linked(ctx, h)
+		return link(ctx, h)
 	}
-	return runtime.Actions(replaced, append([]host.Change{want("target", old, op.target)}, changes...)...), nil
+	return runtime.Actions(replace, append([]host.Change{change("target", old, op.target)}, changes...)...), nil
 }

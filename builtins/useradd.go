@@ -115,7 +115,7 @@ func (op *useraddOp) checkNew(h host.Reader) ([]runtime.Action, error) {
 			return nil, err
 		}
 	}
-	changes := []host.Change{want("account", "", op.name), want("home", "", home), want("shell", "", op.newShell())}
+	changes := []host.Change{change("account", "", op.name), change("home", "", home), change("shell", "", op.newShell())}
 	return runtime.Actions(op.create, changes...), nil
 }
 
@@ -143,7 +143,7 @@ func (op *useraddOp) checkOld(ctx context.Context, h host.Reader, uid string) ([
 	if ok, err := host.Exists(h, home); op.createHome && home != "" && err == nil && !ok {
 		actions = append(actions, runtime.Actions(func(ctx context.Context, h host.Host) error {
 			return op.makeHome(ctx, h, home)
-		}, want("home", "", home))...)
+		}, change("home", "", home))...)
 	}
 	return actions, nil
 }
@@ -153,7 +153,7 @@ func (op *useraddOp) checkFields(ctx context.Context, h host.Reader) ([]runtime.
 	var changes []host.Change
 	cmd := host.Cmd{Process: host.Process{Argv: []string{"usermod"}}, Sets: map[host.Fact]string{}}
 	differ := func(k *host.Kind, have, wanted string, options ...string) {
-		changes = append(changes, want(k.Name, have, wanted))
+		changes = append(changes, change(k.Name, have, wanted))
 		cmd.Argv = append(cmd.Argv, options...)
 		cmd.Sets[fact(k, op.name)] = wanted
 	}

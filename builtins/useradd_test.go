@@ -36,9 +36,9 @@ esac; shift; done`,
 func TestUseradd(t *testing.T) {
 	m := newMachine(t, fakeUseradd)
 	_, real := m.thrice(`useradd("app", groups = ["wheel", "adm"], comment = "the app")`)
-	m.shows(strings.Join(told(real), ""), "[useradd -d /home/app -s /bin/bash -c the app -m -U -G adm,wheel app]")
+	m.shows(strings.Join(eventTexts(real), ""), "[useradd -d /home/app -s /bin/bash -c the app -m -U -G adm,wheel app]")
 	_, real = m.thrice(`useradd("app", shell = "/bin/sh", comment = "else", groups = ["nogroup"])`)
-	m.shows(strings.Join(told(real), ""), "[usermod -s /bin/sh -c else -a -G nogroup app]")
+	m.shows(strings.Join(eventTexts(real), ""), "[usermod -s /bin/sh -c else -a -G nogroup app]")
 	m.shows(m.read("/etc/passwd"), "app:x:0:1001:else:/home/app:/bin/sh\n")
 	m.shows(m.read("/etc/group"), "nogroup:x:65534:app\n")
 	m.thrice(`useradd("sys", create_home = False, group = "adm", uid = 77, system = True)`)

@@ -27,9 +27,9 @@ wait_for(port = 8080)`,
 	New: newWaitFor,
 }
 
-// waitOp is a look that must succeed in time.
+// waitOp is a port or address that must answer in time.
 type waitOp struct {
-	port, url string
+	port, url string // one may be ""
 	timeout   time.Duration
 }
 
@@ -52,8 +52,8 @@ func newWaitFor(c *runtime.Call) (runtime.Op, string, error) {
 	return op, "port " + op.port, nil
 }
 
-// setURL also remembers the port of an address of this machine: what starts
-// here will answer there.
+// setURL checks the address. If it is of this machine, its port is set, too: what an
+// earlier step starts opens it.
 func (op *waitOp) setURL() error {
 	u, err := url.Parse(op.url)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -68,12 +68,12 @@ func (op *waitOp) setURL() error {
 	return nil
 }
 
-// Check waits, too: it only looks, and there is nothing to change.
+// Check waits, too, as there is nothing to change.
 func (op *waitOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
 	deadline := time.Now().Add(op.timeout)
 	pause := 50 * time.Millisecond
 	for n := 1; ; n++ {
-		why, err := op.look(ctx, h, n)
+		why, err := op.probe(ctx, h, n)
 		if err != nil || why == "" {
 			runtime.Observe(ctx, "attempts", n)
 			return nil, err
@@ -85,7 +85,7 @@ func (op *waitOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 		runtime.Progress(ctx, why)
 		err = runtime.Sleep(ctx, pause)
 		if errors.Is(err, runtime.ErrNoWaiting) {
-			return nil, op.predicted(ctx, h, why)
+			return nil, op.predict(ctx, h, why)
 		}
 		if err != nil {
 			return nil, err
@@ -94,10 +94,10 @@ func (op *waitOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	}
 }
 
-// look returns why it is not yet as wanted.
-func (op *waitOp) look(ctx context.Context, h host.Reader, n int) (why string, err error) {
+// probe returns why the n'th try found no answer, or "".
+func (op *waitOp) probe(ctx context.Context, h host.Reader, n int) (why string, err error) {
 	if op.url == "" {
-		return op.lookAtPort(ctx, h, n)
+		return op.probePort(ctx, h, n)
 	}
 	res, err := h.Get(ctx, host.Request{URL: op.url, Head: true})
 	if err != nil {
@@ -110,11 +110,11 @@ func (op *waitOp) look(ctx context.Context, h host.Reader, n int) (why string, e
 	return "", nil
 }
 
-func (op *waitOp) lookAtPort(ctx context.Context, h host.Reader, n int) (why string, err error) {
+func (op *waitOp) probePort(ctx context.Context, h host.Reader, n int) (why string, err error) {
 	owner := ""
 	if n == 1 {
 		owner, err = h.Fact(ctx, fact(host.Port, op.port))
-	} else { // a host remembers facts until something changes
+	} else { // a host keeps a fact until something changes
 		owner, err = host.Port.Probe(ctx, h, op.port)
 	}
 	if errors.Is(err, host.ErrUnknown) {
@@ -127,9 +127,9 @@ func (op *waitOp) lookAtPort(ctx context.Context, h host.Reader, n int) (why str
 	return why, err
 }
 
-// predicted decides for a dry run, which cannot wait: something that it only
-// predicted to start may answer later.
-func (op *waitOp) predicted(ctx context.Context, h host.Reader, why string) error {
+// predict decides for a dry run, which does not wait: after a start that is only
+// predicted, it assumes an answer.
+func (op *waitOp) predict(ctx context.Context, h host.Reader, why string) error {
 	owner := ""
 	var err error
 	if op.port != "" {

@@ -12,14 +12,13 @@ import (
 	"runbook/runtime/host"
 )
 
-// words is a command: a list of words, or one string that is split as a shell
-// splits words, without expanding anything.
+// words is a command: a list of words, or one string, which is split as SplitWords does.
 type words []string
 
 var _ starlark.Unpacker = (*words)(nil)
 
-// Unpack is starlark.Unpacker's. Only a string is split: the words of a list are
-// what their author means, blanks or not.
+// Unpack implements starlark.Unpacker. It splits only a string: each element of a
+// list is one word, with its blanks.
 func (w *words) Unpack(v starlark.Value) error {
 	list, err := runtime.StringList(v)
 	if err != nil {
@@ -42,7 +41,7 @@ func (w *words) Unpack(v starlark.Value) error {
 // the rules of quoting do not change.
 func SplitWords(command string) ([]string, error) { return shlex.Split(command) }
 
-// quote writes argv as a POSIX shell would read it back.
+// quote returns argv as a command line of a POSIX shell.
 func quote(argv []string) string {
 	quoted := make([]string, len(argv))
 	for i, w := range argv {
@@ -51,7 +50,7 @@ func quote(argv []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// shorten joins names for a target, leaving out what would be too long to read.
+// shorten joins names for a target; of many it leaves out the last.
 func shorten(names []string) string {
 	const limit = 60
 	all := strings.Join(names, " ")

@@ -29,7 +29,7 @@ var writeBuiltin = &runtime.Builtin{
 	New:     newWrite,
 }
 
-// writeOp is a file with a content.
+// writeOp is a file that must hold a content.
 type writeOp struct {
 	path    string
 	content []byte
@@ -52,18 +52,18 @@ func newWrite(c *runtime.Call) (runtime.Op, string, error) {
 	case starlark.Bytes:
 		op.content = []byte(v)
 	default:
-		mark, ok := secretMark(content)
+		text, ok := placeholder(content)
 		if !ok {
 			return nil, "", runtime.Hint(fmt.Errorf("argument \"content\": got %s, want a string or bytes", content.Type()),
 				"yaml.encode and json.encode make texts of values")
 		}
-		op.content = []byte(mark)
+		op.content = []byte(text)
 	}
 	return op, op.path, nil
 }
 
-// secretMark returns the placeholder of a secret.
-func secretMark(v starlark.Value) (string, bool) { return v.String(), v.Type() == "secret" }
+// placeholder returns the text that stands for a secret; ok is false if v is none.
+func placeholder(v starlark.Value) (text string, ok bool) { return v.String(), v.Type() == "secret" }
 
 func (op writeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
 	owner, err := op.owner.resolve(ctx, h)
@@ -78,10 +78,10 @@ func (op writeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 		return nil, err
 	}
 	meta := host.Meta{Mode: op.mode, Owner: owner}
-	written := writeFile(op.path, host.Bytes(op.content), meta)
+	write := writeFile(op.path, host.Bytes(op.content), meta)
 	if !there {
-		changes := append([]host.Change{want("content", "", showText(op.content))}, newMeta(meta)...)
-		return runtime.Actions(written, changes...), nil
+		changes := append([]host.Change{change("content", "", showText(op.content))}, newMeta(meta)...)
+		return runtime.Actions(write, changes...), nil
 	}
 	switch old, err := op.old(ctx, h, m); {
 	case err != nil:
@@ -89,15 +89,16 @@ func (op writeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	case old == nil:
 		return runtime.Actions(setMeta(op.path, meta), metaChanges(m, meta)...), nil
 	default:
-		changes := append([]host.Change{want("content", *old, showText(op.content))}, metaChanges(m, meta)...)
-		return runtime.Actions(written, changes...), nil
+		changes := append([]host.Change{change("content", *old, showText(op.content))}, metaChanges(m, meta)...)
+		return runtime.Actions(write, changes...), nil
 	}
 }
 
-// old shows what the file holds now, nil if that is what is wanted.
+// old returns what a change shows of the file's content, or nil if the content is
+// what it must be.
 func (op writeOp) old(ctx context.Context, h host.Reader, m host.Meta) (*string, error) {
-	// Secrets are masked in what is read, which changes its length: only what is
-	// far too long differs unseen.
+	// What is read has its secrets masked, which changes its length: only a size
+	// that is far too large decides.
 	limit := len(op.content) + 4<<20
 	data, err := readUpTo(h, op.path, limit)
 	shown := showOld(data, m)

@@ -62,7 +62,7 @@ var yamlDecodeBuiltin = &runtime.Builtin{
 	},
 }
 
-// yamlNode turns a value into YAML's own tree, which keeps the order of keys.
+// yamlNode returns v as the tree of the yaml package, which keeps the order of keys.
 func yamlNode(v starlark.Value, depth int) (*yaml.Node, error) {
 	if depth == 0 {
 		return nil, errDeep
@@ -93,8 +93,8 @@ func yamlNode(v starlark.Value, depth int) (*yaml.Node, error) {
 		n := &yaml.Node{Kind: yaml.SequenceNode}
 		return n, addYAML(n, depth-1, slices.Collect(starlark.Elements(v))...)
 	}
-	if mark, ok := secretMark(v); ok {
-		return yamlString(mark)
+	if text, ok := placeholder(v); ok {
+		return yamlString(text)
 	}
 	return nil, fmt.Errorf("got %s, want None, a bool, number, string, list or dict", v.Type())
 }
@@ -116,8 +116,8 @@ func scalar(v any) (*yaml.Node, error) {
 	return n, n.Encode(v)
 }
 
-// yamlString writes texts that hold secrets between double quotes, where those
-// are told to come quoted.
+// yamlString returns the node of a string. One with placeholders is written between
+// double quotes, and its placeholders are marked as quoted.
 func yamlString(s string) (*yaml.Node, error) {
 	if q, ok := runtime.Quotable(s); ok {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: q, Style: yaml.DoubleQuotedStyle}, nil
@@ -140,8 +140,8 @@ func decodeYAML(text string) (starlark.Value, error) {
 	return y.value(&doc, maxDepth)
 }
 
-// A yamlReader turns YAML's tree into values. Its budget keeps aliases of
-// aliases from filling the memory.
+// A yamlReader turns trees of the yaml package into values. Its budget, a number of
+// nodes, keeps aliases of aliases from filling the memory.
 type yamlReader struct{ budget int }
 
 func (y *yamlReader) value(n *yaml.Node, depth int) (starlark.Value, error) {
@@ -199,7 +199,7 @@ func (y *yamlReader) dict(n *yaml.Node, depth int) (*starlark.Dict, error) {
 	return d, nil
 }
 
-// merge adds what "<<" names and d lacks (yaml.org/type/merge).
+// merge adds the keys of n, the value of a key "<<", that d lacks (yaml.org/type/merge).
 func (y *yamlReader) merge(d *starlark.Dict, n *yaml.Node, depth int) error {
 	v, err := y.value(n, depth)
 	if err != nil {

@@ -94,14 +94,14 @@ func (op *yumOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	var changes []host.Change
 	var differing []rpmPackage
 	for _, p := range packages {
-		have, err := known(ctx, h, fact(rpmKind, p.name))
+		have, err := ask(ctx, h, fact(rpmKind, p.name))
 		switch {
 		case err != nil:
 			return nil, err
 		case op.absent && have != "":
-			changes = append(changes, want(p.name, have, ""))
+			changes = append(changes, change(p.name, have, ""))
 		case !op.absent && !p.metBy(have):
-			changes = append(changes, want(p.name, have, p.version))
+			changes = append(changes, change(p.name, have, p.version))
 		default:
 			continue
 		}

@@ -134,7 +134,7 @@ func TestYumVersions(t *testing.T) {
 	m.write("/var/rpms/mongodb-org-tools", "2.6.7-9\n")
 	_, real := m.thrice(`yum(["/srv/media/mongodb-org-2.6.8-1.x86_64.rpm",
     "file:///srv/media/mongodb-org-tools-2.6.8-1.x86_64.rpm"])`)
-	if all := strings.Join(told(real), ""); !strings.Contains(all, "[{mongodb-org-tools 2.6.7-9 2.6.8-1}]") {
+	if all := strings.Join(eventTexts(real), ""); !strings.Contains(all, "[{mongodb-org-tools 2.6.7-9 2.6.8-1}]") {
 		t.Errorf("got %s: a newer package must stay, an older one is replaced", all)
 	}
 	m.shows(m.read("/var/calls"), "install -y --disablerepo=* /srv/media/mongodb-org-tools-2.6.8-1.x86_64.rpm\n")
