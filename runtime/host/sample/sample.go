@@ -13,6 +13,14 @@ import (
 // Full reports whether every case is to be tried.
 func Full() bool { return os.Getenv("RUNBOOK_TEST_FULL") == "1" }
 
+// Slow leaves a test out of go test -short and says why.
+func Slow(t testing.TB, why string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("left out by -short: " + why)
+	}
+}
+
 // Every returns each nth of all cases, and besides the first case of each trait that none of those has. traits may be nil.
 // The log of the test says how many of how many they are.
 func Every[T any](t testing.TB, n int, all []T, traits func(T) []string) (some []T) {
