@@ -91,8 +91,8 @@ type fileID struct {
 	change, nanos int64
 }
 
-// describe is the value of a snapshot for the file called name in the jail. Digests are kept, so a second snapshot reads
-// only what changed, and those of the base root are kept for all jails.
+// describe is the value of a snapshot for the file called name in the jail. Digests are kept, so a second snapshot
+// reads only what changed, and those of the base root are kept for all jails.
 func (j *Jail) describe(outside, name string, d fs.DirEntry) (string, error) {
 	info, err := d.Info()
 	if err != nil {

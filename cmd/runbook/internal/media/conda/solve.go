@@ -35,11 +35,13 @@ func (s *solver) need(spec string, asked bool) error {
 		return nil
 	}
 	if have != nil && slices.Contains(s.order, have) {
-		return fmt.Errorf("UnsatisfiableError: The following specifications were found to be in conflict:\n  - %s\n  - %s %s", spec, have.Name, have.Version)
+		return fmt.Errorf("UnsatisfiableError: The following specifications were found to be in conflict:\n"+
+			"  - %s\n  - %s %s", spec, have.Name, have.Version)
 	}
 	best := s.best(name, constraint)
 	if best == nil && asked {
-		return fmt.Errorf("PackageNotFoundError: Package not found: '' Package missing in current linux-64 channels: \n  - %s", spec)
+		return fmt.Errorf("PackageNotFoundError: Package not found: '' Package missing in current linux-64 channels: \n"+
+			"  - %s", spec)
 	}
 	if best == nil {
 		return fmt.Errorf("PackageNotFoundError: Dependency missing in current linux-64 channels: \n  - %s", spec)
