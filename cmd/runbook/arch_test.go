@@ -34,6 +34,7 @@ var ladder = map[string][]string{
 	"runtime/host":             {},
 	"runtime/host/tree":        {"runtime/host"},
 	"runtime/host/hosttest":    {"runtime/host"},
+	"runtime/host/sample":      {},
 	"runbooks":                 {},
 }
 

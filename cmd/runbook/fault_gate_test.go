@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"runbook/cmd/runbook/internal/lab"
+	"runbook/runtime/host/sample"
 )
 
 // A gated run writes its events into a pipe with room for one of them, so that it cannot get ahead of who reads them:
@@ -168,9 +169,7 @@ func (g *gated) read() error {
 // bareSite is a site without media.
 func bareSite(t testing.TB, o lab.Options) site {
 	t.Helper()
-	if o.Lower == "" {
-		o.Lower = lab.Base(t)
-	}
+	sample.Slow(t, "it runs in a jail")
 	s := site{lab.New(t, o), t}
 	s.Bind(binary(t), "/usr/local/bin/runbook")
 	return s

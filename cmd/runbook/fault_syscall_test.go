@@ -7,9 +7,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"runbook/cmd/runbook/internal/lab"
+	"runbook/runtime/host/sample"
+	"runbook/runtime/trace"
 )
 
 // files is a runbook with every kind of change of files.
@@ -54,15 +57,40 @@ func TestKilledWithinEffects(t *testing.T) {
 	s := newFilesSite(t)
 	s.run(0, "run", "/root/files.star", "--trace", "/root/whole.jsonl")
 	want, whole := s.Snapshot(volatile()...), events(t, s, "/root/whole.jsonl")
-	known := map[string]bool{}
-	for i, e := range whole {
+	points := halts(whole)
+	tried := sample.Every(t, 4, points, func(c halt) []string { return []string{c.call, "effect " + c.effect} })
+	var killed atomic.Int32
+	t.Run("at", func(t *testing.T) {
+		for _, c := range tried {
+			t.Run(c.String(), func(t *testing.T) {
+				t.Parallel()
+				if killWithin(t, c, want) {
+					killed.Add(1)
+				}
+			})
+		}
+	})
+	if n := int(killed.Load()); n < len(tried)*2/3 {
+		t.Errorf("strace killed the program at %d of %d calls, want two thirds", n, len(tried))
+	}
+}
+
+// A halt is a call of the kernel within an effect, at which the program is killed.
+type halt struct {
+	event        int // the effect, counted among the events of the trace
+	effect, call string
+}
+
+func (c halt) String() string { return fmt.Sprintf("%03d-%s-%s", c.event, c.effect, c.call) }
+
+// halts are the calls that the effects of a run are made of, or may be.
+func halts(all []trace.Event) (points []halt) {
+	for i, e := range all {
 		for _, call := range changing[e.Call] {
-			killWithin(t, i+1, call, known, want)
+			points = append(points, halt{i + 1, e.Call, call})
 		}
 	}
-	if t.Logf("killed at %d calls", len(known)); len(known) < 30 {
-		t.Errorf("strace killed the program at %d calls, want at least 30", len(known))
-	}
+	return points
 }
 
 func newFilesSite(t *testing.T) site {
@@ -72,26 +100,25 @@ func newFilesSite(t *testing.T) site {
 	return s
 }
 
-// killWithin kills the program at the next such call from an effect on, if it makes any, and runs it again. It
-// returns the event that the kill came after, 0 without one. One that is known already is not looked into again.
-func killWithin(t *testing.T, event int, call string, known map[string]bool, want lab.Snapshot) {
+// killWithin kills the program at the next such call from an effect on and runs it again. It reports whether the program
+// made such a call.
+func killWithin(t *testing.T, c halt, want lab.Snapshot) bool {
 	t.Helper()
 	s := newFilesSite(t)
 	defer s.Kill()
 	g := s.gate("/root/killed.jsonl", "run", "/root/files.star")
-	g.hold(event)
-	defer attach(t, g, call)()
+	g.hold(c.event)
+	defer attach(t, g, c.call)()
 	g.release()
-	code := g.wait()
-	where := fmt.Sprintf("%s after event %d", call, g.told())
-	if code != -1 || known[where] {
-		return
+	if g.wait() != -1 {
+		return false
 	}
-	known[where] = true
+	told := g.told()
 	s.run(0, "run", "/root/files.star")
 	if d := want.Diff(s.Snapshot(volatile()...)); len(d) > 0 {
-		t.Errorf("killed at %s, the next run leaves:\n%s", where, strings.Join(d, "\n"))
+		t.Errorf("killed after event %d, the next run leaves:\n%s", told, strings.Join(d, "\n"))
 	}
+	return true
 }
 
 // attach has the program killed at its next such call.

@@ -18,7 +18,7 @@ import (
 // The main job, on a bare root with media: dry, for real, and again.
 func TestInstall(t *testing.T) {
 	t.Parallel()
-	s, client := newSite(t, expandedMedia(t)), lab.New(t, lab.Options{Lower: lab.Base(t), Hostname: "client"})
+	s, client := newSiteOf(t, expandedMedia(t), lab.Options{}), lab.New(t, lab.Options{Hostname: "client"})
 	lab.Wire(t, s.Jail, client, "10.77.0.1/24", "10.77.0.2/24")
 
 	before := s.Snapshot("/root")

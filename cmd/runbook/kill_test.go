@@ -12,22 +12,32 @@ import (
 	"time"
 
 	"runbook/cmd/runbook/internal/lab"
+	"runbook/runtime/host/sample"
 	"runbook/runtime/trace"
 )
 
 // A kill is where a run of the installation is cut off.
 type kill struct {
-	event int // the effect, counted among the events of the trace
-	name  string
+	event int     // the effect, counted among the events of the trace
+	step  string  // that the effect is in
+	call  string  // that the effect makes
+	kind  string  // "", "under-way" or "power"
 	part  float64 // of the time that its op takes; 0 is before the effect begins
-	power bool    // of the machine and all that runs on it, not of the program alone
 }
+
+func (k kill) String() string {
+	return strings.TrimSuffix(fmt.Sprintf("%03d-%s-%s-%s", k.event, k.step, k.call, k.kind), "-")
+}
+
+// power reports whether the machine and all that runs on it is cut off, not the program alone.
+func (k kill) power() bool { return k.kind == "power" }
 
 // alone are the flags of an installation on a host without a network card.
 var alone = append(slices.Clone(all), "--var", "interface=lo")
 
 // A run that is killed in any step and started again ends as one that was left in peace. What the program had started
-// goes on without it, as yum and conda do, or dies too, as when the power fails.
+// goes on without it, as yum and conda do, or dies too, as when the power fails. Of the kills every fifth is tried, and
+// some of each step and kind.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	dir := expandedMedia(t)
@@ -39,16 +49,13 @@ func TestKilled(t *testing.T) {
 	if len(points) < 40 {
 		t.Fatalf("got %d effects to be killed at, want 40", len(points))
 	}
-	slots := make(chan struct{}, 4)
-	for _, k := range points {
-		t.Run(k.name, func(t *testing.T) {
+	for _, k := range sample.Every(t, 5, points, func(k kill) []string { return []string{k.step, "kind " + k.kind} }) {
+		t.Run(k.String(), func(t *testing.T) {
 			t.Parallel()
-			slots <- struct{}{}
-			defer func() { <-slots }()
 			s := newSite(t, dir)
 			defer s.Kill()
 			killAt(t, s, k, duration(whole[k.event:]))
-			converges(t, s, want, k.power)
+			converges(t, s, want, k.power())
 		})
 	}
 }
@@ -65,11 +72,10 @@ func kills(all []trace.Event) (points []kill) {
 		if !long && slices.ContainsFunc(all[:i], same) && slices.ContainsFunc(all[i+1:], same) {
 			continue
 		}
-		name := fmt.Sprintf("%03d-%s-%s", i+1, e.Step, e.Call)
-		points = append(points, kill{event: i + 1, name: name})
+		points = append(points, kill{event: i + 1, step: e.Step, call: e.Call})
 		if long {
 			part := float64(1+i%9) / 10
-			points = append(points, kill{i + 1, name + "-under-way", part, false}, kill{i + 1, name + "-power", 1 - part, true})
+			points = append(points, kill{i + 1, e.Step, e.Call, "under-way", part}, kill{i + 1, e.Step, e.Call, "power", 1 - part})
 		}
 	}
 	return points
@@ -90,7 +96,7 @@ func killAt(t *testing.T, s site, k kill, long time.Duration) {
 		g.step() // into the effect, and no further than the event after it
 		time.Sleep(time.Duration(k.part * float64(long)))
 	}
-	if k.power {
+	if k.power() {
 		s.Reboot()
 	}
 	g.end(syscall.SIGKILL)

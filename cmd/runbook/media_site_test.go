@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"runbook/cmd/runbook/internal/lab"
+	"runbook/runtime/host/sample"
 )
 
 // A siteFromMedia is a host on which the server was installed from what media.star laid out, at a
@@ -22,12 +23,13 @@ var onSite = []string{"--var", "airgap=true", "--var", "installer_path=/mnt/medi
 
 func newSiteFromMedia(t *testing.T) *siteFromMedia {
 	t.Helper()
+	sample.Slow(t, "it installs in a jail")
 	m := newMedium(t, components...)
 	m.run(0)
 	if err := os.WriteFile(m.out+"/mongodb-org-2.6.8-1.x86_64.md5", []byte("not a package\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	j := lab.New(t, lab.Options{Lower: lab.Base(t)})
+	j := lab.New(t, lab.Options{})
 	j.Bind(m.out, "/mnt/media")
 	j.Bind(binary(t), "/usr/local/bin/runbook")
 	if err := j.WriteFile("/root/password", []byte(password+"\n"), 0o600); err != nil {

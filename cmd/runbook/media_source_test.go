@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"runbook/cmd/runbook/internal/media"
+	"runbook/runtime/host/sample"
 )
 
 // A depot serves archives over HTTP as an object store does, with ETags and ranges.
@@ -245,6 +246,7 @@ func TestMediaMissing(t *testing.T) {
 // A run that is killed at any moment is mended by the next one.
 func TestMediaKilled(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it lays media out a dozen times")
 	whole := newMedium(t, components...)
 	whole.run(0)
 	want := whole.files()

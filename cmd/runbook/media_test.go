@@ -162,7 +162,7 @@ var packed = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = media.Build(dir, media.Options{Full: true, DataDir: dataDir()})
+	_, err = media.Build(dir, media.Options{Full: true})
 	return dir, err
 })
 

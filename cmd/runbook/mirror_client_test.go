@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"runbook/cmd/runbook/internal/client"
+	"runbook/runtime/host/sample"
 )
 
 // These tests mirror real channels with the program, serve what comes of it, and use it as others would: a conda client
@@ -60,11 +61,12 @@ func list(texts []string) string {
 // realChannels returns the directories of real channels beside the project.
 func realChannels(t *testing.T, names ...string) (dirs []string) {
 	t.Helper()
-	if dataDir() == "" {
+	const dataDir = "../../../shared/data"
+	if _, err := os.Stat(dataDir); err != nil {
 		t.Skip("NOT TESTED HERE: no real channels (../shared/data)")
 	}
 	for _, name := range names {
-		dir, err := filepath.Abs(filepath.Join(dataDir(), name))
+		dir, err := filepath.Abs(filepath.Join(dataDir, name))
 		if err == nil {
 			_, err = os.Stat(dir)
 		}
@@ -116,6 +118,7 @@ type question struct {
 // Real channels, alone and merged: what a client solves and gets, whether every package is whole, and every index.
 func TestMirrorClient(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it runs other programs that read channels")
 	for name, c := range map[string]struct {
 		sources   func(t *testing.T) []string
 		platforms []string
@@ -164,6 +167,7 @@ func TestMirrorClient(t *testing.T) {
 // is longer than a block or two.
 func TestMirrorClientVariants(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it runs other programs that read channels")
 	solver := client.NewSolver(t)
 	source := copied(t, realChannels(t, "channels/conda-forge-2016")[0])
 	noise := rand.NewChaCha8([32]byte{})
@@ -199,6 +203,7 @@ func TestMirrorClientVariants(t *testing.T) {
 // fetches nothing.
 func TestMirrorClientHotfix(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it runs other programs that read channels")
 	sources := []string{copied(t, realChannels(t, "channels/conda-forge-2016")[0]), stubs(t)}
 	m := publish(t, 0, sources, sources)
 	ask := []question{{"linux-64", "ipython", 10}}
@@ -229,6 +234,7 @@ func TestMirrorClientHotfix(t *testing.T) {
 // A channel that lists what it does not have makes the run fail; what is published nevertheless is whole.
 func TestMirrorClientIncomplete(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it runs other programs that read channels")
 	sources := realChannels(t, "testchannels/conda-conda_format_repo")
 	m := publish(t, 1, sources, sources)
 	if !strings.Contains(m.told, "libgcc-ng-8.2.0-hdf63c60_1.tar.bz2") {

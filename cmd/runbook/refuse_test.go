@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"runbook/cmd/runbook/internal/lab"
+	"runbook/runtime/host/sample"
 )
 
 // A refusal is something that keeps an installation from going through.
@@ -26,6 +27,9 @@ const (
 	mongod    = "/media/mongodb-org-server-2.6.8-1.x86_64.rpm"
 	miniconda = "/media/anaconda-suite/miniconda/Miniconda2-latest-Linux-x86_64.sh"
 	leave     = `leave() { fallocate -l $(($(df --output=avail -B1 / | tail -1) - $1)) /fill; }; leave `
+	// so much is left that the smallest part of the channel is mirrored and the largest is not
+	fullBeforeMirroring = "runbook run install.star $FLAGS --step mongodb,account,directories,miniconda,packages,configure,superuser,database,supervisor,licence,extras >/dev/null && " +
+		leave + "1500000"
 )
 
 // unready are hosts and command lines with which nothing may be begun.
@@ -62,8 +66,8 @@ var unfit = map[string]refusal{
 	"media for root only":         {"chmod 700 /media", nil, 1, []string{"step miniconda: conda.bootstrap", "Permission denied", "whether the account can read it"}, "chmod 755 /media"},
 	"disk full at once":           {leave + "100000", nil, 1, []string{"step mongodb: yum", "0 MB free for /var/lib/rpm, want 16", "make room"}, "rm /fill"},
 	"disk full while copying":     {leave + "18000000", nil, 1, []string{"no space left on device (", "bytes needed", "make room on the file system of /home/"}, "rm /fill"},
-	"disk full while mirroring":   {"chmod -R g+w /media/anaconda-suite/pkgs; " + leave + "26000000", nil, 1, []string{"step mirror_anaconda: mirror", "no space left on device", "make room on the file system of /opt/"}, "rm /fill"}, // else they are linked
-	"disk full while registering": {leave + "26000000", nil, 1, []string{"step mirror_anaconda: run", "anaconda-server-sync-conda", "no space left on device"}, "rm /fill"},
+	"disk full while mirroring":   {"chmod -R g+w /media/anaconda-suite/pkgs; " + fullBeforeMirroring, nil, 1, []string{"step mirror_anaconda: mirror", "no space left on device", "make room on the file system of /opt/"}, "rm /fill"}, // else they are linked
+	"disk full while registering": {fullBeforeMirroring, nil, 1, []string{"step mirror_anaconda: run", "anaconda-server-sync-conda", "no space left on device"}, "rm /fill"},
 	"no room for the trace":       {"mkdir /small; mount -t tmpfs -o size=64k small /small", []string{"--trace", "/small/trace"}, 1, []string{"trace: write /small/trace: no space left on device", "nothing is done that the trace cannot tell of"}, "umount /small"},
 }
 
@@ -92,37 +96,39 @@ func TestUnready(t *testing.T) {
 // What fails underway leaves nothing that the next run does not mend, once the message was heeded.
 func TestUnfit(t *testing.T) {
 	t.Parallel()
-	slots := make(chan struct{}, 3)
 	for _, name := range slices.Sorted(maps.Keys(unfit)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			slots <- struct{}{}
-			defer func() { <-slots }()
 			s, c := newSpoilt(t, unfit[name]), unfit[name]
 			defer s.Kill()
 			s.refuses(c)
 			s.Must(c.cure)
-			args := slices.Concat([]string{"run", "install.star"}, alone, []string{"--var", "installer_path=/media", "--var", "min_free_gb=0"})
-			s.run(0, args...)
-			s.run(0, append(args, "--dry-run", "--exit-code")...)
+			s.run(0, fromMedia("run", "install.star")...)
+			s.run(0, fromMedia("run", "install.star", "--dry-run", "--exit-code")...)
 			s.clean()
 		})
 	}
 }
 
-// newSpoilt is a site with media that can be changed, and are.
+// newSpoilt is a site with media that can be changed, and are. Its disk is small, since some fill it.
 func newSpoilt(t *testing.T, c refusal) site {
 	t.Helper()
-	s := newSite(t, expandedMedia(t))
-	s.Must("cp -a /installer/. /media && chmod 755 /media\n" + c.spoil)
+	sample.Slow(t, "it installs in a jail")
+	s := newSiteOf(t, expandedMedia(t), lab.Options{SizeMB: 300})
+	flags := "FLAGS='" + strings.Join(fromMedia(), " ") + "'\n"
+	s.Must("cp -a /installer/. /media && chmod 755 /media\n" + flags + c.spoil)
 	return s
+}
+
+// fromMedia adds the flags of an installation from media that can be changed.
+func fromMedia(args ...string) []string {
+	return slices.Concat(args, alone, []string{"--var", "installer_path=/media", "--var", "min_free_gb=0"})
 }
 
 // refuses runs the installation, which must be refused as c says.
 func (s site) refuses(c refusal) {
 	s.t.Helper()
-	args := slices.Concat([]string{"/usr/local/bin/runbook", "run", "install.star"}, alone, []string{"--var", "installer_path=/media", "--var", "min_free_gb=0"}, c.args)
-	r := s.Exec(lab.Cmd{Argv: args})
+	r := s.Exec(lab.Cmd{Argv: append(fromMedia("/usr/local/bin/runbook", "run", "install.star"), c.args...)})
 	if r.Code != c.code {
 		s.t.Errorf("got exit %d, want %d\n%s", r.Code, c.code, r.Out)
 	}

@@ -13,7 +13,7 @@ import (
 func TestRegister(t *testing.T) {
 	t.Parallel()
 	s := newSpoilt(t, refusal{})
-	s.run(0, registering("run", "install.star")...)
+	s.run(0, fromMedia("run", "install.star")...)
 	checkApart(t, s)
 	const index, program = "/media/R/pkgs/linux-64/repodata.json", "/home/anaconda-server/miniconda2/bin/anaconda-server-sync-conda"
 	checkRegistered(t, s, "nothing has changed", nil)
@@ -24,7 +24,7 @@ func TestRegister(t *testing.T) {
 	checkRegistered(t, s, "it is back", []string{"r-channel"})
 
 	s.Must("mv " + program + " /root/program; printf '#!/bin/sh\\necho no licence >&2\\nexit 1\\n' >" + program + "; chmod 755 " + program)
-	out := s.run(1, registering("run", "install.star", "--step", "mirror_anaconda,mirror_r_channel", "--var", "platforms=linux-64")...)
+	out := s.run(1, fromMedia("run", "install.star", "--step", "mirror_anaconda,mirror_r_channel", "--var", "platforms=linux-64")...)
 	if !strings.Contains(out, "/mirrors/conda.yaml: exit status 1: no licence") {
 		t.Errorf("does not say why it failed:\n%s", out)
 	}
@@ -39,10 +39,6 @@ func TestRegister(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	s.clean()
-}
-
-func registering(args ...string) []string {
-	return slices.Concat(args, alone, []string{"--var", "installer_path=/media", "--var", "min_free_gb=0"})
 }
 
 // checkApart looks at the mirror of media on the same file system: it takes no space, is root's, and the media are as they were.
@@ -68,7 +64,7 @@ func checkApart(t *testing.T, s site) {
 // the dry run said, and then no more.
 func checkRegistered(t *testing.T, s site, why string, want []string, more ...string) {
 	t.Helper()
-	args := registering(append([]string{"run", "install.star", "--step", "mirror_anaconda,mirror_r_channel"}, more...)...)
+	args := fromMedia(append([]string{"run", "install.star", "--step", "mirror_anaconda,mirror_r_channel"}, more...)...)
 	s.Must("rm -f /root/*.jsonl*")
 	s.run(0, append(args, "--dry-run", "--trace", "/root/dry.jsonl")...)
 	s.run(0, append(args, "--trace", "/root/real.jsonl")...)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,8 @@ var update = flag.Bool("update", false, "write the goldens of scripts and genera
 
 func TestMain(m *testing.M) {
 	lab.MaybeInit()
+	// Much of what the tests do is waiting for programs to come up. A -parallel of the command line goes before this.
+	flag.Set("test.parallel", strconv.Itoa(3*goruntime.NumCPU()))
 	testscript.Main(shop{m}, map[string]func(){"runbook": scriptMain})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"runbook/cmd/runbook/internal/lab"
 	"runbook/cmd/runbook/internal/media"
+	"runbook/runtime/host/sample"
 )
 
 const password = "Tr0ub4dor3horse"
@@ -29,7 +30,13 @@ type site struct {
 
 func newSite(t testing.TB, mediaDir string) site {
 	t.Helper()
-	j := lab.New(t, lab.Options{Lower: lab.Base(t)})
+	sample.Slow(t, "one installation is enough")
+	return newSiteOf(t, mediaDir, lab.Options{})
+}
+
+func newSiteOf(t testing.TB, mediaDir string, o lab.Options) site {
+	t.Helper()
+	j := lab.New(t, o)
 	j.Bind(mediaDir, "/installer")
 	j.Bind(binary(t), "/usr/local/bin/runbook")
 	j.WriteFile("/root/password", []byte(password+"\n"), 0o600)
@@ -84,7 +91,7 @@ var built = sync.OnceValues(func() (string, error) {
 	return name, nil
 })
 
-// expandedMedia makes media once for all tests, with real packages where they are.
+// expandedMedia makes media once for all tests.
 func expandedMedia(t testing.TB) string {
 	t.Helper()
 	dir, err := laidOut()
@@ -99,18 +106,8 @@ var laidOut = sync.OnceValues(func() (string, error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
-	return dir, media.Expanded(dir, media.Options{DataDir: dataDir()})
+	return dir, media.Expanded(dir)
 })
-
-// dataDir is where real channels lie beside the project; media are made without
-// them where they are absent.
-func dataDir() string {
-	const dir = "../../../shared/data"
-	if _, err := os.Stat(dir); err != nil {
-		return ""
-	}
-	return dir
-}
 
 // workshop is where what all tests share is made; TestMain removes it.
 var workshop = sync.OnceValue(func() string {

@@ -137,8 +137,8 @@ func Python(t testing.TB) string {
 	const python = "/usr/bin/python3"
 	if out, err := exec.Command(python, "-c",
 		"import conda_package_streaming, msgpack, zstandard").CombinedOutput(); err != nil {
-		lab.Skip(t, fmt.Sprintf("no reader of packages: %v (Debian's python3-conda-package-streaming and python3-msgpack) %s",
-			err, out))
+		const packages = "python3-conda-package-streaming and python3-msgpack"
+		lab.Skip(t, fmt.Sprintf("no reader of packages: %v (Debian's %s) %s", err, packages, out))
 	}
 	return python
 }

@@ -13,8 +13,8 @@ import (
 const (
 	suite = "bookworm"
 	// What the shipped runbooks touch (dnf and rpm, iptables, cron, supervisor, useradd), and what tests look with.
-	packages = "dnf,rpm,createrepo-c,iptables,iproute2,cron,supervisor,curl,ca-certificates,procps,sudo," +
-		"bzip2,xz-utils,gnupg,e2fsprogs"
+	packages = "dnf,rpm,createrepo-c,iptables,iproute2,cron,supervisor,curl," +
+		"ca-certificates,procps,sudo,bzip2,xz-utils,gnupg,e2fsprogs"
 	// Debian has no yum, keeps the rpm database in the caller's home, and would ask for releasever on every run.
 	settings = `ln -s dnf-3 "$1/usr/bin/yum"
 mkdir -p "$1/etc/rpm" "$1/etc/dnf/vars" "$1/etc/yum.repos.d" "$1/etc/sysconfig"

@@ -16,8 +16,10 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,7 +39,8 @@ type Jail struct {
 	leash   io.Closer
 	pidfd   int
 	binds   []string
-	digests map[fileID]string
+	begun   time.Time // no file of the jail's own was changed before that
+	digests sync.Map  // by fileID
 }
 
 // namespaces that a jail has for itself.
@@ -101,6 +104,7 @@ func (j *Jail) Kill() {
 
 // start runs this program again as a jail's first process and waits until that has made the jail.
 func start(dir string, o Options) (*Jail, error) {
+	begun := time.Now().Add(-time.Second) // more than the clocks of file systems are slow by
 	var complaint bytes.Buffer
 	c := exec.Command("/proc/self/exe")
 	c.Env = []string{initEnv + "=" + strings.Join([]string{dir, o.Lower, strconv.Itoa(o.SizeMB), o.Hostname}, "\n")}
@@ -128,5 +132,5 @@ func start(dir string, o Options) (*Jail, error) {
 		c.Wait()
 		return nil, err
 	}
-	return &Jail{init: c, leash: leash, pidfd: fd, digests: map[fileID]string{}}, nil
+	return &Jail{init: c, leash: leash, pidfd: fd, begun: begun}, nil
 }

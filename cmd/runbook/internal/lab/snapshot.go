@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // A Snapshot says what a jail's files are: for each absolute path its type, mode, owner and group in numbers and, of a
@@ -42,7 +44,7 @@ func (j *Jail) Snapshot(skip ...string) Snapshot {
 			return skipTree(d)
 		}
 		if err == nil {
-			all[name], err = j.describe(outside, d)
+			all[name], err = j.describe(outside, name, d)
 		}
 		return err
 	})
@@ -89,8 +91,9 @@ type fileID struct {
 	change, nanos int64
 }
 
-// describe is the value of a snapshot for one file. Digests are kept, so a second snapshot reads only what changed.
-func (j *Jail) describe(name string, d fs.DirEntry) (string, error) {
+// describe is the value of a snapshot for the file called name in the jail. Digests are kept, so a second snapshot
+// reads only what changed, and those of the base root are kept for all jails.
+func (j *Jail) describe(outside, name string, d fs.DirEntry) (string, error) {
 	info, err := d.Info()
 	if err != nil {
 		return "", err
@@ -99,7 +102,7 @@ func (j *Jail) describe(name string, d fs.DirEntry) (string, error) {
 	text := fmt.Sprintf("%s %d:%d", info.Mode(), st.Uid, st.Gid)
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		target, err := os.Readlink(name)
+		target, err := os.Readlink(outside)
 		return text + " -> " + target, err
 	case info.Mode()&fs.ModeDevice != 0:
 		return fmt.Sprintf("%s %d", text, st.Rdev), nil
@@ -109,13 +112,22 @@ func (j *Jail) describe(name string, d fs.DirEntry) (string, error) {
 		return fmt.Sprintf("%s %d", text, info.Size()), nil
 	}
 	id := fileID{name, st.Ino, st.Size, st.Ctim.Sec, st.Ctim.Nsec}
-	if j.digests[id] == "" {
-		if j.digests[id], err = digest(name); err != nil {
+	digests := &j.digests
+	if changed := time.Unix(st.Ctim.Unix()); changed.Before(j.begun) {
+		digests = ofBase()
+	}
+	sum, ok := digests.Load(id)
+	if !ok {
+		if sum, err = digest(outside); err != nil {
 			return "", err
 		}
+		digests.Store(id, sum)
 	}
-	return fmt.Sprintf("%s %d %s", text, info.Size(), j.digests[id]), nil
+	return fmt.Sprintf("%s %d %s", text, info.Size(), sum), nil
 }
+
+// ofBase holds the digests of files that are older than the jails they were seen in.
+var ofBase = sync.OnceValue(func() *sync.Map { return new(sync.Map) })
 
 func digest(name string) (string, error) {
 	f, err := os.Open(name)

@@ -4,11 +4,8 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -26,8 +23,8 @@ type condaPackage struct {
 const placeholder = "/opt/anaconda1anaconda2anaconda3"
 
 // channel is a directory for each subdir of the packages, and noarch, with the packages, repodata.json and
-// repodata.json.bz2. The packages of the channel in directory more, where there is one, join.
-func channel(packages []condaPackage, more string) (tree, error) {
+// repodata.json.bz2.
+func channel(packages []condaPackage) (tree, error) {
 	all, index := tree{}, map[string]map[string]any{"noarch": {}}
 	for _, p := range packages {
 		file, data, record, err := p.pack()
@@ -41,9 +38,6 @@ func channel(packages []condaPackage, more string) (tree, error) {
 		all[p.subdir+"/"+file] = node{data: data, mode: 0o644}
 	}
 	for subdir := range index {
-		if err := join(all, index[subdir], filepath.Join(more, subdir), subdir); err != nil {
-			return nil, err
-		}
 		data, err := json.MarshalIndent(map[string]any{"info": map[string]any{"subdir": subdir},
 			"packages": index[subdir]}, "", "  ")
 		if err != nil {
@@ -91,27 +85,4 @@ func (p condaPackage) pack() (file string, data []byte, record map[string]any, e
 		record["sha256"] = fmt.Sprintf("%x", sha256.Sum256(data))
 	}
 	return p.name + "-" + p.version + "-" + p.build + ".tar.bz2", data, record, nil
-}
-
-// join adds what the index in dir lists. No index there adds nothing.
-func join(all tree, index map[string]any, dir, subdir string) error {
-	data, err := os.ReadFile(filepath.Join(dir, "repodata.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	var theirs struct{ Packages map[string]any }
-	if err == nil {
-		err = json.Unmarshal(data, &theirs)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", dir, err)
-	}
-	for file, record := range theirs.Packages {
-		if data, err = os.ReadFile(filepath.Join(dir, file)); err != nil {
-			return err
-		}
-		index[file] = record
-		all[subdir+"/"+file] = node{data: data, mode: 0o644}
-	}
-	return nil
 }

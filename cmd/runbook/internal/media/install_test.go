@@ -35,7 +35,7 @@ func refused(t *testing.T, j *lab.Jail, script string, code int, says string) {
 func full(t *testing.T) *lab.Jail {
 	t.Helper()
 	j, dir := lab.New(t, lab.Options{}), t.TempDir()
-	if err := Expanded(dir, Options{}); err != nil {
+	if err := Expanded(dir); err != nil {
 		t.Fatal(err)
 	}
 	j.Bind(dir, "/installer")

@@ -20,11 +20,9 @@ import (
 	"strings"
 )
 
-// Options of media. The zero value is the five component archives with generated packages only.
+// Options of media. The zero value is the five component archives.
 type Options struct {
 	Full bool // the full archive too
-	// has channels/conda-forge-2016, whose packages join the default channel; "", or one without it, adds none
-	DataDir string
 }
 
 // Media is what Build made.
@@ -45,7 +43,7 @@ const (
 
 // Build writes the archives into dir, which it makes if need be.
 func Build(dir string, o Options) (*Media, error) {
-	parts, err := makeParts(o)
+	parts, err := makeParts()
 	if err != nil {
 		return nil, err
 	}
@@ -81,8 +79,8 @@ func Build(dir string, o Options) (*Media, error) {
 
 // Expanded writes into dir what the manual shows at $INSTALLER_PATH when the full archive is expanded or the pen
 // drive mounted.
-func Expanded(dir string, o Options) error {
-	parts, err := makeParts(o)
+func Expanded(dir string) error {
+	parts, err := makeParts()
 	if err != nil {
 		return err
 	}
@@ -97,7 +95,7 @@ type parts struct {
 	python2, python3          []byte // installers
 }
 
-func makeParts(o Options) (*parts, error) {
+func makeParts() (*parts, error) {
 	bin, err := compile()
 	if err != nil {
 		return nil, err
@@ -107,17 +105,16 @@ func makeParts(o Options) (*parts, error) {
 	if p.rpms, err = rpms(bin.mongod, ""); err != nil {
 		return nil, err
 	}
-	if p.suite, err = channel(suitePackages(bin.repository),
-		filepath.Join(o.DataDir, "channels/conda-forge-2016")); err != nil {
+	if p.suite, err = channel(suitePackages(bin.repository)); err != nil {
 		return nil, err
 	}
-	if p.cluster, err = channel(clusterPackages(), ""); err != nil {
+	if p.cluster, err = channel(clusterPackages()); err != nil {
 		return nil, err
 	}
-	if p.r, err = channel(rPackages(), ""); err != nil {
+	if p.r, err = channel(rPackages()); err != nil {
 		return nil, err
 	}
-	p.wakari, err = channel(wakariPackages(), "")
+	p.wakari, err = channel(wakariPackages())
 	return p, err
 }
 

@@ -110,7 +110,7 @@ func TestReproducible(t *testing.T) {
 func TestChannels(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := Expanded(dir, Options{DataDir: "../../../../../shared/data"}); err != nil {
+	if err := Expanded(dir); err != nil {
 		t.Fatal(err)
 	}
 	indexes, err := filepath.Glob(filepath.Join(dir, "*/pkgs/*/repodata.json"))

@@ -68,8 +68,8 @@ func makePlan(prefix string, specs []string, set map[string][]string, installed 
 		fmt.Printf("\n# All requested packages already installed.\n# packages in environment at %s:\n#\n", prefix)
 		return nil, nil
 	}
-	fmt.Printf("\nPackage plan for installation in environment %s:\n\n"+
-		"The following NEW packages will be INSTALLED:\n\n", prefix)
+	fmt.Printf("\nPackage plan for installation in environment %s:\n\n", prefix)
+	fmt.Print("The following NEW packages will be INSTALLED:\n\n")
 	for _, r := range plan {
 		fmt.Printf("    %-17s %s-%s\n", r.Name+":", r.Version, r.Build)
 	}

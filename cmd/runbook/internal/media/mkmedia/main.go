@@ -14,15 +14,14 @@ import (
 func main() {
 	var o media.Options
 	flag.BoolVar(&o.Full, "full", false, "the full archive too")
-	flag.StringVar(&o.DataDir, "data", "", "a directory with channels/conda-forge-2016")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: mkmedia [-full] [-data DIR] OUT")
+		fmt.Fprintln(os.Stderr, "usage: mkmedia [-full] OUT")
 		os.Exit(2)
 	}
 	m, err := media.Build(flag.Arg(0), o)
 	if err == nil {
-		err = media.Expanded(filepath.Join(flag.Arg(0), "installer"), o)
+		err = media.Expanded(filepath.Join(flag.Arg(0), "installer"))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mkmedia:", err)
