@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"path"
 	"slices"
-	"strings"
 	"syscall"
 
 	"runbook/builtins/internal/choose"
@@ -90,11 +88,4 @@ func (s *subdir) writes() bool {
 		}
 	}
 	return s.publish || s.remembers()
-}
-
-const partSuffix = ".part"
-
-// partial is the name of a file while it is written.
-func partial(name string) string {
-	return path.Join(path.Dir(name), "."+strings.TrimPrefix(path.Base(name), ".")+partSuffix)
 }

@@ -83,7 +83,7 @@ func crashRig(t *testing.T) (*rig, *Mirror) {
 func TestCrashAnywhere(t *testing.T) {
 	whole, m := crashRig(t)
 	whole.must(m)
-	want := tree(t, whole.path("/dst"))
+	want := listing(t, whole.path("/dst"))
 	ended := false
 	for at := 1; !ended; at++ {
 		r, m := crashRig(t)
@@ -112,7 +112,7 @@ func TestCrashAnywhere(t *testing.T) {
 			}
 		}
 		r.same(m)
-		if have := tree(t, r.path("/dst")); have != want {
+		if have := listing(t, r.path("/dst")); have != want {
 			t.Fatalf("crash %d: got\n%swant\n%s", at, have, want)
 		}
 		if ended && at < 20 {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"runbook/runtime/host"
+	"runbook/runtime/host/tree"
 )
 
 // An attempt gathers one package in its partial file.
@@ -56,20 +57,20 @@ func (a *attempt) run(ctx context.Context) error {
 // this package.
 func (a *attempt) begin(ctx context.Context, at string) error {
 	a.d = newDigest(a.it.sum.kind, a.it.md5 != nil)
-	name := partial(a.it.name())
-	file, err := a.createFirst(a.it.name())
+	name := tree.Partial(a.it.name())
+	file, err := a.tree.CreateFirst(a.it.name())
 	if err == nil || !errors.Is(err, fs.ErrExist) {
 		a.file = file
-		return storage(name, err)
+		return tree.Wrap(name, err)
 	}
 	fi, err := a.root.Lstat(name)
 	if err != nil || a.fresh || a.it.sum.kind == noSum || !fi.Mode().IsRegular() ||
 		a.it.size >= 0 && fi.Size() > a.it.size || !alone(fi) {
-		a.file, err = a.create(a.it.name())
+		a.file, err = a.tree.Create(a.it.name())
 		return err
 	}
 	if file, err = a.root.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW, 0); err != nil {
-		return storage(name, err)
+		return tree.Wrap(name, err)
 	}
 	a.file = file
 	if err := a.reread(ctx); err != nil {
@@ -153,7 +154,7 @@ func (a *attempt) pour(ctx context.Context, r io.Reader) error {
 		n, err := r.Read(buf[:])
 		if n > 0 {
 			if _, err := a.file.Write(buf[:n]); err != nil {
-				return storage(partial(a.it.name()), err)
+				return tree.Wrap(tree.Partial(a.it.name()), err)
 			}
 			a.d.Write(buf[:n])
 			a.size += int64(n)
@@ -196,7 +197,7 @@ func (a *attempt) shared(ctx context.Context) error {
 func (a *attempt) reread(ctx context.Context) error {
 	n := &sizedHash{h: a.d}
 	if err := transfer(ctx, n, a.file); err != nil {
-		return storage(partial(a.it.name()), err)
+		return tree.Wrap(tree.Partial(a.it.name()), err)
 	}
 	a.size = n.n
 	return nil
@@ -215,18 +216,18 @@ func (a *attempt) linkable(file *os.File) bool {
 // link puts the source's own file in place of the partial one, if they share a file system, and reads it; linked is
 // false where it had to be copied.
 func (a *attempt) link(ctx context.Context, file *os.File) (linked bool, err error) {
-	name := partial(a.it.name())
+	name := tree.Partial(a.it.name())
 	dir, err := a.root.Open(path.Dir(name))
 	if err != nil {
-		return false, storage(name, err)
+		return false, tree.Wrap(name, err)
 	}
 	defer dir.Close()
 	if err := a.root.Remove(name); err != nil {
-		return false, storage(name, err)
+		return false, tree.Wrap(name, err)
 	}
 	if err := host.Link(file, dir, path.Base(name)); err != nil { // another file system: a copy will do
 		a.file.Close()
-		if a.file, err = a.create(a.it.name()); err != nil {
+		if a.file, err = a.tree.Create(a.it.name()); err != nil {
 			return false, err
 		}
 		return false, a.pour(ctx, file)
@@ -234,7 +235,7 @@ func (a *attempt) link(ctx context.Context, file *os.File) (linked bool, err err
 	a.file.Close()
 	a.file, err = a.root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return true, storage(name, err)
+		return true, tree.Wrap(name, err)
 	}
 	return true, a.shared(ctx)
 }
@@ -255,16 +256,17 @@ func (a *attempt) check() error {
 
 // settle completes the file, which then waits for its name.
 func (a *attempt) settle(linked bool) error {
-	file, name := a.file, partial(a.it.name())
+	file, name := a.file, a.it.name()
 	a.file = nil
-	var err error
-	if !linked {
-		err = a.ready(file)
+	fi, err := file.Stat()
+	if linked {
+		err = cmp.Or(err, file.Close())
+	} else {
+		err = a.tree.Finish(file, a.tree.Attr(fileMode), err)
 	}
-	fi, statErr := file.Stat()
-	if err = cmp.Or(err, statErr, file.Close()); err != nil {
-		a.root.Remove(name)
-		return storage(name, err)
+	if err != nil {
+		a.tree.Discard(name)
+		return tree.Wrap(tree.Partial(name), err)
 	}
 	st, _ := fi.Sys().(*syscall.Stat_t)
 	a.it.size, a.it.mtime, a.it.ino = fi.Size(), fi.ModTime().UnixNano(), st.Ino
@@ -276,19 +278,19 @@ func (a *attempt) restart() error {
 	a.d.reset()
 	a.size, a.etag = 0, ""
 	if err := a.file.Truncate(0); err != nil {
-		return storage(partial(a.it.name()), err)
+		return tree.Wrap(tree.Partial(a.it.name()), err)
 	}
 	_, err := a.file.Seek(0, io.SeekStart)
-	return storage(partial(a.it.name()), err)
+	return tree.Wrap(tree.Partial(a.it.name()), err)
 }
 
 // drop throws the file away.
 func (a *attempt) drop() error {
 	a.close()
 	a.size, a.etag = 0, ""
-	name := partial(a.it.name())
+	name := tree.Partial(a.it.name())
 	if err := a.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return storage(name, err)
+		return tree.Wrap(name, err)
 	}
 	return nil
 }

@@ -41,9 +41,9 @@ func (b *batch) flush() error {
 	}
 	items := b.items
 	b.items, b.bytes = nil, 0
-	if err := b.commit(); err != nil { // what the kernel dropped must not be taken for whole next time
+	if err := b.tree.Commit(); err != nil { // what the kernel dropped must not be taken for whole next time
 		for _, it := range items {
-			b.root.Remove(partial(it.name()))
+			b.tree.Discard(it.name())
 		}
 		return err
 	}
@@ -51,7 +51,7 @@ func (b *batch) flush() error {
 		if it.replaces {
 			continue
 		}
-		if err := b.rename(it.name()); err != nil {
+		if err := b.tree.Rename(it.name()); err != nil {
 			return err
 		}
 		it.named = true

@@ -184,8 +184,8 @@ func complete(dir string) (n int, err error) {
 	return n, err
 }
 
-// tree lists all below a directory, with modes and hashes, without what the mirror remembers.
-func tree(t testing.TB, dir string) string {
+// listing is all below a directory, with modes and hashes, without what the mirror remembers.
+func listing(t testing.TB, dir string) string {
 	var b strings.Builder
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err == nil && d.Name() == stateDir {

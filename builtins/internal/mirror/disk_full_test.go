@@ -106,14 +106,14 @@ func TestTooLittleRoom(t *testing.T) {
 	}
 	r, m := fullRig(t, "size=2m")
 	r.ballast(100_000)
-	before := tree(t, r.path("/dst"))
+	before := listing(t, r.path("/dst"))
 	whole := r.mirror(r.path("/src")) // of the machine itself, which has df
 	whole.Dest, whole.Shards = r.path("/dst"), true
 	_, err := r.run(whole, host.NewLocal("/"))
 	if err == nil || !strings.Contains(advice(err), "/dst/acc: got 98.3 kB free, want") || !strings.Contains(advice(err), "bytes more | make room on") {
 		t.Errorf("got %s", advice(err))
 	}
-	if tree(t, r.path("/dst")) != before {
+	if listing(t, r.path("/dst")) != before {
 		t.Error("something was changed")
 	}
 	os.Remove(r.path("/dst/ballast"))

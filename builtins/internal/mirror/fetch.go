@@ -14,6 +14,7 @@ import (
 
 	"runbook/builtins/internal/choose"
 	"runbook/runtime/fetch"
+	"runbook/runtime/host/tree"
 )
 
 // localWorkers is how many files are copied or hashed at once.
@@ -124,7 +125,7 @@ func (f *filler) finish() error {
 		}
 	}
 	f.progress.end()
-	return f.commit()
+	return f.tree.Commit()
 }
 
 // errStopped marks items that were not tried, or not to their end, because the run ends.
@@ -176,7 +177,7 @@ func (w *fetcher) fetch(ctx context.Context, it *item) error {
 		return nil
 	}
 	err := w.insist(ctx, it)
-	var s *storageError
+	var s *tree.Error
 	switch {
 	case err == nil:
 		lost.row.Store(0)

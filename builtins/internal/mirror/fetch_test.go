@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"runbook/runtime/host"
+	"runbook/runtime/host/tree"
 )
 
 // A partial file is gone on with: only the rest is read from the source.
@@ -179,7 +180,7 @@ func TestStorageErrors(t *testing.T) {
 		}
 		return nil
 	}
-	var s *storageError
+	var s *tree.Error
 	if err := p.Apply(context.Background(), r.local()); !errors.As(err, &s) || err.Error() != "noarch/b-1.0-0.tar.bz2: short write" {
 		t.Errorf("got %v", err)
 	}

@@ -187,7 +187,7 @@ func (h *history) differs() string {
 	return b.String()
 }
 
-func (r *rig) tree(dir string) string { return tree(r, r.path(dir)) }
+func (r *rig) tree(dir string) string { return listing(r, r.path(dir)) }
 
 // difference shows the lines that only one of two texts has.
 func difference(have, want string) string {

@@ -18,14 +18,14 @@ func TestMirror(t *testing.T) {
 	r.channel("/src", "osx-64", "a")
 	r.put("/src/not a subdir/repodata.json", "x")
 	m := r.mirror()
-	before := tree(t, r.root)
+	before := listing(t, r.root)
 
 	dry, err := m.Plan(context.Background(), host.NewOverlay(r.local(), host.Owner{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	over := host.NewOverlay(r.local(), host.Owner{})
-	if err := dry.Apply(context.Background(), over); err != nil || tree(t, r.root) != before {
+	if err := dry.Apply(context.Background(), over); err != nil || listing(t, r.root) != before {
 		t.Fatal(err, "or the dry run changed something")
 	}
 	real, err := m.Plan(context.Background(), r.local())
@@ -94,7 +94,7 @@ func TestFilesOnDisk(t *testing.T) {
 		r.channel("/src", "linux-64", "a", "b")
 		m := r.mirror()
 		r.must(m)
-		want := tree(t, r.path("/dst"))
+		want := listing(t, r.path("/dst"))
 		c.do(r)
 		p, err := m.Plan(context.Background(), r.local())
 		if err != nil || p.Report.Fetch != c.fetch || p.Report.Replace != c.replace || (len(p.Changes()) > 0) != (c.changes || c.fetch > 0) {
@@ -105,7 +105,7 @@ func TestFilesOnDisk(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		os.Remove(r.path("/dst/acc/linux-64/old-1-0.tar.bz2"))
-		if have := tree(t, r.path("/dst")); have != want {
+		if have := listing(t, r.path("/dst")); have != want {
 			t.Errorf("%s: got\n%swant\n%s", name, have, want)
 		}
 		r.same(m)
@@ -248,12 +248,12 @@ func TestRefusedPlans(t *testing.T) {
 			r.must(m)
 		}
 		c.do(r, m)
-		before := tree(t, r.root)
+		before := listing(t, r.root)
 		_, err := r.run(m, r.local())
 		if err == nil || !strings.Contains(advice(err), c.want) {
 			t.Errorf("%s: got %s\nwant %s", name, advice(err), c.want)
 		}
-		if tree(t, r.root) != before {
+		if listing(t, r.root) != before {
 			t.Errorf("%s: something was changed", name)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/compress"
 	"runbook/builtins/internal/repodata"
+	"runbook/runtime/host/tree"
 )
 
 // publish replaces the index of a subdir whose packages are all in place, the plain file last. What an index lists
@@ -30,7 +31,7 @@ func (f *filler) publish(s *subdir) error {
 	if err := w.write(); err != nil {
 		return errors.Join(err, w.abandon())
 	}
-	if err := f.commit(s.name); err != nil {
+	if err := f.tree.Commit(s.name); err != nil {
 		return err
 	}
 	if err := f.swap(s); err != nil {
@@ -38,12 +39,12 @@ func (f *filler) publish(s *subdir) error {
 	}
 	if s.publish {
 		for _, name := range f.plan.wantedForms() {
-			if err := f.rename(path.Join(s.name, name)); err != nil {
+			if err := f.tree.Rename(path.Join(s.name, name)); err != nil {
 				return err
 			}
 		}
 	}
-	if err := f.sync(s.name); err != nil {
+	if err := f.tree.SyncDir(s.name); err != nil {
 		return err
 	}
 	if err := f.remember(s, w); err != nil {
@@ -57,7 +58,7 @@ func (f *filler) publish(s *subdir) error {
 func (f *filler) swap(s *subdir) error {
 	for _, it := range s.fetch {
 		if it.failed == nil && it.replaces {
-			if err := f.rename(it.name()); err != nil {
+			if err := f.tree.Rename(it.name()); err != nil {
 				return err
 			}
 			it.named = true
@@ -104,7 +105,7 @@ func (f *filler) newPublisher(s *subdir) (*publisher, error) {
 }
 
 func (w *publisher) addForm(name string) error {
-	file, err := w.create(name)
+	file, err := w.tree.Create(name)
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (w *publisher) write() error {
 	for i, file := range w.files {
 		w.files[i] = nil
 		if err := w.settle(file, nil); err != nil {
-			return storage(w.forms[i], err)
+			return tree.Wrap(w.forms[i], err)
 		}
 	}
 	w.head.Manifest, err = w.manifest.close()
@@ -186,7 +187,7 @@ func (w *publisher) cleanError(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
 		errors.Is(err, syscall.EROFS) || pe.Op == "write") {
-		return storage(path.Join(w.s.name, indexFile), err)
+		return tree.Wrap(path.Join(w.s.name, indexFile), err)
 	}
 	return err
 }
@@ -198,15 +199,15 @@ func (w *publisher) abandon() error {
 		if file != nil {
 			file.Close()
 		}
-		w.root.Remove(partial(w.forms[i]))
+		w.tree.Discard(w.forms[i])
 	}
 	if w.manifest != nil {
 		w.manifest.file.Close()
-		w.root.Remove(partial(manifestName(w.s.name)))
+		w.tree.Discard(manifestName(w.s.name))
 	}
 	if w.state != nil {
 		w.state.file.Close()
-		w.root.Remove(partial(stateName(w.s.name)))
+		w.tree.Discard(stateName(w.s.name))
 	}
 	return nil
 }
@@ -247,7 +248,7 @@ type bufferedFile struct {
 }
 
 func (f *filler) buffered(name string) (*bufferedFile, error) {
-	file, err := f.create(name)
+	file, err := f.tree.Create(name)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"runbook/builtins/internal/repodata"
+	"runbook/runtime/host/tree"
 )
 
 // A stateFile is a state on its way to a subdir's file.
@@ -24,7 +25,7 @@ type stateFile struct {
 }
 
 func (f *filler) newState(s *subdir) (*stateFile, error) {
-	file, err := f.create(stateName(s.name))
+	file, err := f.tree.Create(stateName(s.name))
 	if err != nil {
 		return nil, err
 	}
@@ -45,16 +46,16 @@ func (f *filler) remember(s *subdir, w *publisher) error {
 	for _, name := range f.plan.wantedForms() {
 		fi, err := f.root.Lstat(path.Join(s.name, name))
 		if err != nil {
-			return storage(name, err)
+			return tree.Wrap(name, err)
 		}
 		st, _ := fi.Sys().(*syscall.Stat_t)
 		h.Forms = append(h.Forms, form{name, fi.Size(), fi.ModTime().UnixNano(), st.Ino})
 	}
 	if err := f.settle(w.state.file, w.state.end(h)); err != nil {
-		return storage(stateName(s.name), err)
+		return tree.Wrap(stateName(s.name), err)
 	}
 	for _, name := range []string{manifestName(s.name), stateName(s.name)} {
-		if err := f.rename(name); err != nil {
+		if err := f.tree.Rename(name); err != nil {
 			return err
 		}
 	}
@@ -104,9 +105,9 @@ func (f *filler) saveState(s *subdir) error {
 		return found || ok && s.fetch[i].verified()
 	})
 	if err := f.settle(w.file, w.end(h)); err != nil {
-		return storage(stateName(s.name), err)
+		return tree.Wrap(stateName(s.name), err)
 	}
-	return f.rename(stateName(s.name))
+	return f.tree.Rename(stateName(s.name))
 }
 
 // verified reports whether an item was fetched and has its name.
@@ -168,7 +169,7 @@ func (w *manifestWriter) close() (string, error) {
 		err = w.Flush()
 	}
 	if err := w.f.settle(w.file, err); err != nil {
-		return "", storage(manifestName(w.s.name), err)
+		return "", tree.Wrap(manifestName(w.s.name), err)
 	}
 	return hex.EncodeToString(w.h.Sum(nil)), nil
 }

@@ -54,7 +54,7 @@ func TestBitRot(t *testing.T) {
 	m := r.mirror()
 	m.Shards = true
 	r.must(m)
-	want := tree(t, r.path("/dst"))
+	want := listing(t, r.path("/dst"))
 	packages, _ := filepath.Glob(r.path("/dst/acc/linux-64/*.tar.bz2"))
 	others, _ := filepath.Glob(r.path("/dst/acc/*/repodata*"))
 	shards, _ := filepath.Glob(r.path("/dst/acc/linux-64/shards/*"))
@@ -71,7 +71,7 @@ func TestBitRot(t *testing.T) {
 			flips++
 		}
 		r.repairs(m, bad)
-		if have := tree(t, r.path("/dst")); have != want {
+		if have := listing(t, r.path("/dst")); have != want {
 			t.Fatalf("round %d: not put right:\n%s", i, difference(have, want))
 		}
 	}
@@ -124,12 +124,12 @@ func TestChangedFilesAreRead(t *testing.T) {
 		r.channel("/src", "linux-64", "a", "b")
 		m := r.mirror()
 		r.must(m)
-		want := tree(t, r.path("/dst"))
+		want := listing(t, r.path("/dst"))
 		fi, err := os.Stat(r.path(name))
 		if err := errors.Join(err, do(r, fi.ModTime())); err != nil {
 			t.Fatal(err)
 		}
-		if r.must(m); tree(t, r.path("/dst")) != want {
+		if r.must(m); listing(t, r.path("/dst")) != want {
 			t.Errorf("%s: not put right", what)
 		}
 	}
@@ -189,14 +189,14 @@ func TestBadStates(t *testing.T) {
 	}
 	for _, name := range names {
 		r := stateRig(t)
-		want := tree(t, r.path("/dst/acc"))
+		want := listing(t, r.path("/dst/acc"))
 		r.put("/dst/acc/linux-64/b-1.0-0.tar.bz2", strings.Replace(r.get("/dst/acc/linux-64/b-1.0-0.tar.bz2"), "b", "x", 1))
 		badStates(r)[name]()
 		if _, err := r.run(r.mirror(), r.local()); err != nil {
 			t.Errorf("%s: %s", name, advice(err))
 			continue
 		}
-		if have := tree(t, r.path("/dst/acc")); have != want {
+		if have := listing(t, r.path("/dst/acc")); have != want {
 			t.Errorf("%s: got\n%s", name, difference(have, want))
 		}
 		r.same(r.mirror())

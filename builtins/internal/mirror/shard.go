@@ -10,6 +10,7 @@ import (
 
 	"runbook/builtins/internal/repodata"
 	"runbook/builtins/internal/shards"
+	"runbook/runtime/host/tree"
 )
 
 // shardsDir is where shards lie, in a subdir.
@@ -50,20 +51,20 @@ func (w *shardWriter) put(file string, data []byte) error {
 	name := path.Join(w.s.name, file)
 	if file == shards.IndexFile {
 		_, err := w.index.Write(data)
-		return storage(name, err)
+		return tree.Wrap(name, err)
 	}
 	if w.has(name) {
 		return nil
 	}
-	f, err := w.create(name)
+	f, err := w.tree.Create(name)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
 	if err := w.settle(f, err); err != nil {
-		return storage(name, err)
+		return tree.Wrap(name, err)
 	}
-	return w.rename(name)
+	return w.tree.Rename(name)
 }
 
 // has reports whether a shard, which is named for its digest, is there and whole.

@@ -95,7 +95,7 @@ func TestSwappedDirectories(t *testing.T) {
 // dated is tree with times.
 func dated(t *testing.T, dir string) string {
 	t.Helper()
-	text := tree(t, dir)
+	text := listing(t, dir)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)

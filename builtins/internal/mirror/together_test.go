@@ -107,11 +107,11 @@ func TestOldPlans(t *testing.T) {
 	}
 	r.channel("/src", "linux-64", "a", "b", "c", "d")
 	r.must(m)
-	before := tree(t, r.path("/dst"))
+	before := listing(t, r.path("/dst"))
 	if err := old.Apply(t.Context(), r.local()); err == nil || advice(err) != "linux-64: another run has changed the tree since this one looked at it | run again" {
 		t.Errorf("got %s", advice(err))
 	}
-	if have := tree(t, r.path("/dst")); have != before {
+	if have := listing(t, r.path("/dst")); have != before {
 		t.Errorf("the tree is changed:\n%s", difference(have, before))
 	}
 	r.same(m)

@@ -157,7 +157,7 @@ func TestNothingAnyMore(t *testing.T) {
 			if n, err := run(); n == 0 || err != nil {
 				t.Fatal(err)
 			}
-			before := tree(t, r.path("/dst"))
+			before := listing(t, r.path("/dst"))
 			switch text {
 			case "gone":
 				os.RemoveAll(r.path("/src/linux-64"))
@@ -171,7 +171,7 @@ func TestNothingAnyMore(t *testing.T) {
 			if quiet != (err == nil) || err != nil && !strings.Contains(advice(err), "lists 0 packages, want at least half of the 2") {
 				t.Errorf("%q, two channels %v: got %s", text, two, advice(err))
 			}
-			if tree(t, r.path("/dst")) != before {
+			if listing(t, r.path("/dst")) != before {
 				t.Errorf("%q, two channels %v: something was changed", text, two)
 			}
 		}

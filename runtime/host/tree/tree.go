@@ -311,14 +311,14 @@ func (w *Writer) give(f *os.File, uid, gid int) error {
 func (w *Writer) Commit(dirs ...string) error {
 	err := w.fault("commit")
 	if err == nil && w.atOnce {
-		return Wrap(".", host.SyncAll(w.top))
+		return Wrap(w.root.Name(), host.SyncAll(w.top))
 	}
 	for _, dir := range dirs {
 		if err == nil {
 			err = w.SyncDir(dir)
 		}
 	}
-	return Wrap(".", err)
+	return Wrap(w.root.Name(), err)
 }
 
 // SyncDir makes the names in a directory survive a loss of power.
