@@ -100,6 +100,20 @@ conda.install("/srv/c", ["anaconda-client"])`)
 	}
 }
 
+// Only the owner can read a .condarc that gives access to a channel.
+func TestCondarcWithToken(t *testing.T) {
+	for channel, want := range map[string]string{
+		`"https://h/c"`: "0644", `"https://h/t/x/c"`: "0600", `"https://u:p@h/c"`: "0600", `"https://h/" + tok`: "0600",
+	} {
+		m := newMachine(t, map[string]string{"/srv/c/bin/conda": "", "/srv/c/conda-meta/history": ""})
+		m.secrets = map[string]string{"tok": "k3y-of-a-channel"}
+		m.thrice(`conda.channels("/srv/c", add = [` + channel + `])`)
+		if got := m.describe("/srv/c/.condarc"); !strings.HasPrefix(got, "/srv/c/.condarc "+want) {
+			t.Errorf("%s: left %s, want mode %s", channel, got, want)
+		}
+	}
+}
+
 func TestCondarc(t *testing.T) {
 	for _, c := range []struct {
 		have        string

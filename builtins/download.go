@@ -213,7 +213,8 @@ func advise(err error) error {
 	case errors.Is(err, fetch.ErrPage):
 		return runtime.Hint(err, "open the URL in a browser on this network; a dest that ends in .html takes a page")
 	case errors.Is(err, fetch.ErrDigest):
-		return runtime.Hint(err, "compare the digest with what the publisher says; the file may have been replaced by a newer one")
+		return runtime.Hint(err,
+			"compare the digest with what the publisher says; the file may have been replaced by a newer one")
 	case errors.As(err, &broken), errors.Is(err, io.EOF):
 		return runtime.Hint(err, "see whether the server is up and this machine reaches it; then run again")
 	case !errors.As(err, &status):

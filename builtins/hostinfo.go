@@ -26,7 +26,8 @@ var (
 	hostUserBuiltin       = property("host.user", "tell the account that runs this", `log(host.user)`, hostUser)
 	hostHostnameBuiltin   = property("host.hostname", "tell the name of the machine", `log(host.hostname)`, hostHostname)
 	hostCPUsBuiltin       = property("host.cpus", "tell the number of processors", `log(str(host.cpus))`, hostCPUs)
-	hostMemoryBuiltin     = property("host.memory", "tell the size of the memory in bytes", `log(str(host.memory))`, hostMemory)
+	hostMemoryBuiltin     = property("host.memory", "tell the size of the memory in bytes",
+		`log(str(host.memory))`, hostMemory)
 	hostInterfacesBuiltin = property("host.interfaces", "tell the names of the network interfaces, sorted",
 		`log(", ".join(host.interfaces))`, hostInterfaces)
 )

@@ -43,7 +43,8 @@ func vital(name string) bool {
 	}
 	switch len(parts) {
 	case 1:
-		return slices.Contains(strings.Fields(" bin boot etc home lib lib32 lib64 libx32 media mnt opt root run sbin srv tmp usr var"), parts[0]) || parts[0] == ""
+		top := strings.Fields("bin boot etc home lib lib32 lib64 libx32 media mnt opt root run sbin srv tmp usr var")
+		return parts[0] == "" || slices.Contains(top, parts[0])
 	case 2:
 		return parts[0] == "usr" || parts[0] == "boot" ||
 			parts[0] == "var" && slices.Contains(strings.Fields("cache lib lock log mail run spool tmp"), parts[1])
