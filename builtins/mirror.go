@@ -112,7 +112,7 @@ func (op mirrorOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, 
 		return nil, err
 	}
 	if m.Config, err = op.configure(h); err != nil {
-		return nil, advised(err)
+		return nil, err
 	}
 	if op.ca != "" {
 		text, err := host.ReadFile(h, op.ca)
@@ -128,10 +128,10 @@ func (op mirrorOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, 
 	case hasEnded(ctx, err):
 		return nil, ctx.Err()
 	case plan != nil:
-		err = errors.Join(advised(err), observe(ctx, plan, m.Config))
+		err = errors.Join(err, observe(ctx, plan, m.Config))
 	}
 	if err != nil {
-		return nil, advised(err)
+		return nil, err
 	}
 	apply := func(ctx context.Context, h host.Host) error { return applyPlan(ctx, h, plan) }
 	return runtime.Actions(apply, plan.Changes()...), nil
@@ -204,9 +204,9 @@ func applyPlan(ctx context.Context, h host.Host, plan *mirror.Plan) error {
 		return ctx.Err()
 	}
 	if text := plan.Done(); text != "" {
-		err = errors.Join(advised(err), runtime.Note(ctx, text))
+		err = errors.Join(err, runtime.Note(ctx, text))
 	}
-	return advised(err)
+	return err
 }
 
 // hasEnded reports whether err comes from the end of ctx. Then the op returns the
@@ -219,13 +219,4 @@ func hasEnded(ctx context.Context, err error) bool {
 // every run.
 func redactChannel(location string) string {
 	return host.RedactURL(runtime.Readable(location))
-}
-
-// advised gives an error of the engine that carries advice a hint.
-func advised(err error) error {
-	var a *choose.Advised
-	if errors.As(err, &a) {
-		return runtime.Hint(err, a.Hint)
-	}
-	return err
 }

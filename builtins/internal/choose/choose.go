@@ -21,21 +21,3 @@
 //
 // Package mirror calls it; it calls package conda for versions and match specs.
 package choose
-
-import "fmt"
-
-// An Advised error carries what the person who reads it can do.
-type Advised struct {
-	Err  error
-	Hint string
-}
-
-func (a *Advised) Error() string { return a.Err.Error() }
-
-// Unwrap returns the error without the advice.
-func (a *Advised) Unwrap() error { return a.Err }
-
-// Advise makes an error with a hint.
-func Advise(hint, format string, args ...any) error {
-	return &Advised{fmt.Errorf(format, args...), hint}
-}

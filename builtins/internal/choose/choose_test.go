@@ -1,13 +1,13 @@
 package choose
 
 import (
-	"errors"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/repodata"
 )
 
@@ -108,9 +108,8 @@ func hinted(err error) string {
 	if err == nil {
 		return "<nil>"
 	}
-	var a *Advised
-	if errors.As(err, &a) {
-		return err.Error() + " | " + a.Hint
+	if hint := advice.Of(err); hint != "" {
+		return err.Error() + " | " + hint
 	}
 	return err.Error()
 }

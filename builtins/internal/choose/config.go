@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/conda"
 )
 
@@ -49,11 +50,11 @@ const (
 // Check refuses what cannot be meant.
 func (c Config) Check() error {
 	if len(c.Channels) == 0 {
-		return Advise("give channels=, or channels in the configuration", "channels: got none")
+		return advice.New("give channels=, or channels in the configuration", "channels: got none")
 	}
 	for _, s := range c.Platforms {
 		if !isSubdir(s) {
-			return Advise("names are such as linux-64, osx-64, win-32", "platforms: got %q, want a subdir's name", s)
+			return advice.New("names are such as linux-64, osx-64, win-32", "platforms: got %q, want a subdir's name", s)
 		}
 	}
 	if c.MirrorDir != "" && !path.IsAbs(c.MirrorDir) {
@@ -64,7 +65,7 @@ func (c Config) Check() error {
 
 func (c Config) checkFilters() error {
 	if len(c.PkgList) > 0 && len(c.Whitelist)+len(c.Blacklist)+len(c.LicenseBlacklist) > 0 {
-		return Advise("leave out one or the other",
+		return advice.New("leave out one or the other",
 			"pkg_list: got it together with whitelist, blacklist or license_blacklist, want it alone")
 	}
 	for _, l := range []struct {
@@ -90,7 +91,7 @@ func (c Config) checkFilters() error {
 	}
 	if formats := []string{All, PreferConda, OnlyConda, OnlyTarBz2}; c.Formats != "" &&
 		!slices.Contains(formats, c.Formats) {
-		return Advise("write "+strings.Join(formats, ", "), "formats: got %q, want one of four", c.Formats)
+		return advice.New("write "+strings.Join(formats, ", "), "formats: got %q, want one of four", c.Formats)
 	}
 	_, err := c.newerThan()
 	return err
@@ -101,13 +102,13 @@ func parseSpec(key, text string) (*conda.Spec, error) {
 	spec, err := conda.ParseSpec(text)
 	switch {
 	case err != nil:
-		return nil, &Advised{fmt.Errorf("%s: %w", key, err),
-			`write a name such as numpy, or a spec such as "numpy >=1.8,<2" or "*[license=GPL*]"`}
+		return nil, advice.On(fmt.Errorf("%s: %w", key, err),
+			`write a name such as numpy, or a spec such as "numpy >=1.8,<2" or "*[license=GPL*]"`)
 	case spec.Features():
-		return nil, Advise("say it by name, version or build",
+		return nil, advice.New("say it by name, version or build",
 			"%s: got %q, want no features: indexes are not searched for them", key, text)
 	case spec.Optional():
-		return nil, Advise("leave the condition out", "%s: got %q, want a spec without conditions", key, text)
+		return nil, advice.New("leave the condition out", "%s: got %q, want a spec without conditions", key, text)
 	}
 	return spec, nil
 }
@@ -122,7 +123,7 @@ func (c Config) newerThan() (int64, error) {
 			return t.UnixMilli(), nil
 		}
 	}
-	return 0, Advise("write a date such as 2024-01-31 or a time such as 2024-01-31T12:00:00Z",
+	return 0, advice.New("write a date such as 2024-01-31 or a time such as 2024-01-31T12:00:00Z",
 		"newer_than: got %q, want a date after 1970", c.NewerThan)
 }
 
@@ -146,7 +147,7 @@ func unknown(what, got string, names []string) error {
 	if best == "" {
 		return fmt.Errorf("got the unknown %s %q", what, got)
 	}
-	return Advise(fmt.Sprintf("did you mean %q?", best), "got the unknown %s %q", what, got)
+	return advice.New(fmt.Sprintf("did you mean %q?", best), "got the unknown %s %q", what, got)
 }
 
 // distance is how many letters to insert, drop or replace to turn a into b (Levenshtein).

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"runbook/builtins/internal/advice"
 )
 
 // Decode reads decoded YAML. An unknown key is an error that names the nearest one.
@@ -19,7 +21,7 @@ func Decode(values map[string]any) (Config, error) {
 		"latest": &c.Latest, "newer_than": &c.NewerThan, "formats": &c.Formats, "with_depends": &c.WithDepends,
 	}
 	if values["pkg_list"] != nil && values["package_list"] != nil {
-		return c, Advise("leave out one of them", "package_list: got pkg_list, too, which is the same")
+		return c, advice.New("leave out one of them", "package_list: got pkg_list, too, which is the same")
 	}
 	for _, key := range slices.Sorted(slices.Values(keysOf(values))) {
 		name := key
@@ -101,10 +103,10 @@ func scalar(v any) (string, error) {
 		}
 		return "", fmt.Errorf("got %v, want a string", v)
 	case s == "3.1" || s == "3.2":
-		return "", Advise(fmt.Sprintf("write it in quotes: %q or %q", s+"0", s),
+		return "", advice.New(fmt.Sprintf("write it in quotes: %q or %q", s+"0", s),
 			"got the number %s, which YAML also reads where %s0 is written", s, s)
 	case f <= 0 || f == math.Trunc(f):
-		return "", Advise(`write it in quotes, as in "2.7"`, "got the number %s, want a string", s)
+		return "", advice.New(`write it in quotes, as in "2.7"`, "got the number %s, want a string", s)
 	default:
 		return s, nil
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"syscall"
 
-	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/advice"
 	"runbook/runtime/host"
 )
 
@@ -25,7 +25,7 @@ func (p *Plan) Apply(ctx context.Context, h host.Host) error {
 	for _, d := range p.dirs {
 		err := h.Mkdir(d, host.Meta{Mode: dirMode, Owner: p.mirror.Owner})
 		if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) { // both make it under one name at first
-			return choose.Advise("run again", "%s: another run has changed the tree since this one looked at it", d)
+			return advice.New("run again", "%s: another run has changed the tree since this one looked at it", d)
 		}
 		if err != nil {
 			return err
@@ -58,10 +58,8 @@ func (p *Plan) Apply(ctx context.Context, h host.Host) error {
 
 // full says what to do about a tree that cannot be written to.
 func (p *Plan) full(err error) error {
-	var a *choose.Advised
 	hint := ""
 	switch {
-	case errors.As(err, &a):
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		hint = "make room on the file system of " + p.dir +
 			", for bytes or for files (df, df -i): what is there stays, and the next run goes on from it"
@@ -74,10 +72,7 @@ func (p *Plan) full(err error) error {
 	case errors.Is(err, syscall.EIO):
 		hint = "the disk of " + p.dir + " has errors: dmesg tells; what is there stays, and the next run goes on from it"
 	}
-	if hint == "" {
-		return err
-	}
-	return &choose.Advised{Err: err, Hint: hint}
+	return advice.On(err, hint)
 }
 
 // writes reports whether anything is written for a subdir.

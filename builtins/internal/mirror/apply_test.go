@@ -39,8 +39,8 @@ func TestBadPackages(t *testing.T) {
 		good, goodB := r.get(a), r.get(b)
 		c.do(r)
 		for range 2 { // the second run says the same
-			if _, err := r.run(m, r.local()); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(advice(err), "the index leaves them out") {
-				t.Errorf("%s: got %s", name, advice(err))
+			if _, err := r.run(m, r.local()); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(advised(err), "the index leaves them out") {
+				t.Errorf("%s: got %s", name, advised(err))
 			}
 			if r.complete("linux-64") != c.n || r.complete("osx-64") != 1 {
 				t.Errorf("%s: the rest was not done", name)

@@ -60,7 +60,7 @@ func TestBenchJob(t *testing.T) {
 	}
 	o, err := j.mirror(t.Context())
 	if err != nil {
-		t.Fatal(advice(err))
+		t.Fatal(advised(err))
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(o); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/compress"
 	"runbook/runtime/host"
@@ -116,7 +116,7 @@ func (r *rig) run(m *Mirror, h host.Host) (int, error) {
 func (r *rig) must(m *Mirror) {
 	r.Helper()
 	if n, err := r.run(m, r.local()); n == 0 || err != nil {
-		r.Fatalf("got %d changes, %v", n, advice(err))
+		r.Fatalf("got %d changes, %v", n, advised(err))
 	}
 	r.same(m)
 }
@@ -125,14 +125,14 @@ func (r *rig) same(m *Mirror) {
 	r.Helper()
 	p, err := m.Plan(context.Background(), r.local())
 	if err != nil || len(p.Changes()) != 0 {
-		r.Fatalf("second run: got %v, %v", p.Changes(), advice(err))
+		r.Fatalf("second run: got %v, %v", p.Changes(), advised(err))
 	}
 }
 
-func advice(err error) string {
-	var a *choose.Advised
-	if errors.As(err, &a) {
-		return err.Error() + " | " + a.Hint
+// advised is an error with its advice.
+func advised(err error) string {
+	if hint := advice.Of(err); hint != "" {
+		return err.Error() + " | " + hint
 	}
 	return fmt.Sprint(err)
 }

@@ -55,7 +55,7 @@ func TestChild(t *testing.T) {
 	c.Pause = time.Millisecond
 	l.Net = c.Get
 	if _, err := r.run(k.mirror(), l); err != nil {
-		fmt.Fprintln(os.Stderr, advice(err))
+		fmt.Fprintln(os.Stderr, advised(err))
 		os.Exit(exitRefused)
 	}
 }

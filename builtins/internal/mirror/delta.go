@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 
+	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/choose"
 	"runbook/runtime/host"
 )
@@ -72,7 +73,7 @@ func (p *Plan) begin(d *delta, subdir string) error {
 	}
 	base := parseState(text, subdir)
 	if base == nil {
-		return choose.Advise("give since= the state directory of the tree that the delta is for, ACCOUNT/"+stateDir,
+		return advice.New("give since= the state directory of the tree that the delta is for, ACCOUNT/"+stateDir,
 			"delta: the base of %s is damaged or no state", subdir)
 	}
 	d.mirror.bases[subdir] = base

@@ -47,7 +47,7 @@ func TestDelta(t *testing.T) {
 
 	over := host.NewOverlay(r.local(), host.Owner{})
 	if n, err := r.run(r.pen(), over); n == 0 || err != nil || r.has("/pen") {
-		t.Fatal(n, advice(err))
+		t.Fatal(n, advised(err))
 	}
 	if ok, err := host.Exists(over, "/pen/linux-64/d-1.0-0.tar.bz2"); !ok || err != nil {
 		t.Error("the dry run does not see the delta", err)
@@ -66,7 +66,7 @@ func TestDelta(t *testing.T) {
 	far := r.mirror("/pen")
 	far.Dest, far.Prune, far.MaxLoss = "/far", true, 100
 	if n, err := r.run(far, r.local()); n == 0 || err != nil {
-		t.Fatal(n, advice(err))
+		t.Fatal(n, advised(err))
 	}
 	if n, err := complete(r.path("/far/acc/linux-64")); n != 3 || err != nil {
 		t.Error(n, err)

@@ -46,9 +46,9 @@ func (r *rig) stopped(err error, want error, hint string) {
 	r.Helper()
 	switch {
 	case !errors.Is(err, want) || !strings.Contains(err.Error(), "linux-64") && !strings.Contains(err.Error(), stateDir) && !strings.Contains(err.Error(), "/dst/acc"):
-		r.Errorf("got %s, want %v and a file", advice(err), want)
-	case !strings.Contains(advice(err), hint):
-		r.Errorf("got %s, want the hint %s", advice(err), hint)
+		r.Errorf("got %s, want %v and a file", advised(err), want)
+	case !strings.Contains(advised(err), hint):
+		r.Errorf("got %s, want the hint %s", advised(err), hint)
 	}
 	if n, err := complete(r.path("/dst/acc/linux-64")); err != nil || n != 2 && n != 20 {
 		r.Errorf("then it lists %d packages, %v", n, err)
@@ -59,7 +59,7 @@ func (r *rig) stopped(err error, want error, hint string) {
 func (r *rig) goesOn(m *Mirror) {
 	r.Helper()
 	if _, err := r.run(m, r.local()); err != nil {
-		r.Error("with room again:", advice(err))
+		r.Error("with room again:", advised(err))
 	}
 	r.same(m)
 	if n := r.complete("linux-64"); n != 20 {
@@ -110,8 +110,8 @@ func TestTooLittleRoom(t *testing.T) {
 	whole := r.mirror(r.path("/src")) // of the machine itself, which has df
 	whole.Dest, whole.Shards = r.path("/dst"), true
 	_, err := r.run(whole, host.NewLocal("/"))
-	if err == nil || !strings.Contains(advice(err), "/dst/acc: got 98.3 kB free, want") || !strings.Contains(advice(err), "bytes more | make room on") {
-		t.Errorf("got %s", advice(err))
+	if err == nil || !strings.Contains(advised(err), "/dst/acc: got 98.3 kB free, want") || !strings.Contains(advised(err), "bytes more | make room on") {
+		t.Errorf("got %s", advised(err))
 	}
 	if listing(t, r.path("/dst")) != before {
 		t.Error("something was changed")

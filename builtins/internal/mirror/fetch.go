@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/advice"
 	"runbook/runtime/fetch"
 	"runbook/runtime/host/tree"
 )
@@ -172,7 +172,7 @@ func (w *fetcher) fetch(ctx context.Context, it *item) error {
 	}
 	lost := w.errs[it.from().from]
 	if lost.row.Load() >= lost.most {
-		it.failed = choose.Advise("see whether the source is well, and run again: what is there stays",
+		it.failed = advice.New("see whether the source is well, and run again: what is there stays",
 			"not tried: %d packages before it could not be had either", lost.most)
 		return nil
 	}

@@ -8,7 +8,7 @@ import (
 	"path"
 	"time"
 
-	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/advice"
 	"runbook/runtime/host"
 	"runbook/runtime/host/tree"
 )
@@ -123,7 +123,7 @@ func (f *filler) settle(file *os.File, err error) error {
 func (f *filler) seize() (err error) {
 	f.cutShort, err = f.tree.Lock(path.Join(stateDir, "lock"))
 	if errors.Is(err, tree.ErrLocked) {
-		return choose.Advise("wait until that run is done, then run again", "%w", err)
+		return advice.New("wait until that run is done, then run again", "%w", err)
 	}
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func (f *filler) seize() (err error) {
 			return tree.Wrap(stateName(s.name), err)
 		}
 		if err != nil || fi.Size() != int64(s.state.size) {
-			return choose.Advise("run again", "%s: another run has changed the tree since this one looked at it", s.name)
+			return advice.New("run again", "%s: another run has changed the tree since this one looked at it", s.name)
 		}
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
 )
@@ -118,7 +118,7 @@ func (p *Plan) notHalved(s *subdir) error {
 	for _, c := range p.channels {
 		old, n := s.state.Records[c.shown], s.total[c.shown]
 		if old >= suspect && n*2 < old || old > 0 && n == 0 {
-			return choose.Advise("if the channel is meant to shrink so, remove "+path.Join(p.dir, stateName(s.name)),
+			return advice.New("if the channel is meant to shrink so, remove "+path.Join(p.dir, stateName(s.name)),
 				"%s: %s lists %d packages, want at least half of the %d that it had before", s.name, c.shown, n, old)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/advice"
 	"runbook/runtime/host"
 )
 
@@ -107,7 +107,7 @@ func (p *Plan) findAll(ctx context.Context, i int, c *channel) error {
 		}
 	}
 	if !any && !c.local {
-		return choose.Advise("see whether the address is that of a channel, which has such directories",
+		return advice.New("see whether the address is that of a channel, which has such directories",
 			"channel %s: has none of %s", c.shown, strings.Join(p.names(), ", "))
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/advice"
 	"runbook/runtime/host"
 )
 
@@ -141,7 +141,7 @@ func (p *Plan) room(ctx context.Context) error {
 	if need <= p.Report.Free {
 		return nil
 	}
-	return choose.Advise(fmt.Sprintf("make room on %s, or take less: platforms=, python_versions=, pkg_list=, latest=",
+	return advice.New(fmt.Sprintf("make room on %s, or take less: platforms=, python_versions=, pkg_list=, latest=",
 		mount),
 		"%s: got %s free, want %s: %d bytes more", p.dir, size(p.Report.Free), size(need), need-p.Report.Free)
 }
@@ -229,7 +229,6 @@ func (p *Plan) failure() error {
 	const most = 10
 	var b strings.Builder
 	n, hint := 0, "everything else is in place; the index leaves them out. Replace the bad files at the source, or leave them out with blacklist=, and run again"
-	var advised *choose.Advised
 	for _, s := range p.subdirs {
 		for _, it := range s.fetch {
 			if it.failed == nil {
@@ -238,8 +237,8 @@ func (p *Plan) failure() error {
 			if n++; n <= most {
 				fmt.Fprintf(&b, "\n%s: %v", it.name(), it.failed)
 			}
-			if errors.As(it.failed, &advised) {
-				hint = advised.Hint + ". Everything else is in place; the index leaves these out"
+			if its := advice.Of(it.failed); its != "" {
+				hint = its + ". Everything else is in place; the index leaves these out"
 			}
 		}
 	}
@@ -253,7 +252,7 @@ func (p *Plan) failure() error {
 		}
 	}
 	err := fmt.Errorf("%s could not be mirrored:%s", packages(n), b.String())
-	return errors.Join(&choose.Advised{Err: err, Hint: hint}, p.refused())
+	return errors.Join(advice.On(err, hint), p.refused())
 }
 
 // size shows bytes as people read them.

@@ -135,7 +135,7 @@ func (h *history) plan() *Plan {
 	l.Net = fetch.New().Get
 	p, err := h.task.mirror().Plan(h.Context(), l)
 	if err != nil {
-		h.Fatal(advice(err))
+		h.Fatal(advised(err))
 	}
 	return p
 }
@@ -150,7 +150,7 @@ func (h *history) finish() {
 	m := h.task.mirror()
 	m.Config.Channels, m.Rate = []string{"/src"}, 0
 	if _, err := h.calm.run(m, h.calm.local()); err != nil {
-		h.Fatal(advice(err))
+		h.Fatal(advised(err))
 	}
 	if d := h.differs(); d != "" {
 		h.Errorf("version %d: differs from an undisturbed mirror:\n%s", h.version, d)

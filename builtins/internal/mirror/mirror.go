@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strings"
 
+	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/choose"
 	"runbook/runtime/host"
 )
@@ -106,7 +107,7 @@ func (m *Mirror) check() error {
 	switch d := m.dest(); {
 	case m.dir != "":
 	case d == "":
-		return choose.Advise("give dest=, or mirror_dir in the configuration", "dest: got none")
+		return advice.New("give dest=, or mirror_dir in the configuration", "dest: got none")
 	case !path.IsAbs(d):
 		return fmt.Errorf("dest: got %q, want an absolute path", d)
 	case !isName(m.Account):
@@ -118,13 +119,13 @@ func (m *Mirror) check() error {
 	case m.MaxLoss < 0 || m.MaxLoss > 100:
 		return fmt.Errorf("max_loss: got %d, want percent", m.MaxLoss)
 	case m.PruneRemoved && !m.Prune:
-		return choose.Advise("add prune=True", "prune_removed: got it without prune")
+		return advice.New("add prune=True", "prune_removed: got it without prune")
 	case m.Since != "" && m.Delta == "":
-		return choose.Advise("add delta=, the directory to write to", "since: got it without delta")
+		return advice.New("add delta=, the directory to write to", "since: got it without delta")
 	}
 	for _, u := range m.Access.BaseURLs {
 		if originOf(u) == "" || strings.Contains(u, "@") {
-			return choose.Advise(`write "https://HOST"`,
+			return advice.New(`write "https://HOST"`,
 				"base_urls: got %q, want the address of a server without credentials", m.show(u))
 		}
 	}
@@ -150,7 +151,7 @@ func (p *Plan) findSubdirs(ctx context.Context) error {
 		case err != nil:
 			return sourceError(c, "", err)
 		case len(names) == 0:
-			return choose.Advise("name the directory that holds linux-64, noarch and so on", "%s: has no SUBDIR/%s", c.shown,
+			return advice.New("name the directory that holds linux-64, noarch and so on", "%s: has no SUBDIR/%s", c.shown,
 				indexFile)
 		}
 		c.has = map[string]bool{}
@@ -207,14 +208,5 @@ func sourceError(c *channel, subdir string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	}
-	return hinted(fmt.Errorf("channel %s: %w", at, err), hint)
-}
-
-// hinted gives err the hint, unless it has one.
-func hinted(err error, hint string) error {
-	var a *choose.Advised
-	if err == nil || errors.As(err, &a) {
-		return err
-	}
-	return &choose.Advised{Err: err, Hint: hint}
+	return advice.On(fmt.Errorf("channel %s: %w", at, err), hint)
 }

@@ -250,8 +250,8 @@ func TestRefusedPlans(t *testing.T) {
 		c.do(r, m)
 		before := listing(t, r.root)
 		_, err := r.run(m, r.local())
-		if err == nil || !strings.Contains(advice(err), c.want) {
-			t.Errorf("%s: got %s\nwant %s", name, advice(err), c.want)
+		if err == nil || !strings.Contains(advised(err), c.want) {
+			t.Errorf("%s: got %s\nwant %s", name, advised(err), c.want)
 		}
 		if listing(t, r.root) != before {
 			t.Errorf("%s: something was changed", name)

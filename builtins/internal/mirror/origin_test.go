@@ -97,8 +97,8 @@ func TestCredentialsStayAtTheirServer(t *testing.T) {
 				v.do(s, away)
 				err := s.run(t.Context())
 				n, wrong := s.sound()
-				if n != v.n || wrong != nil || (err != nil) != (v.want != "") || err != nil && !strings.Contains(advice(err), v.want) {
-					t.Errorf("got %d packages, %v and %s", n, wrong, advice(err))
+				if n != v.n || wrong != nil || (err != nil) != (v.want != "") || err != nil && !strings.Contains(advised(err), v.want) {
+					t.Errorf("got %d packages, %v and %s", n, wrong, advised(err))
 				}
 				if asked := len(away.Requests()) > 0; asked != v.asks || len(away.Leaks()) > 0 {
 					t.Errorf("the other server was asked: %v, and told secrets: %+v", asked, away.Leaks())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
@@ -198,7 +199,7 @@ func (x *sourced) scan(f func(*repodata.Record) error) error {
 
 // indexError says whose index is wrong.
 func (s *subdir) indexError(x *sourced, err error) error {
-	return hinted(fmt.Errorf("channel %s/%s/%s: %w", x.from.shown, s.name, indexFile, err),
+	return advice.On(fmt.Errorf("channel %s/%s/%s: %w", x.from.shown, s.name, indexFile, err),
 		"the index is damaged or cut off: fetch it again, or let conda index make it anew")
 }
 

@@ -182,10 +182,10 @@ func TestDiskTurnsReadOnly(t *testing.T) {
 		}
 		err := p.Apply(t.Context(), h.local())
 		switch {
-		case errors.Is(err, syscall.EROFS) && strings.Contains(advice(err), "/dst/acc is mounted read-only"):
+		case errors.Is(err, syscall.EROFS) && strings.Contains(advised(err), "/dst/acc is mounted read-only"):
 		case err == nil && n.Load() < at:
 		default:
-			t.Errorf("step %d: got %s", at, advice(err))
+			t.Errorf("step %d: got %s", at, advised(err))
 		}
 		d.restore()
 		h.finish()

@@ -65,8 +65,8 @@ func TestPrune(t *testing.T) {
 			}
 			for range 2 { // what was refused is refused again: it does not become usual
 				_, err := r.run(m, r.local())
-				if (err == nil) != (c.want == "") || !strings.Contains(advice(err), c.want) {
-					t.Errorf("got %s", advice(err))
+				if (err == nil) != (c.want == "") || !strings.Contains(advised(err), c.want) {
+					t.Errorf("got %s", advised(err))
 				}
 				if left := r.packagesOf("linux-64"); left != c.left || !r.has("/dst/acc/linux-64/notes.txt") {
 					t.Errorf("left %s", left)

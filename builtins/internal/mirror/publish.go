@@ -14,7 +14,7 @@ import (
 	"strings"
 	"syscall"
 
-	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/compress"
 	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host/tree"
@@ -139,7 +139,7 @@ func (w *publisher) write() error {
 	}
 	w.head.JSON = hex.EncodeToString(w.json.Sum(nil))
 	if w.head.JSON != w.s.json.sum && w.s.sound() {
-		return choose.Advise("run again", "%s/%s: the source changed while it was mirrored", w.s.name, indexFile)
+		return advice.New("run again", "%s/%s: the source changed while it was mirrored", w.s.name, indexFile)
 	}
 	for i, file := range w.files {
 		w.files[i] = nil

@@ -193,7 +193,7 @@ func TestBadStates(t *testing.T) {
 		r.put("/dst/acc/linux-64/b-1.0-0.tar.bz2", strings.Replace(r.get("/dst/acc/linux-64/b-1.0-0.tar.bz2"), "b", "x", 1))
 		badStates(r)[name]()
 		if _, err := r.run(r.mirror(), r.local()); err != nil {
-			t.Errorf("%s: %s", name, advice(err))
+			t.Errorf("%s: %s", name, advised(err))
 			continue
 		}
 		if have := listing(t, r.path("/dst/acc")); have != want {

@@ -120,7 +120,7 @@ func (s *faultScene) run(ctx context.Context) error {
 		err = p.Apply(ctx, s.local)
 		s.told = append(s.told, p.Done(), fmt.Sprint(p.Manifests()))
 	}
-	s.told = append(s.told, advice(err))
+	s.told = append(s.told, advised(err))
 	return err
 }
 
@@ -210,17 +210,17 @@ func (b bad) endure(t *testing.T) error {
 	case err == nil && n != 4 && !(n == 1 && b.index && b.isOf(absent)):
 		t.Errorf("%v: no error, and %d packages", b, n)
 	case err != nil && !mayFail:
-		t.Errorf("%v: %s", b, advice(err))
+		t.Errorf("%v: %s", b, advised(err))
 	case err != nil && !b.index && (n != 3 || !strings.Contains(err.Error(), "linux-64/a-1.0-0.tar.bz2: ")):
 		t.Errorf("%v: %d packages, and the error: %v", b, n, err)
-	case err != nil && b.index && (n != 0 || !strings.Contains(advice(err), " | ") || !strings.Contains(err.Error(), "/linux-64/repodata.json: ")):
+	case err != nil && b.index && (n != 0 || !strings.Contains(advised(err), " | ") || !strings.Contains(err.Error(), "/linux-64/repodata.json: ")):
 		t.Errorf("%v: %d packages, and the error: %v", b, n, err)
 	}
 	s.secretive(t, b)
 	s.server.Heal()
 	s.patience(t, 10*time.Second)
 	if err := s.run(ctx); err != nil {
-		t.Errorf("%v: healed, it says %s", b, advice(err))
+		t.Errorf("%v: healed, it says %s", b, advised(err))
 	}
 	if n, wrong := s.sound(); n != 4 || wrong != nil || s.list("/dst/acc/*/.*.part") != "" {
 		t.Errorf("%v: healed, it has %d packages, %v, %s", b, n, wrong, s.list("/dst/acc/*/.*.part"))

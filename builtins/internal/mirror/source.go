@@ -9,7 +9,7 @@ import (
 	"path"
 	"strings"
 
-	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/advice"
 	"runbook/runtime/host"
 )
 
@@ -94,13 +94,13 @@ func (m *Mirror) open(location string, r host.Reader) (source, error) {
 		p, err := url.PathUnescape(strings.TrimPrefix(rest, server))
 		return files{r, path.Clean(p), w}, err
 	case scheme == "file":
-		return nil, choose.Advise("write file:///media/pkgs/free, with three slashes",
+		return nil, advice.New("write file:///media/pkgs/free, with three slashes",
 			"got a file:// URL with a host, want one of this machine")
 	case (scheme == "http" || scheme == "https") && server != "":
 		w.server = scheme + "://" + server
 		return &w, nil
 	}
-	return nil, choose.Advise("write /media/pkgs/free, file:///media/pkgs/free or https://HOST/pkgs/free",
+	return nil, advice.New("write /media/pkgs/free, file:///media/pkgs/free or https://HOST/pkgs/free",
 		"got neither an absolute path nor a file://, http:// or https:// URL")
 }
 

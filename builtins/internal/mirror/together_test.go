@@ -80,7 +80,7 @@ func TestReadersDuringPublishes(t *testing.T) {
 	for range publishes {
 		h.next()
 		if _, err := h.run(m, h.local()); err != nil || t.Failed() {
-			t.Fatal(advice(err))
+			t.Fatal(advised(err))
 		}
 	}
 	looks := []string{}
@@ -108,8 +108,8 @@ func TestOldPlans(t *testing.T) {
 	r.channel("/src", "linux-64", "a", "b", "c", "d")
 	r.must(m)
 	before := listing(t, r.path("/dst"))
-	if err := old.Apply(t.Context(), r.local()); err == nil || advice(err) != "linux-64: another run has changed the tree since this one looked at it | run again" {
-		t.Errorf("got %s", advice(err))
+	if err := old.Apply(t.Context(), r.local()); err == nil || advised(err) != "linux-64: another run has changed the tree since this one looked at it | run again" {
+		t.Errorf("got %s", advised(err))
 	}
 	if have := listing(t, r.path("/dst")); have != before {
 		t.Errorf("the tree is changed:\n%s", difference(have, before))

@@ -53,7 +53,7 @@ func TestShardsAlone(t *testing.T) {
 	os.RemoveAll(r.path("/dst"))
 	s, _, run := r.served(t)
 	if n, err := run(); n == 0 || err != nil || r.complete("linux-64") != 3 || r.get("/dst/acc/linux-64/repodata.json") != fromDir {
-		t.Errorf("from a server: %v", advice(err))
+		t.Errorf("from a server: %v", advised(err))
 	}
 	s.Forget()
 	if n, err := run(); n != 0 || err != nil || s.Count("*.msgpack.zst") > s.Count("repodata_shards.msgpack.zst") {
@@ -87,7 +87,7 @@ func TestWrongShards(t *testing.T) {
 		_, fromDir := r.run(r.mirror(), r.local())
 		for _, err := range []error{fromServer, fromDir} {
 			if err == nil || !strings.Contains(err.Error(), "linux-64/repodata") || r.has("/dst/acc/linux-64/repodata.json") {
-				t.Errorf("%s: got %s", name, advice(err))
+				t.Errorf("%s: got %s", name, advised(err))
 			}
 		}
 	}
@@ -168,8 +168,8 @@ func TestNothingAnyMore(t *testing.T) {
 			}
 			_, err := run()
 			quiet := !two && (text == "gone" || text == "404") // a subdir that no channel has is left alone
-			if quiet != (err == nil) || err != nil && !strings.Contains(advice(err), "lists 0 packages, want at least half of the 2") {
-				t.Errorf("%q, two channels %v: got %s", text, two, advice(err))
+			if quiet != (err == nil) || err != nil && !strings.Contains(advised(err), "lists 0 packages, want at least half of the 2") {
+				t.Errorf("%q, two channels %v: got %s", text, two, advised(err))
 			}
 			if listing(t, r.path("/dst")) != before {
 				t.Errorf("%q, two channels %v: something was changed", text, two)

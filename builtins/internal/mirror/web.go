@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/compress"
 	"runbook/runtime/host"
 )
@@ -99,9 +99,9 @@ func status(resp *host.Response) error {
 	case 404, 410:
 		return fmt.Errorf("%w: %w", err, fs.ErrNotExist)
 	case 401, 403, 407:
-		return choose.Advise("see whether the token, or the account, may read this channel", "%w", err)
+		return advice.New("see whether the token, or the account, may read this channel", "%w", err)
 	case 429, 503:
-		return choose.Advise("the server is busy or limits what it gives: run again later, or with fewer connections",
+		return advice.New("the server is busy or limits what it gives: run again later, or with fewer connections",
 			"%w", err)
 	}
 	return err
@@ -123,7 +123,7 @@ func (s *web) locate(subdir, base, file string) (string, error) {
 	case absolute && s.lists(base):
 		dir = base
 	case absolute:
-		return "", choose.Advise(fmt.Sprintf("if its files may come from there, add base_urls=[%q]", originOf(base)),
+		return "", advice.New(fmt.Sprintf("if its files may come from there, add base_urls=[%q]", originOf(base)),
 			"base_url: got another server, %q", originOf(base))
 	case strings.HasPrefix(base, "//") || strings.ContainsAny(base, "?#\\"):
 		return "", fmt.Errorf("base_url: got %q, want a path or a URL without a query", base)
@@ -178,7 +178,7 @@ func (s *web) fetch(ctx context.Context, at string, off int64, etag string, fres
 	return &opened{resp.Body, resp.Offset, resp.ETag}, nil
 }
 
-var errPage = choose.Advise("a proxy, a portal or a login page may have answered: see what the address shows in a browser", "got a web page, want a file of the channel")
+var errPage = advice.New("a proxy, a portal or a login page may have answered: see what the address shows in a browser", "got a web page, want a file of the channel")
 
 // isPage reports whether a media type is that of a web page: a portal or a proxy has answered.
 func isPage(media string) bool { return media == "text/html" || media == "application/xhtml+xml" }

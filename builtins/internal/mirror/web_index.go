@@ -9,7 +9,7 @@ import (
 	"io/fs"
 	"strings"
 
-	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/compress"
 	"runbook/builtins/internal/shards"
 	"runbook/runtime/host"
@@ -136,6 +136,6 @@ func (s *web) shard(subdir string) func(ctx context.Context, base, file string) 
 }
 
 func noShard(file string) error {
-	return choose.Advise("the channel is being changed, or is incomplete: run again later",
+	return advice.New("the channel is being changed, or is incomplete: run again later",
 		"a shard that the index lists is missing: %s", file)
 }

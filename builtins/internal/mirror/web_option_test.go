@@ -141,7 +141,7 @@ func TestAuthorities(t *testing.T) {
 			_, err := r.run(m, r.netted(c))
 			good := known && kind == fetchtest.Good
 			if good != (err == nil) || good && r.complete("linux-64") != 2 || !good && (!strings.Contains(err.Error(), "certificate") || r.has("/dst/acc")) {
-				t.Errorf("%s, known %v: got %s", name, known, advice(err))
+				t.Errorf("%s, known %v: got %s", name, known, advised(err))
 			}
 		}
 	}
@@ -161,7 +161,7 @@ func TestProxy(t *testing.T) {
 	c.Pause, c.Tries = time.Millisecond, 2
 	l := r.netted(c)
 	if n, err := r.run(m, l); n == 0 || err != nil || r.complete("linux-64") != 2 {
-		t.Fatal(advice(err))
+		t.Fatal(advised(err))
 	}
 	if len(proxy.Requests()) != len(s.Requests()) || len(s.Leaks()) > 0 || !proxy.Requests()[0].Carries(canary) {
 		t.Errorf("%d requests came to the proxy, %d to the server, %v", len(proxy.Requests()), len(s.Requests()), s.Leaks())
@@ -169,12 +169,12 @@ func TestProxy(t *testing.T) {
 	for _, b := range []fetchtest.Behaviour{fetchtest.Status(407), fetchtest.Status(502), fetchtest.NoHTTP(), fetchtest.Page()} {
 		proxy.Heal()
 		proxy.Fault("*", b, fetchtest.Forever)
-		if _, err := r.run(m, l); err == nil || strings.Contains(advice(err), canary) || !strings.Contains(advice(err), " | ") {
-			t.Errorf("%s: got %s", b.Name, advice(err))
+		if _, err := r.run(m, l); err == nil || strings.Contains(advised(err), canary) || !strings.Contains(advised(err), " | ") {
+			t.Errorf("%s: got %s", b.Name, advised(err))
 		}
 	}
 	m.Access.Proxy = strings.Replace(fetchtest.Refused(t), "://", "://user:"+canary+"@", 1)
-	if _, err := r.run(m, l); err == nil || strings.Contains(advice(err), canary) || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("nobody there: got %s", advice(err))
+	if _, err := r.run(m, l); err == nil || strings.Contains(advised(err), canary) || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("nobody there: got %s", advised(err))
 	}
 }
