@@ -23,10 +23,10 @@ var (
 		release("VERSION_ID"))
 	hostFamilyBuiltin = property("host.family", `tell the kind of distribution: "debian" or "rhel", or its own name`,
 		`log(host.family)`, hostFamily)
-	hostUserBuiltin       = property("host.user", "tell the account that runs this", `log(host.user)`, hostUser)
-	hostHostnameBuiltin   = property("host.hostname", "tell the name of the machine", `log(host.hostname)`, hostHostname)
-	hostCPUsBuiltin       = property("host.cpus", "tell the number of processors", `log(str(host.cpus))`, hostCPUs)
-	hostMemoryBuiltin     = property("host.memory", "tell the size of the memory in bytes",
+	hostUserBuiltin     = property("host.user", "tell the account that runs this", `log(host.user)`, hostUser)
+	hostHostnameBuiltin = property("host.hostname", "tell the name of the machine", `log(host.hostname)`, hostHostname)
+	hostCPUsBuiltin     = property("host.cpus", "tell the number of processors", `log(str(host.cpus))`, hostCPUs)
+	hostMemoryBuiltin   = property("host.memory", "tell the size of the memory in bytes",
 		`log(str(host.memory))`, hostMemory)
 	hostInterfacesBuiltin = property("host.interfaces", "tell the names of the network interfaces, sorted",
 		`log(", ".join(host.interfaces))`, hostInterfaces)

@@ -8,12 +8,8 @@ import (
 	"syscall"
 
 	"runbook/builtins/internal/advice"
+	"runbook/builtins/internal/mirror/publish"
 	"runbook/runtime/host"
-)
-
-const (
-	dirMode  = 0o755
-	fileMode = 0o644
 )
 
 // Apply does what Changes tells. All packages that can be had are fetched and all subdirs are
@@ -23,7 +19,7 @@ func (p *Plan) Apply(ctx context.Context, h host.Host) error {
 		return err
 	}
 	for _, d := range p.dirs {
-		err := h.Mkdir(d, host.Meta{Mode: dirMode, Owner: p.mirror.Owner})
+		err := h.Mkdir(d, host.Meta{Mode: publish.DirMode, Owner: p.mirror.Owner})
 		if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) { // both make it under one name at first
 			return advice.New("run again", "%s: another run has changed the tree since this one looked at it", d)
 		}

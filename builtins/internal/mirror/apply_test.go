@@ -39,7 +39,8 @@ func TestBadPackages(t *testing.T) {
 		good, goodB := r.get(a), r.get(b)
 		c.do(r)
 		for range 2 { // the second run says the same
-			if _, err := r.run(m, r.local()); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(advised(err), "the index leaves them out") {
+			if _, err := r.run(m, r.local()); err == nil || !strings.Contains(err.Error(), c.want) ||
+				!strings.Contains(advised(err), "the index leaves them out") {
 				t.Errorf("%s: got %s", name, advised(err))
 			}
 			if r.complete("linux-64") != c.n || r.complete("osx-64") != 1 {
@@ -103,7 +104,8 @@ func TestCrashAnywhere(t *testing.T) {
 			t.Fatal(at, err)
 		}
 		mid := r.get("/dst/acc/linux-64/repodata.json")
-		if n, err := complete(r.path("/dst/acc/linux-64")); err != nil && !strings.Contains(err.Error(), "b-1.0-0") || n == 0 && err == nil {
+		if n, err := complete(r.path("/dst/acc/linux-64")); err != nil && !strings.Contains(err.Error(), "b-1.0-0") ||
+			n == 0 && err == nil {
 			t.Errorf("crash %d: %d, %v in %s", at, n, err, mid) // only a replaced file may be ahead of its index
 		}
 		if !ended {

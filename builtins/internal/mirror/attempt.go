@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"runbook/builtins/internal/mirror/publish"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 	"runbook/runtime/host/tree"
 )
@@ -23,7 +25,7 @@ type attempt struct {
 	*fetcher
 	it    *item
 	file  *os.File
-	d     *digest
+	d     *state.Digest
 	size  int64  // bytes in file, all of them seen by d
 	etag  string // of the version that they are of
 	fresh bool   // go past caches
@@ -56,7 +58,7 @@ func (a *attempt) run(ctx context.Context) error {
 // begin opens the partial file and takes over what can stay of it. Only the digest can tell whether that belongs to
 // this package.
 func (a *attempt) begin(ctx context.Context, at string) error {
-	a.d = newDigest(a.it.sum.kind, a.it.md5 != nil)
+	a.d = state.NewDigest(a.it.sum.Kind, a.it.md5 != nil)
 	name := tree.Partial(a.it.name())
 	file, err := a.tree.CreateFirst(a.it.name())
 	if err == nil || !errors.Is(err, fs.ErrExist) {
@@ -64,7 +66,7 @@ func (a *attempt) begin(ctx context.Context, at string) error {
 		return tree.Wrap(name, err)
 	}
 	fi, err := a.root.Lstat(name)
-	if err != nil || a.fresh || a.it.sum.kind == noSum || !fi.Mode().IsRegular() ||
+	if err != nil || a.fresh || a.it.sum.Kind == state.None || !fi.Mode().IsRegular() ||
 		a.it.size >= 0 && fi.Size() > a.it.size || !alone(fi) {
 		a.file, err = a.tree.Create(a.it.name())
 		return err
@@ -76,8 +78,8 @@ func (a *attempt) begin(ctx context.Context, at string) error {
 	if err := a.reread(ctx); err != nil {
 		return err
 	}
-	if w, ok := a.it.from().from.source.(*web); ok && a.size != a.it.size {
-		if a.etag, err = w.etagOf(ctx, at); err != nil {
+	if a.size != a.it.size {
+		if a.etag, err = a.it.from().from.Version(ctx, at); err != nil {
 			return &brokenError{err, false}
 		}
 	}
@@ -93,7 +95,7 @@ func alone(fi fs.FileInfo) bool {
 // copy gets what is missing, but little more than the item should have. linked reports that the file is the source's
 // own.
 func (a *attempt) copy(ctx context.Context, at string) (linked bool, err error) {
-	if !a.it.from().from.local {
+	if !a.it.from().from.Local {
 		if err := a.connect(ctx); err != nil {
 			return false, err
 		}
@@ -103,7 +105,7 @@ func (a *attempt) copy(ctx context.Context, at string) (linked bool, err error) 
 }
 
 func (a *attempt) get(ctx context.Context, at string) (linked bool, err error) {
-	src, err := a.it.from().from.fetch(ctx, at, a.size, a.etag, a.fresh)
+	src, err := a.it.from().from.Fetch(ctx, at, a.size, a.etag, a.fresh)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, errors.New("is listed and missing at the source")
@@ -111,14 +113,14 @@ func (a *attempt) get(ctx context.Context, at string) (linked bool, err error) {
 		return false, &brokenError{err, false} // who asks has tried again already
 	}
 	defer src.Close()
-	if a.size > 0 && src.off != a.size { // the server begins anew
+	if a.size > 0 && src.Off != a.size { // the server begins anew
 		if err := a.restart(); err != nil {
 			return false, err
 		}
 	}
 	a.etag = ""
-	if strings.HasPrefix(src.etag, `"`) {
-		a.etag = src.etag
+	if strings.HasPrefix(src.ETag, `"`) {
+		a.etag = src.ETag
 	}
 	if file, ok := src.ReadCloser.(*os.File); ok && a.size == 0 {
 		if a.plan.mirror.Link && a.linkable(file) {
@@ -167,7 +169,7 @@ func (a *attempt) pour(ctx context.Context, r io.Reader) error {
 			host.WriteBack(a.file, told, a.size-told)
 			told = a.size
 		}
-		if err == io.EOF && (a.it.size < 0 || a.size >= a.it.size || a.it.from().from.local) {
+		if err == io.EOF && (a.it.size < 0 || a.size >= a.it.size || a.it.from().from.Local) {
 			return nil
 		}
 		if err == io.EOF {
@@ -210,7 +212,7 @@ func (a *attempt) linkable(file *os.File) bool {
 		return false
 	}
 	st, ok := fi.Sys().(*syscall.Stat_t)
-	return ok && fi.Mode().Perm() == fileMode && (a.uid < 0 || int(st.Uid) == a.uid) && (a.gid < 0 || int(st.Gid) == a.gid)
+	return ok && fi.Mode().Perm() == publish.FileMode && (a.uid < 0 || int(st.Uid) == a.uid) && (a.gid < 0 || int(st.Gid) == a.gid)
 }
 
 // link puts the source's own file in place of the partial one, if they share a file system, and reads it; linked is
@@ -248,7 +250,7 @@ func (a *attempt) check() error {
 	case it.size >= 0 && a.size < it.size:
 		return &wrongError{fmt.Errorf("got %d bytes, want %d", a.size, it.size)}
 	}
-	if text := a.d.differs(a.it); text != "" {
+	if text := a.d.Differs(a.it.sum, a.it.md5); text != "" {
 		return &wrongError{errors.New(text)}
 	}
 	return nil
@@ -262,7 +264,7 @@ func (a *attempt) settle(linked bool) error {
 	if linked {
 		err = cmp.Or(err, file.Close())
 	} else {
-		err = a.tree.Finish(file, a.tree.Attr(fileMode), err)
+		err = a.tree.Finish(file, a.tree.Attr(publish.FileMode), err)
 	}
 	if err != nil {
 		a.tree.Discard(name)
@@ -275,7 +277,7 @@ func (a *attempt) settle(linked bool) error {
 
 // restart empties the file.
 func (a *attempt) restart() error {
-	a.d.reset()
+	a.d.Reset()
 	a.size, a.etag = 0, ""
 	if err := a.file.Truncate(0); err != nil {
 		return tree.Wrap(tree.Partial(a.it.name()), err)

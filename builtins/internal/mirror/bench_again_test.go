@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"runbook/builtins/internal/mirror/channel"
 )
 
-// BenchmarkAgain looks at a mirror in which nothing is to be done, beside rsync on the same trees: the engine alone, and
-// a whole runbook with its trace.
+// BenchmarkAgain looks at a mirror in which nothing is to be done, beside rsync on the same trees: the engine alone,
+// and a whole runbook with its trace.
 //
 //	go test ./builtins/internal/mirror -run - -bench Again -benchtime 21x
 func BenchmarkAgain(b *testing.B) {
@@ -32,7 +34,7 @@ func BenchmarkAgain(b *testing.B) {
 func manyFiles(b *testing.B, n int) *set {
 	s := newSet(b, n, func(i int) int64 { return int64(1000 + i) }, 0)
 	hourAgo := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(filepath.Join(s.dir, benchSubdir, indexFile), hourAgo, hourAgo); err != nil {
+	if err := os.Chtimes(filepath.Join(s.dir, benchSubdir, channel.IndexFile), hourAgo, hourAgo); err != nil {
 		b.Fatal(err)
 	}
 	return s

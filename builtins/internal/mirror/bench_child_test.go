@@ -20,8 +20,8 @@ import (
 	"runbook/runtime/host"
 )
 
-// Engine and server of the benchmarks are processes of their own: this test program again, with this test as its only one
-// and a job in its environment.
+// Engine and server of the benchmarks are processes of their own: this test program again, with this test as its only
+// one and a job in its environment.
 const jobVariable = "RUNBOOK_BENCH_JOB"
 
 // A job is what such a process is to do.
@@ -70,7 +70,8 @@ func TestBenchJob(t *testing.T) {
 func (j job) mirror(ctx context.Context) (o outcome, err error) {
 	l := host.NewLocal("/")
 	l.Net = fetch.New().Get
-	m := &Mirror{Config: choose.Config{Channels: []string{j.Channel}, LicenseBlacklist: j.License}, Dest: j.Dest, Account: "acc", Connections: j.Connections, NoBzip2: j.NoBzip2}
+	m := &Mirror{Config: choose.Config{Channels: []string{j.Channel}, LicenseBlacklist: j.License}, Dest: j.Dest,
+		Account: "acc", Connections: j.Connections, NoBzip2: j.NoBzip2}
 	start := time.Now()
 	p, err := m.Plan(ctx, l)
 	o.Plan = time.Since(start)

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"runbook/builtins/internal/mirror/channel"
 )
 
 // A set is a channel of generated packages, in one subdir.
@@ -100,7 +102,7 @@ func writePackage(name string, size int64, id uint64, pool []byte) (string, erro
 }
 
 func (s *set) writeIndex() error {
-	f, err := os.Create(filepath.Join(s.dir, benchSubdir, indexFile))
+	f, err := os.Create(filepath.Join(s.dir, benchSubdir, channel.IndexFile))
 	if err != nil {
 		return err
 	}

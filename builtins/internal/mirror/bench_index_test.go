@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/mirror/state"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -50,7 +53,8 @@ func BenchmarkIndex(b *testing.B) {
 	})
 }
 
-// A bigIndex is one, beside a mirror whose files are empty, but known to be what the index says: so they fit on any disk.
+// A bigIndex is one, beside a mirror whose files are empty, but known to be what the index says: so they fit on any
+// disk.
 type bigIndex struct {
 	dir   string // the channel
 	tree  string // of all accounts
@@ -60,7 +64,7 @@ type bigIndex struct {
 func newBigIndex(b *testing.B) *bigIndex {
 	dir := b.TempDir()
 	x := &bigIndex{dir: filepath.Join(dir, "channel"), tree: filepath.Join(dir, "tree")}
-	for _, d := range []string{x.dir + "/" + benchSubdir, x.in(benchSubdir), x.in(stateDir)} {
+	for _, d := range []string{x.dir + "/" + benchSubdir, x.in(benchSubdir), x.in(state.Dir)} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			b.Fatal(err)
 		}
@@ -75,7 +79,7 @@ func (x *bigIndex) in(name ...string) string {
 	return filepath.Join(append([]string{x.tree, "acc"}, name...)...)
 }
 
-func (x *bigIndex) index() string { return filepath.Join(x.dir, benchSubdir, indexFile) }
+func (x *bigIndex) index() string { return filepath.Join(x.dir, benchSubdir, channel.IndexFile) }
 
 func (x *bigIndex) job(lean bool) job {
 	return job{Channel: x.dir, Dest: x.tree, NoBzip2: lean, License: []string{"GPL"}}
@@ -88,12 +92,12 @@ func (x *bigIndex) write() error {
 		return err
 	}
 	defer f.Close()
-	stateFile, err := os.Create(x.in(stateName(benchSubdir)))
+	stateFile, err := os.Create(x.in(state.Name(benchSubdir)))
 	if err != nil {
 		return err
 	}
 	defer stateFile.Close()
-	state, w := newStateWriter(stateFile), bufio.NewWriter(f)
+	entries, w := state.NewWriter(stateFile), bufio.NewWriter(f)
 	fmt.Fprintf(w, "{\n  \"info\": {\n    \"subdir\": %q\n  },\n  \"packages\": {", benchSubdir)
 	for i := range indexRecords {
 		comma := ","
@@ -106,14 +110,14 @@ func (x *bigIndex) write() error {
 		if err != nil {
 			return err
 		}
-		k.sum = cut(sha256Sum, sum)
-		state.add(file, k)
+		k.Sum = state.ParseSum(state.SHA256, sum)
+		entries.Add(file, k)
 	}
 	fmt.Fprint(w, "\n  }\n}\n")
-	if err := state.end(header{Subdir: benchSubdir, Interim: true}); err != nil {
+	if err := entries.End(state.Header{Subdir: benchSubdir, Interim: true}); err != nil {
 		return err
 	}
-	if x.state, err = os.ReadFile(x.in(stateName(benchSubdir))); err != nil {
+	if x.state, err = os.ReadFile(x.in(state.Name(benchSubdir))); err != nil {
 		return err
 	}
 	hourAgo := time.Now().Add(-time.Hour)
@@ -127,8 +131,10 @@ func (x *bigIndex) write() error {
 func bigRecord(i int) (file, sum, text string) {
 	h := sha256.Sum256(fmt.Append(nil, i))
 	sum = hex.EncodeToString(h[:])
-	licenses := []string{"MIT", "BSD-3-Clause", "GPL-3.0-or-later", "Apache-2.0", "BSD-3-Clause", "MIT", "LGPL-2.1-only", "Apache-2.0"}
-	depends := []string{"__glibc >=2.17,<3.0.a0", "libgcc >=13", "libstdcxx >=13", "python >=3.11,<3.12.0a0", "python_abi 3.11.* *_cp311", "numpy >=1.19,<3"}
+	licenses := []string{"MIT", "BSD-3-Clause", "GPL-3.0-or-later", "Apache-2.0", "BSD-3-Clause", "MIT",
+		"LGPL-2.1-only", "Apache-2.0"}
+	depends := []string{"__glibc >=2.17,<3.0.a0", "libgcc >=13", "libstdcxx >=13", "python >=3.11,<3.12.0a0",
+		"python_abi 3.11.* *_cp311", "numpy >=1.19,<3"}
 	name := fmt.Sprintf("pkg%05d", i/40)
 	version := fmt.Sprintf("%d.%d", i/8%5, i%8)
 	build := fmt.Sprintf("py311h%s_%d", sum[:7], i%4)
@@ -149,23 +155,23 @@ func bigRecord(i int) (file, sum, text string) {
 	return name + "-" + version + "-" + build + ".tar.bz2", sum, "{" + b.String() + "\n    }"
 }
 
-func emptyFile(name string) (known, error) {
+func emptyFile(name string) (state.Known, error) {
 	var st unix.Stat_t
 	fd, err := unix.Open(name, unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
 	if err == nil {
 		err = unix.Fstat(fd, &st)
 		unix.Close(fd)
 	}
-	return known{0, st.Mtim.Nano(), st.Ino, sum{}}, err
+	return state.Known{Mtime: st.Mtim.Nano(), Ino: st.Ino}, err
 }
 
 // reset makes the mirror what it was: all packages, no index.
 func (x *bigIndex) reset(b *testing.B) {
-	forms, _ := filepath.Glob(x.in(benchSubdir, indexFile+"*"))
+	forms, _ := filepath.Glob(x.in(benchSubdir, channel.IndexFile+"*"))
 	for _, f := range forms {
 		os.Remove(f)
 	}
-	if err := os.WriteFile(x.in(stateName(benchSubdir)), x.state, 0o644); err != nil {
+	if err := os.WriteFile(x.in(state.Name(benchSubdir)), x.state, 0o644); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// BenchmarkMemory reports the most resident memory of a process that mirrors into an empty tree, for few and many packages
-// and for small and large ones.
+// BenchmarkMemory reports the most resident memory of a process that mirrors into an empty tree, for few and many
+// packages and for small and large ones.
 //
 //	go test ./builtins/internal/mirror -run - -bench Memory -benchtime 1x
 func BenchmarkMemory(b *testing.B) {
@@ -18,7 +18,8 @@ func BenchmarkMemory(b *testing.B) {
 		name string
 		n    int
 		size int64
-	}{{"2000-packages", 2000, 4 << 10}, {"20000-packages", 20000, 4 << 10}, {"100000-packages", 100000, 1 << 10}, {"1MB", 2, 1 << 20}, {"1GB", 2, 1 << 30}} {
+	}{{"2000-packages", 2000, 4 << 10}, {"20000-packages", 20000, 4 << 10}, {"100000-packages", 100000, 1 << 10},
+		{"1MB", 2, 1 << 20}, {"1GB", 2, 1 << 30}} {
 		b.Run(c.name, func(b *testing.B) {
 			s := holes(b, c.n, c.size)
 			for b.Loop() {

@@ -94,8 +94,8 @@ func shell(b *testing.B, script string, args ...string) func() time.Duration {
 	}
 }
 
-// A place is a name for a tree that is new in each round. Old ones are emptied, not removed: for minutes after that ext4
-// goes around the inodes, which makes the next racer slow.
+// A place is a name for a tree that is new in each round. Old ones are emptied, not removed: for minutes after that
+// ext4 goes around the inodes, which makes the next racer slow.
 type place struct {
 	b    *testing.B
 	link string

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// BenchmarkWeb mirrors from a server of the loopback, verified and durable, beside what people fetch many files with, which
-// does neither.
+// BenchmarkWeb mirrors from a server of the loopback, verified and durable, beside what people fetch many files with,
+// which does neither.
 //
 //	go test ./builtins/internal/mirror -run - -bench Web -benchtime 5x
 func BenchmarkWeb(b *testing.B) {

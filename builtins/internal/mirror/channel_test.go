@@ -16,6 +16,7 @@ import (
 	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/compress"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 )
 
@@ -71,7 +72,8 @@ func (r *rig) pkg(channel, subdir, name string, more record) (string, record) {
 	file := name + "-1.0-0.tar.bz2"
 	text := content(channel + file)
 	r.put(channel+"/"+subdir+"/"+file, text)
-	rec := record{"name": name, "version": "1.0", "build": "0", "size": len(text), "md5": fmt.Sprintf("%x", md5.Sum([]byte(text)))}
+	rec := record{"name": name, "version": "1.0", "build": "0", "size": len(text),
+		"md5": fmt.Sprintf("%x", md5.Sum([]byte(text)))}
 	for k, v := range more {
 		rec[k] = v
 	}
@@ -188,7 +190,7 @@ func complete(dir string) (n int, err error) {
 func listing(t testing.TB, dir string) string {
 	var b strings.Builder
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err == nil && d.Name() == stateDir {
+		if err == nil && d.Name() == state.Dir {
 			return fs.SkipDir
 		}
 		if err != nil {

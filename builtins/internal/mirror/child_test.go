@@ -5,21 +5,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/compress"
 	"runbook/runtime/fetch"
 )
 
-// Mirrors that are to be killed are processes of their own: this test program again, with TestChild as its only test and a
-// task in its environment.
+// Mirrors that are to be killed are processes of their own: this test program again, with TestChild as its only test
+// and a task in its environment.
 const taskVariable = "RUNBOOK_MIRROR_TASK"
 
 // A task is what such a process is to mirror.
@@ -45,7 +46,8 @@ func TestChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	if k.User != 0 {
-		if err := errors.Join(syscall.Setgroups(nil), syscall.Setresgid(k.User, k.User, k.User), syscall.Setresuid(k.User, k.User, k.User)); err != nil {
+		if err := errors.Join(syscall.Setgroups(nil), syscall.Setresgid(k.User, k.User, k.User),
+			syscall.Setresuid(k.User, k.User, k.User)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,7 +63,8 @@ func TestChild(t *testing.T) {
 }
 
 func (k task) mirror() *Mirror {
-	return &Mirror{Config: choose.Config{Channels: k.Channels}, Dest: "/dst", Account: "acc", Connections: k.Connections, Rate: k.Rate, Shards: k.Shards}
+	return &Mirror{Config: choose.Config{Channels: k.Channels}, Dest: "/dst", Account: "acc",
+		Connections: k.Connections, Rate: k.Rate, Shards: k.Shards}
 }
 
 // command is the process of a task, through the programs in wrap.
@@ -145,7 +148,12 @@ func newMemoryRig(t testing.TB) *rig {
 func zstd(t testing.TB, text string) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := pack(&b, strings.NewReader(text)); err != nil {
+	z, err := compress.NewZstd(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.WriteString(z, text)
+	if err := errors.Join(err, z.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

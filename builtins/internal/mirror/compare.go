@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"runbook/builtins/internal/mirror/state"
 	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
 )
@@ -38,7 +39,7 @@ type comparison struct {
 	batch []item // their files are views of text
 	names []string
 	text  []byte
-	found map[string]known
+	found map[string]state.Known
 
 	packages, twice, odd int
 	failed               error // of the disk, not of the index
@@ -58,15 +59,15 @@ func (c *comparison) keep(source int, r *repodata.Record) (bool, error) {
 		c.odd++
 	}
 	c.packages++
-	it := item{in: c.in, file: c.view(r.File), size: r.Size, sum: sumOf(&r.Fields), source: uint16(source)}
+	it := item{in: c.in, file: c.view(r.File), size: r.Size, sum: state.SumOf(&r.Fields), source: uint16(source)}
 	if c.plan.mirror.Both && r.SHA256 != "" && r.MD5 != "" {
-		s := cut(md5Sum, r.MD5)
+		s := state.ParseSum(state.MD5, r.MD5)
 		it.md5 = &s
 	}
 	if c.elsewhere(&it) {
 		return true, nil
 	}
-	if it.sum.kind == noSum {
+	if it.sum.Kind == state.None {
 		c.plan.Report.Unverified++
 	}
 	c.names, c.batch = append(c.names, it.file), append(c.batch, it)
@@ -116,7 +117,7 @@ func (c *comparison) flush() error {
 			return err
 		}
 		if !sure {
-			unsure = append(unsure, doubt{it, known{m.Size, m.ModTime.UnixNano(), m.Ino, it.sum}})
+			unsure = append(unsure, doubt{it, state.Known{Size: m.Size, Mtime: m.ModTime.UnixNano(), Ino: m.Ino, Sum: it.sum}})
 		}
 	}
 	err := c.hash(unsure)
@@ -140,15 +141,15 @@ func (c *comparison) look(it *item, m host.Seen) (sure bool, err error) {
 		c.fetch(it, true)
 		return true, nil
 	}
-	k, ok := c.in.state.find(it.file)
+	k, ok := c.in.state.Find(it.file)
 	switch {
-	case ok && !c.plan.mirror.Full && k.knows(m) && (k.sum == it.sum || it.sum.kind == noSum):
+	case ok && !c.plan.mirror.Full && k.Knows(m) && (k.Sum == it.sum || it.sum.Kind == state.None):
 		c.in.kept++
 		return true, nil
-	case it.sum.kind == noSum: // nothing tells whether it is the right one
+	case it.sum.Kind == state.None: // nothing tells whether it is the right one
 		c.fetch(it, true)
 		return true, nil
-	case ok && !c.plan.mirror.Full && k.knows(m) && k.sum.kind == it.sum.kind:
+	case ok && !c.plan.mirror.Full && k.Knows(m) && k.Sum.Kind == it.sum.Kind:
 		c.fetch(it, true)
 		return true, nil
 	}
@@ -164,7 +165,7 @@ func (c *comparison) fetch(it *item, replaces bool) {
 // A doubt is about an item of which there is a file that may be the right one.
 type doubt struct {
 	*item
-	seen known // if it is
+	seen state.Known // if it is
 }
 
 // hash reads files of the tree, some at once. What they turn out to be is remembered.
@@ -190,7 +191,7 @@ func (c *comparison) hash(doubts []doubt) error {
 		switch {
 		case right[i]:
 			c.in.kept++
-			if k, ok := c.in.state.find(it.file); !ok || k != it.seen {
+			if k, ok := c.in.state.Find(it.file); !ok || k != it.seen {
 				c.found[strings.Clone(it.file)] = it.seen
 			}
 		case errs[i] == nil:
@@ -206,11 +207,11 @@ func (c *comparison) holds(content host.Content, it *item) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	d := newDigest(it.sum.kind, it.md5 != nil)
+	d := state.NewDigest(it.sum.Kind, it.md5 != nil)
 	if err := transfer(c.ctx, d, f); err != nil {
 		return false, err
 	}
-	return d.differs(it) == "", nil
+	return d.Differs(it.sum, it.md5) == "", nil
 }
 
 const block = 128 << 10 // bytes read at once

@@ -3,8 +3,6 @@ package mirror
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"path"
@@ -12,6 +10,9 @@ import (
 
 	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/mirror/publish"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 )
 
@@ -32,7 +33,7 @@ type baseFile struct {
 	text []byte
 }
 
-func baseName(subdir string) string { return path.Join(stateDir, subdir+".base") }
+func baseName(subdir string) string { return path.Join(state.Dir, subdir+".base") }
 
 // planDelta finds the base, and what the delta lacks as far as that can be known before the tree is changed.
 func (p *Plan) planDelta(ctx context.Context) error {
@@ -44,8 +45,8 @@ func (p *Plan) planDelta(ctx context.Context) error {
 		return err
 	}
 	d := &delta{mirror: &Mirror{
-		Config: choose.Config{Channels: []string{p.dir}, Platforms: []string{noarch}}, dir: m.Delta, Owner: m.Owner, NoBzip2: m.NoBzip2, Shards: m.Shards,
-		Progress: m.Progress, bases: map[string]*state{},
+		Config: choose.Config{Channels: []string{p.dir}, Platforms: []string{channel.Noarch}}, dir: m.Delta, Owner: m.Owner, NoBzip2: m.NoBzip2, Shards: m.Shards,
+		Progress: m.Progress, bases: map[string]*state.State{},
 	}}
 	for _, s := range p.subdirs {
 		if err := p.begin(d, s.name); err != nil {
@@ -53,7 +54,7 @@ func (p *Plan) planDelta(ctx context.Context) error {
 		}
 	}
 	var err error
-	if d.dirs, err = missingDirs(p.r, path.Join(m.Delta, stateDir)); err != nil {
+	if d.dirs, err = missingDirs(p.r, path.Join(m.Delta, state.Dir)); err != nil {
 		return err
 	}
 	if len(p.Changes()) == 0 && len(d.dirs) == 0 {
@@ -71,13 +72,13 @@ func (p *Plan) begin(d *delta, subdir string) error {
 	if err != nil {
 		return err
 	}
-	base := parseState(text, subdir)
+	base := state.Parse(text, subdir)
 	if base == nil {
-		return advice.New("give since= the state directory of the tree that the delta is for, ACCOUNT/"+stateDir,
+		return advice.New("give since= the state directory of the tree that the delta is for, ACCOUNT/"+state.Dir,
 			"delta: the base of %s is damaged or no state", subdir)
 	}
 	d.mirror.bases[subdir] = base
-	if subdir != noarch {
+	if subdir != channel.Noarch {
 		d.mirror.Config.Platforms = append(d.mirror.Config.Platforms, subdir)
 	}
 	return nil
@@ -99,7 +100,7 @@ func apart(a, b string) error {
 func (p *Plan) base(subdir string, d *delta) ([]byte, error) {
 	m := p.mirror
 	if m.Since != "" {
-		for _, dir := range []string{m.Since, path.Join(m.Since, stateDir)} {
+		for _, dir := range []string{m.Since, path.Join(m.Since, state.Dir)} {
 			if text, err := host.ReadFile(p.r, path.Join(dir, subdir+".state")); err == nil {
 				return text, nil
 			}
@@ -116,8 +117,8 @@ func (p *Plan) base(subdir string, d *delta) ([]byte, error) {
 	if err := unlessAbsent(err); err != nil {
 		return nil, err
 	}
-	text, err = host.ReadFile(p.r, path.Join(p.dir, stateName(subdir)))
-	if err != nil || parseState(text, subdir) == nil {
+	text, err = host.ReadFile(p.r, path.Join(p.dir, state.Name(subdir)))
+	if err != nil || state.Parse(text, subdir) == nil {
 		text = noState(subdir)
 	}
 	d.bases = append(d.bases, baseFile{path.Join(m.Delta, baseName(subdir)), text})
@@ -127,16 +128,10 @@ func (p *Plan) base(subdir string, d *delta) ([]byte, error) {
 // noState is the text of a state that knows of nothing.
 func noState(subdir string) []byte {
 	var b bytes.Buffer
-	if err := newStateWriter(&b).end(header{Subdir: subdir, Interim: true}); err != nil {
+	if err := state.NewWriter(&b).End(state.Header{Subdir: subdir, Interim: true}); err != nil {
 		panic("mirror: " + err.Error()) // a header always has a JSON form
 	}
 	return b.Bytes()
-}
-
-// digest identifies a base.
-func (s *state) digest() string {
-	sum := sha256.Sum256(bytes.Join([][]byte{[]byte(s.Subdir), s.entries}, []byte{0}))
-	return hex.EncodeToString(sum[:])
 }
 
 // missingDirs returns the directories on the way to dir, itself included, that are not there, parents first.
@@ -174,12 +169,12 @@ func (d *delta) begin(h host.Host) error {
 	}
 	o := d.mirror.Owner
 	for _, dir := range d.dirs {
-		if err := h.Mkdir(dir, host.Meta{Mode: dirMode, Owner: o}); err != nil {
+		if err := h.Mkdir(dir, host.Meta{Mode: publish.DirMode, Owner: o}); err != nil {
 			return err
 		}
 	}
 	for _, b := range d.bases {
-		if err := h.WriteFile(b.name, host.Bytes(b.text), host.Meta{Mode: fs.FileMode(fileMode), Owner: o}); err != nil {
+		if err := h.WriteFile(b.name, host.Bytes(b.text), host.Meta{Mode: fs.FileMode(publish.FileMode), Owner: o}); err != nil {
 			return err
 		}
 	}
@@ -211,6 +206,6 @@ func (d *delta) apply(ctx context.Context, h host.Host, raw func(host.Reader) ho
 // elsewhere reports whether the tree that a delta is for has this very file.
 func (c *comparison) elsewhere(it *item) bool {
 	base := c.plan.mirror.bases[c.in.name]
-	k, ok := base.find(it.file)
-	return ok && it.sum.kind != noSum && k.sum == it.sum
+	k, ok := base.Find(it.file)
+	return ok && it.sum.Kind != state.None && k.Sum == it.sum
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 )
 
@@ -84,7 +85,7 @@ func TestDeltaSince(t *testing.T) {
 	r := newRig(t)
 	r.channel("/src", "linux-64", "a", "b", "c")
 	r.must(r.mirror())
-	if err := os.CopyFS(r.path("/theirs"), os.DirFS(r.path("/dst/acc/"+stateDir))); err != nil {
+	if err := os.CopyFS(r.path("/theirs"), os.DirFS(r.path("/dst/acc/"+state.Dir))); err != nil {
 		t.Fatal(err)
 	}
 	r.channel("/src", "linux-64", "a", "b", "c", "d", "e")
@@ -96,7 +97,8 @@ func TestDeltaSince(t *testing.T) {
 		t.Errorf("the delta holds %s", have)
 	}
 	if m.Since = "/nowhere"; true {
-		if _, err := m.Plan(context.Background(), r.local()); err == nil || !strings.Contains(err.Error(), "since: readdir /nowhere") {
+		if _, err := m.Plan(context.Background(), r.local()); err == nil ||
+			!strings.Contains(err.Error(), "since: readdir /nowhere") {
 			t.Error(err)
 		}
 	}
@@ -111,7 +113,9 @@ func TestDeltaForAnotherTree(t *testing.T) {
 	r.must(r.pen())
 	far := r.mirror("/pen")
 	far.Dest = "/far"
-	if _, err := r.run(far, r.local()); err == nil || !strings.Contains(err.Error(), "2 packages could not be mirrored:\nlinux-64/a-1.0-0.tar.bz2: is listed and missing at the source") {
+	if _, err := r.run(far, r.local()); err == nil ||
+		!strings.Contains(err.Error(),
+			"2 packages could not be mirrored:\nlinux-64/a-1.0-0.tar.bz2: is listed and missing at the source") {
 		t.Error(err)
 	}
 	for _, dir := range []string{"/dst", "/dst/acc", "/dst/acc/x", "pen"} {

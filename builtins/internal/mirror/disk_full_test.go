@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 )
 
@@ -45,7 +46,9 @@ func (r *rig) ballast(free int64) {
 func (r *rig) stopped(err error, want error, hint string) {
 	r.Helper()
 	switch {
-	case !errors.Is(err, want) || !strings.Contains(err.Error(), "linux-64") && !strings.Contains(err.Error(), stateDir) && !strings.Contains(err.Error(), "/dst/acc"):
+	case !errors.Is(err, want) ||
+		!strings.Contains(err.Error(), "linux-64") && !strings.Contains(err.Error(), state.Dir) &&
+			!strings.Contains(err.Error(), "/dst/acc"):
 		r.Errorf("got %s, want %v and a file", advised(err), want)
 	case !strings.Contains(advised(err), hint):
 		r.Errorf("got %s, want the hint %s", advised(err), hint)
@@ -70,7 +73,8 @@ func (r *rig) goesOn(m *Mirror) {
 	}
 }
 
-// However little room there is left in the middle of a run, it says so, what was there is served, and with room it goes on.
+// However little room there is left in the middle of a run, it says so, what was there is served, and with room it
+// goes on.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	if !ownMounts(t) {
@@ -110,7 +114,8 @@ func TestTooLittleRoom(t *testing.T) {
 	whole := r.mirror(r.path("/src")) // of the machine itself, which has df
 	whole.Dest, whole.Shards = r.path("/dst"), true
 	_, err := r.run(whole, host.NewLocal("/"))
-	if err == nil || !strings.Contains(advised(err), "/dst/acc: got 98.3 kB free, want") || !strings.Contains(advised(err), "bytes more | make room on") {
+	if err == nil || !strings.Contains(advised(err), "/dst/acc: got 98.3 kB free, want") ||
+		!strings.Contains(advised(err), "bytes more | make room on") {
 		t.Errorf("got %s", advised(err))
 	}
 	if listing(t, r.path("/dst")) != before {
@@ -146,7 +151,7 @@ func TestNoMoreFiles(t *testing.T) {
 func TestNotAllowed(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
-	for _, dir := range []string{"/dst", "/dst/acc", "/dst/acc/linux-64", "/dst/acc/noarch", "/dst/acc/" + stateDir} {
+	for _, dir := range []string{"/dst", "/dst/acc", "/dst/acc/linux-64", "/dst/acc/noarch", "/dst/acc/" + state.Dir} {
 		r := newMemoryRig(t)
 		r.channel("/src", "linux-64", "a", "b")
 		m := r.mirror()
@@ -185,7 +190,8 @@ func give(t *testing.T, dir string, uid int) {
 		}
 		return
 	}
-	err := filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error { return errors.Join(err, os.Lchown(name, uid, uid)) })
+	err := filepath.WalkDir(dir,
+		func(name string, _ fs.DirEntry, err error) error { return errors.Join(err, os.Lchown(name, uid, uid)) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"runbook/builtins/internal/advice"
+	"runbook/builtins/internal/mirror/channel"
 	"runbook/runtime/fetch"
 	"runbook/runtime/host/tree"
 )
@@ -31,7 +32,7 @@ func (f *filler) fetchAll(ctx context.Context) error {
 	jobs, done := make(chan *item, workers), make(chan *item, 4*batchFiles)
 	var pool sync.WaitGroup
 	w := &fetcher{filler: f, limit: newLimit(f.plan.mirror.Rate), slots: make(chan struct{}, f.connections()),
-		errs: make(map[*channel]*patience)}
+		errs: make(map[*channel.Channel]*patience)}
 	for _, c := range f.plan.channels {
 		w.errs[c] = &patience{most: int64(max(8, workers))}
 	}
@@ -76,7 +77,7 @@ func (f *filler) queue() (items []*item, workers int) {
 				continue
 			}
 			items = append(items, it)
-			if !it.from().from.local {
+			if !it.from().from.Local {
 				workers = f.connections() + localWorkers()
 			}
 		}
@@ -136,7 +137,7 @@ type fetcher struct {
 	*filler
 	limit *rate.Limiter // nil: none
 	slots chan struct{} // requests under way
-	errs  map[*channel]*patience
+	errs  map[*channel.Channel]*patience
 }
 
 func newLimit(bytes int64) *rate.Limiter {
@@ -237,7 +238,7 @@ func (w *fetcher) insist(ctx context.Context, it *item) error {
 			return err
 		case a.size >= most+forward:
 			most, try = a.size, 1
-		case try >= tries || it.from().from.local && try >= 2:
+		case try >= tries || it.from().from.Local && try >= 2:
 			return err
 		}
 		if err := w.pause(ctx, try); err != nil {

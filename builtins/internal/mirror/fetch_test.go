@@ -33,7 +33,8 @@ func TestResume(t *testing.T) {
 		t.Error(n)
 	}
 	const dir, ext = "/src/noarch/", "-1.0-0.tar.bz2"
-	if a, b, c := reads.bytes[dir+"a"+ext], reads.bytes[dir+"b"+ext], reads.bytes[dir+"c"+ext]; a != len(text)-half || b != 0 || c != 2*len(text)-half {
+	if a, b, c := reads.bytes[dir+"a"+ext], reads.bytes[dir+"b"+ext], reads.bytes[dir+"c"+ext]; a != len(text)-half ||
+		b != 0 || c != 2*len(text)-half {
 		t.Errorf("read %d, %d and %d bytes", a, b, c)
 	}
 }
@@ -181,7 +182,8 @@ func TestStorageErrors(t *testing.T) {
 		return nil
 	}
 	var s *tree.Error
-	if err := p.Apply(context.Background(), r.local()); !errors.As(err, &s) || err.Error() != "noarch/b-1.0-0.tar.bz2: short write" {
+	if err := p.Apply(context.Background(), r.local()); !errors.As(err, &s) ||
+		err.Error() != "noarch/b-1.0-0.tar.bz2: short write" {
 		t.Errorf("got %v", err)
 	}
 	r.must(m)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"runbook/builtins/internal/advice"
+	"runbook/builtins/internal/mirror/publish"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 	"runbook/runtime/host/tree"
 )
@@ -55,9 +57,9 @@ func (p *Plan) fill(ctx context.Context, h host.Host, root *host.Root) error {
 // tidy removes partial files that runs before this one left, and records that this one leaves none.
 func (f *filler) tidy() error {
 	if f.cutShort {
-		dirs := []string{stateDir}
+		dirs := []string{state.Dir}
 		for _, subdir := range f.plan.names() {
-			dirs = append(dirs, subdir, path.Join(subdir, shardsDir))
+			dirs = append(dirs, subdir, path.Join(subdir, publish.ShardsDir))
 		}
 		if err := f.tree.Sweep(dirs...); err != nil {
 			return err
@@ -91,7 +93,7 @@ func (f *filler) open(ctx context.Context, h host.Host) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := f.mkdir(stateDir); err != nil {
+	if err := f.mkdir(state.Dir); err != nil {
 		return err
 	}
 	f.progress = newProgress(f.plan)
@@ -110,18 +112,18 @@ func (f *filler) close() {
 }
 
 func (f *filler) mkdir(name string) error {
-	_, err := f.tree.Mkdir(name, f.tree.Attr(dirMode))
+	_, err := f.tree.Mkdir(name, f.tree.Attr(publish.DirMode))
 	return err
 }
 
 // settle completes a file that is not a package and closes it.
 func (f *filler) settle(file *os.File, err error) error {
-	return f.tree.Finish(file, f.tree.Attr(fileMode), err)
+	return f.tree.Finish(file, f.tree.Attr(publish.FileMode), err)
 }
 
 // seize takes the lock, and refuses a tree whose states are not those that the plan has read.
 func (f *filler) seize() (err error) {
-	f.cutShort, err = f.tree.Lock(path.Join(stateDir, "lock"))
+	f.cutShort, err = f.tree.Lock(path.Join(state.Dir, "lock"))
 	if errors.Is(err, tree.ErrLocked) {
 		return advice.New("wait until that run is done, then run again", "%w", err)
 	}
@@ -132,11 +134,11 @@ func (f *filler) seize() (err error) {
 		if s.state == nil {
 			continue
 		}
-		fi, err := f.root.Lstat(stateName(s.name))
+		fi, err := f.root.Lstat(state.Name(s.name))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return tree.Wrap(stateName(s.name), err)
+			return tree.Wrap(state.Name(s.name), err)
 		}
-		if err != nil || fi.Size() != int64(s.state.size) {
+		if err != nil || fi.Size() != int64(s.state.Size) {
 			return advice.New("run again", "%s: another run has changed the tree since this one looked at it", s.name)
 		}
 	}

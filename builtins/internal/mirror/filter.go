@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"runbook/builtins/internal/advice"
+	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
 )
@@ -41,7 +43,7 @@ func (p *Plan) unused() []string {
 
 func (p *Plan) filterSubdir(ctx context.Context, s *subdir) error {
 	p.tell("comparing " + s.name)
-	c := &comparison{plan: p, ctx: ctx, in: s, taken: s.shadows(), found: map[string]known{}}
+	c := &comparison{plan: p, ctx: ctx, in: s, taken: s.shadows(), found: map[string]state.Known{}}
 	s.total = map[string]int{}
 	index, summaries, err := measure(ctx, p.rewrite(s, false, c.keep))
 	if err == nil {
@@ -75,13 +77,13 @@ func measure(ctx context.Context, rw *repodata.Rewrite) (plainIndex, []*repodata
 // summarize notes what the sources have besides records.
 func (p *Plan) summarize(s *subdir, summaries []*repodata.Summary) {
 	for i, sum := range summaries {
-		if sum.Records == 0 && s.name != noarch {
-			p.warn(fmt.Sprintf("%s/%s: lists no packages", s.sources[i].from.shown, s.name))
+		if sum.Records == 0 && s.name != channel.Noarch {
+			p.warn(fmt.Sprintf("%s/%s: lists no packages", s.sources[i].from.Shown, s.name))
 		}
-		s.sources[i].summary, s.total[s.sources[i].from.shown] = sum, sum.Records
+		s.sources[i].summary, s.total[s.sources[i].from.Shown] = sum, sum.Records
 		s.removed = append(s.removed, sum.Removed...)
 		for _, key := range sum.Dropped {
-			p.warn(fmt.Sprintf("%s/%s: %s is not mirrored", s.sources[i].from.shown, s.name, key))
+			p.warn(fmt.Sprintf("%s/%s: %s is not mirrored", s.sources[i].from.Shown, s.name, key))
 		}
 	}
 	slices.Sort(s.removed)
@@ -92,7 +94,7 @@ func (p *Plan) summarize(s *subdir, summaries []*repodata.Summary) {
 func (p *Plan) rewrite(s *subdir, trusted bool, keep func(int, *repodata.Record) (bool, error)) *repodata.Rewrite {
 	rw := &repodata.Rewrite{Subdir: s.name, Keep: keep, Trusted: trusted, Sibling: p.sibling}
 	for i := range s.sources {
-		rw.Sources = append(rw.Sources, s.sources[i].open)
+		rw.Sources = append(rw.Sources, s.sources[i].Open)
 	}
 	return rw
 }
@@ -116,10 +118,10 @@ func (p *Plan) notHalved(s *subdir) error {
 		return nil
 	}
 	for _, c := range p.channels {
-		old, n := s.state.Records[c.shown], s.total[c.shown]
+		old, n := s.state.Records[c.Shown], s.total[c.Shown]
 		if old >= suspect && n*2 < old || old > 0 && n == 0 {
-			return advice.New("if the channel is meant to shrink so, remove "+path.Join(p.dir, stateName(s.name)),
-				"%s: %s lists %d packages, want at least half of the %d that it had before", s.name, c.shown, n, old)
+			return advice.New("if the channel is meant to shrink so, remove "+path.Join(p.dir, state.Name(s.name)),
+				"%s: %s lists %d packages, want at least half of the %d that it had before", s.name, c.Shown, n, old)
 		}
 	}
 	return nil

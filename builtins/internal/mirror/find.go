@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"runbook/builtins/internal/advice"
+	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 )
 
@@ -21,10 +23,10 @@ func (p *Plan) findIndexes(ctx context.Context) error {
 		s.state = p.readState(s.name)
 	}
 	for i, c := range p.channels {
-		if c.has == nil {
+		if c.Has == nil {
 			continue
 		}
-		p.tell("asking " + c.shown)
+		p.tell("asking " + c.Shown)
 		if err := p.findAll(ctx, i, c); err != nil {
 			return err
 		}
@@ -46,7 +48,7 @@ func (p *Plan) findIndexes(ctx context.Context) error {
 	}
 	p.subdirs = there
 	for _, n := range p.mirror.Config.Platforms {
-		if n != noarch && !slices.Contains(p.names(), n) {
+		if n != channel.Noarch && !slices.Contains(p.names(), n) {
 			p.warn(fmt.Sprintf("platforms: %q is in no channel", n))
 		}
 	}
@@ -56,13 +58,13 @@ func (p *Plan) findIndexes(ctx context.Context) error {
 // makesEmpty reports whether a subdir that no channel has is made all the same: without noarch clients refuse the
 // whole channel. One that is there is left alone.
 func (p *Plan) makesEmpty(s *subdir) (bool, error) {
-	if s.name != noarch {
+	if s.name != channel.Noarch {
 		if s.state != nil {
 			p.warn(s.name + " is in no channel any more: what is there stays as it is")
 		}
 		return false, nil
 	}
-	there, err := host.Exists(p.r, path.Join(p.dir, s.name, indexFile))
+	there, err := host.Exists(p.r, path.Join(p.dir, s.name, channel.IndexFile))
 	if there && (s.state == nil || s.state.Packages > 0) {
 		p.warn("noarch is in no channel: the one that is there stays as it is")
 		return false, err
@@ -72,23 +74,23 @@ func (p *Plan) makesEmpty(s *subdir) (bool, error) {
 }
 
 // findAll asks one channel for its indexes: a server for many at once.
-func (p *Plan) findAll(ctx context.Context, i int, c *channel) error {
-	found := make([]*index, len(p.subdirs))
+func (p *Plan) findAll(ctx context.Context, i int, c *channel.Channel) error {
+	found := make([]*channel.Index, len(p.subdirs))
 	errs := make([]error, len(p.subdirs))
 	var done sync.WaitGroup
 	slots := make(chan struct{}, 8)
 	for n, s := range p.subdirs {
-		if !c.has[s.name] {
+		if !c.Has[s.name] {
 			continue
 		}
 		have := s.tag(c)
-		if c.local {
-			found[n], errs[n] = c.index(ctx, s.name, have)
+		if c.Local {
+			found[n], errs[n] = c.Index(ctx, s.name, have)
 			continue
 		}
 		slots <- struct{}{}
 		done.Go(func() {
-			found[n], errs[n] = c.index(ctx, s.name, have)
+			found[n], errs[n] = c.Index(ctx, s.name, have)
 			<-slots
 		})
 	}
@@ -103,12 +105,12 @@ func (p *Plan) findAll(ctx context.Context, i int, c *channel) error {
 			return sourceError(c, s.name, err)
 		default:
 			any = true
-			s.sources = append(s.sources, sourced{from: c, n: i, index: found[n]})
+			s.sources = append(s.sources, sourced{from: c, n: i, Index: found[n]})
 		}
 	}
-	if !any && !c.local {
+	if !any && !c.Local {
 		return advice.New("see whether the address is that of a channel, which has such directories",
-			"channel %s: has none of %s", c.shown, strings.Join(p.names(), ", "))
+			"channel %s: has none of %s", c.Shown, strings.Join(p.names(), ", "))
 	}
 	return nil
 }
@@ -121,15 +123,15 @@ func (p *Plan) names() (names []string) {
 }
 
 // tag returns what the index of a channel was when the state was written.
-func (s *subdir) tag(c *channel) string {
+func (s *subdir) tag(c *channel.Channel) string {
 	if s.state == nil || s.state.Fingerprint == "" {
 		return ""
 	}
-	return s.state.Tags[c.shown]
+	return s.state.Tags[c.Shown]
 }
 
-func (p *Plan) readState(subdir string) *state {
-	name := path.Join(p.dir, stateName(subdir))
+func (p *Plan) readState(subdir string) *state.State {
+	name := path.Join(p.dir, state.Name(subdir))
 	if m, err := p.r.Lstat(name); err != nil || !m.Mode.IsRegular() {
 		return nil // then everything is hashed, which is never wrong
 	}
@@ -137,5 +139,5 @@ func (p *Plan) readState(subdir string) *state {
 	if err != nil {
 		return nil
 	}
-	return parseState(text, subdir)
+	return state.Parse(text, subdir)
 }

@@ -11,6 +11,9 @@ import (
 	"strings"
 
 	"runbook/builtins/internal/advice"
+	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/mirror/publish"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 )
 
@@ -76,7 +79,7 @@ func (p *Plan) finish(ctx context.Context) error {
 // staleForms are forms of an index that other tools make and clients may prefer to those that are kept up to date
 // here. The glob *repodata*.json is reserved for such (CEP 15 and the like).
 var staleForms = []string{
-	shardsFile, "repodata.json.bz2", "current_repodata.json", "current_repodata.json.bz2", "current_repodata.json.zst", "current_repodata.json.gz",
+	channel.ShardsFile, "repodata.json.bz2", "current_repodata.json", "current_repodata.json.bz2", "current_repodata.json.zst", "current_repodata.json.gz",
 	"repodata.json.gz", "repodata.json.xz", "repodata_from_packages.json", "repodata_from_packages.json.bz2", "repodata_from_packages.json.zst", "repodata.jlap",
 }
 
@@ -89,7 +92,7 @@ func (p *Plan) findForeign() (err error) {
 		if err := unlessAbsent(m.Err); err != nil {
 			return err
 		}
-		s.sharded = p.mirror.Shards && p.r.LstatAll(path.Join(p.dir, s.name), []string{shardsDir})[0].Err != nil
+		s.sharded = p.mirror.Shards && p.r.LstatAll(path.Join(p.dir, s.name), []string{publish.ShardsDir})[0].Err != nil
 		if s.fresh = m.Err != nil; s.fresh {
 			continue
 		}
@@ -103,9 +106,9 @@ func (p *Plan) findForeign() (err error) {
 			}
 		}
 	}
-	if m := p.r.LstatAll(p.dir, []string{stateDir})[0]; m.Err == nil {
+	if m := p.r.LstatAll(p.dir, []string{state.Dir})[0]; m.Err == nil {
 		if p.remembered = m.Mode.IsDir(); !p.remembered { // an earlier version's
-			p.stale = append(p.stale, path.Join(p.dir, stateDir))
+			p.stale = append(p.stale, path.Join(p.dir, state.Dir))
 		}
 	}
 	if p.strangers.seen && len(p.dirs) == 0 {
@@ -148,10 +151,10 @@ func (p *Plan) room(ctx context.Context) error {
 
 // copied returns how many bytes cannot be linked because they lie on another file system than the tree's.
 func (p *Plan) copied(ctx context.Context, mount string) (bytes int64) {
-	near := map[*channel]bool{}
+	near := map[*channel.Channel]bool{}
 	for _, c := range p.channels {
-		if dir, ok := c.source.(files); ok {
-			v, err := p.r.Fact(ctx, host.Fact{Kind: host.DiskFree, Name: dir.dir})
+		if c.Local {
+			v, err := p.r.Fact(ctx, host.Fact{Kind: host.DiskFree, Name: c.Directory()})
 			_, other, _ := strings.Cut(v, " ")
 			near[c] = err == nil && other == mount
 		}
@@ -193,7 +196,7 @@ func (p *Plan) subdirChanges(s *subdir, t SubdirReport) (changes []host.Change) 
 		changes = append(changes, host.Change{What: s.name + " packages", From: fmt.Sprint(t.Kept), To: to})
 	}
 	if s.publish {
-		changes = append(changes, host.Change{What: path.Join(s.name, indexFile), From: s.before(),
+		changes = append(changes, host.Change{What: path.Join(s.name, channel.IndexFile), From: s.before(),
 			To: fmt.Sprintf("%d records, sha256 %s", s.listed, s.json.sum)})
 	}
 	if t.Prune > 0 {
@@ -201,7 +204,7 @@ func (p *Plan) subdirChanges(s *subdir, t SubdirReport) (changes []host.Change) 
 			From: fmt.Sprintf("%d, %s", t.Prune, size(t.PruneBytes))})
 	}
 	if len(changes) == 0 && s.remembers() {
-		changes = append(changes, host.Change{What: stateName(s.name), To: "what was verified"})
+		changes = append(changes, host.Change{What: state.Name(s.name), To: "what was verified"})
 	}
 	return changes
 }
@@ -209,7 +212,7 @@ func (p *Plan) subdirChanges(s *subdir, t SubdirReport) (changes []host.Change) 
 // before describes the index that is replaced.
 func (s *subdir) before() string {
 	switch {
-	case len(s.forms) > 0 && !slices.Contains(s.forms, indexFile):
+	case len(s.forms) > 0 && !slices.Contains(s.forms, channel.IndexFile):
 		return "the same, without " + strings.Join(s.forms, ", ")
 	case s.fresh || s.bare:
 		return ""
@@ -248,7 +251,7 @@ func (p *Plan) failure() error {
 	if n > most {
 		fmt.Fprintf(&b, "\nand %d more", n-most)
 		if len(p.Changes()) > 0 {
-			b.WriteString(", which the manifests in " + path.Join(p.dir, stateDir) + " name")
+			b.WriteString(", which the manifests in " + path.Join(p.dir, state.Dir) + " name")
 		}
 	}
 	err := fmt.Errorf("%s could not be mirrored:%s", packages(n), b.String())

@@ -19,8 +19,8 @@ import (
 	"runbook/runtime/fetch"
 )
 
-// A history is a channel that changes: from one version to the next packages come, go and are replaced under their names.
-// Beside the mirror that is disturbed there is one that is not.
+// A history is a channel that changes: from one version to the next packages come, go and are replaced under their
+// names. Beside the mirror that is disturbed there is one that is not.
 type history struct {
 	*rig
 	calm    *rig
@@ -43,7 +43,8 @@ const (
 )
 
 func newHistory(t *testing.T, r *rand.Rand, server bool) *history {
-	h := &history{rig: newMemoryRig(t), calm: newMemoryRig(t), rand: r, largest: historyLargest, ever: map[string]map[string]int{}}
+	h := &history{rig: newMemoryRig(t), calm: newMemoryRig(t), rand: r, largest: historyLargest,
+		ever: map[string]map[string]int{}}
 	h.task, h.usual = task{Root: h.root, Channels: []string{"/src"}, Rate: historyRate, Shards: true}, 300*time.Millisecond
 	if server {
 		s := httptest.NewServer(http.HandlerFunc(h.serveSlowly))
@@ -68,7 +69,8 @@ func (h *history) next() {
 			h.put("/src/"+name, text)
 			h.calm.put("/src/"+name, text)
 			sum := sha256.Sum256([]byte(text))
-			records[file] = record{"name": fmt.Sprintf("p%02d", i), "version": "1.0", "build": "0", "size": len(text), "sha256": hex.EncodeToString(sum[:])}
+			records[file] = record{"name": fmt.Sprintf("p%02d", i), "version": "1.0", "build": "0", "size": len(text),
+				"sha256": hex.EncodeToString(sum[:])}
 		}
 		h.index("/src", subdir, records)
 		h.calm.index("/src", subdir, records)
@@ -163,7 +165,8 @@ func (h *history) finish() {
 	}
 }
 
-// differs compares with the mirror that nobody has disturbed. What no index lists may be of a version that came to no end.
+// differs compares with the mirror that nobody has disturbed. What no index lists may be of a version that came to no
+// end.
 func (h *history) differs() string {
 	h.Helper()
 	listed := map[string]bool{}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"runbook/builtins/internal/mirror/state"
 	"runbook/builtins/internal/repodata"
 )
 
@@ -18,20 +19,24 @@ var hostileKeys = []string{
 	"x-1-0.conda/", "%2e%2e%2fx-1-0.conda", "x%00-1-0.conda", "x\x00-1-0.conda", "x\n-1-0.conda", "x\x1b[2J-1-0.conda", "x\u202e-1-0.conda", "straße-1-0.conda",
 	"\u00e9-1-0.conda", "e\u0301-1-0.conda", strings.Repeat("x", 202) + "-1-0.conda", strings.Repeat("x", 4086) + "-1-0.conda", "repodata.json", "repodata.json.zst", ".staging",
 	".x-1-0.conda.part", ".conda", "a-1-0.conda?", "a-1-0.conda#", "-rf-1-0.conda", "a b-1-0.conda", "x-1-0.CONDA", "~root-1-0.conda", "$(id)-1-0.conda", "x-1-0.tar.bz2\u2028",
-	stateDir, stateDir + "/lock", "shards/x-1-0.conda", "nul\\x-1-0.conda",
+	state.Dir, state.Dir + "/lock", "shards/x-1-0.conda", "nul\\x-1-0.conda",
 }
 
 // hostileMembers are what a record could have.
 func hostileMembers() (all []string) {
 	hex := strings.Repeat("a", 64)
-	for _, v := range []string{"-1", "0.5", "9223372036854775807", "9223372036854775808", "1e400", `"12"`, "12.0", "[]", "{}", "true", "-0", "NaN"} {
+	for _, v := range []string{"-1", "0.5", "9223372036854775807", "9223372036854775808", "1e400", `"12"`, "12.0", "[]",
+		"{}", "true", "-0", "NaN"} {
 		all = append(all, `"size":`+v)
 	}
-	for _, v := range []string{`"x"`, `"` + hex[1:] + `"`, `"` + hex + `a"`, `"` + strings.Repeat("g", 64) + `"`, "5", `["` + hex + `"]`, `"../../etc/passwd"`, "{}"} {
+	for _, v := range []string{`"x"`, `"` + hex[1:] + `"`, `"` + hex + `a"`, `"` + strings.Repeat("g", 64) + `"`, "5",
+		`["` + hex + `"]`, `"../../etc/passwd"`, "{}"} {
 		all = append(all, `"sha256":`+v, `"md5":`+v)
 	}
-	return append(all, `"depends":"x"`, `"depends":[1]`, `"name":5`, `"name":["x"]`, `"version":{}`, `"build":1`, `"build_number":"1"`, `"size":1,"size":2`,
-		`"sha256":"`+hex+`","sha256":"`+hex+`"`, `"a":`+strings.Repeat("[", 10_000)+strings.Repeat("]", 10_000), `"a":"`+"\xff"+`"`, `"a":"\ud800"x`, `"a":"`+"\x01"+`"`, `"a":01`)
+	return append(all, `"depends":"x"`, `"depends":[1]`, `"name":5`, `"name":["x"]`, `"version":{}`, `"build":1`,
+		`"build_number":"1"`, `"size":1,"size":2`,
+		`"sha256":"`+hex+`","sha256":"`+hex+`"`, `"a":`+strings.Repeat("[", 10_000)+strings.Repeat("]", 10_000),
+		`"a":"`+"\xff"+`"`, `"a":"\ud800"x`, `"a":"`+"\x01"+`"`, `"a":01`)
 }
 
 // hostileTexts are whole indexes.
@@ -68,7 +73,8 @@ func hostileTexts() map[string]string {
 func hostileRig(t testing.TB) (r *rig, m *Mirror, before string) {
 	r = newMemoryRig(t)
 	r.channel("/src", "linux-64", "a", "b")
-	for _, name := range []string{"/etc/cron.d/x", "/dst/x", "/dst/acc2/linux-64/x", "/dst/acc/x", "/dst/acc/linux-64/x", "/x"} {
+	for _, name := range []string{"/etc/cron.d/x", "/dst/x", "/dst/acc2/linux-64/x", "/dst/acc/x",
+		"/dst/acc/linux-64/x", "/x"} {
 		r.put(name, "canary")
 	}
 	m = r.mirror()
@@ -77,14 +83,15 @@ func hostileRig(t testing.TB) (r *rig, m *Mirror, before string) {
 	return r, m, around(t, r)
 }
 
-// around lists all but what a mirror may write: ACCOUNT/SUBDIR/<a package's name or a form of the index>, and its state.
+// around lists all but what a mirror may write: ACCOUNT/SUBDIR/<a package's name or a form of the index>, and its
+// state.
 func around(t testing.TB, r *rig) string {
 	var b strings.Builder
 	err := filepath.WalkDir(r.root, func(name string, d fs.DirEntry, err error) error {
 		rel := strings.TrimPrefix(name, r.root)
 		dir, file := filepath.Split(rel)
 		switch {
-		case err != nil || rel == "/src" || rel == "/dst/acc/"+stateDir:
+		case err != nil || rel == "/src" || rel == "/dst/acc/"+state.Dir:
 			if d != nil && d.IsDir() && err == nil {
 				return fs.SkipDir
 			}
@@ -109,8 +116,8 @@ func around(t testing.TB, r *rig) string {
 	return b.String()
 }
 
-// Whatever an index says, nothing is written but packages under plain names beside their index, the published index stays
-// one, the error says where in the text it is wrong, and little memory is taken.
+// Whatever an index says, nothing is written but packages under plain names beside their index, the published index
+// stays one, the error says where in the text it is wrong, and little memory is taken.
 func TestHostileIndexes(t *testing.T) {
 	t.Parallel()
 	texts := hostileTexts()
@@ -125,7 +132,8 @@ func TestHostileIndexes(t *testing.T) {
 			r.put("/src/linux-64/"+file, "hello")
 		}
 		_, err := r.run(m, r.local())
-		if err == nil || !strings.Contains(err.Error(), "/src/linux-64/repodata.json: ") || len(err.Error()) > 400 || strings.ContainsAny(err.Error(), "\x00\x1b\n\u202e") {
+		if err == nil || !strings.Contains(err.Error(), "/src/linux-64/repodata.json: ") || len(err.Error()) > 400 ||
+			strings.ContainsAny(err.Error(), "\x00\x1b\n\u202e") {
 			t.Errorf("%.80q: got %.500q", name, fmt.Sprint(err))
 		}
 		if n, err := complete(r.path("/dst/acc/linux-64")); n != 2 || err != nil {

@@ -6,13 +6,16 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"runbook/builtins/internal/mirror/state"
 )
 
 // calls are what a mirror changes its tree with.
-var calls = []string{"openat", "write", "renameat", "fsync", "syncfs", "unlinkat", "mkdirat", "fchmod", "ftruncate", "close", "flock"}
+var calls = []string{"openat", "write", "renameat", "fsync", "syncfs", "unlinkat", "mkdirat", "fchmod", "ftruncate",
+	"close", "flock"}
 
-// A mirror that is killed before a system call, or whose call fails for want of room or of a healthy disk, leaves nothing
-// that the next one does not put right.
+// A mirror that is killed before a system call, or whose call fails for want of room or of a healthy disk, leaves
+// nothing that the next one does not put right.
 func TestFaultsAtSystemCalls(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("strace"); err != nil {
@@ -53,7 +56,7 @@ func (h *history) struck(call, fault string, n int) string {
 	inject := fmt.Sprintf("inject=%s:%s:when=%d", call, fault, n)
 	wrap := []string{"strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + call, "-e", inject}
 	if call == "openat" || call == "renameat" || call == "unlinkat" { // not what the process needs for itself
-		for _, dir := range []string{"", "/linux-64", "/noarch", "/" + stateDir, "/linux-64/shards"} {
+		for _, dir := range []string{"", "/linux-64", "/noarch", "/" + state.Dir, "/linux-64/shards"} {
 			wrap = append(wrap, "-P", h.path("/dst/acc"+dir))
 		}
 	}
@@ -80,7 +83,7 @@ func (h *history) tells(text, fault string) {
 	if want == "" || !strings.Contains(text, want) {
 		h.Errorf("version %d, %s: the error tells: %s", h.version, fault, text)
 	}
-	for _, name := range []string{"linux-64", "noarch", stateDir, "/dst", "channel /src"} {
+	for _, name := range []string{"linux-64", "noarch", state.Dir, "/dst", "channel /src"} {
 		if strings.Contains(text, name) {
 			return
 		}

@@ -55,7 +55,8 @@ func (h *history) killVersion() (n int) {
 	}
 	h.finish()
 	most := want + int64(n)*historyWorkers*historyLargest
-	if have := h.sent.Load(); have > most || have < want-int64(earlier)*historyWorkers*historyLargest && h.task.Connections > 0 {
+	if have := h.sent.Load(); have > most ||
+		have < want-int64(earlier)*historyWorkers*historyLargest && h.task.Connections > 0 {
 		h.Errorf("version %d: the server gave %d bytes for %d, with %d kills", h.version, have, want, n)
 	}
 	return n

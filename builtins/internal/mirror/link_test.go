@@ -37,8 +37,8 @@ func (r *rig) medium() string {
 
 func pkgAt(channel, name string) string { return channel + "/linux-64/" + name + "-1.0-0.tar.bz2" }
 
-// Links save the room of a copy where the source's file is one that the tree could have, and copies are made elsewhere. The
-// source is never changed.
+// Links save the room of a copy where the source's file is one that the tree could have, and copies are made
+// elsewhere. The source is never changed.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
@@ -66,7 +66,8 @@ func TestLinks(t *testing.T) {
 		}
 		before := r.medium()
 		r.must(m)
-		if linked := r.inode(pkgAt("/src", "a")) == r.inode(pkgAt("/dst/acc", "a")); linked != c.linked || r.complete("linux-64") != 2 {
+		if linked := r.inode(pkgAt("/src", "a")) == r.inode(pkgAt("/dst/acc", "a")); linked != c.linked ||
+			r.complete("linux-64") != 2 {
 			t.Errorf("%s: linked %v, want %v", name, linked, c.linked)
 		}
 		if after := r.medium(); after != before {
@@ -87,7 +88,8 @@ func TestLinksLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.put(pkgAt("/new", "b"), strings.ToUpper(r.get(pkgAt("/new", "b"))))
-	text := strings.ReplaceAll(r.get("/src/linux-64/repodata.json"), md5Text(r.get(pkgAt("/src", "b"))), md5Text(r.get(pkgAt("/new", "b"))))
+	text := strings.ReplaceAll(r.get("/src/linux-64/repodata.json"), md5Text(r.get(pkgAt("/src", "b"))),
+		md5Text(r.get(pkgAt("/new", "b"))))
 	r.put("/new/linux-64/repodata.json", text)
 	r.put(pkgAt("/src", "f"), "less than a package has")
 	before := r.medium()
@@ -156,7 +158,8 @@ func TestLinksAreNotGivenAway(t *testing.T) {
 		r.must(m)
 		n, err := host.Differ(r.local(), "/dst/acc", m.Owner)
 		if n != 0 || err != nil || r.medium() != before || r.complete("linux-64") != 2 {
-			t.Errorf("link %v: %d files are others', %v, or the medium was given away:\n%s", link, n, err, difference(r.medium(), before))
+			t.Errorf("link %v: %d files are others', %v, or the medium was given away:\n%s", link, n, err,
+				difference(r.medium(), before))
 		}
 	}
 }

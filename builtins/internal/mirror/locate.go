@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 
+	"runbook/builtins/internal/mirror/channel"
 	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
 )
@@ -35,7 +36,7 @@ func (p *Plan) locate(it *item) error {
 		it.failed = err
 		return nil
 	}
-	size, err := it.from().from.look(at)
+	size, err := it.from().from.Look(at)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission):
 		it.failed = errors.New("is listed and missing at the source")
@@ -60,7 +61,7 @@ func (it *item) where() (string, error) {
 	if x.summary != nil {
 		base = x.summary.BaseURL
 	}
-	return x.from.locate(it.in.name, base, it.file)
+	return x.from.Locate(it.in.name, base, it.file)
 }
 
 // keeps decides again as comparison.keep did, and leaves out what could not be had.
@@ -79,12 +80,12 @@ func (p *Plan) keeps(s *subdir) func(int, *repodata.Record) (bool, error) {
 
 // wantedForms are the files that a subdir's index consists of, the plain one last.
 func (p *Plan) wantedForms() []string {
-	forms := []string{indexFile + ".bz2", indexFile + ".zst", indexFile}
+	forms := []string{channel.IndexFile + ".bz2", channel.IndexFile + ".zst", channel.IndexFile}
 	if p.mirror.NoBzip2 {
 		forms = forms[1:]
 	}
 	if p.mirror.Shards {
-		forms = slices.Insert(forms, len(forms)-1, shardsFile)
+		forms = slices.Insert(forms, len(forms)-1, channel.ShardsFile)
 	}
 	return forms
 }
@@ -115,17 +116,17 @@ func (p *Plan) compareIndex(s *subdir) error {
 
 // formHolds reports whether a form of the index that is there holds what s.json is.
 func (p *Plan) formHolds(s *subdir, name string, m host.Seen) (bool, error) {
-	if m.Err != nil || !m.Mode.IsRegular() || name == indexFile && m.Size != s.json.size {
+	if m.Err != nil || !m.Mode.IsRegular() || name == channel.IndexFile && m.Size != s.json.size {
 		return false, nil
 	}
 	if s.state != nil && s.state.JSON == s.json.sum && !p.mirror.Full {
 		for _, f := range s.state.Forms {
-			if f.Name == name && f.knows(m) {
+			if f.Name == name && f.Knows(m) {
 				return true, nil
 			}
 		}
 	}
-	if name == shardsFile { // too costly to compare
+	if name == channel.ShardsFile { // too costly to compare
 		return false, nil
 	}
 	c, err := p.r.Content(path.Join(p.dir, s.name, name))
@@ -136,7 +137,7 @@ func (p *Plan) formHolds(s *subdir, name string, m host.Seen) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	text, err := unpacked(f, name)
+	text, err := channel.Unpacked(f, name)
 	if err != nil {
 		return false, nil
 	}

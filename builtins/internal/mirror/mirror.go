@@ -24,6 +24,8 @@ import (
 
 	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 )
 
@@ -34,7 +36,7 @@ type Mirror struct {
 	Account string     // directory below Dest
 	Owner   host.Owner // of what is made; whoever runs if empty
 
-	Access      Access
+	Access      channel.Access
 	Connections int   // requests under way at once; DefaultConnections if 0
 	Rate        int64 // bytes a second that are fetched at most; 0 means no limit
 	Link        bool  // hard links instead of copies, where source and tree share a file system
@@ -55,8 +57,8 @@ type Mirror struct {
 	Progress func(text string)               // may be called twice a second, from one goroutine
 	Raw      func(r host.Reader) host.Reader // files as they are, of a host that hides things in them
 
-	dir   string            // instead of Dest and Account
-	bases map[string]*state // packages that are elsewhere, by subdir; see delta
+	dir   string                  // instead of Dest and Account
+	bases map[string]*state.State // packages that are elsewhere, by subdir; see delta
 }
 
 // Usual values of a Mirror.
@@ -124,12 +126,38 @@ func (m *Mirror) check() error {
 		return advice.New("add delta=, the directory to write to", "since: got it without delta")
 	}
 	for _, u := range m.Access.BaseURLs {
-		if originOf(u) == "" || strings.Contains(u, "@") {
+		if channel.OriginOf(u) == "" || strings.Contains(u, "@") {
 			return advice.New(`write "https://HOST"`,
 				"base_urls: got %q, want the address of a server without credentials", m.show(u))
 		}
 	}
 	return m.Config.Check()
+}
+
+// channels opens the configured channels.
+func (m *Mirror) channels(r host.Reader) ([]*channel.Channel, error) {
+	var list []*channel.Channel
+	for _, location := range m.Config.Channels {
+		shown := m.show(location)
+		c, err := channel.Open(location, r, m.Access)
+		if err != nil {
+			return nil, fmt.Errorf("channel %s: %w", shown, err)
+		}
+		if c.Local && c.Directory() == m.Dir() {
+			return nil, fmt.Errorf("channel %s: is the tree that is mirrored to", shown)
+		}
+		c.Shown = shown
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// show returns a channel's location as people may see it.
+func (m *Mirror) show(location string) string {
+	if m.Redact != nil && strings.Contains(location, "://") {
+		return m.Redact(location)
+	}
+	return location
 }
 
 // isName reports whether s is one component of a channel's path. Capitals are let pass.
@@ -144,25 +172,25 @@ func isName(s string) bool {
 func (p *Plan) findSubdirs(ctx context.Context) error {
 	found := map[string]bool{}
 	for _, c := range p.channels {
-		names, err := c.subdirs(ctx, p.mirror.Config.Platforms)
+		names, err := c.Subdirs(ctx, p.mirror.Config.Platforms)
 		switch {
 		case err != nil && p.skips(c, err):
 			continue
 		case err != nil:
 			return sourceError(c, "", err)
 		case len(names) == 0:
-			return advice.New("name the directory that holds linux-64, noarch and so on", "%s: has no SUBDIR/%s", c.shown,
-				indexFile)
+			return advice.New("name the directory that holds linux-64, noarch and so on", "%s: has no SUBDIR/%s", c.Shown,
+				channel.IndexFile)
 		}
-		c.has = map[string]bool{}
+		c.Has = map[string]bool{}
 		for _, n := range names {
-			c.has[n], found[n] = true, true
+			c.Has[n], found[n] = true, true
 		}
 	}
-	names := []string{noarch}
+	names := []string{channel.Noarch}
 	wanted := p.mirror.Config.Platforms
 	for n := range found {
-		if n != noarch && (len(wanted) == 0 || slices.Contains(wanted, n)) {
+		if n != channel.Noarch && (len(wanted) == 0 || slices.Contains(wanted, n)) {
 			names = append(names, n)
 		}
 	}
@@ -175,35 +203,35 @@ func (p *Plan) findSubdirs(ctx context.Context) error {
 
 // skips reports whether a channel is left out, because a dry run cannot ask for it without a secret while others can be
 // asked.
-func (p *Plan) skips(c *channel, err error) bool {
-	if c.local || !errors.Is(err, host.ErrUnknown) || p.mirror.Assume == nil {
+func (p *Plan) skips(c *channel.Channel, err error) bool {
+	if c.Local || !errors.Is(err, host.ErrUnknown) || p.mirror.Assume == nil {
 		return false
 	}
 	p.skipped++
 	if p.skipped == len(p.channels) {
 		return false
 	}
-	p.mirror.Assume("channel " + c.shown + ", which needs a secret, has nothing that the others have not")
+	p.mirror.Assume("channel " + c.Shown + ", which needs a secret, has nothing that the others have not")
 	return true
 }
 
 // sourceError says which channel, and which file of it, an error is about, and what may help.
-func sourceError(c *channel, subdir string, err error) error {
-	at := c.shown
+func sourceError(c *channel.Channel, subdir string, err error) error {
+	at := c.Shown
 	if subdir != "" {
-		at += "/" + subdir + "/" + indexFile
+		at += "/" + subdir + "/" + channel.IndexFile
 	}
 	var pe *fs.PathError
 	hint := "see whether the server can be reached from here, and by which proxy: HTTPS_PROXY in the environment, or proxy="
-	if c.local {
+	if c.Local {
 		hint = "see whether the medium is mounted and the path right"
 	}
 	switch {
-	case errors.Is(err, host.ErrUnknown) && !c.local:
+	case errors.Is(err, host.ErrUnknown) && !c.Local:
 		return fmt.Errorf("channel %s: %w", at, err) // a secret is missing; the error says what to do
 	case errors.Is(err, host.ErrUnknown):
 		hint = "a dry run must read a channel's index: have its files, or the archive that holds them, at hand"
-	case errors.As(err, &pe) && c.local:
+	case errors.As(err, &pe) && c.Local:
 		err = pe.Err
 	case errors.Is(err, context.Canceled):
 		return err

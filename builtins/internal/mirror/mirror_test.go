@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 )
 
@@ -43,7 +45,7 @@ func TestMirror(t *testing.T) {
 		t.Errorf("got %d packages", n)
 	}
 	for e := range dry.manifest() { // what the overlay shows is what came to be
-		if !e.Mode.IsRegular() || strings.HasPrefix(e.Name, stateDir) {
+		if !e.Mode.IsRegular() || strings.HasPrefix(e.Name, state.Dir) {
 			continue
 		}
 		name := "/dst/acc/" + e.Name
@@ -56,7 +58,7 @@ func TestMirror(t *testing.T) {
 		t.Error("left behind:", left)
 	}
 	g := guard{r.local(), func(name string) bool {
-		return !strings.HasSuffix(name, indexFile) && !strings.HasSuffix(name, ".state")
+		return !strings.HasSuffix(name, channel.IndexFile) && !strings.HasSuffix(name, ".state")
 	}}
 	if n, err := r.run(m, g); n != 0 || err != nil {
 		t.Errorf("second run: %d changes, %v", n, err)
@@ -73,9 +75,11 @@ func TestFilesOnDisk(t *testing.T) {
 		fetch   int
 		changes bool
 	}{
-		"touched":        {do: func(r *rig) { os.Chtimes(r.path(a), time.Now(), time.Unix(1e9, 0)) }, changes: true},
-		"state lost":     {do: func(r *rig) { os.RemoveAll(r.path("/dst/acc/" + stateDir)) }, changes: true},
-		"state damaged":  {do: func(r *rig) { r.put("/dst/acc/"+stateName("linux-64"), r.get("/dst/acc/" + stateName("linux-64"))[1:]) }, changes: true},
+		"touched":    {do: func(r *rig) { os.Chtimes(r.path(a), time.Now(), time.Unix(1e9, 0)) }, changes: true},
+		"state lost": {do: func(r *rig) { os.RemoveAll(r.path("/dst/acc/" + state.Dir)) }, changes: true},
+		"state damaged": {do: func(r *rig) {
+			r.put("/dst/acc/"+state.Name("linux-64"), r.get("/dst/acc/" + state.Name("linux-64"))[1:])
+		}, changes: true},
 		"short":          {do: func(r *rig) { r.put(a, "x") }, replace: 1, fetch: 1},
 		"same size":      {do: func(r *rig) { r.put(a, wrong) }, replace: 1, fetch: 1},
 		"gone":           {do: func(r *rig) { os.Remove(r.path(a)); os.Remove(r.path(b)) }, fetch: 2},
@@ -97,7 +101,8 @@ func TestFilesOnDisk(t *testing.T) {
 		want := listing(t, r.path("/dst"))
 		c.do(r)
 		p, err := m.Plan(context.Background(), r.local())
-		if err != nil || p.Report.Fetch != c.fetch || p.Report.Replace != c.replace || (len(p.Changes()) > 0) != (c.changes || c.fetch > 0) {
+		if err != nil || p.Report.Fetch != c.fetch || p.Report.Replace != c.replace ||
+			(len(p.Changes()) > 0) != (c.changes || c.fetch > 0) {
 			t.Errorf("%s: got %+v, %v, %v", name, p.Report, p.Changes(), err)
 			continue
 		}
@@ -149,7 +154,8 @@ func TestChannelsInOneAccount(t *testing.T) {
 		t.Error(p.Report.Warnings)
 	}
 	r.put("/two/linux-64/repodata.json", "{]")
-	if _, err := r.run(m, r.local()); err == nil || !strings.HasPrefix(err.Error(), "channel file:///two/linux-64/repodata.json: line 1, column 2: ") {
+	if _, err := r.run(m, r.local()); err == nil ||
+		!strings.HasPrefix(err.Error(), "channel file:///two/linux-64/repodata.json: line 1, column 2: ") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -169,7 +175,7 @@ func TestRecordsWithoutSizeOrDigest(t *testing.T) {
 		t.Fatalf("got %+v, %v", p.Report, err)
 	}
 	r.must(m)
-	os.RemoveAll(r.path("/dst/acc/" + stateDir))
+	os.RemoveAll(r.path("/dst/acc/" + state.Dir))
 	r.must(m)
 	r.put("/dst/acc/noarch/"+other, "rotten")
 	r.must(m)

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownMounts has a test run in a process with mounts of its own, and reports whether this is that process. What it mounts ends
-// with it.
+// ownMounts has a test run in a process with mounts of its own, and reports whether this is that process. What it
+// mounts ends with it.
 func ownMounts(t *testing.T) bool {
 	t.Helper()
 	const variable = "RUNBOOK_MIRROR_ALONE"

@@ -38,7 +38,8 @@ func TestBothDigests(t *testing.T) {
 		m := r.mirror()
 		m.Both = both
 		_, err := r.run(m, r.local())
-		if (err != nil) != both || both && !strings.Contains(err.Error(), "noarch/a-1.0-0.tar.bz2: got md5:") || r.has("/dst/acc/noarch/"+file) == both {
+		if (err != nil) != both || both && !strings.Contains(err.Error(), "noarch/a-1.0-0.tar.bz2: got md5:") ||
+			r.has("/dst/acc/noarch/"+file) == both {
 			t.Errorf("both %v: got %v", both, err)
 		}
 		if !r.has("/dst/acc/noarch/" + good) {
@@ -82,7 +83,8 @@ func choice(r *rig) {
 		file := name + "-" + version + "-0" + ext
 		text := content(file)
 		r.put("/src/linux-64/"+file, text)
-		sections[section][file] = record{"name": name, "version": version, "build": "0", "build_number": 0, "size": len(text), "md5": md5Text(text), "depends": append([]string{}, depends...)}
+		sections[section][file] = record{"name": name, "version": version, "build": "0", "build_number": 0,
+			"size": len(text), "md5": md5Text(text), "depends": append([]string{}, depends...)}
 	}
 	for _, version := range []string{"1.9", "1.10", "1.2"} {
 		add("packages", ".tar.bz2", "app", version, "lib >=1.0")
@@ -120,7 +122,8 @@ func TestChoices(t *testing.T) {
 		c.set(m)
 		r.must(m)
 		files := r.list("/dst/acc/linux-64/*.[ct]*")
-		have := strings.TrimSpace(strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(files+" ", "repodata.json.bz2 ", ""), "repodata.json.zst ", ""), "repodata.json ", ""))
+		have := strings.TrimSpace(strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(files+" ", "repodata.json.bz2 ",
+			""), "repodata.json.zst ", ""), "repodata.json ", ""))
 		if have != c.want {
 			t.Errorf("%s: got %s\nwant %s", name, have, c.want)
 		}
@@ -138,7 +141,8 @@ func TestChoices(t *testing.T) {
 // A channel without packages, or without noarch, becomes one that clients can read; an index that is there stays.
 func TestEmptyChannels(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"{}", "", " \n", `{"info":{"subdir":"linux-64"},"packages":{}}`, `{"packages":{},"packages.conda":{},"removed":[]}`} {
+	for _, text := range []string{"{}", "", " \n", `{"info":{"subdir":"linux-64"},"packages":{}}`,
+		`{"packages":{},"packages.conda":{},"removed":[]}`} {
 		r := newMemoryRig(t)
 		r.put("/src/linux-64/repodata.json", text)
 		r.must(r.mirror())
@@ -175,7 +179,8 @@ func TestSizesCount(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.testOnlyPause = func(int) {}
-			if err := p.Apply(t.Context(), r.local()); err == nil || !strings.Contains(err.Error(), "noarch/"+file+": got ") || r.has("/dst/acc/noarch/"+file) {
+			if err := p.Apply(t.Context(), r.local()); err == nil ||
+				!strings.Contains(err.Error(), "noarch/"+file+": got ") || r.has("/dst/acc/noarch/"+file) {
 				t.Errorf("%+d: got %v", n, err)
 			}
 		}

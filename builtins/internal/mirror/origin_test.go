@@ -29,7 +29,8 @@ func (s *faultScene) aims(name, to string) {
 // based has the index of linux-64 say that its packages are elsewhere.
 func (s *faultScene) based(url string) {
 	name := "/src" + s.at + "/linux-64/repodata.json"
-	text := strings.Replace(s.get(name), `"subdir": "linux-64"`, fmt.Sprintf(`"subdir": "linux-64", "base_url": %q`, url), 1)
+	text := strings.Replace(s.get(name), `"subdir": "linux-64"`,
+		fmt.Sprintf(`"subdir": "linux-64", "base_url": %q`, url), 1)
 	s.put(name, text)
 	s.put(name+".zst", zstd(s, text))
 }
@@ -97,7 +98,8 @@ func TestCredentialsStayAtTheirServer(t *testing.T) {
 				v.do(s, away)
 				err := s.run(t.Context())
 				n, wrong := s.sound()
-				if n != v.n || wrong != nil || (err != nil) != (v.want != "") || err != nil && !strings.Contains(advised(err), v.want) {
+				if n != v.n || wrong != nil || (err != nil) != (v.want != "") ||
+					err != nil && !strings.Contains(advised(err), v.want) {
 					t.Errorf("got %d packages, %v and %s", n, wrong, advised(err))
 				}
 				if asked := len(away.Requests()) > 0; asked != v.asks || len(away.Leaks()) > 0 {
@@ -116,7 +118,8 @@ func (s *faultScene) checkOwn(t *testing.T, place string) {
 	t.Helper()
 	for _, r := range s.server.Requests() {
 		aimed := slices.Contains([]string{"/public"}, r.Path)
-		if r.Carries(canary) == aimed || r.Header.Get("Referer") != "" || place == "path" && r.Header.Get("Authorization") != "" {
+		if r.Carries(canary) == aimed || r.Header.Get("Referer") != "" ||
+			place == "path" && r.Header.Get("Authorization") != "" {
 			t.Errorf("%s %s: %v", r.Method, r.Path, r.Header)
 		}
 	}

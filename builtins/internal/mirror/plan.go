@@ -7,6 +7,8 @@ import (
 
 	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
 )
@@ -18,7 +20,7 @@ type Plan struct {
 	mirror     *Mirror
 	r          host.Reader
 	dir        string // the account's tree
-	channels   []*channel
+	channels   []*channel.Channel
 	skipped    int // of them, which a dry run cannot ask
 	selector   *choose.Selector
 	subdirs    []*subdir
@@ -65,7 +67,7 @@ type SubdirReport struct {
 type subdir struct {
 	name    string
 	fresh   bool // is to be made
-	state   *state
+	state   *state.State
 	print   string // fingerprint of all that decides
 	sources []sourced
 	done    bool // nothing has changed since the state was written
@@ -75,12 +77,12 @@ type subdir struct {
 	packages int // that pass the filters
 	listed   int // of them, in the new index
 	kept     int
-	sharded  bool             // the directory of shards is to be made
-	bare     bool             // there is no index yet
-	found    map[string]known // what was hashed now
-	fetch    []*item          // sorted by file
-	next     int              // of fetch, where position looks first
-	json     plainIndex       // as it will be published
+	sharded  bool                   // the directory of shards is to be made
+	bare     bool                   // there is no index yet
+	found    map[string]state.Known // what was hashed now
+	fetch    []*item                // sorted by file
+	next     int                    // of fetch, where position looks first
+	json     plainIndex             // as it will be published
 	publish  bool
 	forms    []string // that are wrong or missing, if the plain one is right
 	prune    []pruned
@@ -89,9 +91,9 @@ type subdir struct {
 
 // A sourced index is a subdir's in one channel.
 type sourced struct {
-	from *channel
+	from *channel.Channel
 	n    int // of the channel, as it is configured
-	*index
+	*channel.Index
 	summary *repodata.Summary // once it was read
 }
 
@@ -109,8 +111,8 @@ type item struct {
 	mtime    int64  // nanoseconds since 1970, of the file, once it is verified
 	ino      uint64 // likewise
 	failed   error
-	md5      *sum // beside a SHA-256, if both are wanted
-	sum      sum
+	md5      *state.Sum // beside a SHA-256, if both are wanted
+	sum      state.Sum
 	source   uint16 // in subdir.sources
 	replaces bool   // a file of the same name with other bytes
 	foreseen bool   // the plan knew that it would fail
@@ -118,7 +120,9 @@ type item struct {
 }
 
 // got is what is known of the file, once it is verified.
-func (it *item) got() known { return known{it.size, it.mtime, it.ino, it.sum} }
+func (it *item) got() state.Known {
+	return state.Known{Size: it.size, Mtime: it.mtime, Ino: it.ino, Sum: it.sum}
+}
 
 // name is the item's in the account's tree.
 func (it *item) name() string { return it.in.name + "/" + it.file }
@@ -188,7 +192,7 @@ func (p *Plan) unchanged() bool {
 }
 
 func (x *sourced) scan(f func(*repodata.Record) error) error {
-	r, err := x.open()
+	r, err := x.Open()
 	if err != nil {
 		return err
 	}
@@ -199,7 +203,7 @@ func (x *sourced) scan(f func(*repodata.Record) error) error {
 
 // indexError says whose index is wrong.
 func (s *subdir) indexError(x *sourced, err error) error {
-	return advice.On(fmt.Errorf("channel %s/%s/%s: %w", x.from.shown, s.name, indexFile, err),
+	return advice.On(fmt.Errorf("channel %s/%s/%s: %w", x.from.Shown, s.name, channel.IndexFile, err),
 		"the index is damaged or cut off: fetch it again, or let conda index make it anew")
 }
 
@@ -223,4 +227,18 @@ func (t shadows) shadowed(r *repodata.Record) bool {
 	}
 	t[strings.Clone(r.File)] = true
 	return false
+}
+
+// Manifests returns the digest of each subdir's manifest, as lines "SUBDIR SHA256", of the run that published it.
+func (p *Plan) Manifests() map[string]string {
+	all := map[string]string{}
+	for _, s := range p.subdirs {
+		switch {
+		case s.manifest != "":
+			all[s.name] = s.manifest
+		case s.state != nil && s.state.Manifest != "":
+			all[s.name] = s.state.Manifest
+		}
+	}
+	return all
 }

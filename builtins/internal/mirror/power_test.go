@@ -50,7 +50,8 @@ func newDisk(t *testing.T, h *history) *disk {
 // mount begins with what is on the disk. Nothing is written out of itself that nobody asked for.
 func (d *disk) mount() {
 	d.h.Helper()
-	if err := unix.Mount(d.device, d.h.path("/dst"), "ext4", 0, "noauto_da_alloc,commit=300,errors=remount-ro"); err != nil {
+	if err := unix.Mount(d.device, d.h.path("/dst"), "ext4", 0,
+		"noauto_da_alloc,commit=300,errors=remount-ro"); err != nil {
 		d.h.Skipf("NOT TESTED HERE: mount ext4: %v", err)
 	}
 }
@@ -133,8 +134,8 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// mirrorWithCut cuts the power before the n'th step of a mirror, or after its end. It returns whether that came, and how
-// many steps there were.
+// mirrorWithCut cuts the power before the n'th step of a mirror, or after its end. It returns whether that came, and
+// how many steps there were.
 func (d *disk) mirrorWithCut(at int64) (ended bool, steps int64) {
 	d.h.Helper()
 	namesToo := d.h.rand.IntN(2) == 0
@@ -159,7 +160,8 @@ func (d *disk) mirrorWithCut(at int64) (ended bool, steps int64) {
 	return err == nil, min(n.Load(), at)
 }
 
-// A file system that the kernel makes read-only in the middle of a run, as it does with one that has errors, is told of.
+// A file system that the kernel makes read-only in the middle of a run, as it does with one that has errors, is told
+// of.
 func TestDiskTurnsReadOnly(t *testing.T) {
 	t.Parallel()
 	if !ownMounts(t) {

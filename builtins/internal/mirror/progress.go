@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"runbook/builtins/internal/mirror/channel"
 )
 
 // progress tells how far the fetching is, twice a second.
@@ -14,7 +16,7 @@ type progress struct {
 	bytes    int64 // to be fetched
 	loaded   atomic.Int64
 	channels []*share
-	by       map[*channel]*share
+	by       map[*channel.Channel]*share
 	start    time.Time
 	spent    time.Duration // once it has ended
 	stop     chan struct{}
@@ -30,10 +32,10 @@ type share struct {
 }
 
 func newProgress(p *Plan) *progress {
-	g := &progress{tell: p.mirror.Progress, bytes: p.Report.Bytes, by: map[*channel]*share{}, start: time.Now(),
+	g := &progress{tell: p.mirror.Progress, bytes: p.Report.Bytes, by: map[*channel.Channel]*share{}, start: time.Now(),
 		stop: make(chan struct{})}
 	for _, c := range p.channels {
-		g.by[c] = &share{name: shortName(c.shown)}
+		g.by[c] = &share{name: shortName(c.Shown)}
 		g.channels = append(g.channels, g.by[c])
 	}
 	for _, s := range p.subdirs {

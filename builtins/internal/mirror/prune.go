@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"runbook/builtins/internal/advice"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
 )
@@ -22,7 +23,7 @@ type pruned struct {
 type names []uint64
 
 func (n names) has(file string) bool {
-	_, ok := slices.BinarySearch(n, hashOf(file))
+	_, ok := slices.BinarySearch(n, state.HashOf(file))
 	return ok
 }
 
@@ -94,12 +95,12 @@ type sourceNames struct{ all, removed names }
 // listed returns which of a subdir's files the new index lists, and what its sources do.
 func (p *Plan) listed(ctx context.Context, s *subdir, files []string) (kept names, source sourceNames, err error) {
 	for _, f := range s.removed {
-		source.removed = append(source.removed, hashOf(f))
+		source.removed = append(source.removed, state.HashOf(f))
 	}
 	slices.Sort(source.removed)
-	if s.done && !slices.ContainsFunc(files, func(f string) bool { _, ok := s.state.find(f); return !ok }) {
+	if s.done && !slices.ContainsFunc(files, func(f string) bool { _, ok := s.state.Find(f); return !ok }) {
 		for _, f := range files {
-			kept = append(kept, hashOf(f))
+			kept = append(kept, state.HashOf(f))
 		}
 		slices.Sort(kept)
 		return kept, sourceNames{kept, source.removed}, nil
@@ -111,7 +112,7 @@ func (p *Plan) listed(ctx context.Context, s *subdir, files []string) (kept name
 	}
 	for i := range s.sources {
 		err := s.sources[i].scan(func(r *repodata.Record) error {
-			h := hashOf(r.File)
+			h := state.HashOf(r.File)
 			source.all = append(source.all, h)
 			if p.selector.Keeps(s.name, s.sources[i].n, r) {
 				kept = append(kept, h)

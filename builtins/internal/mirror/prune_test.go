@@ -31,7 +31,8 @@ func (r *rig) packagesOf(subdir string) string {
 // withRemoved adds "removed" to a subdir's index.
 func (r *rig) withRemoved(subdir string, files ...string) {
 	name := "/src/" + subdir + "/repodata.json"
-	r.put(name, strings.Replace(r.get(name), `"packages"`, fmt.Sprintf(`"removed": ["%s"], "packages"`, strings.Join(files, `", "`)), 1))
+	r.put(name, strings.Replace(r.get(name), `"packages"`,
+		fmt.Sprintf(`"removed": ["%s"], "packages"`, strings.Join(files, `", "`)), 1))
 }
 
 func TestPrune(t *testing.T) {

@@ -78,7 +78,8 @@ func TestBothFormats(t *testing.T) {
 	m := r.mirror()
 	m.Config.Platforms = []string{"osx-64", "win-32", "zos-z"}
 	r.must(m)
-	for _, f := range []string{"osx-64/zlib-1.2.11-h1de35cc_3.conda", "osx-64/zlib-1.2.11-h1de35cc_3.tar.bz2", "win-32/zlib-1.2.11-h62dcd97_3.conda", "noarch/repodata.json.zst"} {
+	for _, f := range []string{"osx-64/zlib-1.2.11-h1de35cc_3.conda", "osx-64/zlib-1.2.11-h1de35cc_3.tar.bz2",
+		"win-32/zlib-1.2.11-h62dcd97_3.conda", "noarch/repodata.json.zst"} {
 		if !r.has("/dst/acc/" + f) {
 			t.Error("lacks", f)
 		}

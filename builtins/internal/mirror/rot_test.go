@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"runbook/builtins/internal/mirror/state"
 )
 
 // flip changes one bit of a file, and nothing that stat tells of it but the time that nobody can set.
@@ -78,7 +80,8 @@ func TestBitRot(t *testing.T) {
 	t.Logf("%d bits", flips)
 }
 
-// repairs checks that so many packages are found to be bad by who reads everything, and by nobody else, and fetches them.
+// repairs checks that so many packages are found to be bad by who reads everything, and by nobody else, and fetches
+// them.
 func (r *rig) repairs(m *Mirror, bad int) {
 	r.Helper()
 	m.Full = false
@@ -144,24 +147,24 @@ func sealed(text []byte) []byte {
 // lyingState has a digest that is right and entries that are not.
 func lyingState(entries string) string {
 	line := `{"Subdir":"linux-64"}`
-	text := append([]byte(stateMagic+entries), line...)
+	text := append([]byte(state.Magic+entries), line...)
 	return string(sealed(binary.LittleEndian.AppendUint32(text, uint32(len(line)))))
 }
 
 // badStates are what can become of what a mirror remembers of linux-64.
 func badStates(r *rig) map[string]func() {
-	name := "/dst/acc/" + stateName("linux-64")
+	name := "/dst/acc/" + state.Name("linux-64")
 	text := r.get(name)
 	bad := map[string]func(){
 		"gone":           func() { os.Remove(r.path(name)) },
-		"all gone":       func() { os.RemoveAll(r.path("/dst/acc/" + stateDir)) },
+		"all gone":       func() { os.RemoveAll(r.path("/dst/acc/" + state.Dir)) },
 		"a link":         func() { os.Rename(r.path(name), r.path("/other")); os.Symlink("/other", r.path(name)) },
-		"another subdir": func() { r.put(name, r.get("/dst/acc/"+stateName("noarch"))) },
+		"another subdir": func() { r.put(name, r.get("/dst/acc/"+state.Name("noarch"))) },
 		"another tree": func() {
 			m := r.mirror()
 			m.Account = "other"
 			r.must(m)
-			r.put(name, r.get("/dst/other/"+stateName("linux-64")))
+			r.put(name, r.get("/dst/other/"+state.Name("linux-64")))
 		},
 		"of the future":   func() { r.put(name, strings.Replace(text, "state 2\n", "state 3\n", 1)) },
 		"of the past":     func() { r.put(name, `{"version": 1}`) },
@@ -170,17 +173,17 @@ func badStates(r *rig) map[string]func() {
 		"length":          func() { r.put(name, lyingState("\xffa")) },
 		"half an entry":   func() { r.put(name, lyingState("\x13a-1.0-0.tar.bz2xxxx")) },
 		"no name":         func() { r.put(name, lyingState("\x00")) },
-		"header's length": func() { r.put(name, string(sealed([]byte(stateMagic+"{}\xff\xff\xff\x7f")))) },
-		"no header":       func() { r.put(name, string(sealed([]byte(stateMagic+"x\x00\x00\x00\x00")))) },
+		"header's length": func() { r.put(name, string(sealed([]byte(state.Magic+"{}\xff\xff\xff\x7f")))) },
+		"no header":       func() { r.put(name, string(sealed([]byte(state.Magic+"x\x00\x00\x00\x00")))) },
 	}
-	for _, n := range []int{0, 1, len(stateMagic), len(text) / 2, len(text) - 33, len(text) - 1} {
+	for _, n := range []int{0, 1, len(state.Magic), len(text) / 2, len(text) - 33, len(text) - 1} {
 		bad[fmt.Sprint("cut at ", n)] = func() { r.put(name, text[:n]) }
 	}
 	return bad
 }
 
-// Whatever becomes of what a mirror remembers, nothing is believed that is not so: a wrong package beside it is found, and
-// the tree becomes what it should be.
+// Whatever becomes of what a mirror remembers, nothing is believed that is not so: a wrong package beside it is
+// found, and the tree becomes what it should be.
 func TestBadStates(t *testing.T) {
 	t.Parallel()
 	names := []string{}
@@ -214,15 +217,15 @@ func stateRig(t *testing.T) *rig {
 func TestStateBits(t *testing.T) {
 	t.Parallel()
 	r := stateRig(t)
-	text := []byte(r.get("/dst/acc/" + stateName("linux-64")))
+	text := []byte(r.get("/dst/acc/" + state.Name("linux-64")))
 	for i := range len(text) * 8 {
 		text[i/8] ^= 1 << (i % 8)
-		if parseState(text, "linux-64") != nil {
+		if state.Parse(text, "linux-64") != nil {
 			t.Fatalf("bit %d was not missed", i)
 		}
 		text[i/8] ^= 1 << (i % 8)
 	}
-	if parseState(text, "linux-64") == nil || parseState(text, "noarch") != nil {
+	if state.Parse(text, "linux-64") == nil || state.Parse(text, "noarch") != nil {
 		t.Error("the state itself is not taken, or for another's")
 	}
 }

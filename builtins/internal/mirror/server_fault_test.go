@@ -46,8 +46,8 @@ func bads() (all []bad) {
 	return all
 }
 
-// lasting are the behaviours that nobody asks again about, so that once is enough for an error: what they say is that the
-// file, or the permission, is not there.
+// lasting are the behaviours that nobody asks again about, so that once is enough for an error: what they say is that
+// the file, or the permission, is not there.
 var lasting = []string{"status 204", "status 304", "status 400", "status 401", "status 403", "status 404", "status 407", "status 410", "status 416", "status 451",
 	"stalls within the page of status 404", "page", "part unasked", "long header", "many headers", "redirect"}
 
@@ -79,7 +79,8 @@ func newFaultScene(t *testing.T, place string) *faultScene {
 	s.channel("/made", "noarch", "d")
 	s.put("/made/channeldata.json", `{"subdirs": ["linux-64", "noarch"]}`)
 	s.put("/made/linux-64/repodata.json.zst", zstd(t, s.get("/made/linux-64/repodata.json")))
-	if err := errors.Join(os.MkdirAll(s.path("/src"+path.Dir(s.at)), 0o755), os.Rename(s.path("/made"), s.path("/src"+s.at))); err != nil {
+	if err := errors.Join(os.MkdirAll(s.path("/src"+path.Dir(s.at)), 0o755),
+		os.Rename(s.path("/made"), s.path("/src"+s.at))); err != nil {
 		t.Fatal(err)
 	}
 	s.server = fetchtest.New(t, os.DirFS(s.path("/src")))
@@ -166,8 +167,8 @@ func (s *faultScene) sound() (n int, err error) {
 	return n, err
 }
 
-// However a server answers, what comes to lie in the tree is right or nothing. What passes is overcome; what does not ends in
-// time, with an error that says what it is about and no secret, and all other packages are there.
+// However a server answers, what comes to lie in the tree is right or nothing. What passes is overcome; what does not
+// ends in time, with an error that says what it is about and no secret, and all other packages are there.
 func TestServerBehaviours(t *testing.T) {
 	t.Parallel()
 	all := bads()
@@ -213,7 +214,8 @@ func (b bad) endure(t *testing.T) error {
 		t.Errorf("%v: %s", b, advised(err))
 	case err != nil && !b.index && (n != 3 || !strings.Contains(err.Error(), "linux-64/a-1.0-0.tar.bz2: ")):
 		t.Errorf("%v: %d packages, and the error: %v", b, n, err)
-	case err != nil && b.index && (n != 0 || !strings.Contains(advised(err), " | ") || !strings.Contains(err.Error(), "/linux-64/repodata.json: ")):
+	case err != nil && b.index &&
+		(n != 0 || !strings.Contains(advised(err), " | ") || !strings.Contains(err.Error(), "/linux-64/repodata.json: ")):
 		t.Errorf("%v: %d packages, and the error: %v", b, n, err)
 	}
 	s.secretive(t, b)

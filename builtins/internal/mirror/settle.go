@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+
+	"runbook/builtins/internal/mirror/state"
 )
 
 // settle finds out whether the subdir is as its state says, and that all there is to do.
@@ -15,7 +17,7 @@ func (p *Plan) settle(ctx context.Context, s *subdir) error {
 	s.print = p.fingerprint(s)
 	s.done = s.state != nil && s.state.Fingerprint == s.print && !p.mirror.Full
 	for i := range s.sources {
-		s.done = s.done && s.sources[i].same
+		s.done = s.done && s.sources[i].Same
 	}
 	if s.done {
 		intact, err := p.intact(s)
@@ -36,14 +38,14 @@ func (p *Plan) settle(ctx context.Context, s *subdir) error {
 func (p *Plan) reopen(ctx context.Context, s *subdir) error {
 	for i := range s.sources {
 		x := &s.sources[i]
-		if !x.same {
+		if !x.Same {
 			continue
 		}
-		fresh, err := x.from.index(ctx, s.name, "")
+		fresh, err := x.from.Index(ctx, s.name, "")
 		if err != nil {
 			return sourceError(x.from, s.name, err)
 		}
-		x.index = fresh
+		x.Index = fresh
 	}
 	return nil
 }
@@ -54,13 +56,13 @@ func (p *Plan) fingerprint(s *subdir) string {
 	m := p.mirror
 	fmt.Fprintln(h, "runbook mirror", 1, p.selector.Fingerprint(), s.name, m.NoBzip2, m.Shards, m.Both)
 	for _, x := range s.sources {
-		fmt.Fprintf(h, "%q\n", x.from.shown)
+		fmt.Fprintf(h, "%q\n", x.from.Shown)
 	}
 	for _, c := range m.Config.Channels {
 		fmt.Fprintf(h, "%q\n", m.show(c))
 	}
 	if base := m.bases[s.name]; base != nil {
-		fmt.Fprintln(h, "without", base.digest())
+		fmt.Fprintln(h, "without", base.Digest())
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -72,18 +74,18 @@ func (p *Plan) intact(s *subdir) (bool, error) {
 		return ok, err
 	}
 	const many = 16 << 10 // names at once
-	names, want := make([]string, 0, many), make([]known, 0, many)
+	names, want := make([]string, 0, many), make([]state.Known, 0, many)
 	for off, more := 0, true; more; {
 		names, want = names[:0], want[:0]
 		for len(names) < many {
-			name, k, behind, ok := s.state.next(off)
+			name, k, behind, ok := s.state.Next(off)
 			if more = ok; !ok {
 				break
 			}
 			names, want, off = append(names, name), append(want, k), behind
 		}
 		for i, m := range p.r.LstatAll(dir, names) {
-			if m.Err != nil || !want[i].knows(m) {
+			if m.Err != nil || !want[i].Knows(m) {
 				return false, unlessAbsent(m.Err)
 			}
 			if !p.owned(m) {
@@ -108,7 +110,7 @@ func (p *Plan) formsIntact(s *subdir) (bool, error) {
 	}
 	for i, m := range p.r.LstatAll(path.Join(p.dir, s.name), names) {
 		f := s.state.Forms[i]
-		if m.Err != nil || !f.knows(m) {
+		if m.Err != nil || !f.Knows(m) {
 			return false, unlessAbsent(m.Err)
 		}
 		p.owned(m)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"runbook/builtins/internal/mirror/state"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -36,7 +38,8 @@ func (r *rig) lure(dirs []string) {
 	for _, n := range append(letters(20), "repodata") { // what it could be made to write over
 		r.put("/outside/"+n+"-1.0-0.tar.bz2", "canary")
 	}
-	for _, n := range []string{"repodata.json", "repodata.json.zst", "repodata.json.bz2", "current_repodata.json", "lock", "linux-64.state", "linux-64.jsonl", "linux-64/x", "shards/x"} {
+	for _, n := range []string{"repodata.json", "repodata.json.zst", "repodata.json.bz2", "current_repodata.json",
+		"lock", "linux-64.state", "linux-64.jsonl", "linux-64/x", "shards/x"} {
 		r.put("/outside/"+n, "canary")
 	}
 	for _, d := range dirs {
@@ -62,7 +65,8 @@ func TestSwappedDirectories(t *testing.T) {
 	m.Shards, m.NoBzip2 = true, true
 	m.Owner.User, m.Owner.Group = "1234", "1234"
 	r.must(m)
-	dirs := []string{"/dst/acc/linux-64", "/dst/acc/" + stateDir, "/dst/acc/linux-64/shards", "/dst/acc/noarch", "/dst/acc"}
+	dirs := []string{"/dst/acc/linux-64", "/dst/acc/" + state.Dir, "/dst/acc/linux-64/shards", "/dst/acc/noarch",
+		"/dst/acc"}
 	r.lure(dirs)
 	before := dated(t, r.path("/outside"))
 	stop := make(chan struct{})

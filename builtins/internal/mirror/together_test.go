@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Of mirrors that begin at once one does the work; the others are told to wait, or find it done. The tree is never damaged,
-// and a mirror that was killed keeps nobody out.
+// Of mirrors that begin at once one does the work; the others are told to wait, or find it done. The tree is never
+// damaged, and a mirror that was killed keeps nobody out.
 func TestMirrorsAtOnce(t *testing.T) {
 	t.Parallel()
 	rounds, each := 4, 4
@@ -108,7 +108,8 @@ func TestOldPlans(t *testing.T) {
 	r.channel("/src", "linux-64", "a", "b", "c", "d")
 	r.must(m)
 	before := listing(t, r.path("/dst"))
-	if err := old.Apply(t.Context(), r.local()); err == nil || advised(err) != "linux-64: another run has changed the tree since this one looked at it | run again" {
+	if err := old.Apply(t.Context(), r.local()); err == nil ||
+		advised(err) != "linux-64: another run has changed the tree since this one looked at it | run again" {
 		t.Errorf("got %s", advised(err))
 	}
 	if have := listing(t, r.path("/dst")); have != before {

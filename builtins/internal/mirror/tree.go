@@ -11,6 +11,9 @@ import (
 	"strings"
 
 	"runbook/builtins/internal/compress"
+	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/mirror/publish"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 )
 
@@ -20,11 +23,11 @@ func (p *Plan) manifest() host.Entries {
 	all := p.stateEntries()
 	for _, s := range p.subdirs {
 		if s.fresh && s.writes() {
-			all = append(all, host.Entry{Name: s.name, Meta: p.meta(fs.ModeDir|dirMode, 0)})
+			all = append(all, host.Entry{Name: s.name, Meta: p.meta(fs.ModeDir|publish.DirMode, 0)})
 		}
 		if s.publish {
 			if s.sharded {
-				all = append(all, host.Entry{Name: path.Join(s.name, shardsDir), Meta: p.meta(fs.ModeDir|dirMode, 0)})
+				all = append(all, host.Entry{Name: path.Join(s.name, publish.ShardsDir), Meta: p.meta(fs.ModeDir|publish.DirMode, 0)})
 			}
 			all = append(all, p.formEntries(s)...)
 		}
@@ -58,7 +61,7 @@ func (p *Plan) manifest() host.Entries {
 }
 
 func (p *Plan) entry(it *item) host.Entry {
-	return host.Entry{Name: it.name(), Meta: p.meta(fileMode, it.size),
+	return host.Entry{Name: it.name(), Meta: p.meta(publish.FileMode, it.size),
 		Foresee: func() host.Content { return p.foresee(it) }}
 }
 
@@ -79,17 +82,17 @@ func (it *item) foretaste(at string) (host.File, error) {
 	if it.size > most {
 		return nil, host.ErrUnknown
 	}
-	src, err := it.from().from.fetch(context.Background(), at, 0, "", false)
+	src, err := it.from().from.Fetch(context.Background(), at, 0, "", false)
 	if err != nil {
 		return nil, err
 	}
-	data, err := limited(src, most)
+	data, err := channel.ReadLimited(src, most)
 	if err != nil {
 		return nil, err
 	}
-	d := newDigest(it.sum.kind, false)
+	d := state.NewDigest(it.sum.Kind, false)
 	d.Write(data)
-	if text := d.differs(it); text != "" {
+	if text := d.Differs(it.sum, nil); text != "" {
 		return nil, fmt.Errorf("%s: %s", it.name(), text)
 	}
 	return host.Bytes(data).Reader()
@@ -97,7 +100,7 @@ func (it *item) foretaste(at string) (host.File, error) {
 
 func (p *Plan) formEntries(s *subdir) (m host.Manifest) {
 	for _, f := range p.wantedForms() {
-		e := host.Entry{Name: path.Join(s.name, f), Meta: p.meta(fileMode, -1), Derived: true}
+		e := host.Entry{Name: path.Join(s.name, f), Meta: p.meta(publish.FileMode, -1), Derived: true}
 		var pack func(io.Writer) (io.WriteCloser, error)
 		switch path.Ext(f) {
 		case ".json":
@@ -108,7 +111,7 @@ func (p *Plan) formEntries(s *subdir) (m host.Manifest) {
 		default:
 			pack = compress.NewZstd
 		}
-		if f != shardsFile {
+		if f != channel.ShardsFile {
 			e.Content.Open = func() (host.File, error) { return p.predicted(s, pack) }
 		}
 		m = append(m, e)
@@ -144,10 +147,10 @@ func (p *Plan) stateEntries() (m host.Manifest) {
 			continue
 		}
 		if len(m) == 0 && !p.remembered {
-			m = append(m, host.Entry{Name: stateDir, Meta: p.meta(fs.ModeDir|dirMode, 0)})
+			m = append(m, host.Entry{Name: state.Dir, Meta: p.meta(fs.ModeDir|publish.DirMode, 0)})
 		}
-		for _, name := range []string{stateName(s.name), manifestName(s.name)} {
-			m = append(m, host.Entry{Name: name, Meta: p.meta(fileMode, -1), Derived: true})
+		for _, name := range []string{state.Name(s.name), state.ManifestName(s.name)} {
+			m = append(m, host.Entry{Name: name, Meta: p.meta(publish.FileMode, -1), Derived: true})
 		}
 	}
 	return m

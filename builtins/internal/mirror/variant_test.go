@@ -52,7 +52,8 @@ func TestShardsAlone(t *testing.T) {
 	}
 	os.RemoveAll(r.path("/dst"))
 	s, _, run := r.served(t)
-	if n, err := run(); n == 0 || err != nil || r.complete("linux-64") != 3 || r.get("/dst/acc/linux-64/repodata.json") != fromDir {
+	if n, err := run(); n == 0 || err != nil || r.complete("linux-64") != 3 ||
+		r.get("/dst/acc/linux-64/repodata.json") != fromDir {
 		t.Errorf("from a server: %v", advised(err))
 	}
 	s.Forget()
@@ -119,7 +120,8 @@ func TestBombs(t *testing.T) {
 	if long() {
 		spaces = 2200 << 20
 	}
-	for ext, pack := range map[string]func(*bytes.Buffer) error{".zst": bomb(compress.NewZstd, spaces), ".bz2": bomb(compress.NewBzip2, spaces/10)} {
+	for ext, pack := range map[string]func(*bytes.Buffer) error{".zst": bomb(compress.NewZstd, spaces),
+		".bz2": bomb(compress.NewBzip2, spaces/10)} {
 		r := newMemoryRig(t)
 		r.channel("/src", "linux-64", "a")
 		m := r.mirror()
@@ -140,8 +142,8 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// An index that has nothing any more, from one channel of two or of one, by a file that is gone or one that is empty, is an
-// outage upstream and changes nothing.
+// An index that has nothing any more, from one channel of two or of one, by a file that is gone or one that is empty,
+// is an outage upstream and changes nothing.
 func TestNothingAnyMore(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"{}", "", `{"packages":{}}`, `{"error": "rate limit exceeded"}`, "\n", "gone", "404"} {
@@ -168,7 +170,8 @@ func TestNothingAnyMore(t *testing.T) {
 			}
 			_, err := run()
 			quiet := !two && (text == "gone" || text == "404") // a subdir that no channel has is left alone
-			if quiet != (err == nil) || err != nil && !strings.Contains(advised(err), "lists 0 packages, want at least half of the 2") {
+			if quiet != (err == nil) ||
+				err != nil && !strings.Contains(advised(err), "lists 0 packages, want at least half of the 2") {
 				t.Errorf("%q, two channels %v: got %s", text, two, advised(err))
 			}
 			if listing(t, r.path("/dst")) != before {

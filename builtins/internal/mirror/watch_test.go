@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"runbook/builtins/internal/compress"
+	"runbook/builtins/internal/mirror/channel"
 )
 
 // A watcher reads the tree of a history all along, as clients do.
@@ -63,7 +64,7 @@ func (w *watcher) end() {
 func (w *watcher) look() error {
 	for _, subdir := range []string{"linux-64", "noarch"} {
 		dir := w.h.path("/dst/acc/" + subdir)
-		for _, form := range []string{indexFile, indexFile + ".zst"} {
+		for _, form := range []string{channel.IndexFile, channel.IndexFile + ".zst"} {
 			listed, err := readIndex(filepath.Join(dir, form))
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // nothing is published yet

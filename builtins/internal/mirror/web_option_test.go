@@ -13,8 +13,8 @@ import (
 	"runbook/runtime/host"
 )
 
-// A run in which nothing has changed fetches nothing: it asks for each index whether it is still the same. What the filters
-// say can change meanwhile, and then counts.
+// A run in which nothing has changed fetches nothing: it asks for each index whether it is still the same. What the
+// filters say can change meanwhile, and then counts.
 func TestUnchangedOverHTTP(t *testing.T) {
 	t.Parallel()
 	r := newMemoryRig(t)
@@ -37,7 +37,8 @@ func TestUnchangedOverHTTP(t *testing.T) {
 	}
 	var asked []string
 	for _, q := range s.Requests() {
-		if asked = append(asked, q.Path); strings.Contains(q.Path, "64/repodata") && q.Header.Get("If-None-Match") == "" || strings.Contains(q.Path, "-1.0-0") {
+		if asked = append(asked, q.Path); strings.Contains(q.Path, "64/repodata") && q.Header.Get("If-None-Match") == "" ||
+			strings.Contains(q.Path, "-1.0-0") {
 			t.Errorf("asked for %s with %v", q.Path, q.Header)
 		}
 	}
@@ -73,7 +74,8 @@ func TestUnchangedByTime(t *testing.T) {
 		return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			mu.Lock()
 			defer mu.Unlock()
-			if q.Header.Get("If-Modified-Since") == "" && strings.Contains(q.URL.Path, "repodata.json") && !strings.HasSuffix(q.URL.Path, ".zst") {
+			if q.Header.Get("If-Modified-Since") == "" && strings.Contains(q.URL.Path, "repodata.json") &&
+				!strings.HasSuffix(q.URL.Path, ".zst") {
 				whole = append(whole, q.URL.Path)
 			}
 			h.ServeHTTP(w, q)
@@ -127,7 +129,8 @@ func (r *rig) netted(c *fetch.Client) *host.Local {
 // An authority that only this channel's servers have is trusted for them, and nobody else is.
 func TestAuthorities(t *testing.T) {
 	t.Parallel()
-	for kind, name := range map[fetchtest.Certificate]string{fetchtest.Good: "good", fetchtest.Expired: "expired", fetchtest.WrongHost: "wrong host", fetchtest.SelfSigned: "self-signed"} {
+	for kind, name := range map[fetchtest.Certificate]string{fetchtest.Good: "good", fetchtest.Expired: "expired",
+		fetchtest.WrongHost: "wrong host", fetchtest.SelfSigned: "self-signed"} {
 		for _, known := range []bool{true, false} {
 			r := newMemoryRig(t)
 			r.channel("/src", "linux-64", "a", "b")
@@ -140,7 +143,8 @@ func TestAuthorities(t *testing.T) {
 			c.Pause = time.Millisecond
 			_, err := r.run(m, r.netted(c))
 			good := known && kind == fetchtest.Good
-			if good != (err == nil) || good && r.complete("linux-64") != 2 || !good && (!strings.Contains(err.Error(), "certificate") || r.has("/dst/acc")) {
+			if good != (err == nil) || good && r.complete("linux-64") != 2 ||
+				!good && (!strings.Contains(err.Error(), "certificate") || r.has("/dst/acc")) {
 				t.Errorf("%s, known %v: got %s", name, known, advised(err))
 			}
 		}
@@ -166,15 +170,18 @@ func TestProxy(t *testing.T) {
 	if len(proxy.Requests()) != len(s.Requests()) || len(s.Leaks()) > 0 || !proxy.Requests()[0].Carries(canary) {
 		t.Errorf("%d requests came to the proxy, %d to the server, %v", len(proxy.Requests()), len(s.Requests()), s.Leaks())
 	}
-	for _, b := range []fetchtest.Behaviour{fetchtest.Status(407), fetchtest.Status(502), fetchtest.NoHTTP(), fetchtest.Page()} {
+	for _, b := range []fetchtest.Behaviour{fetchtest.Status(407), fetchtest.Status(502), fetchtest.NoHTTP(),
+		fetchtest.Page()} {
 		proxy.Heal()
 		proxy.Fault("*", b, fetchtest.Forever)
-		if _, err := r.run(m, l); err == nil || strings.Contains(advised(err), canary) || !strings.Contains(advised(err), " | ") {
+		if _, err := r.run(m, l); err == nil || strings.Contains(advised(err), canary) ||
+			!strings.Contains(advised(err), " | ") {
 			t.Errorf("%s: got %s", b.Name, advised(err))
 		}
 	}
 	m.Access.Proxy = strings.Replace(fetchtest.Refused(t), "://", "://user:"+canary+"@", 1)
-	if _, err := r.run(m, l); err == nil || strings.Contains(advised(err), canary) || !strings.Contains(err.Error(), "refused") {
+	if _, err := r.run(m, l); err == nil || strings.Contains(advised(err), canary) ||
+		!strings.Contains(err.Error(), "refused") {
 		t.Errorf("nobody there: got %s", advised(err))
 	}
 }

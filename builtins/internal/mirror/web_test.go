@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"runbook/builtins/internal/mirror/channel"
 	"runbook/runtime/fetch"
 	"runbook/runtime/host"
 )
@@ -119,8 +120,7 @@ func TestResumeFromAServer(t *testing.T) {
 }
 
 func TestLocate(t *testing.T) {
-	m := &Mirror{Access: Access{BaseURLs: []string{"https://files.org"}}}
-	s, err := m.open("https://u:p@x.org/t/T/c/", nil)
+	s, err := channel.Open("https://u:p@x.org/t/T/c/", nil, channel.Access{BaseURLs: []string{"https://files.org"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestLocate(t *testing.T) {
 		"/c?x=":                       "",
 		"https://u:p@x.org.evil.org/": "",
 	} {
-		got, err := s.locate("linux-64", base, "f")
+		got, err := s.Locate("linux-64", base, "f")
 		if got != want && err == nil || (want == "") != (err != nil) {
 			t.Errorf("%s: got %s, %v", base, got, err)
 		}

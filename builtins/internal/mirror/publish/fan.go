@@ -1,4 +1,11 @@
-package mirror
+// Package publish writes what a subdir's index consists of: its forms side by side, its shards, and the manifest of every
+// file.
+//
+// Two things to know. All forms are written in one pass over the records, each by its goroutine. And nothing here gets
+// its name: the caller renames what it finished, in the order that readers need.
+//
+// Package mirror calls it, with a tree writer for the account's tree.
+package publish
 
 import (
 	"errors"
@@ -7,8 +14,8 @@ import (
 	"sync/atomic"
 )
 
-// A fan passes what is written to it on to several writers, each in a goroutine of its own.
-type fan struct {
+// A Fan passes what is written to it on to several writers, each in its goroutine.
+type Fan struct {
 	outs   []chan *chunk
 	done   sync.WaitGroup
 	mu     sync.Mutex
@@ -28,10 +35,11 @@ const chunkLen = 256 << 10
 
 var chunks = sync.Pool{New: func() any { return &chunk{data: make([]byte, 0, chunkLen)} }}
 
-func newFan() *fan { return &fan{} }
+// NewFan returns a Fan without writers.
+func NewFan() *Fan { return &Fan{} }
 
-// add has w get all that is written.
-func (f *fan) add(w io.Writer) {
+// Add has w get all that is written.
+func (f *Fan) Add(w io.Writer) {
 	in := make(chan *chunk, 4)
 	f.outs = append(f.outs, in)
 	f.done.Go(func() {
@@ -58,16 +66,16 @@ func (f *fan) add(w io.Writer) {
 // A packer is a compressor, which the fan closes.
 type packer struct{ io.WriteCloser }
 
-// pack has out get all that is written, compressed.
-func (f *fan) pack(compressor func(io.Writer) (io.WriteCloser, error), out io.Writer) error {
+// Pack has out get all that is written, compressed.
+func (f *Fan) Pack(compressor func(io.Writer) (io.WriteCloser, error), out io.Writer) error {
 	z, err := compressor(out)
 	if err == nil {
-		f.add(packer{z})
+		f.Add(packer{z})
 	}
 	return err
 }
 
-func (f *fan) fail(err error) {
+func (f *Fan) fail(err error) {
 	f.broken.Store(true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,8 +84,8 @@ func (f *fan) fail(err error) {
 
 var errBroken = errors.New("writing was given up")
 
-// Write is io.Writer's. Errors of the writers come from close.
-func (f *fan) Write(p []byte) (n int, err error) {
+// Write is io.Writer's. Errors of the writers come from Close.
+func (f *Fan) Write(p []byte) (n int, err error) {
 	for n < len(p) {
 		if f.broken.Load() {
 			return n, errBroken
@@ -95,7 +103,7 @@ func (f *fan) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-func (f *fan) send() {
+func (f *Fan) send() {
 	c := f.cur
 	f.cur = nil
 	c.left.Store(int32(len(f.outs)))
@@ -104,8 +112,8 @@ func (f *fan) send() {
 	}
 }
 
-// close waits until all writers have seen everything.
-func (f *fan) close() error {
+// Close waits until all writers have seen everything.
+func (f *Fan) Close() error {
 	if f.closed {
 		return errors.Join(f.errs...)
 	}

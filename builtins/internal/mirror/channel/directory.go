@@ -1,4 +1,4 @@
-package mirror
+package channel
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 
 	"runbook/builtins/internal/compress"
@@ -23,9 +24,9 @@ type files struct {
 }
 
 // forms of an index in a directory, in the order in which they are looked for.
-var localForms = []string{indexFile, indexFile + ".zst", indexFile + ".bz2", shardsFile}
+var localForms = []string{IndexFile, IndexFile + ".zst", IndexFile + ".bz2", ShardsFile}
 
-func (s files) subdirs(context.Context, []string) ([]string, error) {
+func (s files) Subdirs(context.Context, []string) ([]string, error) {
 	names, err := s.r.ReadDir(s.dir)
 	if err != nil {
 		return nil, err
@@ -49,32 +50,32 @@ func (s files) subdirs(context.Context, []string) ([]string, error) {
 func (s files) form(subdir string) (string, host.Seen, error) {
 	all := s.r.LstatAll(path.Join(s.dir, subdir), localForms)
 	for i, m := range all {
-		if m.Err == nil || !errors.Is(m.Err, fs.ErrNotExist) && !errors.Is(m.Err, errNotDir) {
+		if m.Err == nil || !errors.Is(m.Err, fs.ErrNotExist) && !errors.Is(m.Err, syscall.ENOTDIR) {
 			return localForms[i], m, m.Err
 		}
 	}
 	return "", host.Seen{}, fs.ErrNotExist
 }
 
-func (s files) index(ctx context.Context, subdir, have string) (*index, error) {
+func (s files) Index(ctx context.Context, subdir, have string) (*Index, error) {
 	name, m, err := s.form(subdir)
 	if err != nil {
 		return nil, err
 	}
-	x := &index{tag: localTag(name, m)}
-	if x.same = x.tag != "" && x.tag == have; x.same {
+	x := &Index{Tag: localTag(name, m)}
+	if x.Same = x.Tag != "" && x.Tag == have; x.Same {
 		return x, nil
 	}
-	if name == shardsFile {
+	if name == ShardsFile {
 		return x, s.shards(ctx, subdir, x)
 	}
 	c, err := s.r.Content(path.Join(s.dir, subdir, name))
-	x.open = func() (io.ReadCloser, error) {
+	x.Open = func() (io.ReadCloser, error) {
 		f, err := c.Reader()
 		if err != nil {
 			return nil, err
 		}
-		return unpacked(f, name)
+		return Unpacked(f, name)
 	}
 	return x, err
 }
@@ -89,8 +90,8 @@ func localTag(name string, m host.Seen) string {
 	return fmt.Sprintf("%s %d %d %d", name, m.Size, m.ModTime.UnixNano(), m.Ino)
 }
 
-// unpacked decompresses what f holds, whatever its name says, and closes f with it.
-func unpacked(f io.ReadCloser, name string) (io.ReadCloser, error) {
+// Unpacked decompresses what f holds, whatever its name says, and closes f with it.
+func Unpacked(f io.ReadCloser, name string) (io.ReadCloser, error) {
 	c, err := compress.NewReader(f, name)
 	if err != nil {
 		f.Close()
@@ -114,7 +115,7 @@ func (all closers) Close() (err error) {
 }
 
 // shards makes an index of a channel that has only those.
-func (s files) shards(ctx context.Context, subdir string, x *index) error {
+func (s files) shards(ctx context.Context, subdir string, x *Index) error {
 	read := func(name string, most int64) ([]byte, error) {
 		c, err := s.r.Content(path.Join(s.dir, subdir, name))
 		if err != nil {
@@ -124,9 +125,9 @@ func (s files) shards(ctx context.Context, subdir string, x *index) error {
 		if err != nil {
 			return nil, err
 		}
-		return limited(f, most)
+		return ReadLimited(f, most)
 	}
-	text, err := read(shardsFile, maxShards)
+	text, err := read(ShardsFile, maxShards)
 	if err != nil {
 		return err
 	}
@@ -142,16 +143,16 @@ func (s files) shards(ctx context.Context, subdir string, x *index) error {
 	})
 }
 
-func (s files) locate(subdir, base, file string) (string, error) {
+func (s files) Locate(subdir, base, file string) (string, error) {
 	if strings.Contains(base, "://") && s.web.lists(base) {
 		return strings.TrimSuffix(base, "/") + "/" + file, nil
 	}
 	return path.Join(s.dir, subdir, file), nil
 }
 
-func (s files) look(at string) (int64, error) {
+func (s files) Look(at string) (int64, error) {
 	if !path.IsAbs(at) {
-		return s.web.look(at)
+		return s.web.Look(at)
 	}
 	m, err := s.r.Lstat(at)
 	if err != nil || m.Mode.IsRegular() {
@@ -161,9 +162,9 @@ func (s files) look(at string) (int64, error) {
 	return -1, err
 }
 
-func (s files) fetch(ctx context.Context, at string, off int64, etag string, fresh bool) (*opened, error) {
+func (s files) Fetch(ctx context.Context, at string, off int64, etag string, fresh bool) (*Opened, error) {
 	if !path.IsAbs(at) {
-		return s.web.fetch(ctx, at, off, etag, fresh)
+		return s.web.Fetch(ctx, at, off, etag, fresh)
 	}
 	c, err := s.r.Content(at)
 	if err != nil {
@@ -173,5 +174,5 @@ func (s files) fetch(ctx context.Context, at string, off int64, etag string, fre
 	if err == nil && off > 0 {
 		_, err = f.Seek(off, io.SeekStart)
 	}
-	return &opened{f, off, ""}, err
+	return &Opened{f, off, ""}, err
 }

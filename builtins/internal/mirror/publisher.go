@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +15,9 @@ import (
 
 	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/compress"
+	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/mirror/publish"
+	"runbook/builtins/internal/mirror/state"
 	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host/tree"
 )
@@ -69,21 +71,21 @@ func (f *filler) swap(s *subdir) error {
 
 // A publisher writes the forms of one index, the manifest and the state in one pass over the sources.
 type publisher struct {
-	*filler
+	filler   *filler
 	s        *subdir
 	files    []*os.File // in the order of forms
 	forms    []string
-	out      *fan
+	out      *publish.Fan
 	json     hash.Hash
-	manifest *manifestWriter
+	manifest *publish.Manifest
 	state    *stateFile
-	shards   *shardWriter
-	head     header
+	shards   *publish.Shards
+	head     state.Header
 }
 
 func (f *filler) newPublisher(s *subdir) (*publisher, error) {
-	w := &publisher{filler: f, s: s, json: sha256.New(), out: newFan()}
-	w.out.add(w.json)
+	w := &publisher{filler: f, s: s, json: sha256.New(), out: publish.NewFan()}
+	w.out.Add(w.json)
 	var err error
 	if s.publish {
 		for _, name := range f.plan.wantedForms() {
@@ -93,7 +95,7 @@ func (f *filler) newPublisher(s *subdir) (*publisher, error) {
 		}
 	}
 	if err == nil {
-		w.manifest, err = f.newManifest(s)
+		w.manifest, err = publish.NewManifest(f.tree, s.name)
 	}
 	if err == nil {
 		w.state, err = f.newState(s)
@@ -105,55 +107,68 @@ func (f *filler) newPublisher(s *subdir) (*publisher, error) {
 }
 
 func (w *publisher) addForm(name string) error {
-	file, err := w.tree.Create(name)
+	file, err := w.filler.tree.Create(name)
 	if err != nil {
 		return err
 	}
 	w.files, w.forms = append(w.files, file), append(w.forms, name)
 	switch path.Ext(name) {
 	case ".bz2":
-		return w.out.pack(compress.NewBzip2, file)
+		return w.out.Pack(compress.NewBzip2, file)
 	case ".json":
-		w.out.add(file)
+		w.out.Add(file)
 	default:
-		if path.Base(name) == shardsFile {
-			w.shards, err = w.newShardWriter(w.s, file)
+		if path.Base(name) == channel.ShardsFile {
+			w.shards, err = publish.NewShards(w.filler.tree, w.filler.root, w.s.name, file)
 			return err
 		}
-		return w.out.pack(compress.NewZstd, file)
+		return w.out.Pack(compress.NewZstd, file)
 	}
 	return nil
 }
 
 // write goes over the sources.
 func (w *publisher) write() error {
-	_, err := w.plan.rewrite(w.s, true, w.keep()).Run(context.Background(), w.out)
-	err = errors.Join(err, w.out.close())
+	_, err := w.filler.plan.rewrite(w.s, true, w.keep()).Run(context.Background(), w.out)
+	err = errors.Join(err, w.out.Close())
 	if err != nil {
 		return w.cleanError(err)
 	}
 	if w.shards != nil {
-		if err := w.shards.close(); err != nil {
+		if err := w.shards.Close(w.s.removed); err != nil {
 			return err
 		}
 	}
 	w.head.JSON = hex.EncodeToString(w.json.Sum(nil))
 	if w.head.JSON != w.s.json.sum && w.s.sound() {
-		return advice.New("run again", "%s/%s: the source changed while it was mirrored", w.s.name, indexFile)
+		return advice.New("run again", "%s/%s: the source changed while it was mirrored", w.s.name, channel.IndexFile)
 	}
 	for i, file := range w.files {
 		w.files[i] = nil
-		if err := w.settle(file, nil); err != nil {
+		if err := w.filler.settle(file, nil); err != nil {
 			return tree.Wrap(w.forms[i], err)
 		}
 	}
-	w.head.Manifest, err = w.manifest.close()
+	w.head.Manifest, err = w.manifest.Close(w.unlisted())
+	return err
+}
+
+// unlisted ends the manifest with what is not in the index.
+func (w *publisher) unlisted() (err error) {
+	for _, it := range w.s.fetch {
+		if it.failed != nil {
+			err = errors.Join(err, w.manifest.AddUnlisted(it.file, max(it.size, 0), "failed", it.failed.Error()))
+		}
+	}
+	for _, p := range w.s.prune {
+		err = errors.Join(err, w.manifest.AddUnlisted(p.file, p.size, "removed", ""))
+	}
 	return err
 }
 
 // keep returns what decides on each record again, and notes those that stay.
 func (w *publisher) keep() func(int, *repodata.Record) (bool, error) {
-	keeps := w.plan.keeps(w.s)
+	keeps := w.filler.plan.keeps(w.s)
 	return func(source int, r *repodata.Record) (bool, error) {
 		keep, err := keeps(source, r)
 		if !keep || err != nil {
@@ -161,12 +176,12 @@ func (w *publisher) keep() func(int, *repodata.Record) (bool, error) {
 		}
 		k, outcome := w.s.lookup(r.File)
 		w.head.Packages++
-		if k.ino != 0 { // it is here, not where a delta is brought to
-			w.state.add(r.File, k)
-			w.manifest.add(r, k, outcome)
+		if k.Ino != 0 { // it is here, not where a delta is brought to
+			w.state.Add(r.File, k)
+			w.manifest.Add(r, k, outcome)
 		}
 		if w.shards != nil {
-			err = w.shards.add(r)
+			err = w.shards.Add(r)
 		}
 		return true, err
 	}
@@ -187,33 +202,32 @@ func (w *publisher) cleanError(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
 		errors.Is(err, syscall.EROFS) || pe.Op == "write") {
-		return tree.Wrap(path.Join(w.s.name, indexFile), err)
+		return tree.Wrap(path.Join(w.s.name, channel.IndexFile), err)
 	}
 	return err
 }
 
 // abandon takes back what was begun.
 func (w *publisher) abandon() error {
-	w.out.close()
+	w.out.Close()
 	for i, file := range w.files {
 		if file != nil {
 			file.Close()
 		}
-		w.tree.Discard(w.forms[i])
+		w.filler.tree.Discard(w.forms[i])
 	}
 	if w.manifest != nil {
-		w.manifest.file.Close()
-		w.tree.Discard(manifestName(w.s.name))
+		w.manifest.Abandon()
 	}
 	if w.state != nil {
 		w.state.file.Close()
-		w.tree.Discard(stateName(w.s.name))
+		w.filler.tree.Discard(state.Name(w.s.name))
 	}
 	return nil
 }
 
 // lookup returns what is known of a file that is listed, and what became of it.
-func (s *subdir) lookup(file string) (known, string) {
+func (s *subdir) lookup(file string) (state.Known, string) {
 	i, ok := s.position(file)
 	switch {
 	case ok && s.fetch[i].replaces:
@@ -224,7 +238,7 @@ func (s *subdir) lookup(file string) (known, string) {
 	if k, ok := s.found[file]; ok {
 		return k, "kept"
 	}
-	k, _ := s.state.find(file)
+	k, _ := s.state.Find(file)
 	return k, "kept"
 }
 
@@ -239,18 +253,4 @@ func (s *subdir) position(file string) (int, bool) {
 		s.next = i + 1
 	}
 	return i, ok
-}
-
-// A bufferedFile is a file that many small pieces are written to.
-type bufferedFile struct {
-	file *os.File
-	*bufio.Writer
-}
-
-func (f *filler) buffered(name string) (*bufferedFile, error) {
-	file, err := f.tree.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	return &bufferedFile{file, bufio.NewWriterSize(file, 128<<10)}, nil
 }
