@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"runbook/runtime/host/sample"
 )
 
 // calls are what a mirror changes its tree with.
@@ -15,6 +17,7 @@ var calls = []string{"openat", "write", "renameat", "fsync", "syncfs", "unlinkat
 // that the next one does not put right.
 func TestFaultsAtSystemCalls(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it kills or races many runs")
 	if _, err := exec.LookPath("strace"); err != nil {
 		leaveOut(t, "strace: "+err.Error())
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"runbook/runtime/host/sample"
 )
 
 // swapper exchanges directories with links that lead outside, back and forth, until stop is closed.
@@ -54,6 +56,7 @@ func (r *rig) lure(dirs []string) {
 // outside.
 func TestSwappedDirectories(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it kills or races many runs")
 	needRoot(t)
 	r := newMemoryRig(t)
 	names := letters(12)
