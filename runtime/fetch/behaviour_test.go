@@ -16,6 +16,7 @@ import (
 
 	"runbook/runtime/fetch"
 	"runbook/runtime/fetch/fetchtest"
+	"runbook/runtime/host/sample"
 )
 
 // inTime is what every way to fail must be over in.
@@ -129,7 +130,12 @@ func final(name string, cut bool) bool {
 func TestBehaviours(t *testing.T) {
 	t.Parallel()
 	data := noise(40 << 10)
-	together(trials(), func(x trial) {
+	traits := func(x trial) []string { return []string{x.Name, fmt.Sprint(x.times, x.cut)} }
+	all := trials()
+	if testing.Short() { // which take six seconds
+		all = slices.DeleteFunc(all, func(x trial) bool { return strings.HasPrefix(x.Name, "a byte") })
+	}
+	together(sample.Every(t, 3, all, traits), func(x trial) {
 		name := fmt.Sprintf("%s, %d times, cut %v", x.Name, x.times, x.cut)
 		s := fetchtest.New(t, nil)
 		s.Set("f", data)

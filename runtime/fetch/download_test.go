@@ -151,22 +151,25 @@ func TestDownload(t *testing.T) {
 		{"not modified", shelf{instead: status(304)}, Want{}, 1, "got status 304 Not Modified", ""},
 		{"down", shelf{instead: status(503)}, Want{}, 5, "got status 503 Service Unavailable", ""},
 	} {
-		s, dir := test.shelf, t.TempDir()
-		s.data = data
-		done, err := load(t, context.Background(), &s, dir, test.want)
-		if s.requests != test.requests || names(t, dir) != test.left {
-			t.Errorf("%s: %d requests left %q, %v", test.name, s.requests, names(t, dir), err)
-		}
-		if test.problem != "" {
-			if err == nil || !strings.Contains(err.Error(), test.problem) {
-				t.Errorf("%s: got %v", test.name, err)
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // some wait for the next try
+			s, dir := test.shelf, t.TempDir()
+			s.data = data
+			done, err := load(t, context.Background(), &s, dir, test.want)
+			if s.requests != test.requests || names(t, dir) != test.left {
+				t.Errorf("%d requests left %q, %v", s.requests, names(t, dir), err)
 			}
-			continue
-		}
-		got, _ := os.ReadFile(filepath.Join(dir, "x"))
-		if err != nil || !bytes.Equal(got, data) || done != (Done{Size: size, SHA256: sum, ETag: s.etag}) {
-			t.Errorf("%s: got %+v, %v", test.name, done, err)
-		}
+			if test.problem != "" {
+				if err == nil || !strings.Contains(err.Error(), test.problem) {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			got, _ := os.ReadFile(filepath.Join(dir, "x"))
+			if err != nil || !bytes.Equal(got, data) || done != (Done{Size: size, SHA256: sum, ETag: s.etag}) {
+				t.Errorf("got %+v, %v", done, err)
+			}
+		})
 	}
 }
 

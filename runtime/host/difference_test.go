@@ -13,9 +13,13 @@ import (
 
 	"runbook/runtime/host"
 	"runbook/runtime/host/hosttest"
+	"runbook/runtime/host/sample"
 )
 
-const histories, hampered = 2500, 800
+const (
+	histories, fewHistories = 2500, 500
+	hampered, fewHampered   = 800, 200
+)
 
 // TestOverlayActsLikeLocal compares them over equal machines.
 func TestOverlayActsLikeLocal(t *testing.T) {
@@ -23,7 +27,7 @@ func TestOverlayActsLikeLocal(t *testing.T) {
 		t.Skip("SKIPPED: not root, so owners cannot be given; TestHamperedOverlay has the rest")
 	}
 	dir := hosttest.Machine(t)
-	for seed := range int64(histories) {
+	for seed := range int64(sample.Count(t, fewHistories, histories)) {
 		acts, base := machines(t, filepath.Join(dir, fmt.Sprint(seed)), seed)
 		hosttest.History(t, seed, 8, acts, host.NewOverlay(base, base.Self()))
 		os.RemoveAll(filepath.Join(dir, fmt.Sprint(seed)))
@@ -62,12 +66,12 @@ func TestHamperedOverlay(t *testing.T) {
 		t.Skip("SKIPPED: not root, so there is nobody to become")
 	}
 	dir := hosttest.Machine(t)
-	for seed := range int64(hampered) {
+	for seed := range int64(sample.Count(t, fewHampered, hampered)) {
 		machines(t, filepath.Join(dir, fmt.Sprint(seed)), seed)
 		giveSome(filepath.Join(dir, fmt.Sprint(seed), "a"), seed)
 		giveSome(filepath.Join(dir, fmt.Sprint(seed), "b"), seed)
 	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestHamperedOverlay$")
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestHamperedOverlay$", fmt.Sprintf("-test.short=%v", testing.Short()))
 	cmd.Env = append(os.Environ(), hamperedDir+"="+dir)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534, Groups: []uint32{2000}}}
@@ -102,7 +106,7 @@ func compareAsNobody(t *testing.T, dir string) {
 	if !errors.As(err, &h) || h.Hint() == "" {
 		t.Errorf("nobody acts as root, or is not told why not: %v", err)
 	}
-	for seed := range int64(hampered) {
+	for seed := range int64(sample.Count(t, fewHampered, hampered)) {
 		p := filepath.Join(dir, fmt.Sprint(seed))
 		acts, base := host.NewLocal(filepath.Join(p, "a")), host.NewLocal(filepath.Join(p, "b"))
 		acts.Path, base.Path = dir, dir

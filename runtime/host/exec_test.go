@@ -19,6 +19,7 @@ var text = &host.Kind{Name: "text", Probe: func(ctx context.Context, r host.Read
 }}
 
 func TestCommandsThatLie(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	f := host.Fact{Kind: text, Name: filepath.Join(dir, "f")}
 	for _, c := range []struct {

@@ -133,6 +133,7 @@ func alive(pid int) bool {
 }
 
 func TestCancelEndsTheGroup(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		script string
 		n      int
@@ -202,6 +203,7 @@ func TestDeadline(t *testing.T) {
 }
 
 func TestCriticalIsSeenThrough(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "pids")
 	ctx, cancel := context.WithCancel(t.Context())
 	var live bytes.Buffer

@@ -17,6 +17,7 @@ import (
 	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/compress"
 	"runbook/runtime/fetch"
+	"runbook/runtime/host/sample"
 )
 
 // Mirrors that are to be killed are processes of their own: this test program again, with TestChild as its only test
@@ -128,7 +129,7 @@ func chance(t testing.TB) *rand.Rand {
 }
 
 // long reports whether tests may take as long as they like.
-func long() bool { return os.Getenv("RUNBOOK_LONG") != "" }
+func long() bool { return sample.Full() }
 
 // newMemoryRig is a rig in memory, where nobody waits for a disk.
 func newMemoryRig(t testing.TB) *rig {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"runbook/builtins/internal/mirror/state"
+	"runbook/runtime/host/sample"
 )
 
 // calls are what a mirror changes its tree with.
@@ -18,6 +19,7 @@ var calls = []string{"openat", "write", "renameat", "fsync", "syncfs", "unlinkat
 // nothing that the next one does not put right.
 func TestFaultsAtSystemCalls(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it kills or races many runs")
 	if _, err := exec.LookPath("strace"); err != nil {
 		leaveOut(t, "strace: "+err.Error())
 	}

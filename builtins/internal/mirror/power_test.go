@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"runbook/runtime/host/sample"
 )
 
 // A disk is a file system on a disk whose power can be cut, at /dst of a history.
@@ -99,6 +101,7 @@ func (d *disk) restore() {
 // is done, and the next run goes on.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it kills or races many runs")
 	if !ownMounts(t) {
 		return
 	}

@@ -11,6 +11,8 @@ import (
 	"runbook/builtins/internal/mirror/state"
 
 	"golang.org/x/sys/unix"
+
+	"runbook/runtime/host/sample"
 )
 
 // swapper exchanges directories with links that lead outside, back and forth, until stop is closed.
@@ -57,6 +59,7 @@ func (r *rig) lure(dirs []string) {
 // outside.
 func TestSwappedDirectories(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it kills or races many runs")
 	needRoot(t)
 	r := newMemoryRig(t)
 	names := letters(12)

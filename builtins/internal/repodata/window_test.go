@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"runbook/runtime/host/sample"
 )
 
 // scanWindow scans with a window that begins with size bytes.
@@ -91,14 +93,25 @@ func TestLimits(t *testing.T) {
 		"spaces":                         {read(repeat(" ", 100<<20), "{}", repeat("\n", 100<<20)), ""},
 		"spaces, endless":                {read("{", repeat(" \n", 1<<40)), "got more than 2147483648 bytes"},
 	}
-	if testing.Short() {
-		delete(tests, "spaces, endless") // two seconds
+	if !sample.Full() { // they take seconds; TestLongText and "many records" have their likes
+		delete(tests, "spaces, endless")
+		delete(tests, "many wheels")
 	}
 	for name, test := range tests {
 		_, err := Scan(test.r, func(*Record) error { return nil })
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s: got %v, want %s", name, err, test.want)
 		}
+	}
+}
+
+// A text is not read for ever. This one has gone on for almost as long as it may.
+func TestLongText(t *testing.T) {
+	x := newScanner(context.Background(), false)
+	x.b, x.r = make([]byte, 1<<16+padding), io.MultiReader(strings.NewReader("{"), &repeater{s: " \n", n: 1 << 40})
+	x.gone = maxText - 1<<20
+	if err := x.index(); err == nil || !strings.Contains(err.Error(), "got more than 2147483648 bytes") {
+		t.Errorf("got %v", err)
 	}
 }
 

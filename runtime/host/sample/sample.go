@@ -21,12 +21,15 @@ func Slow(t testing.TB, why string) {
 	}
 }
 
-// Every returns each nth of all cases, and besides the first case of each trait that none of those has. traits may be nil.
-// The log of the test says how many of how many they are.
+// Every returns each nth of all cases, and besides the first case of each trait that none of those has. traits may be
+// nil. With -short n is three times as large. The log of the test says how many of how many they are.
 func Every[T any](t testing.TB, n int, all []T, traits func(T) []string) (some []T) {
 	t.Helper()
 	if Full() {
 		return all
+	}
+	if testing.Short() {
+		n *= 3
 	}
 	taken, seen := make([]bool, len(all)), map[string]bool{}
 	take := func(i int) {
@@ -56,11 +59,15 @@ func Every[T any](t testing.TB, n int, all []T, traits func(T) []string) (some [
 	return some
 }
 
-// Count returns few, or all where every case is to be tried. The log of the test says which.
+// Count returns few, a fifth of that with -short, or all where every case is to be tried. The log of the test says
+// which.
 func Count(t testing.TB, few, all int) int {
 	t.Helper()
 	if Full() {
 		return all
+	}
+	if testing.Short() {
+		few = max(1, few/5)
 	}
 	t.Logf("tries %d cases of %d; all with RUNBOOK_TEST_FULL=1", few, all)
 	return few
