@@ -38,8 +38,8 @@ func (p *Plan) Apply(ctx context.Context, h host.Host) error {
 			return p.full(err)
 		}
 	}
-	if p.strangers.files > 0 {
-		if err := h.Chown(p.dir, p.mirror.Owner, p.strangers.files); err != nil {
+	if p.foreign > 0 {
+		if err := h.Chown(p.dir, p.mirror.Owner, p.foreign); err != nil {
 			return err
 		}
 	}

@@ -22,13 +22,14 @@ import (
 
 // An attempt gathers one package in its partial file.
 type attempt struct {
-	*fetcher
-	it    *item
-	file  *os.File
-	d     *state.Digest
-	size  int64  // bytes in file, all of them seen by d
-	etag  string // of the version that they are of
-	fresh bool   // go past caches
+	fetcher *fetcher
+	filler  *filler
+	it      *item
+	file    *os.File
+	d       *state.Digest
+	size    int64  // bytes in file, all of them seen by d
+	etag    string // of the version that they are of
+	fresh   bool   // go past caches
 }
 
 // run goes on until the package is complete, verified and settled. It keeps what it has if a transfer breaks off, for
@@ -60,18 +61,18 @@ func (a *attempt) run(ctx context.Context) error {
 func (a *attempt) begin(ctx context.Context, at string) error {
 	a.d = state.NewDigest(a.it.sum.Kind, a.it.md5 != nil)
 	name := tree.Partial(a.it.name())
-	file, err := a.tree.CreateFirst(a.it.name())
+	file, err := a.filler.tree.CreateFirst(a.it.name())
 	if err == nil || !errors.Is(err, fs.ErrExist) {
 		a.file = file
 		return tree.Wrap(name, err)
 	}
-	fi, err := a.root.Lstat(name)
+	fi, err := a.filler.root.Lstat(name)
 	if err != nil || a.fresh || a.it.sum.Kind == state.None || !fi.Mode().IsRegular() ||
 		a.it.size >= 0 && fi.Size() > a.it.size || !alone(fi) {
-		a.file, err = a.tree.Create(a.it.name())
+		a.file, err = a.filler.tree.Create(a.it.name())
 		return err
 	}
-	if file, err = a.root.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW, 0); err != nil {
+	if file, err = a.filler.root.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW, 0); err != nil {
 		return tree.Wrap(name, err)
 	}
 	a.file = file
@@ -96,10 +97,10 @@ func alone(fi fs.FileInfo) bool {
 // own.
 func (a *attempt) copy(ctx context.Context, at string) (linked bool, err error) {
 	if !a.it.from().from.Local {
-		if err := a.connect(ctx); err != nil {
+		if err := a.fetcher.connect(ctx); err != nil {
 			return false, err
 		}
-		defer a.disconnect()
+		defer a.fetcher.disconnect()
 	}
 	return a.get(ctx, at)
 }
@@ -123,7 +124,7 @@ func (a *attempt) get(ctx context.Context, at string) (linked bool, err error) {
 		a.etag = src.ETag
 	}
 	if file, ok := src.ReadCloser.(*os.File); ok && a.size == 0 {
-		if a.plan.mirror.Link && a.linkable(file) {
+		if a.filler.plan.mirror.Link && a.linkable(file) {
 			return a.link(ctx, file)
 		}
 		if host.Reflink(a.file, file) {
@@ -160,8 +161,8 @@ func (a *attempt) pour(ctx context.Context, r io.Reader) error {
 			}
 			a.d.Write(buf[:n])
 			a.size += int64(n)
-			a.progress.got(n)
-			if err := await(ctx, a.limit, n); err != nil {
+			a.filler.progress.got(n)
+			if err := await(ctx, a.fetcher.limit, n); err != nil {
 				return err
 			}
 		}
@@ -191,7 +192,7 @@ func await(ctx context.Context, l *rate.Limiter, n int) error {
 // shared reads bytes of the source that came without passing by here.
 func (a *attempt) shared(ctx context.Context) error {
 	err := a.reread(ctx)
-	a.progress.got(int(a.size))
+	a.filler.progress.got(int(a.size))
 	return err
 }
 
@@ -212,30 +213,30 @@ func (a *attempt) linkable(file *os.File) bool {
 		return false
 	}
 	st, ok := fi.Sys().(*syscall.Stat_t)
-	return ok && fi.Mode().Perm() == publish.FileMode && (a.uid < 0 || int(st.Uid) == a.uid) && (a.gid < 0 || int(st.Gid) == a.gid)
+	return ok && fi.Mode().Perm() == publish.FileMode && (a.filler.uid < 0 || int(st.Uid) == a.filler.uid) && (a.filler.gid < 0 || int(st.Gid) == a.filler.gid)
 }
 
 // link puts the source's own file in place of the partial one, if they share a file system, and reads it; linked is
 // false where it had to be copied.
 func (a *attempt) link(ctx context.Context, file *os.File) (linked bool, err error) {
 	name := tree.Partial(a.it.name())
-	dir, err := a.root.Open(path.Dir(name))
+	dir, err := a.filler.root.Open(path.Dir(name))
 	if err != nil {
 		return false, tree.Wrap(name, err)
 	}
 	defer dir.Close()
-	if err := a.root.Remove(name); err != nil {
+	if err := a.filler.root.Remove(name); err != nil {
 		return false, tree.Wrap(name, err)
 	}
 	if err := host.Link(file, dir, path.Base(name)); err != nil { // another file system: a copy will do
 		a.file.Close()
-		if a.file, err = a.tree.Create(a.it.name()); err != nil {
+		if a.file, err = a.filler.tree.Create(a.it.name()); err != nil {
 			return false, err
 		}
 		return false, a.pour(ctx, file)
 	}
 	a.file.Close()
-	a.file, err = a.root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	a.file, err = a.filler.root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return true, tree.Wrap(name, err)
 	}
@@ -264,10 +265,10 @@ func (a *attempt) settle(linked bool) error {
 	if linked {
 		err = cmp.Or(err, file.Close())
 	} else {
-		err = a.tree.Finish(file, a.tree.Attr(publish.FileMode), err)
+		err = a.filler.tree.Finish(file, a.filler.tree.Attr(publish.FileMode), err)
 	}
 	if err != nil {
-		a.tree.Discard(name)
+		a.filler.tree.Discard(name)
 		return tree.Wrap(tree.Partial(name), err)
 	}
 	st, _ := fi.Sys().(*syscall.Stat_t)
@@ -291,7 +292,7 @@ func (a *attempt) drop() error {
 	a.close()
 	a.size, a.etag = 0, ""
 	name := tree.Partial(a.it.name())
-	if err := a.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := a.filler.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return tree.Wrap(name, err)
 	}
 	return nil

@@ -5,10 +5,10 @@ import "time"
 // A batch gives fetched files their names together, once they are durable together: one commit of the file system
 // instead of one for each.
 type batch struct {
-	*filler
-	items []*item
-	bytes int64
-	since time.Time // when the first came
+	filler *filler
+	items  []*item
+	bytes  int64
+	since  time.Time // when the first came
 }
 
 const (
@@ -41,9 +41,9 @@ func (b *batch) flush() error {
 	}
 	items := b.items
 	b.items, b.bytes = nil, 0
-	if err := b.tree.Commit(); err != nil { // what the kernel dropped must not be taken for whole next time
+	if err := b.filler.tree.Commit(); err != nil { // what the kernel dropped must not be taken for whole next time
 		for _, it := range items {
-			b.tree.Discard(it.name())
+			b.filler.tree.Discard(it.name())
 		}
 		return err
 	}
@@ -51,14 +51,14 @@ func (b *batch) flush() error {
 		if it.replaces {
 			continue
 		}
-		if err := b.tree.Rename(it.name()); err != nil {
+		if err := b.filler.tree.Rename(it.name()); err != nil {
 			return err
 		}
 		it.named = true
 	}
 	const every = 30 * time.Second
-	if time.Since(b.saved) < every {
+	if time.Since(b.filler.saved) < every {
 		return nil
 	}
-	return b.saveStates()
+	return b.filler.saveStates()
 }

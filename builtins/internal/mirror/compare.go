@@ -32,6 +32,7 @@ func (s *sizedHash) Write(p []byte) (int, error) {
 
 // A comparison goes over the records of one subdir and compares those that stay with the disk, many at a time.
 type comparison struct {
+	w     *planner
 	plan  *Plan
 	ctx   context.Context
 	in    *subdir
@@ -137,7 +138,7 @@ func (c *comparison) look(it *item, m host.Seen) (sure bool, err error) {
 	case m.Mode.IsDir():
 		return false, fmt.Errorf("%s: is a directory", path.Join(c.plan.dir, it.name()))
 	}
-	if !c.plan.owned(m) || !m.Mode.IsRegular() || it.size >= 0 && m.Size != it.size {
+	if !c.w.owned(m) || !m.Mode.IsRegular() || it.size >= 0 && m.Size != it.size {
 		c.fetch(it, true)
 		return true, nil
 	}

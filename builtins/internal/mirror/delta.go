@@ -36,7 +36,8 @@ type baseFile struct {
 func baseName(subdir string) string { return path.Join(state.Dir, subdir+".base") }
 
 // planDelta finds the base, and what the delta lacks as far as that can be known before the tree is changed.
-func (p *Plan) planDelta(ctx context.Context) error {
+func (w *planner) planDelta(ctx context.Context) error {
+	p := w.plan
 	m := p.mirror
 	if m.Delta == "" {
 		return nil
@@ -49,7 +50,7 @@ func (p *Plan) planDelta(ctx context.Context) error {
 		Progress: m.Progress, bases: map[string]*state.State{},
 	}}
 	for _, s := range p.subdirs {
-		if err := p.begin(d, s.name); err != nil {
+		if err := w.begin(d, s.name); err != nil {
 			return err
 		}
 	}
@@ -67,8 +68,8 @@ func (p *Plan) planDelta(ctx context.Context) error {
 }
 
 // begin has the delta hold a subdir, from its base on.
-func (p *Plan) begin(d *delta, subdir string) error {
-	text, err := p.base(subdir, d)
+func (w *planner) begin(d *delta, subdir string) error {
+	text, err := w.base(subdir, d)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,8 @@ func apart(a, b string) error {
 
 // base returns the state that the delta begins from: the one that the caller names, or else the one that the directory
 // remembers, or else what the tree has now, which the directory is then to remember.
-func (p *Plan) base(subdir string, d *delta) ([]byte, error) {
+func (w *planner) base(subdir string, d *delta) ([]byte, error) {
+	p := w.plan
 	m := p.mirror
 	if m.Since != "" {
 		for _, dir := range []string{m.Since, path.Join(m.Since, state.Dir)} {

@@ -134,10 +134,10 @@ var errStopped = errors.New("was not fetched")
 
 // A fetcher is what the workers share.
 type fetcher struct {
-	*filler
-	limit *rate.Limiter // nil: none
-	slots chan struct{} // requests under way
-	errs  map[*channel.Channel]*patience
+	filler *filler
+	limit  *rate.Limiter // nil: none
+	slots  chan struct{} // requests under way
+	errs   map[*channel.Channel]*patience
 }
 
 func newLimit(bytes int64) *rate.Limiter {
@@ -218,7 +218,7 @@ const (
 // insist asks until the package is there. Bytes that are wrong are asked for once more, past all caches; a transfer
 // that breaks off goes on from where it was.
 func (w *fetcher) insist(ctx context.Context, it *item) error {
-	a := &attempt{fetcher: w, it: it}
+	a := &attempt{fetcher: w, filler: w.filler, it: it}
 	defer a.close()
 	refetched, most := false, int64(0)
 	for try := 1; ; try++ {
@@ -249,8 +249,8 @@ func (w *fetcher) insist(ctx context.Context, it *item) error {
 
 // pause waits before another try.
 func (w *fetcher) pause(ctx context.Context, try int) error {
-	if w.plan.testOnlyPause != nil {
-		w.plan.testOnlyPause(try)
+	if w.filler.plan.testOnlyPause != nil {
+		w.filler.plan.testOnlyPause(try)
 		return ctx.Err()
 	}
 	return fetch.Wait(ctx, 400*time.Millisecond, 20*time.Second, try)

@@ -17,22 +17,24 @@ import (
 )
 
 // filter has every subdir that is not done read, filtered and compared with the disk.
-func (p *Plan) filter(ctx context.Context) error {
+func (w *planner) filter(ctx context.Context) error {
+	p := w.plan
 	for _, s := range p.subdirs {
 		if !s.done {
-			if err := p.filterSubdir(ctx, s); err != nil {
+			if err := w.filterSubdir(ctx, s); err != nil {
 				return err
 			}
 		}
-		p.tally(s)
+		w.tally(s)
 	}
-	p.warn(p.unused()...)
+	p.warn(w.unused()...)
 	p.count(p.selector.Undated(), "newer_than: %d packages have no date and are kept")
 	return nil
 }
 
 // unused lists words of the filters that matched nothing, if the filters saw everything.
-func (p *Plan) unused() []string {
+func (w *planner) unused() []string {
+	p := w.plan
 	for _, s := range p.subdirs {
 		if s.done {
 			return nil
@@ -41,9 +43,10 @@ func (p *Plan) unused() []string {
 	return p.selector.Unused()
 }
 
-func (p *Plan) filterSubdir(ctx context.Context, s *subdir) error {
+func (w *planner) filterSubdir(ctx context.Context, s *subdir) error {
+	p := w.plan
 	p.tell("comparing " + s.name)
-	c := &comparison{plan: p, ctx: ctx, in: s, taken: s.shadows(), found: map[string]state.Known{}}
+	c := &comparison{w: w, plan: p, ctx: ctx, in: s, taken: s.shadows(), found: map[string]state.Known{}}
 	s.total = map[string]int{}
 	index, summaries, err := measure(ctx, p.rewrite(s, false, c.keep))
 	if err == nil {
@@ -54,16 +57,16 @@ func (p *Plan) filterSubdir(ctx context.Context, s *subdir) error {
 	}
 	s.json, s.found, s.packages = index, c.found, c.packages
 	slices.SortFunc(s.fetch, func(a, b *item) int { return strings.Compare(a.file, b.file) })
-	p.summarize(s, summaries)
+	w.summarize(s, summaries)
 	p.count(c.twice, s.name+": %d packages of later channels have the name of an earlier one's and were left out")
 	p.count(c.odd, s.name+": %d packages are not called NAME-VERSION-BUILD of their own record")
-	if err := p.notHalved(s); err != nil {
+	if err := w.notHalved(s); err != nil {
 		return err
 	}
-	if err := p.locateAll(ctx, s); err != nil {
+	if err := w.locateAll(ctx, s); err != nil {
 		return err
 	}
-	return p.compareIndex(s)
+	return w.compareIndex(s)
 }
 
 // measure finds out what an index will be, without keeping it.
@@ -75,7 +78,8 @@ func measure(ctx context.Context, rw *repodata.Rewrite) (plainIndex, []*repodata
 }
 
 // summarize notes what the sources have besides records.
-func (p *Plan) summarize(s *subdir, summaries []*repodata.Summary) {
+func (w *planner) summarize(s *subdir, summaries []*repodata.Summary) {
+	p := w.plan
 	for i, sum := range summaries {
 		if sum.Records == 0 && s.name != channel.Noarch {
 			p.warn(fmt.Sprintf("%s/%s: lists no packages", s.sources[i].from.Shown, s.name))
@@ -113,7 +117,8 @@ func (p *Plan) sibling(rel string) bool {
 // does, and so does a channel that has no index any more where others still have one.
 const suspect = 100
 
-func (p *Plan) notHalved(s *subdir) error {
+func (w *planner) notHalved(s *subdir) error {
+	p := w.plan
 	if s.state == nil {
 		return nil
 	}

@@ -18,23 +18,24 @@ import (
 
 // findIndexes opens the index of each subdir in each channel, and finds the subdirs in which nothing has changed. A
 // server's list of subdirs may be longer than the truth: those that no channel has are left out.
-func (p *Plan) findIndexes(ctx context.Context) error {
+func (w *planner) findIndexes(ctx context.Context) error {
+	p := w.plan
 	for _, s := range p.subdirs {
-		s.state = p.readState(s.name)
+		s.state = w.readState(s.name)
 	}
 	for i, c := range p.channels {
 		if c.Has == nil {
 			continue
 		}
 		p.tell("asking " + c.Shown)
-		if err := p.findAll(ctx, i, c); err != nil {
+		if err := w.findAll(ctx, i, c); err != nil {
 			return err
 		}
 	}
 	var there []*subdir
 	for _, s := range p.subdirs {
 		if len(s.sources) == 0 {
-			if makes, err := p.makesEmpty(s); !makes || err != nil {
+			if makes, err := w.makesEmpty(s); !makes || err != nil {
 				if err != nil {
 					return err
 				}
@@ -42,7 +43,7 @@ func (p *Plan) findIndexes(ctx context.Context) error {
 			}
 		}
 		there = append(there, s)
-		if err := p.settle(ctx, s); err != nil {
+		if err := w.settle(ctx, s); err != nil {
 			return err
 		}
 	}
@@ -57,7 +58,8 @@ func (p *Plan) findIndexes(ctx context.Context) error {
 
 // makesEmpty reports whether a subdir that no channel has is made all the same: without noarch clients refuse the
 // whole channel. One that is there is left alone.
-func (p *Plan) makesEmpty(s *subdir) (bool, error) {
+func (w *planner) makesEmpty(s *subdir) (bool, error) {
+	p := w.plan
 	if s.name != channel.Noarch {
 		if s.state != nil {
 			p.warn(s.name + " is in no channel any more: what is there stays as it is")
@@ -74,7 +76,8 @@ func (p *Plan) makesEmpty(s *subdir) (bool, error) {
 }
 
 // findAll asks one channel for its indexes: a server for many at once.
-func (p *Plan) findAll(ctx context.Context, i int, c *channel.Channel) error {
+func (w *planner) findAll(ctx context.Context, i int, c *channel.Channel) error {
+	p := w.plan
 	found := make([]*channel.Index, len(p.subdirs))
 	errs := make([]error, len(p.subdirs))
 	var done sync.WaitGroup
@@ -99,7 +102,7 @@ func (p *Plan) findAll(ctx context.Context, i int, c *channel.Channel) error {
 	for n, s := range p.subdirs {
 		switch err := errs[n]; {
 		case errors.Is(err, fs.ErrNotExist) || found[n] == nil && err == nil:
-		case err != nil && p.skips(c, err):
+		case err != nil && w.skips(c, err):
 			return nil
 		case err != nil:
 			return sourceError(c, s.name, err)
@@ -130,7 +133,8 @@ func (s *subdir) tag(c *channel.Channel) string {
 	return s.state.Tags[c.Shown]
 }
 
-func (p *Plan) readState(subdir string) *state.State {
+func (w *planner) readState(subdir string) *state.State {
+	p := w.plan
 	name := path.Join(p.dir, state.Name(subdir))
 	if m, err := p.r.Lstat(name); err != nil || !m.Mode.IsRegular() {
 		return nil // then everything is hashed, which is never wrong

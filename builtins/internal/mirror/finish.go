@@ -17,24 +17,27 @@ import (
 	"runbook/runtime/host"
 )
 
-// strangers notes files of others than the owner.
-type strangers struct {
-	seen  bool // one at least
-	files int  // in the whole tree, if any was seen
+// A planner finds out what a Plan is to hold. It only reads.
+type planner struct {
+	plan    *Plan
+	skipped int  // channels that a dry run cannot ask
+	foreign bool // a file that Mirror.Owner does not own was seen
 }
 
 // owned looks at the owner of a file that the mirror keeps. It is false for one that is also the source's own, by a
 // hard link, and would have to be given away: only a copy can be.
-func (p *Plan) owned(m host.Seen) bool {
+func (w *planner) owned(m host.Seen) bool {
+	p := w.plan
 	if o := p.mirror.Owner; o.Or(m.Owner) == m.Owner {
 		return true
 	}
-	p.strangers.seen = true
+	w.foreign = true
 	return !m.Linked
 }
 
 // tally counts what is to be done in a subdir.
-func (p *Plan) tally(s *subdir) {
+func (w *planner) tally(s *subdir) {
+	p := w.plan
 	t := SubdirReport{Subdir: s.name, Packages: s.packages, Kept: s.kept}
 	for _, it := range s.fetch {
 		if it.failed != nil {
@@ -56,18 +59,19 @@ func (p *Plan) tally(s *subdir) {
 }
 
 // finish looks at what is not one subdir's, and refuses a plan that cannot be carried out.
-func (p *Plan) finish(ctx context.Context) error {
+func (w *planner) finish(ctx context.Context) error {
+	p := w.plan
 	var err error
 	if p.dirs, err = missingDirs(p.r, p.dir); err != nil {
 		return err
 	}
-	if err := p.findForeign(); err != nil {
+	if err := w.findForeign(); err != nil {
 		return err
 	}
-	if err := p.room(ctx); err != nil {
+	if err := w.room(ctx); err != nil {
 		return err
 	}
-	if err := p.planDelta(ctx); err != nil {
+	if err := w.planDelta(ctx); err != nil {
 		return err
 	}
 	if len(p.Changes()) == 0 {
@@ -85,7 +89,8 @@ var staleForms = []string{
 
 // findForeign looks for files of others, for forms of an index that nobody keeps up to date, and for subdirs to be
 // made.
-func (p *Plan) findForeign() (err error) {
+func (w *planner) findForeign() (err error) {
+	p := w.plan
 	wanted := p.wantedForms()
 	for _, s := range p.subdirs {
 		m := p.r.LstatAll(p.dir, []string{s.name})[0]
@@ -99,7 +104,7 @@ func (p *Plan) findForeign() (err error) {
 		if !m.Mode.IsDir() {
 			return fmt.Errorf("%s: is there and no directory", path.Join(p.dir, s.name))
 		}
-		p.owned(m)
+		w.owned(m)
 		for i, f := range p.r.LstatAll(path.Join(p.dir, s.name), staleForms) {
 			if f.Err == nil && !slices.Contains(wanted, staleForms[i]) {
 				p.stale = append(p.stale, path.Join(p.dir, s.name, staleForms[i]))
@@ -111,14 +116,15 @@ func (p *Plan) findForeign() (err error) {
 			p.stale = append(p.stale, path.Join(p.dir, state.Dir))
 		}
 	}
-	if p.strangers.seen && len(p.dirs) == 0 {
-		p.strangers.files, err = host.Differ(p.r, p.dir, p.mirror.Owner)
+	if w.foreign && len(p.dirs) == 0 {
+		p.foreign, err = host.Differ(p.r, p.dir, p.mirror.Owner)
 	}
 	return err
 }
 
 // room refuses what does not fit, before anything is fetched.
-func (p *Plan) room(ctx context.Context) error {
+func (w *planner) room(ctx context.Context) error {
+	p := w.plan
 	p.Report.Free = -1
 	if p.Report.Fetch == 0 {
 		return nil
@@ -134,7 +140,7 @@ func (p *Plan) room(ctx context.Context) error {
 	}
 	need := p.Report.Bytes
 	if p.mirror.Link {
-		need = p.copied(ctx, mount)
+		need = w.copied(ctx, mount)
 	}
 	for _, s := range p.subdirs {
 		if s.publish {
@@ -150,7 +156,8 @@ func (p *Plan) room(ctx context.Context) error {
 }
 
 // copied returns how many bytes cannot be linked because they lie on another file system than the tree's.
-func (p *Plan) copied(ctx context.Context, mount string) (bytes int64) {
+func (w *planner) copied(ctx context.Context, mount string) (bytes int64) {
+	p := w.plan
 	near := map[*channel.Channel]bool{}
 	for _, c := range p.channels {
 		if c.Local {
@@ -180,8 +187,8 @@ func (p *Plan) Changes() (changes []host.Change) {
 	for i, s := range p.subdirs {
 		changes = append(changes, p.subdirChanges(s, p.Report.Subdirs[i])...)
 	}
-	if p.strangers.files > 0 {
-		changes = append(changes, host.Change{What: "owner", From: fmt.Sprintf("%d files of others", p.strangers.files),
+	if p.foreign > 0 {
+		changes = append(changes, host.Change{What: "owner", From: fmt.Sprintf("%d files of others", p.foreign),
 			To: strings.Trim(p.mirror.Owner.User+":"+p.mirror.Owner.Group, ":")})
 	}
 	return append(changes, p.delta.changes()...)

@@ -17,9 +17,10 @@ import (
 )
 
 // locateAll finds out which packages their source surely cannot give, and plans an index without them.
-func (p *Plan) locateAll(ctx context.Context, s *subdir) (err error) {
+func (w *planner) locateAll(ctx context.Context, s *subdir) (err error) {
+	p := w.plan
 	for _, it := range s.fetch {
-		if err := p.locate(it); err != nil {
+		if err := w.locate(it); err != nil {
 			return err
 		}
 		it.foreseen = it.failed != nil
@@ -30,7 +31,7 @@ func (p *Plan) locateAll(ctx context.Context, s *subdir) (err error) {
 	return err
 }
 
-func (p *Plan) locate(it *item) error {
+func (w *planner) locate(it *item) error {
 	at, err := it.where()
 	if err != nil {
 		it.failed = err
@@ -91,7 +92,8 @@ func (p *Plan) wantedForms() []string {
 }
 
 // compareIndex finds out whether the published index is the one that it should be, in every form.
-func (p *Plan) compareIndex(s *subdir) error {
+func (w *planner) compareIndex(s *subdir) error {
+	p := w.plan
 	wanted := p.wantedForms()
 	seen := p.r.LstatAll(path.Join(p.dir, s.name), wanted)
 	for i, m := range seen {
@@ -99,10 +101,10 @@ func (p *Plan) compareIndex(s *subdir) error {
 			return err
 		}
 		if m.Err == nil {
-			p.owned(m)
+			w.owned(m)
 		}
 		s.bare = m.Err != nil // of the last, the plain one
-		right, err := p.formHolds(s, wanted[i], m)
+		right, err := w.formHolds(s, wanted[i], m)
 		if err != nil {
 			return err
 		}
@@ -115,7 +117,8 @@ func (p *Plan) compareIndex(s *subdir) error {
 }
 
 // formHolds reports whether a form of the index that is there holds what s.json is.
-func (p *Plan) formHolds(s *subdir, name string, m host.Seen) (bool, error) {
+func (w *planner) formHolds(s *subdir, name string, m host.Seen) (bool, error) {
+	p := w.plan
 	if m.Err != nil || !m.Mode.IsRegular() || name == channel.IndexFile && m.Size != s.json.size {
 		return false, nil
 	}

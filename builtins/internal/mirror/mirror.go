@@ -89,6 +89,7 @@ func (m *Mirror) Plan(ctx context.Context, r host.Reader) (*Plan, error) {
 		return nil, err
 	}
 	p := &Plan{mirror: m, r: r, dir: m.Dir()}
+	w := &planner{plan: p}
 	var err error
 	if p.channels, err = m.channels(r); err != nil {
 		return nil, err
@@ -96,8 +97,8 @@ func (m *Mirror) Plan(ctx context.Context, r host.Reader) (*Plan, error) {
 	if p.selector, err = choose.NewSelector(m.Config); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{p.findSubdirs, p.findIndexes, p.note, p.filter, p.findPrunable,
-		p.finish} {
+	for _, step := range []func(context.Context) error{w.findSubdirs, w.findIndexes, w.note, w.filter, w.findPrunable,
+		w.finish} {
 		if err := step(ctx); err != nil {
 			return p, err
 		}
@@ -169,12 +170,13 @@ func isName(s string) bool {
 }
 
 // findSubdirs lists the subdirs to mirror, noarch always, sorted.
-func (p *Plan) findSubdirs(ctx context.Context) error {
+func (w *planner) findSubdirs(ctx context.Context) error {
+	p := w.plan
 	found := map[string]bool{}
 	for _, c := range p.channels {
 		names, err := c.Subdirs(ctx, p.mirror.Config.Platforms)
 		switch {
-		case err != nil && p.skips(c, err):
+		case err != nil && w.skips(c, err):
 			continue
 		case err != nil:
 			return sourceError(c, "", err)
@@ -203,12 +205,13 @@ func (p *Plan) findSubdirs(ctx context.Context) error {
 
 // skips reports whether a channel is left out, because a dry run cannot ask for it without a secret while others can be
 // asked.
-func (p *Plan) skips(c *channel.Channel, err error) bool {
+func (w *planner) skips(c *channel.Channel, err error) bool {
+	p := w.plan
 	if c.Local || !errors.Is(err, host.ErrUnknown) || p.mirror.Assume == nil {
 		return false
 	}
-	p.skipped++
-	if p.skipped == len(p.channels) {
+	w.skipped++
+	if w.skipped == len(p.channels) {
 		return false
 	}
 	p.mirror.Assume("channel " + c.Shown + ", which needs a secret, has nothing that the others have not")

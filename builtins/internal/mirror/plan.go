@@ -21,15 +21,14 @@ type Plan struct {
 	r          host.Reader
 	dir        string // the account's tree
 	channels   []*channel.Channel
-	skipped    int // of them, which a dry run cannot ask
 	selector   *choose.Selector
 	subdirs    []*subdir
 	dirs       []string // absolute, parents first, that WriteTree does not make
 	stale      []string // absolute, forms of an index that nobody keeps up to date
 	remembered bool     // stateDir is there
-	strangers
-	refusals []error // what was not done, and is no package's fault
-	delta    *delta
+	foreign    int      // files in the tree that Mirror.Owner does not own
+	refusals   []error  // what was not done, and is no package's fault
+	delta      *delta
 
 	progress *progress // once Apply has begun
 
@@ -153,14 +152,15 @@ func packages(n int) string {
 }
 
 // note has the selector see every record, if it must, before it keeps any.
-func (p *Plan) note(ctx context.Context) error {
-	if !p.selector.NeedsAll() || p.unchanged() {
+func (w *planner) note(ctx context.Context) error {
+	p := w.plan
+	if !p.selector.NeedsAll() || w.unchanged() {
 		return nil
 	}
 	for _, s := range p.subdirs {
 		if s.done { // others changed, and with them what this one should hold
 			s.done = false
-			if err := p.reopen(ctx, s); err != nil {
+			if err := w.reopen(ctx, s); err != nil {
 				return err
 			}
 		}
@@ -182,7 +182,8 @@ func (p *Plan) note(ctx context.Context) error {
 	return nil
 }
 
-func (p *Plan) unchanged() bool {
+func (w *planner) unchanged() bool {
+	p := w.plan
 	for _, s := range p.subdirs {
 		if !s.done {
 			return false

@@ -29,12 +29,13 @@ func (n names) has(file string) bool {
 
 // findPrunable lists what nobody lists any more. A source that has lost many of its packages is more likely ill than
 // tidy: then nothing is removed.
-func (p *Plan) findPrunable(ctx context.Context) error {
+func (w *planner) findPrunable(ctx context.Context) error {
+	p := w.plan
 	if !p.mirror.Prune {
 		return nil
 	}
 	for i, s := range p.subdirs {
-		if err := p.pruneSubdir(ctx, s); err != nil {
+		if err := w.pruneSubdir(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		t := &p.Report.Subdirs[i]
@@ -48,14 +49,15 @@ func (p *Plan) findPrunable(ctx context.Context) error {
 	return nil
 }
 
-func (p *Plan) pruneSubdir(ctx context.Context, s *subdir) error {
+func (w *planner) pruneSubdir(ctx context.Context, s *subdir) error {
+	p := w.plan
 	dir := path.Join(p.dir, s.name)
 	files, err := p.r.ReadDir(dir)
 	if err = unlessAbsent(err); err != nil || len(files) == 0 {
 		return err
 	}
 	files = slices.DeleteFunc(files, func(f string) bool { return repodata.CheckFile(f) != nil })
-	kept, source, err := p.listed(ctx, s, files)
+	kept, source, err := w.listed(ctx, s, files)
 	if err != nil {
 		return err
 	}
@@ -93,7 +95,8 @@ func (p *Plan) pruneSubdir(ctx context.Context, s *subdir) error {
 type sourceNames struct{ all, removed names }
 
 // listed returns which of a subdir's files the new index lists, and what its sources do.
-func (p *Plan) listed(ctx context.Context, s *subdir, files []string) (kept names, source sourceNames, err error) {
+func (w *planner) listed(ctx context.Context, s *subdir, files []string) (kept names, source sourceNames, err error) {
+	p := w.plan
 	for _, f := range s.removed {
 		source.removed = append(source.removed, state.HashOf(f))
 	}
@@ -106,7 +109,7 @@ func (p *Plan) listed(ctx context.Context, s *subdir, files []string) (kept name
 		return kept, sourceNames{kept, source.removed}, nil
 	}
 	if s.done {
-		if err := p.reopen(ctx, s); err != nil {
+		if err := w.reopen(ctx, s); err != nil {
 			return nil, source, err
 		}
 	}

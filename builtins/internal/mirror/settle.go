@@ -13,14 +13,15 @@ import (
 )
 
 // settle finds out whether the subdir is as its state says, and that all there is to do.
-func (p *Plan) settle(ctx context.Context, s *subdir) error {
-	s.print = p.fingerprint(s)
+func (w *planner) settle(ctx context.Context, s *subdir) error {
+	p := w.plan
+	s.print = w.fingerprint(s)
 	s.done = s.state != nil && s.state.Fingerprint == s.print && !p.mirror.Full
 	for i := range s.sources {
 		s.done = s.done && s.sources[i].Same
 	}
 	if s.done {
-		intact, err := p.intact(s)
+		intact, err := w.intact(s)
 		if err != nil {
 			return err
 		}
@@ -31,11 +32,11 @@ func (p *Plan) settle(ctx context.Context, s *subdir) error {
 		s.total, s.removed = s.state.Records, s.state.Removed
 		return nil
 	}
-	return p.reopen(ctx, s)
+	return w.reopen(ctx, s)
 }
 
 // reopen fetches the texts that were thought not to be needed.
-func (p *Plan) reopen(ctx context.Context, s *subdir) error {
+func (w *planner) reopen(ctx context.Context, s *subdir) error {
 	for i := range s.sources {
 		x := &s.sources[i]
 		if !x.Same {
@@ -51,7 +52,8 @@ func (p *Plan) reopen(ctx context.Context, s *subdir) error {
 }
 
 // fingerprint covers all that decides what a subdir holds, but for the texts of the indexes.
-func (p *Plan) fingerprint(s *subdir) string {
+func (w *planner) fingerprint(s *subdir) string {
+	p := w.plan
 	h := sha256.New()
 	m := p.mirror
 	fmt.Fprintln(h, "runbook mirror", 1, p.selector.Fingerprint(), s.name, m.NoBzip2, m.Shards, m.Both)
@@ -68,9 +70,10 @@ func (p *Plan) fingerprint(s *subdir) string {
 }
 
 // intact looks whether every file of the state is there as it was.
-func (p *Plan) intact(s *subdir) (bool, error) {
+func (w *planner) intact(s *subdir) (bool, error) {
+	p := w.plan
 	dir := path.Join(p.dir, s.name)
-	if ok, err := p.formsIntact(s); !ok || err != nil {
+	if ok, err := w.formsIntact(s); !ok || err != nil {
 		return ok, err
 	}
 	const many = 16 << 10 // names at once
@@ -88,7 +91,7 @@ func (p *Plan) intact(s *subdir) (bool, error) {
 			if m.Err != nil || !want[i].Knows(m) {
 				return false, unlessAbsent(m.Err)
 			}
-			if !p.owned(m) {
+			if !w.owned(m) {
 				return false, nil
 			}
 		}
@@ -103,7 +106,8 @@ func unlessAbsent(err error) error {
 	return err
 }
 
-func (p *Plan) formsIntact(s *subdir) (bool, error) {
+func (w *planner) formsIntact(s *subdir) (bool, error) {
+	p := w.plan
 	names := make([]string, len(s.state.Forms))
 	for i, f := range s.state.Forms {
 		names[i] = f.Name
@@ -113,7 +117,7 @@ func (p *Plan) formsIntact(s *subdir) (bool, error) {
 		if m.Err != nil || !f.Knows(m) {
 			return false, unlessAbsent(m.Err)
 		}
-		p.owned(m)
+		w.owned(m)
 	}
 	return len(names) > 0, nil
 }
