@@ -79,12 +79,12 @@ func TestShadows(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range append(records, records...) {
-		s.Note(n.subdir, n.source, &n.Record)
+		s.See(n.subdir, n.source, &n.Record)
 	}
 	if s.Keeps("a", 0, &records[1].Record) {
 		t.Error("kept before it is settled")
 	}
-	if w := s.Settle(); len(w) > 0 {
+	if w := s.Decide(); len(w) > 0 {
 		t.Error(w)
 	}
 	var got []string
@@ -126,13 +126,13 @@ func TestManyGoroutines(t *testing.T) {
 			}
 			wg.Wait()
 		}
-		each(func(n *noted) { s.Note(n.subdir, n.source, &n.Record) })
-		warnings := strings.Join(s.Settle(), "\n")
-		if again := s.Settle(); again != nil || warnings != want.warnings {
+		each(func(n *noted) { s.See(n.subdir, n.source, &n.Record) })
+		warnings := strings.Join(s.Decide(), "\n")
+		if again := s.Decide(); again != nil || warnings != want.warnings {
 			t.Errorf("got %s, then %s\nwant %s", warnings, again, want.warnings)
 		}
 		each(func(n *noted) {
-			s.Note(n.subdir, n.source, &n.Record) // too late
+			s.See(n.subdir, n.source, &n.Record) // too late
 			if s.Keeps(n.subdir, n.source, &n.Record) != contains(want.kept, n.String()) {
 				t.Errorf("%s: not as by one goroutine", n)
 			}

@@ -89,11 +89,11 @@ func choose(t *testing.T, c Config, records []*noted) (s selection) {
 			n := records[i]
 			copied := n.Record
 			copied.File, copied.Depends = strings.Clone(n.File), slices.Clone(n.Depends)
-			sel.Note(n.subdir, n.source, &copied)
+			sel.See(n.subdir, n.source, &copied)
 			copied = repodata.Record{} // views are no longer good
 		}
 	}
-	s.warnings = strings.Join(sel.Settle(), "\n")
+	s.warnings = strings.Join(sel.Decide(), "\n")
 	var kept []string
 	for _, n := range records {
 		if sel.Keeps(n.subdir, n.source, &n.Record) {

@@ -61,12 +61,12 @@ func TestCost(t *testing.T) {
 		before := heap()
 		start := cpuTime(t)
 		for _, r := range records {
-			s.Note(r.subdir, 0, &r.Record)
+			s.See(r.subdir, 0, &r.Record)
 		}
 		noted := cpuTime(t) - start
 		bytes := (heap() - before) / n
 		start = cpuTime(t)
-		warnings := s.Settle()
+		warnings := s.Decide()
 		settled := cpuTime(t) - start
 		start = cpuTime(t)
 		kept := 0

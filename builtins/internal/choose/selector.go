@@ -11,7 +11,7 @@ import (
 	"runbook/builtins/internal/repodata"
 )
 
-// A Selector chooses records. Many goroutines may call it, each for other subdirs; only Settle stands between all
+// A Selector chooses records. Many goroutines may call it, each for other subdirs; only Decide stands between all
 // calls of Note and the first of Keeps.
 type Selector struct {
 	config Config
@@ -34,14 +34,14 @@ func NewSelector(c Config) (*Selector, error) {
 	return s, err
 }
 
-// NeedsAll reports whether every record of every subdir must be noted, and Settle be called, before Keeps is.
+// NeedsAll reports whether every record of every subdir must be noted, and Decide be called, before Keeps is.
 func (s *Selector) NeedsAll() bool {
 	return s.config.Latest > 0 || s.config.Formats == PreferConda || s.config.WithDepends
 }
 
-// Note takes a record into account. The source is its channel's place in Config.Channels. Records that an earlier
+// See takes a record into account. The source is its channel's place in Config.Channels. Records that an earlier
 // channel of the same account shadows must not be noted. Without NeedsAll it does nothing.
-func (s *Selector) Note(subdir string, source int, r *repodata.Record) {
+func (s *Selector) See(subdir string, source int, r *repodata.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.notes != nil {
@@ -49,9 +49,9 @@ func (s *Selector) Note(subdir string, source int, r *repodata.Record) {
 	}
 }
 
-// Settle decides, once all records are noted. It returns warnings, such as dependencies that nothing satisfies: the
+// Decide decides, once all records are noted. It returns warnings, such as dependencies that nothing satisfies: the
 // first twenty one by one, sorted. What comes after it changes nothing any more.
-func (s *Selector) Settle() []string {
+func (s *Selector) Decide() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.notes == nil {

@@ -32,7 +32,7 @@ type attempt struct {
 	fresh   bool   // go past caches
 }
 
-// run goes on until the package is complete, verified and settled. It keeps what it has if a transfer breaks off, for
+// run goes on until the package is complete and verified. It keeps what it has if a transfer breaks off, for
 // the next run of this attempt or of another process; what turned out wrong is thrown away.
 func (a *attempt) run(ctx context.Context) error {
 	at, err := a.it.where()
@@ -53,7 +53,7 @@ func (a *attempt) run(ctx context.Context) error {
 	if err := a.check(); err != nil {
 		return errors.Join(err, a.drop())
 	}
-	return a.settle(linked)
+	return a.complete(linked)
 }
 
 // begin opens the partial file and takes over what can stay of it. Only the digest can tell whether that belongs to
@@ -213,7 +213,8 @@ func (a *attempt) linkable(file *os.File) bool {
 		return false
 	}
 	st, ok := fi.Sys().(*syscall.Stat_t)
-	return ok && fi.Mode().Perm() == publish.FileMode && (a.filler.uid < 0 || int(st.Uid) == a.filler.uid) && (a.filler.gid < 0 || int(st.Gid) == a.filler.gid)
+	uid, gid := a.filler.uid, a.filler.gid
+	return ok && fi.Mode().Perm() == publish.FileMode && (uid < 0 || int(st.Uid) == uid) && (gid < 0 || int(st.Gid) == gid)
 }
 
 // link puts the source's own file in place of the partial one, if they share a file system, and reads it; linked is
@@ -257,8 +258,8 @@ func (a *attempt) check() error {
 	return nil
 }
 
-// settle completes the file, which then waits for its name.
-func (a *attempt) settle(linked bool) error {
+// complete finishes the file, which then waits for its name.
+func (a *attempt) complete(linked bool) error {
 	file, name := a.file, a.it.name()
 	a.file = nil
 	fi, err := file.Stat()

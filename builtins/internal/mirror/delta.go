@@ -176,7 +176,8 @@ func (d *delta) begin(h host.Host) error {
 		}
 	}
 	for _, b := range d.bases {
-		if err := h.WriteFile(b.name, host.Bytes(b.text), host.Meta{Mode: fs.FileMode(publish.FileMode), Owner: o}); err != nil {
+		if err := h.WriteFile(b.name, host.Bytes(b.text),
+			host.Meta{Mode: fs.FileMode(publish.FileMode), Owner: o}); err != nil {
 			return err
 		}
 	}

@@ -45,7 +45,7 @@ func (w *planner) unused() []string {
 
 func (w *planner) filterSubdir(ctx context.Context, s *subdir) error {
 	p := w.plan
-	p.tell("comparing " + s.name)
+	p.show("comparing " + s.name)
 	c := &comparison{w: w, plan: p, ctx: ctx, in: s, taken: s.shadows(), found: map[string]state.Known{}}
 	s.total = map[string]int{}
 	index, summaries, err := measure(ctx, p.rewrite(s, false, c.keep))

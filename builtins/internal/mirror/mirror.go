@@ -97,7 +97,7 @@ func (m *Mirror) Plan(ctx context.Context, r host.Reader) (*Plan, error) {
 	if p.selector, err = choose.NewSelector(m.Config); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{w.findSubdirs, w.findIndexes, w.note, w.filter, w.findPrunable,
+	for _, step := range []func(context.Context) error{w.findSubdirs, w.findIndexes, w.survey, w.filter, w.findPrunable,
 		w.finish} {
 		if err := step(ctx); err != nil {
 			return p, err
@@ -225,7 +225,8 @@ func sourceError(c *channel.Channel, subdir string, err error) error {
 		at += "/" + subdir + "/" + channel.IndexFile
 	}
 	var pe *fs.PathError
-	hint := "see whether the server can be reached from here, and by which proxy: HTTPS_PROXY in the environment, or proxy="
+	hint := "see whether the server can be reached from here, and by which proxy: " +
+		"HTTPS_PROXY in the environment, or proxy="
 	if c.Local {
 		hint = "see whether the medium is mounted and the path right"
 	}

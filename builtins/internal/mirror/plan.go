@@ -2,12 +2,17 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 	"strings"
+	"syscall"
 
 	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/mirror/publish"
 	"runbook/builtins/internal/mirror/state"
 	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
@@ -130,7 +135,7 @@ func (it *item) from() *sourced { return &it.in.sources[it.source] }
 
 func (p *Plan) warn(texts ...string) { p.Report.Warnings = append(p.Report.Warnings, texts...) }
 
-func (p *Plan) tell(text string) {
+func (p *Plan) show(text string) {
 	if p.mirror.Progress != nil {
 		p.mirror.Progress(text)
 	}
@@ -151,8 +156,8 @@ func packages(n int) string {
 	return fmt.Sprintf("%d packages", n)
 }
 
-// note has the selector see every record, if it must, before it keeps any.
-func (w *planner) note(ctx context.Context) error {
+// survey has the selector see every record, if it must, before it keeps any.
+func (w *planner) survey(ctx context.Context) error {
 	p := w.plan
 	if !p.selector.NeedsAll() || w.unchanged() {
 		return nil
@@ -169,7 +174,7 @@ func (w *planner) note(ctx context.Context) error {
 			x := &s.sources[i]
 			err := x.scan(func(r *repodata.Record) error {
 				if !taken.shadowed(r) {
-					p.selector.Note(s.name, x.n, r)
+					p.selector.See(s.name, x.n, r)
 				}
 				return ctx.Err()
 			})
@@ -178,7 +183,7 @@ func (w *planner) note(ctx context.Context) error {
 			}
 		}
 	}
-	p.warn(p.selector.Settle()...)
+	p.warn(p.selector.Decide()...)
 	return nil
 }
 
@@ -242,4 +247,73 @@ func (p *Plan) Manifests() map[string]string {
 		}
 	}
 	return all
+}
+
+// Apply does what Changes says. All packages that can be had are fetched and all subdirs are
+// published without the others before an error names those.
+func (p *Plan) Apply(ctx context.Context, h host.Host) error {
+	if err := p.delta.begin(h); err != nil {
+		return err
+	}
+	for _, d := range p.dirs {
+		err := h.Mkdir(d, host.Meta{Mode: publish.DirMode, Owner: p.mirror.Owner})
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) { // both make it under one name at first
+			return advice.New("run again", "%s: another run has changed the tree since this one looked at it", d)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, f := range p.stale {
+		if err := h.Remove(f, 1); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(p.subdirs, (*subdir).writes) {
+		fill := func(ctx context.Context, root *host.Root) error { return p.fill(ctx, h, root) }
+		if err := h.WriteTree(ctx, p.dir, p.manifest(), fill); err != nil {
+			return full(p.dir, err)
+		}
+	}
+	if p.foreign > 0 {
+		if err := h.Chown(p.dir, p.mirror.Owner, p.foreign); err != nil {
+			return err
+		}
+	}
+	if err := p.failure(); err != nil {
+		return err
+	}
+	if err := p.remove(h); err != nil {
+		return err
+	}
+	return p.delta.apply(ctx, h, p.mirror.Raw)
+}
+
+// full says what to do about a tree that cannot be written to.
+func full(dir string, err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		hint = "make room on the file system of " + dir +
+			", for bytes or for files (df, df -i): what is there stays, and the next run goes on from it"
+	case errors.Is(err, syscall.EROFS):
+		hint = "the file system of " + dir +
+			" is mounted read-only: see why (dmesg tells), mount it for writing, and run again"
+	case errors.Is(err, fs.ErrPermission):
+		hint = "run as the owner of " + dir +
+			", or as root with owner=; a drive that keeps no modes, such as FAT, must be mounted with fmask=133,dmask=022"
+	case errors.Is(err, syscall.EIO):
+		hint = "the disk of " + dir + " has errors: dmesg tells; what is there stays, and the next run goes on from it"
+	}
+	return advice.On(err, hint)
+}
+
+// writes reports whether anything is written for a subdir.
+func (s *subdir) writes() bool {
+	for _, it := range s.fetch {
+		if it.failed == nil {
+			return true
+		}
+	}
+	return s.publish || s.remembers()
 }

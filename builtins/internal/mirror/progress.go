@@ -128,7 +128,7 @@ func (p *Plan) Done() string {
 	var parts []string
 	if g := p.progress; g != nil && p.Report.Fetch > 0 {
 		got := g.loaded.Load()
-		parts = append(parts, fmt.Sprintf("%d of %s fetched and verified: %s in %s, %s/s", p.taken(),
+		parts = append(parts, fmt.Sprintf("%d of %s fetched and verified: %s in %s, %s/s", fetched(p.subdirs),
 			packages(p.Report.Fetch), size(got),
 			g.spent.Round(time.Millisecond), size(int64(float64(got)/max(g.spent.Seconds(), 1e-3)))))
 	}
@@ -139,9 +139,9 @@ func (p *Plan) Done() string {
 	return strings.Join(parts, "; ")
 }
 
-// taken counts packages that were fetched.
-func (p *Plan) taken() (n int) {
-	for _, s := range p.subdirs {
+// fetched counts packages that were fetched.
+func fetched(subdirs []*subdir) (n int) {
+	for _, s := range subdirs {
 		for _, it := range s.fetch {
 			if it.verified() {
 				n++

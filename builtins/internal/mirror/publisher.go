@@ -145,7 +145,7 @@ func (w *publisher) write() error {
 	}
 	for i, file := range w.files {
 		w.files[i] = nil
-		if err := w.filler.settle(file, nil); err != nil {
+		if err := w.filler.complete(file, nil); err != nil {
 			return tree.Wrap(w.forms[i], err)
 		}
 	}

@@ -177,7 +177,8 @@ func TestServerBehaviours(t *testing.T) {
 	if len(all) < 4*60 {
 		t.Errorf("only %d cases", len(all))
 	}
-	tried := sample.Every(t, 3, all, func(b bad) []string { return []string{b.Name, b.place, fmt.Sprint(b.index, b.times)} })
+	tried := sample.Every(t, 3, all,
+		func(b bad) []string { return []string{b.Name, b.place, fmt.Sprint(b.index, b.times)} })
 	slots := make(chan struct{}, 32)
 	var done sync.WaitGroup
 	var failed atomic.Int64

@@ -44,7 +44,7 @@ func (f *filler) remember(s *subdir, w *publisher) error {
 		st, _ := fi.Sys().(*syscall.Stat_t)
 		h.Forms = append(h.Forms, state.Form{Name: name, Size: fi.Size(), Mtime: fi.ModTime().UnixNano(), Ino: st.Ino})
 	}
-	if err := f.settle(w.state.file, w.state.End(h)); err != nil {
+	if err := f.complete(w.state.file, w.state.End(h)); err != nil {
 		return tree.Wrap(state.Name(s.name), err)
 	}
 	for _, name := range []string{state.ManifestName(s.name), state.Name(s.name)} {
@@ -97,7 +97,7 @@ func (f *filler) saveState(s *subdir) error {
 		_, found := s.found[file]
 		return found || ok && s.fetch[i].verified()
 	})
-	if err := f.settle(w.file, w.End(h)); err != nil {
+	if err := f.complete(w.file, w.End(h)); err != nil {
 		return tree.Wrap(state.Name(s.name), err)
 	}
 	return f.tree.Rename(state.Name(s.name))

@@ -1,9 +1,9 @@
 // Package channel reads conda channels: a directory or a server, its indexes in whatever form they are there, and its
 // files.
 //
-// Two things to know. An index is never held as a value: its text can be opened any number of times, from a file or from
-// a compressed copy in memory. And credentials go to the channel's own server only, wherever an index says that files
-// are.
+// Two things to know. An index is never held as a value: its text can be opened any number of times, from a file or
+// from a compressed copy in memory. And credentials go to the channel's own server only, wherever an index says that
+// files are.
 //
 // Package mirror calls it with a host to read through; it calls packages compress and shards for forms of indexes.
 package channel

@@ -1,5 +1,5 @@
-// Package publish writes what a subdir's index consists of: its forms side by side, its shards, and the manifest of every
-// file.
+// Package publish writes what a subdir's index consists of: its forms side by side, its shards, and the manifest of
+// every file.
 //
 // Two things to know. All forms are written in one pass over the records, each by its goroutine. And nothing here gets
 // its name: the caller renames what it finished, in the order that readers need.

@@ -1,8 +1,8 @@
 // Package state remembers which files of a subdir were verified, and by which digest.
 //
 // Two things to know. A file is the verified one if its size, time and inode are those that the state has: then it is
-// not hashed again. And a state that is damaged or lost costs one hashing, nothing else, so that it is never trusted unless
-// its own digest is right.
+// not hashed again. And a state that is damaged or lost costs one hashing, nothing else, so that it is never trusted
+// unless its own digest is right.
 //
 // Package mirror reads it through a host and writes it beside the tree.
 package state

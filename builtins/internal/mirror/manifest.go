@@ -27,37 +27,44 @@ func (p *Plan) manifest() host.Entries {
 		}
 		if s.publish {
 			if s.sharded {
-				all = append(all, host.Entry{Name: path.Join(s.name, publish.ShardsDir), Meta: p.meta(fs.ModeDir|publish.DirMode, 0)})
+				name := path.Join(s.name, publish.ShardsDir)
+				all = append(all, host.Entry{Name: name, Meta: p.meta(fs.ModeDir|publish.DirMode, 0)})
 			}
 			all = append(all, p.formEntries(s)...)
 		}
 	}
 	slices.SortFunc(all, func(a, b host.Entry) int { return strings.Compare(a.Name, b.Name) })
-	return func(yield func(host.Entry) bool) {
-		others := all
-		for _, s := range p.subdirs {
-			for _, it := range s.fetch {
-				if it.failed != nil {
-					continue
-				}
-				e := p.entry(it)
-				for len(others) > 0 && others[0].Name < e.Name {
-					if !yield(others[0]) {
-						return
-					}
-					others = others[1:]
-				}
-				if !yield(e) {
-					return
-				}
+	return func(yield func(host.Entry) bool) { p.merge(all, yield) }
+}
+
+// merge yields the entries of packages and others, which are sorted, in the order of their names.
+func (p *Plan) merge(others []host.Entry, yield func(host.Entry) bool) {
+	for _, s := range p.subdirs {
+		for _, it := range s.fetch {
+			if it.failed != nil {
+				continue
 			}
-		}
-		for _, e := range others {
-			if !yield(e) {
+			name := it.name()
+			n := 0
+			for n < len(others) && others[n].Name < name {
+				n++
+			}
+			if !yieldAll(others[:n], yield) || !yield(p.entry(it)) {
 				return
 			}
+			others = others[n:]
 		}
 	}
+	yieldAll(others, yield)
+}
+
+func yieldAll(all []host.Entry, yield func(host.Entry) bool) bool {
+	for _, e := range all {
+		if !yield(e) {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *Plan) entry(it *item) host.Entry {

@@ -78,7 +78,8 @@ func (w *planner) pruneSubdir(ctx context.Context, s *subdir) error {
 	}
 	if most := p.mirror.MaxLoss; lost*100 > most*len(files) {
 		p.refusals = append(p.refusals,
-			advice.New(fmt.Sprintf("see whether the channel is as it should be; to remove them all the same, give max_loss=%d", (lost*100+len(files)-1)/len(files)),
+			advice.New(fmt.Sprintf("see whether the channel is as it should be; to remove them all the same, give max_loss=%d",
+				(lost*100+len(files)-1)/len(files)),
 				"%s: %d of %d packages have vanished from the source, more than %d percent: nothing is removed", s.name, lost,
 				len(files), most))
 		return nil

@@ -12,8 +12,8 @@ import (
 	"runbook/builtins/internal/mirror/state"
 )
 
-// settle finds out whether the subdir is as its state says, and that all there is to do.
-func (w *planner) settle(ctx context.Context, s *subdir) error {
+// compareState finds out whether the subdir is as its state says, and that all there is to do.
+func (w *planner) compareState(ctx context.Context, s *subdir) error {
 	p := w.plan
 	s.print = w.fingerprint(s)
 	s.done = s.state != nil && s.state.Fingerprint == s.print && !p.mirror.Full

@@ -116,8 +116,8 @@ func (f *filler) mkdir(name string) error {
 	return err
 }
 
-// settle completes a file that is not a package and closes it.
-func (f *filler) settle(file *os.File, err error) error {
+// complete finishes a file that is not a package and closes it.
+func (f *filler) complete(file *os.File, err error) error {
 	return f.tree.Finish(file, f.tree.Attr(publish.FileMode), err)
 }
 

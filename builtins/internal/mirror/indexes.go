@@ -27,23 +27,26 @@ func (w *planner) findIndexes(ctx context.Context) error {
 		if c.Has == nil {
 			continue
 		}
-		p.tell("asking " + c.Shown)
+		p.show("asking " + c.Shown)
 		if err := w.findAll(ctx, i, c); err != nil {
 			return err
 		}
 	}
 	var there []*subdir
 	for _, s := range p.subdirs {
+		makes := true
+		var err error
 		if len(s.sources) == 0 {
-			if makes, err := w.makesEmpty(s); !makes || err != nil {
-				if err != nil {
-					return err
-				}
-				continue
-			}
+			makes, err = w.makesEmpty(s)
+		}
+		if err != nil {
+			return err
+		}
+		if !makes {
+			continue
 		}
 		there = append(there, s)
-		if err := w.settle(ctx, s); err != nil {
+		if err := w.compareState(ctx, s); err != nil {
 			return err
 		}
 	}
