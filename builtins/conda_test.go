@@ -12,7 +12,7 @@ import (
 // newConda has an installer that does what the real ones do with -b -p. What
 // they install is run by its absolute name, so the root is the machine's own.
 func newConda(t *testing.T) (m *machine, body func(string) string) {
-	m = &machine{t: t, root: "/"}
+	m = &machine{t: t, root: "/", tools: toolbox(t)}
 	dir := t.TempDir()
 	body = func(s string) string { return strings.ReplaceAll(s, "/srv", dir) }
 	m.must(os.WriteFile(dir+"/conda.sh", []byte(body(`#!/bin/bash

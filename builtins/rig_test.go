@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,6 +29,7 @@ type machine struct {
 	t       *testing.T
 	root    string
 	bin     string            // a real directory with programs
+	tools   string            // a real directory with links to programs that harm nobody
 	secrets map[string]string // declared by their names in what is played
 	net     func(context.Context, host.Request) (*host.Response, error)
 }
@@ -34,7 +38,7 @@ type machine struct {
 func newMachine(t *testing.T, files map[string]string) *machine {
 	t.Helper()
 	m := &machine{t: t, root: t.TempDir(), secrets: map[string]string{}, net: fetch.New().Get}
-	m.bin = filepath.Join(m.root, "usr/bin")
+	m.bin, m.tools = filepath.Join(m.root, "usr/bin"), toolbox(t)
 	for _, dir := range []string{"etc", "home", "srv", "var/state", "tmp", "usr/bin", "usr/sbin"} {
 		m.must(os.MkdirAll(filepath.Join(m.root, dir), 0o755))
 	}
@@ -83,8 +87,42 @@ func (m *machine) serve(h http.Handler) string {
 
 func (m *machine) local() *host.Local {
 	l := host.NewLocal(m.root)
-	l.Path, l.Net = m.bin+":/usr/bin:/bin", m.net
+	l.Path, l.Net = strings.TrimPrefix(m.bin+":"+m.tools, ":"), m.net
 	return l
+}
+
+// harmless are the programs of this machine that stand-ins are written with, and tests run. What is not among them, such
+// as crontab or useradd, is found only if the test has a stand-in for it.
+const harmless = "sh bash cat chmod cp mkdir mv rm touch true echo grep sed head tr uname"
+
+// toolbox is a directory with links to them.
+func toolbox(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name := range strings.FieldsSeq(harmless) {
+		file, err := exec.LookPath(name)
+		if err == nil {
+			err = os.Symlink(file, filepath.Join(dir, name))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// No test reaches what would change this machine.
+func TestToolbox(t *testing.T) {
+	m := newMachine(t, nil)
+	for _, name := range strings.Fields("crontab useradd usermod groupadd yum rpm iptables iptables-save supervisord supervisorctl service systemctl getent chown mount reboot") {
+		_, err := m.local().Query(t.Context(), host.Process{Argv: []string{name, "--version"}})
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, exec.ErrNotFound) {
+			t.Errorf("%s: got %v, want that it is not found", name, err)
+		}
+	}
+	if r, err := m.local().Query(t.Context(), host.Process{Argv: []string{"echo", "found"}}); err != nil || string(r.Stdout) != "found\n" {
+		t.Errorf("echo: got %q, %v", r.Stdout, err)
+	}
 }
 
 // A constructor is OnMachine or Predicted of package runtime.

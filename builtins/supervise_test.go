@@ -14,7 +14,7 @@ import (
 // the machine's own. Below /app is the application, in /var what is remembered.
 func newSupervised(t *testing.T) (m *machine, at func(string) string) {
 	dir := t.TempDir()
-	m = &machine{t: t, root: "/", bin: dir + "/usr/bin"}
+	m = &machine{t: t, root: "/", bin: dir + "/usr/bin", tools: toolbox(t)}
 	at = func(s string) string { return strings.NewReplacer("/app", dir+"/app", "/var/", dir+"/var/").Replace(s) }
 	up := `sed -n 's/^\[program:\(.*\)\]/\1 RUNNING   pid 7, uptime 0:00:02/p' $2 > /var/up`
 	for name, text := range map[string]string{

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
 	"strconv"
@@ -60,7 +62,7 @@ func TestScripts(t *testing.T) {
 			}
 			return os.Geteuid() == 0, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": exitsWith, "waitfor": waitFor},
 	})
 }
 
@@ -84,6 +86,25 @@ func TestEnvVars(t *testing.T) {
 		if have[name] != want {
 			t.Errorf("%s: got %q, want %q", name, have[name], want)
 		}
+	}
+}
+
+// exitsWith is a command of scripts: code N PROGRAM ARG... runs the program, which must exit with code N. It is exec otherwise:
+// stdout, stderr and cmp look at what the program printed.
+func exitsWith(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N program [arg...]")
+	}
+	have := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%s: %v", args[1], err)
+		}
+		have = exit.ExitCode()
+	}
+	if strconv.Itoa(have) != args[0] {
+		ts.Fatalf("%s: got exit code %d, want %s", strings.Join(args[1:], " "), have, args[0])
 	}
 }
 

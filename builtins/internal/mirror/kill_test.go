@@ -5,15 +5,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"runbook/runtime/host/sample"
 )
 
 // A mirror that is killed at any moment, again and again, leaves a channel at every moment, loses little of what it has
 // fetched, and ends as one that was left in peace.
 func TestKilledAtAnyMoment(t *testing.T) {
-	kills := 100 // of each
-	if long() {
-		kills = 1000
-	}
+	sample.Slow(t, "it kills many runs")
+	kills := sample.Count(t, 40, 1000) // of each
 	for name, server := range map[string]bool{"directory": false, "server": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
