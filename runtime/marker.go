@@ -19,11 +19,11 @@ func WriteMarker(h host.Host, name string, c host.Content, size int) error {
 // MkdirAll makes dir and the directories above it that are missing, each an
 // effect.
 func MkdirAll(h host.Host, dir string, mode fs.FileMode) error {
-	if ok, err := host.Exists(h, dir); err != nil || ok {
-		return err
+	missing, err := host.MissingDirs(h, dir)
+	for _, d := range missing {
+		if err == nil {
+			err = h.Mkdir(d, host.Meta{Mode: mode})
+		}
 	}
-	if err := MkdirAll(h, path.Dir(dir), mode); err != nil {
-		return err
-	}
-	return h.Mkdir(dir, host.Meta{Mode: mode})
+	return err
 }

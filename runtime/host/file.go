@@ -109,6 +109,18 @@ func Exists(r Reader, name string) (bool, error) {
 	return err == nil, err
 }
 
+// MissingDirs returns dir and the directories above it that are missing, uppermost first.
+func MissingDirs(r Reader, dir string) (missing []string, err error) {
+	for ; ; dir = path.Dir(dir) {
+		ok, err := Exists(r, dir)
+		if err != nil || ok {
+			slices.Reverse(missing)
+			return missing, err
+		}
+		missing = append(missing, dir)
+	}
+}
+
 // An Entry is one file of a manifest.
 type Entry struct {
 	Name string

@@ -55,7 +55,7 @@ func (w *planner) planDelta(ctx context.Context) error {
 		}
 	}
 	var err error
-	if d.dirs, err = missingDirs(p.r, path.Join(m.Delta, state.Dir)); err != nil {
+	if d.dirs, err = host.MissingDirs(p.r, path.Join(m.Delta, state.Dir)); err != nil {
 		return err
 	}
 	if len(p.Changes()) == 0 && len(d.dirs) == 0 {
@@ -134,17 +134,6 @@ func noState(subdir string) []byte {
 		panic("mirror: " + err.Error()) // a header always has a JSON form
 	}
 	return b.Bytes()
-}
-
-// missingDirs returns the directories on the way to dir, itself included, that are not there, parents first.
-func missingDirs(r host.Reader, dir string) (missing []string, err error) {
-	for ; ; dir = path.Dir(dir) {
-		ok, err := host.Exists(r, dir)
-		if err != nil || ok {
-			return missing, err
-		}
-		missing = append([]string{dir}, missing...)
-	}
 }
 
 func (d *delta) changes() (changes []host.Change) {

@@ -60,7 +60,7 @@ func (w *planner) tally(s *subdir) {
 func (w *planner) finish(ctx context.Context) error {
 	p := w.plan
 	var err error
-	if p.dirs, err = missingDirs(p.r, p.dir); err != nil {
+	if p.dirs, err = host.MissingDirs(p.r, p.dir); err != nil {
 		return err
 	}
 	if err := w.findForeign(); err != nil {
