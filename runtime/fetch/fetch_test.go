@@ -242,6 +242,7 @@ func TestSlowReaderIsNoStall(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 1<<20)) })
 	c := hasty()
+	c.Stall = time.Second // a busy machine must not look like a bad server
 	resp, err := c.Get(context.Background(), host.Request{URL: s.URL})
 	if err != nil {
 		t.Fatal(err)
