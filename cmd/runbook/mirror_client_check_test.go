@@ -244,22 +244,6 @@ func walk(t *testing.T, dir string, visit func(name string, fi fs.FileInfo)) {
 	}
 }
 
-// copied is a copy of a channel that can be changed, with plain indexes only.
-func copied(t *testing.T, source string) string {
-	t.Helper()
-	dir := t.TempDir() + "/channel"
-	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
-		t.Fatal(err)
-	}
-	compressed, _ := filepath.Glob(dir + "/*/repodata.json.*")
-	for _, name := range compressed {
-		if err := os.Remove(name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 // edit changes an index.
 func edit(t *testing.T, name string, change func(records map[string]any)) {
 	t.Helper()
@@ -273,7 +257,7 @@ func edit(t *testing.T, name string, change func(records map[string]any)) {
 		text, err = json.MarshalIndent(all, "", "  ")
 	}
 	if err == nil {
-		err = os.Remove(name) // which may be read-only like its source
+		err = os.Remove(name)
 	}
 	if err == nil {
 		err = os.WriteFile(name, text, 0o644)

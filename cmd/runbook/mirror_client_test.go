@@ -15,7 +15,7 @@ import (
 	"runbook/runtime/host/sample"
 )
 
-// These tests mirror real channels with the program, serve what comes of it, and use it as others would: a conda client
+// These tests mirror channels with the program, serve what comes of it, and use it as others would: a conda client
 // solves and fetches from it, and tools that are not ours read every package and index.
 
 // A published mirror is a channel below a directory of its own, and what it was made of.
@@ -58,55 +58,23 @@ func list(texts []string) string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
-// realChannels returns the directories of real channels beside the project.
-func realChannels(t *testing.T, names ...string) (dirs []string) {
+// generated is a channel of packages as client.Stubs takes them.
+func generated(t *testing.T, packages ...string) string {
 	t.Helper()
-	const dataDir = "../../../shared/data"
-	if _, err := os.Stat(dataDir); err != nil {
-		t.Skip("NOT TESTED HERE: no real channels (../shared/data)")
-	}
-	for _, name := range names {
-		dir, err := filepath.Abs(filepath.Join(dataDir, name))
-		if err == nil {
-			_, err = os.Stat(dir)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		dirs = append(dirs, dir)
-	}
-	return dirs
-}
-
-// stubs is a channel of what the real one of 2016 depends on and lacks.
-func stubs(t *testing.T) string {
-	t.Helper()
-	dir, made := t.TempDir(), t.TempDir()
-	var packages []string
-	for _, file := range []string{"python-3.4.5-0.conda", "setuptools-25.1.6-0.tar.bz2", "ipython_genutils-0.1.0-0.conda"} {
-		packages = append(packages, client.Stub(t, made, file))
-	}
-	if unread := client.Channel(t, dir, packages...); len(unread) > 0 {
+	dir := t.TempDir()
+	if unread := client.Channel(t, dir, client.Stubs(t, t.TempDir(), packages...)...); len(unread) > 0 {
 		t.Fatalf("cannot read %v", unread)
 	}
 	return dir
 }
 
-// loose is a channel of real packages without an index.
-func loose(t *testing.T) string {
-	t.Helper()
-	var packages []string
-	for _, dir := range realChannels(t, "testchannels/quetz-packages", "testchannels/cph-archives", "testchannels/rattler-clobber", "testchannels/conda-index-archives") {
-		for _, ending := range []string{"/*.conda", "/*.tar.bz2"} {
-			found, _ := filepath.Glob(dir + ending)
-			packages = append(packages, found...)
-		}
-	}
-	packages = slices.DeleteFunc(packages, func(name string) bool { return strings.Contains(name, "_copy") }) // not called what it says it is
-	dir := t.TempDir()
-	t.Logf("cannot be read, as they come: %v", client.Channel(t, dir, packages...))
-	return dir
-}
+// application is an application with what it depends on, and with what it does not.
+var application = []string{"linux-64/app-1.0-py27_0.tar.bz2 lib >=1.1,tool", "linux-64/lib-1.0-0.tar.bz2", "linux-64/lib-1.1-0.conda",
+	"linux-64/tool-1.0-0.tar.bz2 table 3.*", "noarch/table-3.1-0.conda", "noarch/table-4.0-0.tar.bz2", "linux-64/broken-1.0-0.tar.bz2 nothing"}
+
+// compression is a library in both formats, for several platforms.
+var compression = []string{"osx-64/zlib-1.2-3.conda", "osx-64/zlib-1.2-3.tar.bz2", "osx-64/zstd-1.0-0.conda zlib", "win-32/zlib-1.2-3.conda", "win-32/zstd-1.0-0.conda nothing",
+	"linux-64/zlib-1.2-3.tar.bz2"}
 
 // A question is what a client asks of a mirror, and how many packages it must get; 0 means that there is no solution.
 type question struct {
@@ -115,35 +83,30 @@ type question struct {
 	packages int
 }
 
-// Real channels, alone and merged: what a client solves and gets, whether every package is whole, and every index.
+// Channels, alone and merged: what a client solves and gets, whether every package is whole, and every index.
 func TestMirrorClient(t *testing.T) {
 	t.Parallel()
 	sample.Slow(t, "it runs other programs that read channels")
 	for name, c := range map[string]struct {
-		sources   func(t *testing.T) []string
+		sources   [][]string
 		platforms []string
 		packages  int
 		questions []question
 	}{
-		"conda-forge-2016": {func(t *testing.T) []string { return realChannels(t, "channels/conda-forge-2016") }, nil, 47, []question{
-			{"linux-64", "readline pcre libffi zlib xz ca-certificates jpeg", 8}, {"linux-64", "ipython", 0}}},
-		"conda-forge-2016 and stubs": {func(t *testing.T) []string { return append(realChannels(t, "channels/conda-forge-2016"), stubs(t)) }, nil, 50, []question{
-			{"linux-64", "ipython terminado jsonschema jinja2 wheel", 18}, {"linux-64", "libtiff", 0}}},
-		"both formats": {func(t *testing.T) []string { return realChannels(t, "testchannels/conda-conda_format_repo") }, []string{"osx-64", "win-32"}, 4, []question{
-			{"osx-64", "zlib", 1}, {"win-32", "zlib", 0}}},
-		"hotfix": {func(t *testing.T) []string {
-			return realChannels(t, "testchannels/conda-index-hotfix", "testchannels/conda-conda_format_repo")
-		}, []string{"osx-64"}, 6, []question{
-			{"osx-64", "revoke_test remove_test", 3}, {"osx-64", "hotfix_depends_test track_features_test", 3}}},
-		"index": {func(t *testing.T) []string { return realChannels(t, "testchannels/conda-index-packages") }, nil, 4, []question{
-			{"linux-64", "run_exports_versions", 1}, {"osx-64", "run_exports_versions=1.*", 1}, {"osx-64", "dummy-package", 0}}},
-		"noarch only": {func(t *testing.T) []string { return realChannels(t, "testchannels/mamba-test-server/repo") }, nil, 1, []question{{"linux-64", "test-package", 1}}},
-		"loose packages": {func(t *testing.T) []string { return []string{loose(t)} }, nil, 30, []question{
-			{"linux-64", "test-package other-package", 2}, {"linux-64", "clobber-with-symlink-b clobber-directory-upgrade", 3}, {"osx-64", "mock", 0}}},
+		"application": {[][]string{application}, nil, 7, []question{
+			{"linux-64", "app", 4}, {"linux-64", "lib=1.0 table=4.*", 2}, {"linux-64", "broken", 0}, {"osx-64", "table", 1}, {"osx-64", "app", 0}}},
+		"both formats": {[][]string{compression}, []string{"osx-64", "win-32"}, 5, []question{
+			{"osx-64", "zlib", 1}, {"osx-64", "zstd", 2}, {"win-32", "zlib", 1}, {"win-32", "zstd", 0}}},
+		"merged": {[][]string{{"linux-64/lib-1.1-0.conda tool", "linux-64/lib-2.0-0.conda"}, application}, nil, 8, []question{
+			{"linux-64", "app lib=1.1", 4}, {"linux-64", "app", 4}, {"linux-64", "lib", 1}, {"linux-64", "lib=1.1", 3}}},
+		"noarch only": {[][]string{{"noarch/table-3.1-0.conda"}}, nil, 1, []question{{"linux-64", "table", 1}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sources := c.sources(t)
+			var sources []string
+			for _, packages := range c.sources {
+				sources = append(sources, generated(t, packages...))
+			}
 			m := publish(t, 0, sources, sources, c.platforms...)
 			t.Run("solve", func(t *testing.T) { m.checkSolutions(t, c.questions) })
 			t.Run("packages", func(t *testing.T) {
@@ -169,11 +132,11 @@ func TestMirrorClientVariants(t *testing.T) {
 	t.Parallel()
 	sample.Slow(t, "it runs other programs that read channels")
 	solver := client.NewSolver(t)
-	source := copied(t, realChannels(t, "channels/conda-forge-2016")[0])
+	source := generated(t, application...)
 	noise := rand.NewChaCha8([32]byte{})
 	edit(t, source+"/linux-64/repodata.json", func(records map[string]any) {
 		for _, record := range records {
-			text := make([]byte, 50_000)
+			text := make([]byte, 500_000)
 			noise.Read(text)
 			record.(map[string]any)["description"] = hex.EncodeToString(text)
 		}
@@ -187,8 +150,8 @@ func TestMirrorClientVariants(t *testing.T) {
 	})
 	for _, form := range forms {
 		server.Hide(slices.DeleteFunc(slices.Clone(forms), func(s string) bool { return s == form })...)
-		found, err := solver.Solve(client.Query{Channels: []string{server.URL}, Platforms: []string{"linux-64", "noarch"}, Specs: []string{"readline", "zlib"}})
-		if err != nil || len(found.Packages) != 3 {
+		found, err := solver.Solve(client.Query{Channels: []string{server.URL}, Platforms: []string{"linux-64", "noarch"}, Specs: []string{"app"}})
+		if err != nil || len(found.Packages) != 4 {
 			t.Errorf("only %s: got %+v, %v", form, found, err)
 		}
 		asked := client.Variants(server.Asked())
@@ -204,20 +167,20 @@ func TestMirrorClientVariants(t *testing.T) {
 func TestMirrorClientHotfix(t *testing.T) {
 	t.Parallel()
 	sample.Slow(t, "it runs other programs that read channels")
-	sources := []string{copied(t, realChannels(t, "channels/conda-forge-2016")[0]), stubs(t)}
+	sources := []string{generated(t, application...), generated(t, compression...)}
 	m := publish(t, 0, sources, sources)
-	ask := []question{{"linux-64", "ipython", 10}}
+	ask := []question{{"linux-64", "app", 4}}
 	m.checkSolutions(t, ask)
 	before := modified(t, m.dir)
 
 	edit(t, sources[0]+"/linux-64/repodata.json", func(records map[string]any) {
-		ipython := records["ipython-4.2.1-py34_1.tar.bz2"].(map[string]any)
-		ipython["depends"] = slices.DeleteFunc(ipython["depends"].([]any), func(s any) bool { return s == "pickleshare" })
-		delete(records, "xz-5.2.2-0.tar.bz2")
+		tool := records["tool-1.0-0.tar.bz2"].(map[string]any)
+		tool["depends"] = []string{}
+		delete(records, "lib-1.0-0.tar.bz2")
 	})
 	m.again(t, 0)
 	ask[0].packages--
-	m.checkSolutions(t, append(ask, question{"linux-64", "xz", 0}))
+	m.checkSolutions(t, append(ask, question{"linux-64", "lib=1.0", 0}))
 	m.checkIndexes(t)
 	for name, at := range modified(t, m.dir) {
 		isPackage := strings.HasSuffix(name, ".conda") || strings.HasSuffix(name, ".tar.bz2")
@@ -235,13 +198,16 @@ func TestMirrorClientHotfix(t *testing.T) {
 func TestMirrorClientIncomplete(t *testing.T) {
 	t.Parallel()
 	sample.Slow(t, "it runs other programs that read channels")
-	sources := realChannels(t, "testchannels/conda-conda_format_repo")
+	sources := []string{generated(t, application...)}
+	if err := os.Remove(sources[0] + "/linux-64/tool-1.0-0.tar.bz2"); err != nil {
+		t.Fatal(err)
+	}
 	m := publish(t, 1, sources, sources)
-	if !strings.Contains(m.told, "libgcc-ng-8.2.0-hdf63c60_1.tar.bz2") {
+	if !strings.Contains(m.told, "tool-1.0-0.tar.bz2") {
 		t.Errorf("nobody is told what is missing:\n%s", m.told)
 	}
 	m.checkPackages(t)
 	if _, err := os.Stat(m.dir + "/noarch/repodata.json"); err == nil {
-		m.checkSolutions(t, []question{{"osx-64", "zlib", 1}})
+		m.checkSolutions(t, []question{{"linux-64", "lib", 1}})
 	}
 }

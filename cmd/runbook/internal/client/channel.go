@@ -12,25 +12,42 @@ import (
 	"testing"
 )
 
-// Stub makes a package with one file, by Debian's conda-package-handling, in the directory dir, and returns its path.
-// Its name says all: NAME-VERSION-BUILD and the format's ending. It depends on nothing.
-func Stub(t testing.TB, dir, file string) string {
+// Stubs makes packages with one file each, by Debian's conda-package-handling, in the directory dir, and returns their
+// paths. A package is given as "SUBDIR/NAME-VERSION-BUILD.ENDING DEPENDENCY, DEPENDENCY..."; a name has no hyphen.
+func Stubs(t testing.TB, dir string, packages ...string) (paths []string) {
 	t.Helper()
-	cph := Tool(t, "cph", "conda-package-handling")
-	stem := strings.TrimSuffix(strings.TrimSuffix(file, ".conda"), ".tar.bz2")
-	parts := strings.Split(stem, "-")
-	if len(parts) != 3 {
-		t.Fatalf("%s is not called NAME-VERSION-BUILD", file)
+	Tool(t, "cph", "conda-package-handling")
+	python := Python(t)
+	for _, p := range packages {
+		file, depends, _ := strings.Cut(p, " ")
+		subdir, base := filepath.Split(file)
+		stem := strings.TrimSuffix(strings.TrimSuffix(base, ".conda"), ".tar.bz2")
+		parts := strings.Split(stem, "-")
+		if len(parts) != 3 || subdir == "" {
+			t.Fatalf("%s is not called SUBDIR/NAME-VERSION-BUILD", file)
+		}
+		record := map[string]any{"name": parts[0], "version": parts[1], "build": parts[2], "build_number": 0,
+			"subdir": filepath.Clean(subdir), "depends": strings.FieldsFunc(depends, func(r rune) bool { return r == ',' })}
+		prefix := filepath.Join(dir, "made", file)
+		put(t, prefix+"/info/index.json", marshal(t, record))
+		put(t, prefix+"/info/files", []byte("share/"+stem+"\n"))
+		put(t, prefix+"/share/"+stem, []byte(stem+" for "+subdir+"\n"))
+		paths = append(paths, filepath.Join(dir, file))
 	}
-	prefix := t.TempDir()
-	put(t, prefix+"/info/index.json",
-		marshal(t, map[string]any{"name": parts[0], "version": parts[1], "build": parts[2], "build_number": 0}))
-	put(t, prefix+"/info/files", []byte("share/"+stem+"\n"))
-	put(t, prefix+"/share/"+stem, []byte(stem+"\n"))
-	if out, err := exec.Command(cph, "create", "--out-folder", dir, prefix, file).CombinedOutput(); err != nil {
-		t.Fatalf("cph create %s: %v\n%s", file, err, out)
+	const script = `import os, sys
+from conda_package_handling.api import create
+for path in sys.argv[2:]:
+    prefix = os.path.join(sys.argv[1], "made", os.path.relpath(path, sys.argv[1]))
+    create(prefix, None, os.path.basename(path), os.path.dirname(path))`
+	for _, path := range paths {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return filepath.Join(dir, file)
+	if out, err := exec.Command(python, append([]string{"-c", script, dir}, paths...)...).CombinedOutput(); err != nil {
+		t.Fatalf("make packages: %v\n%s", err, out)
+	}
+	return paths
 }
 
 // Channel makes a channel of packages in the directory dir. Each has the record that is in it, in the subdir that
