@@ -2,6 +2,9 @@ package shards
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,68 +123,121 @@ func same(t testing.TB, name string, got, want map[string]json.RawMessage) {
 	}
 }
 
-// data is a path below the real data that lies beside the project.
-func data(t testing.TB, name string) string {
+// generatedIndex has records of both kinds and files that were removed.
+func generatedIndex(t testing.TB) []byte {
 	t.Helper()
-	dir := filepath.Join("../../../../shared/data", name)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("NOT TESTED: %v", err)
+	packages, conda := map[string]any{}, map[string]any{}
+	for i := range 500 {
+		name := fmt.Sprintf("package%d", i/5)
+		record := map[string]any{"name": name, "version": fmt.Sprint("1.", i%5), "build": "0", "build_number": i % 3, "depends": []string{"python >=2.7"},
+			"md5": fmt.Sprintf("%032x", i), "sha256": fmt.Sprintf("%064x", i), "size": 1000 + i, "timestamp": 1_470_000_000_000 + i}
+		packages[fmt.Sprintf("%s-1.%d-0.tar.bz2", name, i%5)] = record
+		if i%2 == 0 {
+			conda[fmt.Sprintf("%s-1.%d-0.conda", name, i%5)] = record
+		}
 	}
-	return dir
+	removed := []string{"package1-0.9-0.tar.bz2", "gone-1.0-0.conda", "package1-0.8-0.conda"}
+	text, err := json.Marshal(map[string]any{"packages": packages, "packages.conda": conda, "removed": removed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
-func TestRealIndexes(t *testing.T) {
-	names, err := filepath.Glob(data(t, "indexes") + "/*/*/*/repodata.json")
-	if err != nil || len(names) == 0 {
-		t.Fatal(names, err)
+// An index that was cut into shards is the same index when it is put together again: a generated one, and the real ones
+// that may lie beside the project.
+func TestIndexes(t *testing.T) {
+	checkIndex(t, "generated", generatedIndex(t))
+	names, err := filepath.Glob("../../../../shared/data/indexes/*/*/*/repodata.json")
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, name := range names {
 		raw, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := decode(t, raw)
-		f := build(t, want)
-		out, err := text(f)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		got := decode(t, out)
-		same(t, name, got.Packages, want.Packages)
-		same(t, name, got.PackagesConda, want.PackagesConda)
-		slices.Sort(want.Removed)
-		if !slices.Equal(got.Removed, slices.Compact(want.Removed)) {
-			t.Errorf("%s: got %d removed, want %d", name, len(got.Removed), len(want.Removed))
-		}
-		t.Logf("%s: %d bytes, %d files", name, len(raw), len(f))
+		checkIndex(t, name, raw)
 	}
 }
 
-func TestRealShards(t *testing.T) {
-	dir := data(t, "testchannels/conda-conda_format_repo/linux-64")
-	raw, err := os.ReadFile(filepath.Join(dir, IndexFile))
+func checkIndex(t *testing.T, name string, raw []byte) {
+	t.Helper()
+	want := decode(t, raw)
+	f := build(t, want)
+	out, err := text(f)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", name, err)
 	}
-	index, err := Parse(raw)
-	if err != nil || index.Subdir != "linux-64" || len(index.Shards) != 2 || index.Shards[1].Name != "zlib" {
+	got := decode(t, out)
+	same(t, name, got.Packages, want.Packages)
+	same(t, name, got.PackagesConda, want.PackagesConda)
+	slices.Sort(want.Removed)
+	if !slices.Equal(got.Removed, slices.Compact(want.Removed)) {
+		t.Errorf("%s: got %d removed, want %d", name, len(got.Removed), len(want.Removed))
+	}
+	t.Logf("%s: %d bytes, %d files", name, len(raw), len(f))
+}
+
+// Shards that another program has made. It packs values in other forms than we do, and in another order.
+func TestShardsOfOthers(t *testing.T) {
+	records := map[string]map[string]any{
+		"zlib-1.2-3.conda": {"name": "zlib", "version": "1.2", "md5": "00112233445566778899aabbccddeeff", "size": 120_000, "depends": []any{"libgcc-ng >=7.3.0"}},
+		"app-1.0-0.conda":  {"name": "app", "version": "1.0", "sha256": strings.Repeat("0f", 32), "size": 7, "noarch": "python", "constrains": []any{}},
+	}
+	shards, others := map[string]any{}, files{}
+	for file, record := range records {
+		packed := maps.Clone(record)
+		for _, digest := range []string{"md5", "sha256"} {
+			if text, ok := record[digest].(string); ok {
+				packed[digest], _ = hex.DecodeString(text)
+			}
+		}
+		data := zstd(t, packOther(map[string]any{"packages": map[string]any{}, "packages.conda": map[string]any{file: packed}}))
+		sum := sha256.Sum256(data)
+		shards[record["name"].(string)], others[fmt.Sprintf("%x.msgpack.zst", sum)] = sum[:], data
+	}
+	info := map[string]any{"subdir": "linux-64", "base_url": "../packages/", "shards_base_url": "./"}
+	index, err := Parse(zstd(t, packOther(map[string]any{"version": 1, "info": info, "shards": shards})))
+	if err != nil || index.Subdir != "linux-64" || len(index.Shards) != 2 || index.Shards[1].Name != "zlib" || index.ShardsBaseURL != "./" {
 		t.Fatalf("got %+v, %v", index, err)
 	}
 	var out bytes.Buffer
-	err = index.WriteJSON(&out, func(s Shard) ([]byte, error) { return os.ReadFile(filepath.Join(dir, index.ShardsBaseURL, s.File())) })
-	if err != nil {
+	if err := index.WriteJSON(&out, func(s Shard) ([]byte, error) { return others[s.File()], nil }); err != nil {
 		t.Fatal(err)
 	}
-	raw, err = os.ReadFile(filepath.Join(dir, "repodata.json"))
-	if err != nil {
-		t.Fatal(err)
+	want := map[string]json.RawMessage{}
+	for file, record := range records {
+		want[file], _ = json.Marshal(record)
 	}
-	got, want := decode(t, out.Bytes()), decode(t, raw)
-	same(t, dir, got.Packages, want.Packages)
-	same(t, dir, got.PackagesConda, want.PackagesConda)
-	if !reflect.DeepEqual(got.Info, want.Info) || got.Version != want.Version {
-		t.Errorf("got %v version %d, want %v version %d", got.Info, got.Version, want.Info, want.Version)
+	got := decode(t, out.Bytes())
+	same(t, "shards of others", got.PackagesConda, want)
+	same(t, "shards of others", got.Packages, nil)
+}
+
+// packOther is a value in MessagePack, always in the longest form.
+func packOther(v any) []byte {
+	long := func(kind byte, n int) []byte { return binary.BigEndian.AppendUint32([]byte{kind}, uint32(n)) }
+	switch v := v.(type) {
+	case map[string]any:
+		b := long(0xdf, len(v))
+		for key, value := range v {
+			b = append(append(b, packOther(key)...), packOther(value)...)
+		}
+		return b
+	case []any:
+		b := long(0xdd, len(v))
+		for _, value := range v {
+			b = append(b, packOther(value)...)
+		}
+		return b
+	case []byte:
+		return append(long(0xc6, len(v)), v...)
+	case int:
+		return binary.BigEndian.AppendUint64([]byte{0xcf}, uint64(v))
 	}
+	text := v.(string)
+	return append(long(0xdb, len(text)), text...)
 }
 
 const odd = `{"packages":{
