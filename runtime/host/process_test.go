@@ -18,6 +18,7 @@ import (
 
 	"runbook/runtime/host"
 	"runbook/runtime/host/hosttest"
+	"runbook/runtime/host/sample"
 )
 
 func sh(script string, args ...string) host.Process {
@@ -134,6 +135,7 @@ func alive(pid int) bool {
 
 func TestCancelEndsTheGroup(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it waits as long as a run does for commands to end")
 	for name, c := range map[string]struct {
 		script string
 		n      int

@@ -239,6 +239,9 @@ func TestOwner(t *testing.T) {
 
 // Many small files need more than one batch, renamed as soon as it is synced.
 func TestBatches(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short: it waits for disks")
+	}
 	var members []hdr
 	for i := range 3*batchFiles + 5 {
 		members = append(members, file(fmt.Sprintf("d%d/f%d", i%7, i), fmt.Sprint(i)))

@@ -119,6 +119,7 @@ func TestBzip2AroundBoundaries(t *testing.T) {
 }
 
 func TestBzip2DependsNotOnProcessors(t *testing.T) {
+	sample.Slow(t, "it compresses thirty megabytes")
 	data := repodataText(3_000_000)
 	want := pack(t, Bzip2, data, 1<<20)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
@@ -141,6 +142,7 @@ assert getattr(d, "eof", True), "got no end"
 sys.stdout.write(hashlib.sha1(raw).hexdigest())`
 
 func TestBzip2IsOneStreamForOthers(t *testing.T) {
+	sample.Slow(t, "the other tools take seconds")
 	tools := [][]string{{"bzip2", "-dc"}, {"bzip2", "-t"}, {"python3", "-c", oneStream}, {"python2.7", "-c", oneStream}}
 	tools = slices.DeleteFunc(tools, func(args []string) bool {
 		err := exec.Command(args[0], "--help").Run()

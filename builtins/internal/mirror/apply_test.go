@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"runbook/runtime/host/sample"
 )
 
 // A bad package is named and left out of the index, and everything else is done.
@@ -82,6 +84,7 @@ func crashRig(t *testing.T) (*rig, *Mirror) {
 
 // However early a run ends, the next one gets where an undisturbed one would have.
 func TestCrashAnywhere(t *testing.T) {
+	sample.Slow(t, "it breaks off many runs")
 	whole, m := crashRig(t)
 	whole.must(m)
 	want := listing(t, whole.path("/dst"))

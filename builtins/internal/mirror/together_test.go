@@ -14,6 +14,7 @@ import (
 // damaged, and a mirror that was killed keeps nobody out.
 func TestMirrorsAtOnce(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it runs many mirrors")
 	rounds, each := 4, 4
 	if long() {
 		rounds, each = 100, 8

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"runbook/cmd/runbook/internal/lab"
+	"runbook/runtime/host/sample"
 )
 
 // by runs a script as the service user, the way the manual does.
@@ -51,6 +52,7 @@ const (
 // The manual from the database to the running server, by hand.
 func TestInstall(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it installs in a jail")
 	j := full(t)
 	testDatabase(t, j)
 	j.Must("useradd -m -s /bin/bash anaconda-server")

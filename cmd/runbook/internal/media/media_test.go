@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"runbook/cmd/runbook/internal/lab"
+	"runbook/runtime/host/sample"
 )
 
 func TestMain(m *testing.M) {
@@ -87,6 +88,7 @@ func checkArchive(t *testing.T, file string, want []string) {
 // The same sources make the same bytes.
 func TestReproducible(t *testing.T) {
 	t.Parallel()
+	sample.Slow(t, "it makes all media twice")
 	var sums [2]string
 	for i := range sums {
 		m, err := Build(t.TempDir(), Options{})
