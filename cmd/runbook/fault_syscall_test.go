@@ -83,7 +83,7 @@ type halt struct {
 
 func (c halt) String() string { return fmt.Sprintf("%03d-%s-%s", c.event, c.effect, c.call) }
 
-// halts are the calls that the effects of a run are made of, or may be.
+// halts lists the calls that the effects of a run are made of, or may be.
 func halts(all []trace.Event) (points []halt) {
 	for i, e := range all {
 		for _, call := range changing[e.Call] {

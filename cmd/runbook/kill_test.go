@@ -60,7 +60,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// kills are the effects of an installation, but of those of a kind in a step only the first and the last. Each is cut
+// kills lists the effects of an installation, but of those of a kind in a step only the first and the last. Each is cut
 // off before it begins, and what takes time also under way.
 func kills(all []trace.Event) (points []kill) {
 	for i, e := range all {

@@ -30,8 +30,8 @@ func TestManualMedia(t *testing.T) {
 // S1: whatever the server answered was saved as the file, a redirect or an error page too, and run as a program.
 func manualS1(t *testing.T) {
 	m := newMedium(t)
-	var d *depot
-	d, m.source = newDepot(t)
+	var d *archiveServer
+	d, m.source = newArchiveServer(t)
 	d.first = func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/cluster-"):
@@ -64,8 +64,8 @@ func manualS1(t *testing.T) {
 // S2: a file that was there in full got the server's answer to an empty range appended.
 func manualS2(t *testing.T) {
 	m := newMedium(t)
-	var d *depot
-	d, m.source = newDepot(t)
+	var d *archiveServer
+	d, m.source = newArchiveServer(t)
 	want, err := os.ReadFile(archiveDir(t) + "/" + media.Cluster)
 	if err != nil {
 		t.Fatal(err)

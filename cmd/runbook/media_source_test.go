@@ -17,8 +17,8 @@ import (
 	"runbook/runtime/host/sample"
 )
 
-// A depot serves archives over HTTP as an object store does, with ETags and ranges.
-type depot struct {
+// An archiveServer serves archives over HTTP as an object store does, with ETags and ranges.
+type archiveServer struct {
 	dir   string
 	first func(w http.ResponseWriter, r *http.Request) bool // answers instead, if it returns true
 
@@ -26,16 +26,16 @@ type depot struct {
 	log []string // "/name", or "/name bytes=N-"
 }
 
-// newDepot has the archives that media.star takes unless told otherwise. Miniconda's and the
+// newArchiveServer has the archives that media.star takes unless told otherwise. Miniconda's and the
 // notebook's have no small files beside them.
-func newDepot(t testing.TB) (*depot, string) {
-	d := &depot{dir: archiveDir(t)}
+func newArchiveServer(t testing.TB) (*archiveServer, string) {
+	d := &archiveServer{dir: archiveDir(t)}
 	server := httptest.NewServer(d)
 	t.Cleanup(server.Close)
 	return d, server.URL
 }
 
-func (d *depot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (d *archiveServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	d.log = append(d.log, strings.TrimSpace(r.URL.Path+" "+r.Header.Get("Range")))
 	d.mu.Unlock()
@@ -54,7 +54,7 @@ func (d *depot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // asked returns the requests since the last call.
-func (d *depot) asked() []string {
+func (d *archiveServer) asked() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	log := d.log
@@ -80,8 +80,8 @@ func TestMediaFileURL(t *testing.T) {
 func TestMediaURL(t *testing.T) {
 	t.Parallel()
 	m := newMedium(t)
-	var d *depot
-	d, m.source = newDepot(t)
+	var d *archiveServer
+	d, m.source = newArchiveServer(t)
 	if out := m.run(1, "--dry-run"); !strings.Contains(out, "--step lists") || strings.Count(out, "hint:") > 1 {
 		t.Errorf("got %s", out)
 	}
@@ -110,8 +110,8 @@ func TestMediaURL(t *testing.T) {
 func TestMediaResume(t *testing.T) {
 	t.Parallel()
 	m := newMedium(t)
-	var d *depot
-	d, m.source = newDepot(t)
+	var d *archiveServer
+	d, m.source = newArchiveServer(t)
 	const half = 3 << 20
 	gone := true
 	d.first = func(w http.ResponseWriter, r *http.Request) bool {
@@ -144,7 +144,7 @@ func TestMediaResume(t *testing.T) {
 }
 
 // cut answers with the first bytes of a file and hangs up.
-func (d *depot) cut(w http.ResponseWriter, name string, bytes int) {
+func (d *archiveServer) cut(w http.ResponseWriter, name string, bytes int) {
 	data, err := os.ReadFile(d.dir + "/" + name)
 	if err != nil {
 		panic(err)

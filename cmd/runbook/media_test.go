@@ -158,7 +158,7 @@ func archiveDir(t testing.TB) string {
 }
 
 var packed = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp(workshop(), "archives")
+	dir, err := os.MkdirTemp(sharedDir(), "archives")
 	if err != nil {
 		return "", err
 	}

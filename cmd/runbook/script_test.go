@@ -25,14 +25,14 @@ func TestMain(m *testing.M) {
 	lab.MaybeInit()
 	// Much of what the tests do is waiting for programs to come up. A -parallel of the command line goes before this.
 	flag.Set("test.parallel", strconv.Itoa(3*goruntime.NumCPU()))
-	testscript.Main(shop{m}, map[string]func(){"runbook": scriptMain})
+	testscript.Main(tidied{m}, map[string]func(){"runbook": scriptMain})
 }
 
-// A shop runs the tests and clears up what they shared.
-type shop struct{ *testing.M }
+// tidied runs the tests and clears up what they shared.
+type tidied struct{ *testing.M }
 
-func (s shop) Run() int {
-	defer os.RemoveAll(workshop())
+func (s tidied) Run() int {
+	defer os.RemoveAll(sharedDir())
 	return s.M.Run()
 }
 

@@ -78,7 +78,7 @@ func binary(t testing.TB) string {
 }
 
 var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp(workshop(), "binary")
+	dir, err := os.MkdirTemp(sharedDir(), "binary")
 	if err != nil {
 		return "", err
 	}
@@ -102,15 +102,15 @@ func expandedMedia(t testing.TB) string {
 }
 
 var laidOut = sync.OnceValues(func() (string, error) {
-	dir := workshop() + "/media" // readable by everybody, as the service account needs it
+	dir := sharedDir() + "/media" // readable by everybody, as the service account needs it
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return "", err
 	}
 	return dir, media.Expanded(dir)
 })
 
-// workshop is where what all tests share is made; TestMain removes it.
-var workshop = sync.OnceValue(func() string {
+// sharedDir is where what all tests share is made; TestMain removes it.
+var sharedDir = sync.OnceValue(func() string {
 	dir, err := os.MkdirTemp("", "runbook-test")
 	if err != nil {
 		panic(err)

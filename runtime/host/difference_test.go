@@ -18,13 +18,13 @@ import (
 
 const (
 	histories, fewHistories = 2500, 500
-	hampered, fewHampered   = 800, 200
+	asNobody, fewAsNobody   = 800, 200
 )
 
 // TestOverlayActsLikeLocal compares them over equal machines.
 func TestOverlayActsLikeLocal(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED: not root, so owners cannot be given; TestHamperedOverlay has the rest")
+		t.Skip("SKIPPED: not root, so owners cannot be given; TestOverlayAsNobody has the rest")
 	}
 	dir := hosttest.Machine(t)
 	for seed := range int64(sample.Count(t, fewHistories, histories)) {
@@ -52,13 +52,13 @@ func machines(t *testing.T, dir string, seed int64) (a, b *host.Local) {
 	return a, b
 }
 
-// hamperedDir tells the test below that it runs as nobody.
-const hamperedDir = "RUNBOOK_TEST_HAMPERED"
+// nobodyDir tells the test below that it runs as nobody.
+const nobodyDir = "RUNBOOK_TEST_NOBODY"
 
-// TestHamperedOverlay compares refusals: nobody works in a place of its own
+// TestOverlayAsNobody compares refusals: nobody works in a place of its own
 // where some things belong to others.
-func TestHamperedOverlay(t *testing.T) {
-	if dir := os.Getenv(hamperedDir); dir != "" {
+func TestOverlayAsNobody(t *testing.T) {
+	if dir := os.Getenv(nobodyDir); dir != "" {
 		compareAsNobody(t, dir)
 		return
 	}
@@ -66,13 +66,13 @@ func TestHamperedOverlay(t *testing.T) {
 		t.Skip("SKIPPED: not root, so there is nobody to become")
 	}
 	dir := hosttest.Machine(t)
-	for seed := range int64(sample.Count(t, fewHampered, hampered)) {
+	for seed := range int64(sample.Count(t, fewAsNobody, asNobody)) {
 		machines(t, filepath.Join(dir, fmt.Sprint(seed)), seed)
 		giveSome(filepath.Join(dir, fmt.Sprint(seed), "a"), seed)
 		giveSome(filepath.Join(dir, fmt.Sprint(seed), "b"), seed)
 	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestHamperedOverlay$", fmt.Sprintf("-test.short=%v", testing.Short()))
-	cmd.Env = append(os.Environ(), hamperedDir+"="+dir)
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestOverlayAsNobody$", fmt.Sprintf("-test.short=%v", testing.Short()))
+	cmd.Env = append(os.Environ(), nobodyDir+"="+dir)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534, Groups: []uint32{2000}}}
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -106,7 +106,7 @@ func compareAsNobody(t *testing.T, dir string) {
 	if !errors.As(err, &h) || h.Hint() == "" {
 		t.Errorf("nobody acts as root, or is not told why not: %v", err)
 	}
-	for seed := range int64(sample.Count(t, fewHampered, hampered)) {
+	for seed := range int64(sample.Count(t, fewAsNobody, asNobody)) {
 		p := filepath.Join(dir, fmt.Sprint(seed))
 		acts, base := host.NewLocal(filepath.Join(p, "a")), host.NewLocal(filepath.Join(p, "b"))
 		acts.Path, base.Path = dir, dir

@@ -16,32 +16,32 @@ import (
 // past them.
 func TestRacedLinks(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED: only root is led astray")
+		t.Skip("SKIPPED: only root is led elsewhere")
 	}
 	dir := t.TempDir()
 	canary, own := filepath.Join(dir, "canary"), filepath.Join(dir, "own")
-	lure, link := filepath.Join(own, "d"), filepath.Join(own, "l")
+	bait, link := filepath.Join(own, "d"), filepath.Join(own, "l")
 	plant := func() {
-		ok(t, os.MkdirAll(canary, 0o755), os.MkdirAll(lure, 0o755), os.WriteFile(canary+"/f", nil, 0o644), os.WriteFile(lure+"/f", nil, 0o644))
+		ok(t, os.MkdirAll(canary, 0o755), os.MkdirAll(bait, 0o755), os.WriteFile(canary+"/f", nil, 0o644), os.WriteFile(bait+"/f", nil, 0o644))
 		os.Symlink(canary, link)
 	}
 	plant()
 	stop, swaps := make(chan bool), make(chan int)
-	go swap(lure, link, stop, swaps)
+	go swap(bait, link, stop, swaps)
 	l := host.NewLocal("/")
 	rounds := sample.Count(t, 500, 1500)
 	for range rounds {
 		plant()
-		for _, name := range []string{own, lure, link} { // whichever is the link: itself is given, not what it leads to
+		for _, name := range []string{own, bait, link} { // whichever is the link: itself is given, not what it leads to
 			l.Chown(name, host.Owner{User: "65534"}, 0)
 		}
-		l.SetMeta(lure, host.Meta{Mode: 0o700})
-		l.Remove(lure, 0)
+		l.SetMeta(bait, host.Meta{Mode: 0o700})
+		l.Remove(bait, 0)
 		l.Remove(own, 0)
 		for _, name := range []string{canary, canary + "/f"} {
 			fi, err := os.Lstat(name)
 			if err != nil || fi.Sys().(*syscall.Stat_t).Uid != 0 || fi.IsDir() && fi.Mode().Perm() != 0o755 {
-				t.Fatalf("led astray: %v %v", fi, err)
+				t.Fatalf("led elsewhere: %v %v", fi, err)
 			}
 		}
 	}
