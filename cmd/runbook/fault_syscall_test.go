@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"runbook/cmd/runbook/internal/lab"
-	"runbook/runtime/host/sample"
 	"runbook/runtime/trace"
 )
 
@@ -58,10 +57,9 @@ func TestKilledWithinEffects(t *testing.T) {
 	s.run(0, "run", "/root/files.star", "--trace", "/root/whole.jsonl")
 	want, whole := s.Snapshot(volatile()...), events(t, s, "/root/whole.jsonl")
 	points := halts(whole)
-	tried := sample.Every(t, 4, points, func(c halt) []string { return []string{c.call, "effect " + c.effect} })
 	var killed atomic.Int32
 	t.Run("at", func(t *testing.T) {
-		for _, c := range tried {
+		for _, c := range points {
 			t.Run(c.String(), func(t *testing.T) {
 				t.Parallel()
 				if killWithin(t, c, want) {
@@ -70,8 +68,8 @@ func TestKilledWithinEffects(t *testing.T) {
 			})
 		}
 	})
-	if n := int(killed.Load()); n < len(tried)*2/3 {
-		t.Errorf("strace killed the program at %d of %d calls, want two thirds", n, len(tried))
+	if n := killed.Load(); n < 30 {
+		t.Errorf("strace killed the program at %d calls, want at least 30", n)
 	}
 }
 
