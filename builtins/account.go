@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"regexp"
+
+	"go.starlark.net/starlark"
 
 	"runbook/runtime"
 	"runbook/runtime/host"
@@ -47,6 +51,38 @@ func ownerFor(ctx context.Context, h host.Reader, user string) (host.Owner, erro
 		runtime.Assume(ctx, fmt.Sprintf("the group of %s is %s", user, o.Group))
 	}
 	return o, err
+}
+
+// accountName is what useradd(8) and groupadd(8) take on both families of systems.
+var accountName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
+
+// checkNames returns an error if one of the names cannot be that of an account or a group.
+func checkNames(names ...string) error {
+	for _, name := range names {
+		if !accountName.MatchString(name) {
+			return fmt.Errorf("got %q, want letters, digits, dots and dashes, at most 32", name)
+		}
+	}
+	return nil
+}
+
+// idNumber is the number of an account or a group as digits, "" for any.
+type idNumber string
+
+var _ starlark.Unpacker = (*idNumber)(nil)
+
+// Unpack implements starlark.Unpacker. It takes what the kernel takes: 32 bits, of
+// which the highest number means none.
+func (n *idNumber) Unpack(v starlark.Value) error {
+	if v == starlark.None {
+		return nil
+	}
+	var got uint32
+	if err := starlark.AsInt(v, &got); err != nil || got == math.MaxUint32 {
+		return fmt.Errorf("got %s, want a number from 0 to %d", v, uint32(math.MaxUint32-1))
+	}
+	*n = idNumber(v.String())
+	return nil
 }
 
 // needUser returns an error if user, which may be "", does not exist.

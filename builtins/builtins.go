@@ -24,7 +24,7 @@ func All() []*runtime.Builtin {
 		mkdirBuiltin, writeBuiltin, lineBuiltin, copyBuiltin, moveBuiltin, removeBuiltin, symlinkBuiltin, chownBuiltin,
 		downloadBuiltin, extractBuiltin, archiveBuiltin, mirrorBuiltin,
 
-		yumBuiltin, serviceBuiltin, useraddBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
+		yumBuiltin, serviceBuiltin, groupBuiltin, useraddBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
 		iptablesBuiltin, iptablesSaveBuiltin, condaBootstrapBuiltin, condaChannelsBuiltin, condaInstallBuiltin,
 
 		yamlEncodeBuiltin, yamlDecodeBuiltin, jsonEncodeBuiltin, jsonDecodeBuiltin, jsonIndentBuiltin,

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +24,7 @@ var useraddBuiltin = &runtime.Builtin{
 		param("shell", "path", `"/bin/bash"`, "its login shell"),
 		param("uid", "int", "None", "its number; the next free one if not given"),
 		param("group", "string", `""`, "its own group, which must exist; one with the name of the account if not given"),
-		param("groups", "list of string", "[]", "other groups, which must exist; it is never taken out of others"),
+		param("groups", "list of string", "[]", "other groups, which must exist (see group); it is never taken out of others"),
 		param("system", "bool", "False", "take the number from the range of system accounts"),
 		param("comment", "string", `""`, "its full name or purpose"),
 	},
@@ -48,28 +47,20 @@ type useraddOp struct {
 	createHome, system                     bool
 }
 
-// accountName is what useradd(8) takes on both families of systems.
-var accountName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
-
 func newUseradd(c *runtime.Call) (runtime.Op, string, error) {
 	op := &useraddOp{createHome: true}
 	var home, shell runtime.Path
-	uid := -1
-	err := c.Unpack("name", &op.name, "home", &home, "create_home", &op.createHome, "shell", &shell, "uid", &uid,
+	err := c.Unpack("name", &op.name, "home", &home, "create_home", &op.createHome, "shell", &shell,
+		"uid", (*idNumber)(&op.uid),
 		"group", &op.group, "groups", &op.groups, "system", &op.system, "comment", &op.comment)
 	if err != nil {
 		return nil, "", err
 	}
-	for _, name := range append([]string{op.name}, op.groups...) {
-		if !accountName.MatchString(name) {
-			return nil, "", fmt.Errorf("got %q, want letters, digits, dots and dashes, at most 32", name)
-		}
+	if err := checkNames(append(op.groups, op.name)...); err != nil {
+		return nil, "", err
 	}
 	if strings.ContainsAny(string(home)+string(shell)+op.comment, ":\n") {
 		return nil, "", errors.New("got a colon or a line break, which cannot be in /etc/passwd")
-	}
-	if uid >= 0 {
-		op.uid = strconv.Itoa(uid)
 	}
 	op.home, op.shell = string(home), string(shell)
 	slices.Sort(op.groups)
@@ -101,7 +92,7 @@ func needGroup(ctx context.Context, h host.Reader, name string) error {
 	id, err := h.Fact(ctx, fact(host.Group, name))
 	if err == nil && id == "" {
 		err = runtime.Hint(errors.New("no group "+name),
-			`make it first: run(["groupadd", "`+name+`"], unless = ["getent", "group", "`+name+`"])`)
+			`make it first: group("`+name+`")`)
 	}
 	return err
 }

@@ -10,7 +10,8 @@ const mixed = `
 pw = secret("pw")
 
 def work():
-    useradd("deploy", home = "/home/deploy", groups = ["adm"])
+    group("operators", gid = 700)
+    useradd("deploy", home = "/home/deploy", groups = ["adm", "operators"])
     mkdir("/srv/app", mode = 0o750, owner = "deploy", group = "deploy")
     archive("/srv/app.tar.gz", texts = {"app/etc/app.conf": "x=1\n", "app/bin/run": "#!/bin/sh\n"})
     extract("/srv/app.tar.gz", "/srv/app", strip_components = 1, owner = "deploy", group = "deploy")

@@ -215,11 +215,11 @@ func idOf(ctx context.Context, r Reader, k *Kind, name string) (string, error) {
 	if err != nil || v != "" {
 		return v, err
 	}
-	cure := "useradd() makes a group of the user's name"
+	maker := "group"
 	if k == User {
-		cure = `make it first: useradd("` + name + `")`
+		maker = "useradd"
 	}
-	return "", hinted{fmt.Errorf("no %s %q", k.Name, name), cure}
+	return "", hinted{fmt.Errorf("no %s %q", k.Name, name), fmt.Sprintf("make it first: %s(%q)", maker, name)}
 }
 
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
