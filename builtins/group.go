@@ -83,7 +83,8 @@ func explainGroupadd(err error, code int) error {
 	case 4:
 		return runtime.Hint(err, "another group has that number: getent group NUMBER")
 	case 10:
-		return runtime.Hint(err, "only root may; or another program holds a lock: look for /etc/group.lock and /etc/gshadow.lock")
+		return runtime.Hint(err,
+			"only root may; or another program holds a lock: look for /etc/group.lock and /etc/gshadow.lock")
 	}
 	return err
 }

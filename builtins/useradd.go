@@ -51,8 +51,7 @@ func newUseradd(c *runtime.Call) (runtime.Op, string, error) {
 	op := &useraddOp{createHome: true}
 	var home, shell runtime.Path
 	err := c.Unpack("name", &op.name, "home", &home, "create_home", &op.createHome, "shell", &shell,
-		"uid", (*idNumber)(&op.uid),
-		"group", &op.group, "groups", &op.groups, "system", &op.system, "comment", &op.comment)
+		"uid", (*idNumber)(&op.uid), "group", &op.group, "groups", &op.groups, "system", &op.system, "comment", &op.comment)
 	if err != nil {
 		return nil, "", err
 	}
