@@ -259,7 +259,7 @@ func (c *checker) arguments(b *Builtin, n *syntax.CallExpr) (args starlark.Tuple
 		}
 		id := named.X.(*syntax.Ident)
 		if !slices.Contains(params, id.Name) {
-			c.add(id.NamePos, withNearest(fmt.Errorf("%s: no argument %q", b.Name, id.Name), id.Name, params))
+			c.add(id.NamePos, Nearest(fmt.Errorf("%s: no argument %q", b.Name, id.Name), id.Name, params))
 			continue
 		}
 		kwargs = append(kwargs, starlark.Tuple{starlark.String(id.Name), starlark.True})
@@ -296,7 +296,7 @@ func (c *checker) load(n *syntax.LoadStmt) {
 	for i, from := range n.From {
 		if !slices.Contains(names, from.Name) {
 			c.uses[n.To[i]]++ // one mistake is enough
-			c.add(from.NamePos, withNearest(fmt.Errorf("%s does not define %s", module, from.Name), from.Name, names))
+			c.add(from.NamePos, Nearest(fmt.Errorf("%s does not define %s", module, from.Name), from.Name, names))
 		}
 	}
 }

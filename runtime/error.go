@@ -3,10 +3,12 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"go.starlark.net/starlark"
 
+	"runbook/runtime/nearest"
 	"runbook/runtime/trace"
 )
 
@@ -144,4 +146,13 @@ func framesOf(ee *starlark.EvalError) (places []string) {
 		}
 	}
 	return places
+}
+
+// Nearest returns err with a hint that names the one of names that was probably
+// meant by name; err itself if none is close.
+func Nearest(err error, name string, names []string) error {
+	if n := nearest.Of(name, names); n != "" {
+		return Hint(err, fmt.Sprintf("did you mean %q?", n))
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"runbook/runtime/nearest"
 	"strings"
 
 	"go.starlark.net/resolve"
@@ -66,7 +67,7 @@ func parseError(err error, names []string) error {
 		if name, ok := strings.CutPrefix(re.Msg, "undefined: "); ok {
 			name, _, _ = strings.Cut(name, " ")
 			e = &Error{Class: Mistake, Pos: e.Pos, Err: fmt.Errorf("undefined: %s", name)}
-			if n := nearest(name, names); n != "" {
+			if n := nearest.Of(name, names); n != "" {
 				e.Advice = fmt.Sprintf("did you mean %q?", n)
 			}
 		}

@@ -89,7 +89,7 @@ func (rt *Runtime) Builtin(name string) (*Builtin, error) {
 		}
 		names = append(names, b.Name)
 	}
-	return nil, withNearest(fmt.Errorf("no builtin %q", name), name, names)
+	return nil, Nearest(fmt.Errorf("no builtin %q", name), name, names)
 }
 
 // predeclared returns what a file sees besides Starlark's own names.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"regexp"
+	"runbook/runtime/nearest"
 	"slices"
 	"strconv"
 	"strings"
@@ -215,7 +216,7 @@ func (v *Var) allowed() error {
 	re, _ := wholePattern(v.Pattern)
 	for _, s := range values {
 		if len(v.Choices) > 0 && !slices.Contains(v.Choices, s) {
-			return withNearest(fmt.Errorf("got %q, want one of %s", s, strings.Join(v.Choices, ", ")), s, v.Choices)
+			return Nearest(fmt.Errorf("got %q, want one of %s", s, strings.Join(v.Choices, ", ")), s, v.Choices)
 		}
 		if v.Pattern != "" && !re.MatchString(s) {
 			return fmt.Errorf("got %q, want a match of %s", s, v.Pattern)
@@ -265,7 +266,7 @@ func (l *loader) problems(loadErr error) error {
 		}
 		e := &Error{Class: Mistake, Err: fmt.Errorf("no var %q", name),
 			Advice: "the vars are listed by: runbook show " + l.book.Name}
-		if n := nearest(name, declared); n != "" {
+		if n := nearest.Of(name, declared); n != "" {
 			e.Advice = fmt.Sprintf("did you mean %q?", n)
 		}
 		unknown = append(unknown, e)

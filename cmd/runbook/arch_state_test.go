@@ -49,7 +49,7 @@ func collect(d ast.Decl, names map[string]bool) {
 }
 
 // assigned returns the package variables that f assigns to, or whose elements
-// or fields it does, unless f has a name of its own that is spelled the same.
+// or fields it does, unless f declares the same name.
 func assigned(f *ast.FuncDecl, globals map[string]bool) (ids []*ast.Ident) {
 	local := map[string]bool{}
 	var written []ast.Expr

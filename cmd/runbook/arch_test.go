@@ -25,8 +25,8 @@ var ladder = map[string][]string{
 	"cmd/runbook":              {"builtins", "runbooks", "runtime", "runtime/host", "runtime/trace", "runtime/fetch"},
 	"cmd/runbook/internal/...": {"cmd/runbook/internal/..."},
 	"builtins":                 {"runtime", "runtime/host", "runtime/host/tree", "runtime/fetch", "builtins/internal/..."},
-	"builtins/internal/...":    {"builtins/internal/...", "runtime/host", "runtime/host/tree", "runtime/fetch"},
-	"runtime":                  {"runtime/secret", "runtime/trace", "runtime/host"},
+	"builtins/internal/...":    {"builtins/internal/...", "runtime/host", "runtime/host/tree", "runtime/fetch", "runtime/nearest"},
+	"runtime":                  {"runtime/secret", "runtime/trace", "runtime/host", "runtime/nearest"},
 	"runtime/secret":           {"runtime/host"},
 	"runtime/trace":            {"runtime/host"},
 	"runtime/fetch":            {"runtime/host", "runtime/host/tree"},
@@ -35,6 +35,7 @@ var ladder = map[string][]string{
 	"runtime/host/tree":        {"runtime/host"},
 	"runtime/host/hosttest":    {"runtime/host"},
 	"runtime/host/sample":      {},
+	"runtime/nearest":          {},
 	"runbooks":                 {},
 }
 

@@ -16,8 +16,8 @@ import (
 	"runbook/runtime/host/sample"
 )
 
-// A gated run writes its events into a pipe with room for one of them, so that it cannot get ahead of who reads them:
-// it waits, in its write of an event, with the effect that the event tells of not yet begun.
+// A gated run writes its events into a pipe with room for one, so that it cannot get ahead of the reader: it waits in
+// the write of an event, before it begins the effect that the event announces.
 type gated struct {
 	t      testing.TB
 	cmd    *exec.Cmd
@@ -52,7 +52,8 @@ func (s site) gate(trace string, args ...string) *gated {
 	g := &gated{t: s.t, events: r, trace: s.RootPath(trace), errs: errs, ended: make(chan struct{})}
 	err = s.Do(func() error {
 		g.cmd = exec.Command("/usr/local/bin/runbook", append(args, "--format", "json", "--trace", trace)...)
-		g.cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}
+		g.cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+			"LANG=C.UTF-8"}
 		g.cmd.Stdout, g.cmd.Stderr, g.cmd.Dir = w, errs, "/"
 		g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		return g.cmd.Start()

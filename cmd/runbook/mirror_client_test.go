@@ -18,7 +18,7 @@ import (
 // These tests mirror channels with the program, serve what comes of it, and use it as others would: a conda client
 // solves and fetches from it, and tools that are not ours read every package and index.
 
-// A published mirror is a channel below a directory of its own, and what it was made of.
+// A published mirror is a channel in a new directory, and the data that it was made from.
 type published struct {
 	sources []string // directories
 	dir     string
@@ -29,7 +29,8 @@ type published struct {
 func publish(t *testing.T, code int, sources, channels []string, platforms ...string) published {
 	t.Helper()
 	dir := t.TempDir()
-	script := fmt.Sprintf("def publish():\n    mirror(%s, %q, account = \"acc\", platforms = %s)\nstep(publish)\n", list(channels), dir+"/mirrors", list(platforms))
+	script := fmt.Sprintf("def publish():\n    mirror(%s, %q, account = \"acc\", platforms = %s)\nstep(publish)\n",
+		list(channels), dir+"/mirrors", list(platforms))
 	if err := os.WriteFile(dir+"/mirror.star", []byte(script), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -126,8 +127,8 @@ func TestMirrorClient(t *testing.T) {
 	}
 }
 
-// Each form of an index serves a client by itself. Forms that a client does not read to their end show only where an index
-// is longer than a block or two.
+// Each form of an index serves a client by itself. Forms that a client does not read to their end show only where an
+// index is longer than a block or two.
 func TestMirrorClientVariants(t *testing.T) {
 	t.Parallel()
 	sample.Slow(t, "it runs other programs that read channels")
@@ -144,13 +145,15 @@ func TestMirrorClientVariants(t *testing.T) {
 	m := publish(t, 0, []string{source}, []string{source})
 	m.checkIndexes(t)
 	server := client.Serve(t, m.dir)
-	forms := slices.DeleteFunc([]string{"repodata_shards.msgpack.zst", "repodata.json.zst", "repodata.json.bz2", "repodata.json"}, func(s string) bool {
+	forms := slices.DeleteFunc([]string{"repodata_shards.msgpack.zst", "repodata.json.zst", "repodata.json.bz2",
+		"repodata.json"}, func(s string) bool {
 		_, err := os.Stat(m.dir + "/linux-64/" + s)
 		return err != nil && strings.HasPrefix(s, "repodata_shards") // which need not be there
 	})
 	for _, form := range forms {
 		server.Hide(slices.DeleteFunc(slices.Clone(forms), func(s string) bool { return s == form })...)
-		found, err := solver.Solve(client.Query{Channels: []string{server.URL}, Platforms: []string{"linux-64", "noarch"}, Specs: []string{"app"}})
+		found, err := solver.Solve(client.Query{Channels: []string{server.URL}, Platforms: []string{"linux-64", "noarch"},
+			Specs: []string{"app"}})
 		if err != nil || len(found.Packages) != 4 {
 			t.Errorf("only %s: got %+v, %v", form, found, err)
 		}

@@ -426,8 +426,8 @@ func (o *Overlay) stays(name string, e Entry, old *place, maker Owner) (bool, er
 	return old.meta.Mode.IsDir(), nil
 }
 
-// complete fills in what was not declared of a file called name: without content
-// that is unknown, and so is a size that was not declared.
+// complete fills in what a command left out of a file that it declared: the size of a
+// text or a link; else an unknown content, and an unknown size (-1).
 func (n *node) complete(name string) {
 	if n.meta.Mode&fs.ModeIrregular != 0 { // of any type: it looks like a file, but may have others below
 		n.meta.Mode &^= fs.ModeIrregular

@@ -330,7 +330,7 @@ func (t *Terminal) flush() {
 	}
 }
 
-// live is the line of the op under way. An op that still checks has not begun:
+// live is the line of the op under way. An op that still checks counts as not begun:
 // then there is only its progress.
 func (t *Terminal) live() string {
 	if t.op.Kind == "" {

@@ -16,7 +16,7 @@ func (l *Listing) lazy(off, size int64, plain bool) host.Content {
 	}}
 }
 
-// A section is a range of an archive as a file of its own.
+// A section is a range of an archive that is read as a file.
 type section struct {
 	content   host.Content
 	off, size int64

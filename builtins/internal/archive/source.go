@@ -87,7 +87,7 @@ func (s *source) detect(tee io.Writer) (err error) {
 // Close closes the archive.
 func (s *source) Close() error { return errors.Join(s.stop(), s.file.Close()) }
 
-// Read reads on, remembering what is no member's data.
+// Read reads on and keeps the bytes between the data of members: headers and padding.
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	from := max(s.next-s.pos, 0)

@@ -10,6 +10,7 @@ import (
 
 	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/conda"
+	"runbook/runtime/nearest"
 )
 
 // Config is what the vendor's YAML files say, with the names of Anaconda's cas-mirror and
@@ -53,7 +54,7 @@ func (c Config) Check() error {
 		return advice.New("give channels=, or channels in the configuration", "channels: got none")
 	}
 	for _, s := range c.Platforms {
-		if !isSubdir(s) {
+		if !conda.IsSubdir(s) {
 			return advice.New("names are such as linux-64, osx-64, win-32", "platforms: got %q, want a subdir's name", s)
 		}
 	}
@@ -127,47 +128,13 @@ func (c Config) newerThan() (int64, error) {
 		"newer_than: got %q, want a date after 1970", c.NewerThan)
 }
 
-// isSubdir reports whether s may be a subdir's name (CEP 26): noarch, or platform-architecture.
-func isSubdir(s string) bool {
-	platform, arch, ok := strings.Cut(s, "-")
-	bad := func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_') }
-	return s == noarch || ok && platform != "" && arch != "" && !strings.ContainsFunc(platform+arch, bad)
-}
-
-const noarch = "noarch"
-
 // unknown is an error that advises the nearest of names.
 func unknown(what, got string, names []string) error {
-	best, least := "", max(len(got)/3, 2)+1
-	for _, n := range slices.Sorted(slices.Values(names)) {
-		if d := distance(strings.ToLower(got), strings.ToLower(n)); d < least {
-			best, least = n, d
-		}
+	err := fmt.Errorf("got the unknown %s %q", what, got)
+	if n := nearest.Of(got, names); n != "" {
+		return advice.On(err, fmt.Sprintf("did you mean %q?", n))
 	}
-	if best == "" {
-		return fmt.Errorf("got the unknown %s %q", what, got)
-	}
-	return advice.New(fmt.Sprintf("did you mean %q?", best), "got the unknown %s %q", what, got)
-}
-
-// distance is how many letters to insert, drop or replace to turn a into b (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal, row[j+1] = row[j+1], min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return err
 }
 
 func keysOf(m map[string]any) []string { return slices.Collect(maps.Keys(m)) }

@@ -8,10 +8,11 @@ import (
 )
 
 // A closure adds what chosen records depend on. It looks at the machines that could use the channels, one for each
-// subdir of a platform: such a machine sees its subdir and noarch. (Where there is only noarch, that is the machine.)
+// subdir of a platform: such a machine sees its subdir and noarch. (Where there is only noarch, that is the
+// machine.)
 //
-// What a platform's own records need, and what that needs, must be there for it. A chosen noarch record brings along
-// what it needs for each machine, as far as the machine's channels have it; only where none has, something is
+// What a platform's own records need, and what that needs, must be there for it. A chosen noarch record brings
+// along what it needs for each machine, as far as the machine's channels have it; only where none has, something is
 // missing. A noarch record that needs __win, __osx, __linux or __unix is for such machines alone.
 //
 // All records that a dependency matches are added, or those of its newest versions. Nothing is solved: a record stays
@@ -55,12 +56,12 @@ func (d demand) required() uint32 { return uint32(d >> mostMachines) }
 func addDepends(g *groups, latest int) []string {
 	var platforms []string
 	for _, s := range g.subdirs {
-		if s != noarch {
+		if s != conda.Noarch {
 			platforms = append(platforms, s)
 		}
 	}
 	if len(platforms) == 0 {
-		platforms = []string{noarch}
+		platforms = []string{conda.Noarch}
 	}
 	m := missing{}
 	for len(platforms) > 0 {
@@ -83,7 +84,7 @@ func newClosure(g *groups, latest int, machines []string) *closure {
 	}
 	all := uint32(1)<<len(machines) - 1
 	for i, s := range g.subdirs {
-		if s == noarch {
+		if s == conda.Noarch {
 			c.sees[i] = all
 		}
 		for m, machine := range machines {
@@ -96,7 +97,7 @@ func newClosure(g *groups, latest int, machines []string) *closure {
 	return c
 }
 
-// findUsable lets virtual packages say which machines a record of noarch is for.
+// findUsable lets virtual packages say which machines a record of conda.Noarch is for.
 func (c *closure) findUsable() {
 	virtual := make([]uint32, c.specs.len())
 	for i := range virtual {
@@ -104,7 +105,7 @@ func (c *closure) findUsable() {
 	}
 	for r, p := range c.place {
 		c.usable[r] = c.sees[p.subdir()]
-		if c.subdirs[p.subdir()] != noarch {
+		if c.subdirs[p.subdir()] != conda.Noarch {
 			continue
 		}
 		for _, s := range part(c.needs, c.ends, r) {
@@ -127,7 +128,7 @@ func (c *closure) withVirtual(spec string) (machines uint32) {
 		case "__unix":
 			fits = platform != "win"
 		}
-		if fits || machine == noarch {
+		if fits || machine == conda.Noarch {
 			machines |= 1 << m
 		}
 	}
@@ -141,7 +142,7 @@ func (c *closure) run() {
 			continue
 		}
 		demand := required(c.usable[r])
-		if s := c.subdirs[c.place[r].subdir()]; s == noarch && c.machines[0] != noarch {
+		if s := c.subdirs[c.place[r].subdir()]; s == conda.Noarch && c.machines[0] != conda.Noarch {
 			demand = wanted(c.usable[r])
 		}
 		c.reach(uint32(r), demand)

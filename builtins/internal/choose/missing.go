@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"runbook/builtins/internal/conda"
 	"slices"
 	"strings"
 )
@@ -48,7 +49,7 @@ func (c *closure) reportOne(m missing, r int, spec uint32) {
 		}
 	}
 	if everywhere := d.machines(); d.required() == 0 && c.missing[spec]&everywhere == everywhere {
-		m.add(noarch, c.specs.text(spec), c.file(r), c.reason(spec))
+		m.add(conda.Noarch, c.specs.text(spec), c.file(r), c.reason(spec))
 	}
 }
 

@@ -26,7 +26,8 @@ func checkClosed(t *testing.T, records []*noted, kept []string, warnings string)
 		}
 		for _, d := range n.Depends {
 			spec := mustSpec(d)
-			if !checked[d] && !slices.ContainsFunc(byName[spec.Name()], spec.Match) && !strings.Contains(warnings, " "+d+", which") && !strings.Contains(warnings, "more dependencies") {
+			if !checked[d] && !slices.ContainsFunc(byName[spec.Name()], spec.Match) &&
+				!strings.Contains(warnings, " "+d+", which") && !strings.Contains(warnings, "more dependencies") {
 				t.Errorf("%s needs %s, and nothing is kept for it", n, d)
 			}
 			checked[d] = true
@@ -35,7 +36,8 @@ func checkClosed(t *testing.T, records []*noted, kept []string, warnings string)
 }
 
 func packageOf(n *noted) *conda.Package {
-	return &conda.Package{Name: n.Name, Version: conda.VersionOf(n.Version), Build: n.Build, BuildNumber: n.BuildNumber, Subdir: n.subdir}
+	return &conda.Package{Name: n.Name, Version: conda.VersionOf(n.Version), Build: n.Build, BuildNumber: n.BuildNumber,
+		Subdir: n.subdir}
 }
 
 func mustSpec(s string) *conda.Spec {
@@ -46,16 +48,17 @@ func mustSpec(s string) *conda.Spec {
 	return spec
 }
 
-// naive is the closure by its definition: rounds over all records, until one changes nothing. It knows neither latest nor formats.
+// naive is the closure by its definition: rounds over all records, until one changes nothing. It knows neither latest
+// nor formats.
 func naive(c Config, records []*noted) string {
 	machines := []string{}
 	for _, n := range records {
-		if n.subdir != noarch && !slices.Contains(machines, n.subdir) {
+		if n.subdir != conda.Noarch && !slices.Contains(machines, n.subdir) {
 			machines = append(machines, n.subdir)
 		}
 	}
 	if len(machines) == 0 {
-		machines = []string{noarch}
+		machines = []string{conda.Noarch}
 	}
 	matches := func(words []string, n *noted) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return mustSpec(w).Match(packageOf(n)) })
@@ -64,7 +67,8 @@ func naive(c Config, records []*noted) string {
 	for _, machine := range machines {
 		here := map[*noted]bool{}
 		sees := func(n *noted) bool {
-			return (n.subdir == machine || n.subdir == noarch) && !(n.subdir == noarch && slices.Contains(n.Depends, "__win") && !strings.HasPrefix(machine, "win"))
+			return (n.subdir == machine || n.subdir == conda.Noarch) &&
+				!(n.subdir == conda.Noarch && slices.Contains(n.Depends, "__win") && !strings.HasPrefix(machine, "win"))
 		}
 		for _, n := range records {
 			root := matches(c.PkgList, n)
@@ -102,7 +106,8 @@ func TestRandomChannels(t *testing.T) {
 	for range 400 {
 		var text strings.Builder
 		for i := range 5 + r.IntN(20) {
-			fmt.Fprintf(&text, "%s/p%d-%d-%s.conda:", []string{"a-1", "win-2", noarch}[r.IntN(3)], r.IntN(8), 1+r.IntN(3), []string{"b_0", "c_1"}[r.IntN(2)]+strings.Repeat("_1", i))
+			fmt.Fprintf(&text, "%s/p%d-%d-%s.conda:", []string{"a-1", "win-2", conda.Noarch}[r.IntN(3)], r.IntN(8),
+				1+r.IntN(3), []string{"b_0", "c_1"}[r.IntN(2)]+strings.Repeat("_1", i))
 			for range r.IntN(3) {
 				fmt.Fprintf(&text, " p%d%s;", r.IntN(9), relations[r.IntN(len(relations))])
 			}
@@ -119,7 +124,8 @@ func TestRandomChannels(t *testing.T) {
 		c = Config{Blacklist: []string{"p2", "p1 1", "p0", "p3 >=2"}, WithDepends: true}
 		got := choose(t, c, records)
 		for _, n := range records {
-			if matches := slices.ContainsFunc(c.Blacklist, func(w string) bool { return mustSpec(w).Match(packageOf(n)) }); matches == contains(got.kept, n.String()) {
+			if matches := slices.ContainsFunc(c.Blacklist,
+				func(w string) bool { return mustSpec(w).Match(packageOf(n)) }); matches == contains(got.kept, n.String()) {
 				t.Fatalf("%s\nblacklist and dependencies: got %s", text.String(), got.kept)
 			}
 		}

@@ -54,7 +54,7 @@ func newNotes(depends bool) *notes {
 	}
 }
 
-// add notes a record. One that was noted before is not noted again, and once all is settled none is.
+// add records why r is kept. A record that is there already stays as it is; after kept was computed, add does nothing.
 func (n *notes) add(subdir string, source int, r *repodata.Record, why reason) {
 	if n.kept != nil {
 		return

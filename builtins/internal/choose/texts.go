@@ -49,7 +49,7 @@ func (t *table) put(hash uint64, slot uint32) {
 	t.slots[i] = slot
 }
 
-// texts numbers strings from 0 on and keeps one copy of each, without a header of its own.
+// texts numbers strings from 0 on and keeps one copy of each, all in one string, which takes less memory than a slice.
 type texts struct {
 	seed  maphash.Seed
 	all   strings.Builder

@@ -125,7 +125,7 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 }
 
 func (s *Spec) setChannel(channel string) (err error) {
-	if before, last, ok := cutLast(strings.TrimSuffix(channel, "/"), "/"); ok && isSubdir(last) {
+	if before, last, ok := cutLast(strings.TrimSuffix(channel, "/"), "/"); ok && isKnown(last) {
 		channel = before
 		if s.subdir, err = newPattern(last, false); err != nil {
 			return err
@@ -135,14 +135,14 @@ func (s *Spec) setChannel(channel string) (err error) {
 	return err
 }
 
-// isSubdir reports whether s is a subdir rather than the end of a channel's name.
-func isSubdir(s string) bool {
+// isKnown reports whether s is a subdir that exists rather than the end of a channel's name.
+func isKnown(s string) bool {
 	platform, _, ok := strings.Cut(s, "-")
 	switch platform {
 	case "linux", "osx", "win", "freebsd", "emscripten", "wasi", "zos":
 		return ok
 	}
-	return s == "noarch"
+	return s == Noarch
 }
 
 // positional reads "name version build" with spaces, or with = between them.

@@ -19,7 +19,7 @@ import (
 	"unicode"
 )
 
-// A Rule is a rule that the builtin can add. An empty field is no condition.
+// A Rule is a rule that the builtin can add. An empty field means no condition.
 type Rule struct {
 	Table       string // "" means filter
 	Chain       string

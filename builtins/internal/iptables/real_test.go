@@ -7,12 +7,14 @@ import (
 	"testing"
 )
 
-// in runs a script in a network namespace of its own, with iptables being one
+// in runs a script in a new network namespace, with iptables being one
 // of the two backends.
 func in(t *testing.T, backend, script string, args ...string) string {
 	t.Helper()
-	pre := `iptables() { command iptables-` + backend + ` "$@"; }; save() { iptables-` + backend + `-save "$@"; }; restore() { iptables-` + backend + `-restore "$@"; }; `
-	out, err := exec.Command("unshare", append([]string{"-n", "sh", "-ec", pre + script, "sh"}, args...)...).CombinedOutput()
+	pre := `iptables() { command iptables-` + backend + ` "$@"; }; save() { iptables-` + backend +
+		`-save "$@"; }; restore() { iptables-` + backend + `-restore "$@"; }; `
+	out, err := exec.Command("unshare",
+		append([]string{"-n", "sh", "-ec", pre + script, "sh"}, args...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v: %s", backend, err, out)
 	}
@@ -89,7 +91,8 @@ func TestRealSave(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := Save(in(t, b, `printf %s "$1" | restore --test; printf %s "$1" | restore; iptables -t mangle -L -n >/dev/null; save -c`, saved))
+		again, err := Save(in(t, b,
+			`printf %s "$1" | restore --test; printf %s "$1" | restore; iptables -t mangle -L -n >/dev/null; save -c`, saved))
 		if err != nil || again != saved {
 			t.Errorf("%s: %v, saved\n%sand then\n%s", b, err, saved, again)
 		}

@@ -20,7 +20,7 @@ import (
 	"runbook/runtime/host"
 )
 
-// Engine and server of the benchmarks are processes of their own: this test program again, with this test as its only
+// Engine and server of the benchmarks are separate processes: this test program again, with this test as its only
 // one and a job in its environment.
 const jobVariable = "RUNBOOK_BENCH_JOB"
 

@@ -10,14 +10,14 @@ import (
 
 	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/choose"
-	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/conda"
 	"runbook/builtins/internal/mirror/publish"
 	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
 )
 
-// A delta is a channel for another tree: whole indexes, but only those packages that the other tree, the base, has
-// not. It is made by a Mirror of its own, whose source is the tree. The directory remembers what its base is, so that a
+// A delta is a channel for another tree: whole indexes, but only those packages that the other tree, the base,
+// lacks. Another Mirror makes it, whose source is the tree. The directory remembers what its base is, so that a
 // run that was cut short, or one more run, adds to it.
 type delta struct {
 	mirror *Mirror
@@ -46,7 +46,7 @@ func (w *planner) planDelta(ctx context.Context) error {
 		return err
 	}
 	d := &delta{mirror: &Mirror{
-		Config: choose.Config{Channels: []string{p.dir}, Platforms: []string{channel.Noarch}}, dir: m.Delta, Owner: m.Owner, NoBzip2: m.NoBzip2, Shards: m.Shards,
+		Config: choose.Config{Channels: []string{p.dir}, Platforms: []string{conda.Noarch}}, dir: m.Delta, Owner: m.Owner, NoBzip2: m.NoBzip2, Shards: m.Shards,
 		Progress: m.Progress, bases: map[string]*state.State{},
 	}}
 	for _, s := range p.subdirs {
@@ -79,7 +79,7 @@ func (w *planner) begin(d *delta, subdir string) error {
 			"delta: the base of %s is damaged or no state", subdir)
 	}
 	d.mirror.bases[subdir] = base
-	if subdir != channel.Noarch {
+	if subdir != conda.Noarch {
 		d.mirror.Config.Platforms = append(d.mirror.Config.Platforms, subdir)
 	}
 	return nil

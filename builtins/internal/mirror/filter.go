@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"runbook/builtins/internal/advice"
-	"runbook/builtins/internal/mirror/channel"
+	"runbook/builtins/internal/conda"
 	"runbook/builtins/internal/mirror/state"
 	"runbook/builtins/internal/repodata"
 	"runbook/runtime/host"
@@ -81,7 +81,7 @@ func measure(ctx context.Context, rw *repodata.Rewrite) (plainIndex, []*repodata
 func (w *planner) summarize(s *subdir, summaries []*repodata.Summary) {
 	p := w.plan
 	for i, sum := range summaries {
-		if sum.Records == 0 && s.name != channel.Noarch {
+		if sum.Records == 0 && s.name != conda.Noarch {
 			p.warn(fmt.Sprintf("%s/%s: lists no packages", s.sources[i].from.Shown, s.name))
 		}
 		s.sources[i].summary, s.total[s.sources[i].from.Shown] = sum, sum.Records

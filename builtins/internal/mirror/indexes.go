@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"runbook/builtins/internal/advice"
+	"runbook/builtins/internal/conda"
 	"runbook/builtins/internal/mirror/channel"
 	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
@@ -52,7 +53,7 @@ func (w *planner) findIndexes(ctx context.Context) error {
 	}
 	p.subdirs = there
 	for _, n := range p.mirror.Config.Platforms {
-		if n != channel.Noarch && !slices.Contains(p.names(), n) {
+		if n != conda.Noarch && !slices.Contains(p.names(), n) {
 			p.warn(fmt.Sprintf("platforms: %q is in no channel", n))
 		}
 	}
@@ -63,7 +64,7 @@ func (w *planner) findIndexes(ctx context.Context) error {
 // whole channel. One that is there is left alone.
 func (w *planner) makesEmpty(s *subdir) (bool, error) {
 	p := w.plan
-	if s.name != channel.Noarch {
+	if s.name != conda.Noarch {
 		if s.state != nil {
 			p.warn(s.name + " is in no channel any more: what is there stays as it is")
 		}

@@ -24,6 +24,7 @@ import (
 
 	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/choose"
+	"runbook/builtins/internal/conda"
 	"runbook/builtins/internal/mirror/channel"
 	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host"
@@ -189,10 +190,10 @@ func (w *planner) findSubdirs(ctx context.Context) error {
 			c.Has[n], found[n] = true, true
 		}
 	}
-	names := []string{channel.Noarch}
+	names := []string{conda.Noarch}
 	wanted := p.mirror.Config.Platforms
 	for n := range found {
-		if n != channel.Noarch && (len(wanted) == 0 || slices.Contains(wanted, n)) {
+		if n != conda.Noarch && (len(wanted) == 0 || slices.Contains(wanted, n)) {
 			names = append(names, n)
 		}
 	}

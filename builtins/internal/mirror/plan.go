@@ -32,7 +32,7 @@ type Plan struct {
 	stale      []string // absolute, forms of an index that nobody keeps up to date
 	remembered bool     // stateDir is there
 	foreign    int      // files in the tree that Mirror.Owner does not own
-	refusals   []error  // what was not done, and is no package's fault
+	refusals   []error  // what was not done, for reasons other than a package
 	delta      *delta
 
 	progress *progress // once Apply has begun

@@ -144,5 +144,5 @@ func (p *Plan) remove(h host.Host) error {
 	return nil
 }
 
-// refused joins what was refused and is no package's fault.
+// refused joins the errors that do not come from a package.
 func (p *Plan) refused() error { return errors.Join(p.refusals...) }

@@ -16,7 +16,7 @@ import (
 	"runbook/builtins/internal/mirror/state"
 )
 
-// flip changes one bit of a file, and nothing that stat tells of it but the time that nobody can set.
+// flip changes one bit of a file. Of what stat returns only ctime changes, which no program can set.
 func (r *rig) flip(name string, bit int64) {
 	r.Helper()
 	fi, err := os.Stat(name)

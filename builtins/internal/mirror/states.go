@@ -56,8 +56,8 @@ func (f *filler) remember(s *subdir, w *publisher) error {
 	return nil
 }
 
-// saveStates notes what was verified so far of subdirs that are not published yet, so that a run that is cut short
-// has not to be hashed again.
+// saveStates records what was verified so far in subdirs that are not published yet, so that the run after a run that
+// was cut short need not hash it again.
 func (f *filler) saveStates() error {
 	f.saved = time.Now()
 	for _, s := range f.plan.subdirs {

@@ -42,7 +42,7 @@ func TestUnchangedOverHTTP(t *testing.T) {
 			t.Errorf("asked for %s with %v", q.Path, q.Header)
 		}
 	}
-	if len(asked) > 4 { // channeldata, an index each, and the form that noarch has not
+	if len(asked) > 4 { // channeldata, an index each, and the form that noarch lacks
 		t.Errorf("asked for %v", asked)
 	}
 	m.Config.Blacklist = []string{"a"}

@@ -131,7 +131,7 @@ func (x *scanner) readRaw() { x.raw = x.value() }
 
 func (x *scanner) wholeValue() { x.whole("a value", x.readRaw) }
 
-// cloned returns l with texts of its own.
+// cloned copies l and its strings, so that they do not keep the window of the scanner.
 func cloned(l []string) []string {
 	c := make([]string, len(l))
 	for i, s := range l {

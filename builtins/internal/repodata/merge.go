@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// A merge reads its sources once for what is no record, and once more for each section that they have.
+// A merge reads its sources once for the members that are not records, and once more for each section that they have.
 type merge struct {
 	*Rewrite
 	ctx    context.Context
@@ -43,7 +43,7 @@ func (rw *Rewrite) merge(ctx context.Context, out *writer) ([]*top, error) {
 	return m.tops, nil
 }
 
-// survey reads all of a source and keeps what is no record.
+// survey reads all of a source and keeps the members that are not records.
 func (m *merge) survey(source int) error {
 	x := newScanner(m.ctx, m.Trusted)
 	x.on.signature = func(s member) error { return m.out.sign(source, s) }

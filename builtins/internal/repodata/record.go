@@ -136,8 +136,8 @@ func (x *scanner) null(key, want string) {
 	x.value()
 }
 
-// textIfAny reads a value; what is no string counts as missing, because people
-// write what they like where nothing depends on it.
+// textIfAny reads a value. Anything but a string counts as missing: nothing depends on
+// these fields, and real indexes hold numbers and lists there.
 func (x *scanner) textIfAny() string {
 	if x.b[x.i] == '"' {
 		return x.str()

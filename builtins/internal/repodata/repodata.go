@@ -47,7 +47,7 @@ type Fields struct {
 	Subdir                 string
 	License, LicenseFamily string
 	Depends                []string // "python 3.4*"
-	// milliseconds since 1970; -1, too, for what is no whole number or no year up to 9999
+	// milliseconds since 1970; -1 if missing, not a whole number, or after the year 9999
 	Timestamp, IndexedTimestamp int64
 }
 
@@ -65,7 +65,7 @@ type Summary struct {
 const (
 	maxText    = 2 << 30  // bytes of an index
 	maxRecord  = 16 << 20 // bytes of one record and its key
-	maxOthers  = 64 << 20 // bytes of all that is no record, with some for each member
+	maxOthers  = 64 << 20 // bytes of all members that are not records, with some for each
 	maxMembers = 1 << 22  // records, and members of anything else; conda-forge has half a million
 	maxKeys    = 1 << 20  // keys of one object within a record, and of those around it
 	maxDepth   = 64       // containers in one another; real ones have 4
@@ -79,7 +79,7 @@ const (
 // text. A text of nothing but white space is an empty index (CEP 36). Errors of the text name the line
 // and column, and the record's file; those of r and of f are returned as they are. A file that is listed twice
 // is an error, in whichever sections, and whether its name is the same or differs in the case of letters only.
-// What f has seen before an error may be part of a text that is no index.
+// After an error, the records that f got may belong to a text that is not an index.
 func Scan(r io.Reader, f func(*Record) error) (*Summary, error) {
 	x := newScanner(context.Background(), false)
 	x.r, x.on.record = r, f

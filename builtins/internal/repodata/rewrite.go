@@ -28,7 +28,7 @@ type Rewrite struct {
 }
 
 // Run writes the index to w and returns a summary of each source. Errors of w, of Keep, of ctx and of sources are
-// returned as they are; what w got before one is no index.
+// returned as they are; after one, w holds part of an index.
 func (rw *Rewrite) Run(ctx context.Context, w io.Writer) ([]*Summary, error) {
 	out := &writer{rw: rw, w: w, sep: "{\n", listed: make([]set, len(rw.Sources))}
 	run := rw.merge

@@ -33,7 +33,7 @@ type scanner struct {
 
 	depth  int
 	keys   []string // of the objects around i, each one's after its parent's
-	others int      // bytes of what is no record
+	others int      // bytes of members that are not records
 	seen   set      // files of records
 	last   []byte   // the name of the file before
 	wild   bool     // the files' names do not rise, or some have capitals
@@ -189,7 +189,7 @@ func (x *scanner) charge(n int) {
 	}
 }
 
-// gap goes to the next byte that is no white space, however far it is.
+// gap skips white space of any length.
 func (x *scanner) gap() {
 	for x.err == nil {
 		if x.space(); x.i < x.n || x.eof {

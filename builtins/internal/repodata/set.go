@@ -2,10 +2,11 @@ package repodata
 
 import "hash/maphash"
 
-// A set holds names as hashes of 64 bits with a seed of its own. It never takes a name for new that it
-// holds. That it takes a new one for held has a chance of one in 10^7 even for a million names.
+// A set holds the hashes of names, 64 bits each, made with a random seed. A name that was added is always
+// found. A name that was not added is found with a chance of one in 10^7 among a million names.
 //
-// Names that are known to be new are only noted: as long as nobody asks, there is no table to miss the cache in.
+// Names that are known to be new are appended to a list; the table is built at the first question, since a
+// table that does not fit into the cache is slow to fill.
 type set struct {
 	seed  maphash.Seed
 	noted [][]uint64

@@ -67,7 +67,8 @@ const (
 	highs = 0x8080808080808080
 )
 
-// plain returns the first place from i on that is no printable ASCII in a string, or ends it.
+// plain returns the index, from i on, of the first byte that is not printable ASCII, or is a quote or a backslash.
+// It looks at eight bytes at a time; BenchmarkIndex measures what that gains.
 func plain(b []byte, i int) int {
 	for {
 		w := binary.LittleEndian.Uint64(b[i:])

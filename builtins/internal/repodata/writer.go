@@ -12,7 +12,7 @@ type writer struct {
 	rw         *Rewrite
 	w          io.Writer
 	err        error  // the first of w
-	b          []byte // what w has not got yet
+	b          []byte // written here, not yet to w
 	sep        string // before the next member
 	end        string // of the section that is open
 	recordSep  string // before the next record

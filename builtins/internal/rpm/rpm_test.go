@@ -65,7 +65,8 @@ func TestRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprintf("%s %s %s %v", p.Name, p.EVR(), p.Arch, p.Source); got != "mongodb-org-server 2:2.6.8-1 x86_64 false" {
+	if got := fmt.Sprintf("%s %s %s %v", p.Name, p.EVR(), p.Arch,
+		p.Source); got != "mongodb-org-server 2:2.6.8-1 x86_64 false" {
 		t.Errorf("got %s", got)
 	}
 	files := map[string]File{}
@@ -110,7 +111,7 @@ func TestReadsNoPayload(t *testing.T) {
 	}
 }
 
-// What rpm itself tells of the same file.
+// The parser agrees with rpm.
 func TestAsRPM(t *testing.T) {
 	if _, err := exec.LookPath("rpm"); err != nil {
 		t.Skip("NOT TESTED: there is no rpm here")
@@ -134,7 +135,8 @@ func TestAsRPM(t *testing.T) {
 		if f.Ghost {
 			flags = 64
 		}
-		got += fmt.Sprintf("%s %o %s %s %d %d %s %d\n", f.Name, stMode(f.Mode), f.Owner, f.Group, f.Size, f.ModTime.Unix(), f.Target, flags)
+		got += fmt.Sprintf("%s %o %s %s %d %d %s %d\n", f.Name, stMode(f.Mode), f.Owner, f.Group, f.Size, f.ModTime.Unix(),
+			f.Target, flags)
 	}
 	if got != string(want) {
 		t.Errorf("got\n%swant\n%s", got, want)

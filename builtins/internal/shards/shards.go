@@ -7,7 +7,7 @@
 // shards of its records. What is read comes from outside, so reading is strict and
 // bounded; what is written depends on the records only, never on a clock.
 //
-// The mirror engine calls it. It does no input or output of its own.
+// The mirror engine calls it. It reads and writes only memory.
 package shards
 
 import (
@@ -122,9 +122,9 @@ func (r *reader) shards(index *Index) {
 	}
 }
 
-// checkName refuses what is no name of a package (CEP 26): up to 64 letters, digits and
-// ._- with no two of these in a row, a letter, a digit or _ first. In front two _ may be: "defaults"
-// had a package of such a name, though they are for virtual ones.
+// checkName returns an error unless name can be a package's (CEP 26): at most 64 letters, digits, dots, underscores
+// and dashes, no two of ._- in a row, the first a letter, a digit or an underscore. A name may begin with two
+// underscores, which CEP 26 keeps for virtual packages, because "defaults" has such a package.
 func checkName(name string) error {
 	body := strings.TrimPrefix(name, "_")
 	separators := func(a, b byte) bool { return strings.IndexByte("._-", a) >= 0 && strings.IndexByte("._-", b) >= 0 }

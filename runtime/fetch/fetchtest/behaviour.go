@@ -65,7 +65,7 @@ func Redirect(code int, location string) Behaviour {
 	}}
 }
 
-// After is no fault but a slow server: all is well after d.
+// After is a server that is slow to begin: it answers rightly after d.
 func After(d time.Duration) Behaviour {
 	return Behaviour{"after " + d.String(), func(x *exchange) {
 		if x.pause(d) {

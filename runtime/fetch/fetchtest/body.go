@@ -60,7 +60,7 @@ func ChunkCut() Behaviour {
 	}}
 }
 
-// BadChunk sends a chunk whose size is no number.
+// BadChunk sends a chunk whose size is not a number.
 func BadChunk() Behaviour {
 	return wire("bad chunk size", func(data string) string {
 		return "Transfer-Encoding: chunked\r\n\r\n3\r\n" + data[:min(3, len(data))] + "\r\nzz\r\n" + data

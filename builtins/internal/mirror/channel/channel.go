@@ -104,16 +104,6 @@ func (c *Channel) Version(ctx context.Context, at string) (string, error) {
 	return "", nil
 }
 
-// isSubdir reports whether s may be a subdir's name (CEP 26): noarch, or platform-architecture.
-func isSubdir(s string) bool {
-	platform, arch, ok := strings.Cut(s, "-")
-	bad := func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_') }
-	return s == Noarch || ok && platform != "" && arch != "" && len(s) < 64 && !strings.ContainsFunc(platform+arch, bad)
-}
-
-// Noarch is the subdir of packages for any platform.
-const Noarch = "noarch"
-
 // ReadLimited reads at most n bytes of r and closes it; more is an error that wraps errTooLong.
 func ReadLimited(r io.ReadCloser, n int64) ([]byte, error) {
 	defer r.Close()

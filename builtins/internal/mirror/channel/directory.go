@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"runbook/builtins/internal/compress"
+	"runbook/builtins/internal/conda"
 	"runbook/runtime/host"
 )
 
@@ -33,7 +34,7 @@ func (s files) Subdirs(context.Context, []string) ([]string, error) {
 	}
 	var subdirs []string
 	for _, n := range names {
-		if !isSubdir(n) {
+		if !conda.IsSubdir(n) {
 			continue
 		}
 		switch _, _, err := s.form(n); {

@@ -15,6 +15,7 @@ import (
 
 	"runbook/builtins/internal/advice"
 	"runbook/builtins/internal/compress"
+	"runbook/builtins/internal/conda"
 	"runbook/builtins/internal/shards"
 	"runbook/runtime/host"
 )
@@ -33,7 +34,7 @@ type Access struct {
 // (conda.base.constants.KNOWN_SUBDIRS) and what the vendor once had.
 var knownSubdirs = []string{
 	"emscripten-wasm32", "freebsd-64", "linux-32", "linux-64", "linux-aarch64", "linux-armv6l", "linux-armv7l", "linux-ppc64", "linux-ppc64le",
-	"linux-riscv32", "linux-riscv64", "linux-s390x", Noarch, "osx-32", "osx-64", "osx-arm64", "wasi-wasm32", "win-32", "win-64", "win-arm64", "zos-z",
+	"linux-riscv32", "linux-riscv64", "linux-s390x", conda.Noarch, "osx-32", "osx-64", "osx-arm64", "wasi-wasm32", "win-32", "win-64", "win-arm64", "zos-z",
 }
 
 // web is a channel on a server. Its URL is only ever put together as text, because
@@ -60,7 +61,7 @@ func (s *web) own(at string) bool { return s.server != "" && strings.HasPrefix(a
 // returns those of channeldata.json, or else all that are known.
 func (s *web) Subdirs(ctx context.Context, wanted []string) ([]string, error) {
 	if len(wanted) > 0 {
-		return append([]string{Noarch}, wanted...), nil
+		return append([]string{conda.Noarch}, wanted...), nil
 	}
 	const most = 64 << 20 // conda-forge's has a tenth of that
 	resp, err := s.get(ctx, host.Request{URL: s.at + "/channeldata.json"})
@@ -85,7 +86,7 @@ func (s *web) Subdirs(ctx context.Context, wanted []string) ([]string, error) {
 	if err := json.Unmarshal(text, &data); err != nil {
 		return nil, fmt.Errorf("channeldata.json: %w", err)
 	}
-	return slices.DeleteFunc(data.Subdirs, func(n string) bool { return !isSubdir(n) }), nil
+	return slices.DeleteFunc(data.Subdirs, func(n string) bool { return !conda.IsSubdir(n) }), nil
 }
 
 // status makes an error of an answer that holds no file, and closes its body.

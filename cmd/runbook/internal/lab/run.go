@@ -60,7 +60,7 @@ func (j *Jail) Must(script string) string {
 	return r.Out
 }
 
-// Start starts a command, as the leader of a session of its own.
+// Start starts a command as the leader of a new session.
 func (j *Jail) Start(c Cmd) (*Proc, error) {
 	out, err := memoryFile()
 	if err != nil {
@@ -166,7 +166,7 @@ func (p *Proc) PID() int { return p.cmd.Process.Pid }
 // Signal sends a signal to the process alone.
 func (p *Proc) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
 
-// Kill is kill -9 of the process and its process group. A daemon that made a session of its own goes on.
+// Kill is kill -9 of the process and its process group. A daemon that made a new session goes on.
 func (p *Proc) Kill() { syscall.Kill(-p.PID(), syscall.SIGKILL) }
 
 // Output is what the process wrote to its standard output so far.

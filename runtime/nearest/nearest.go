@@ -1,24 +1,17 @@
-package runtime
+// Package nearest guesses which name a person meant.
+package nearest
 
-import "fmt"
+import (
+	"slices"
+	"strings"
+)
 
-// Nearest returns err with a hint that names the one of names that is closest
-// to name; err itself if none is close.
-func Nearest(err error, name string, names []string) error { return withNearest(err, name, names) }
-
-// withNearest adds as a hint which of names was probably meant.
-func withNearest(err error, name string, names []string) error {
-	if n := nearest(name, names); n != "" {
-		return Hint(err, fmt.Sprintf("did you mean %q?", n))
-	}
-	return err
-}
-
-// nearest returns the one of names that is closest to name, or "".
-func nearest(name string, names []string) string {
+// Of returns the one of names that was probably meant by name, or "" if none is
+// close. The case of letters does not count.
+func Of(name string, names []string) string {
 	best, least := "", max(len(name)/3, 1)+1
-	for _, n := range names {
-		if d := distance(name, n); d < least && n != name {
+	for _, n := range slices.Sorted(slices.Values(names)) {
+		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < least && n != name {
 			best, least = n, d
 		}
 	}
