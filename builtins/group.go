@@ -19,6 +19,7 @@ var groupBuiltin = &runtime.Builtin{
 	Summary: "make a group of accounts",
 	Detail: []string{
 		"The number of a group that exists is not changed, because files on disk depend on it: that is an error.",
+		"So is a number that another group has.",
 		"useradd puts accounts into it.",
 	},
 	Example: `group("operators")
@@ -48,6 +49,9 @@ func (op groupOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	}
 	switch {
 	case have == "":
+		if err := op.checkFree(ctx, h); err != nil {
+			return nil, err
+		}
 		return runtime.Actions(op.create, change("group", "", op.name)), nil
 	case op.gid != "" && have == host.Present:
 		runtime.Assume(ctx, fmt.Sprintf("the number of group %s is %s", op.name, op.gid))
@@ -56,6 +60,19 @@ func (op groupOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 			"changing it would orphan its files: do it by hand with groupmod -g and chgrp")
 	}
 	return nil, nil
+}
+
+// checkFree returns an error if another group has the number.
+func (op groupOp) checkFree(ctx context.Context, h host.Reader) error {
+	if op.gid == "" {
+		return nil
+	}
+	o, err := host.Owner{Group: op.gid}.Resolve(ctx, h)
+	if err != nil || o.Group == op.gid {
+		return err // a number that no group has stands for itself
+	}
+	return runtime.Hint(fmt.Errorf("number %s: got group %s, want none with it", op.gid, o.Group),
+		"choose a number that getent group does not list, or leave gid out for the next free one")
 }
 
 // create makes the group.
