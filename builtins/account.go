@@ -85,6 +85,24 @@ func (n *idNumber) Unpack(v starlark.Value) error {
 	return nil
 }
 
+// checkFree returns an error if another user or group, as kind says, has the number id, which may be "".
+func checkFree(ctx context.Context, h host.Reader, kind *host.Kind, id string) error {
+	if id == "" {
+		return nil
+	}
+	o, cure := host.Owner{User: id}, "getent passwd"
+	if kind == host.Group {
+		o, cure = host.Owner{Group: id}, "getent group"
+	}
+	o, err := o.Resolve(ctx, h)
+	name := o.User + o.Group
+	if err != nil || name == id {
+		return err // a number that nobody has stands for itself
+	}
+	return runtime.Hint(fmt.Errorf("number %s: got %s %s, want none with it", id, kind.Name, name),
+		"choose a number that "+cure+" does not list, or give none for the next free one")
+}
+
 // needUser returns an error if user, which may be "", does not exist.
 func needUser(ctx context.Context, h host.Reader, user string) error {
 	if user == "" {

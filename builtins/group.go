@@ -49,7 +49,7 @@ func (op groupOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	}
 	switch {
 	case have == "":
-		if err := op.checkFree(ctx, h); err != nil {
+		if err := checkFree(ctx, h, host.Group, op.gid); err != nil {
 			return nil, err
 		}
 		return runtime.Actions(op.create, change("group", "", op.name)), nil
@@ -60,19 +60,6 @@ func (op groupOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 			"changing it would orphan its files: do it by hand with groupmod -g and chgrp")
 	}
 	return nil, nil
-}
-
-// checkFree returns an error if another group has the number.
-func (op groupOp) checkFree(ctx context.Context, h host.Reader) error {
-	if op.gid == "" {
-		return nil
-	}
-	o, err := host.Owner{Group: op.gid}.Resolve(ctx, h)
-	if err != nil || o.Group == op.gid {
-		return err // a number that no group has stands for itself
-	}
-	return runtime.Hint(fmt.Errorf("number %s: got group %s, want none with it", op.gid, o.Group),
-		"choose a number that getent group does not list, or leave gid out for the next free one")
 }
 
 // create makes the group.

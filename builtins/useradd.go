@@ -23,7 +23,7 @@ var useraddBuiltin = &runtime.Builtin{
 		param("create_home", "bool", "True", "make the home directory with the files of /etc/skel"),
 		param("shell", "path", `"/bin/bash"`, "its login shell"),
 		param("uid", "int", "None", "its number; the next free one if not given"),
-		param("group", "string", `""`, "its own group, which must exist; one with the name of the account if not given"),
+		param("group", "string", `""`, "its own group, which must exist (see group); one with the name of the account if not given"),
 		param("groups", "list of string", "[]", "other groups, which must exist (see group); it is never taken out of others"),
 		param("system", "bool", "False", "take the number from the range of system accounts"),
 		param("comment", "string", `""`, "its full name or purpose"),
@@ -78,6 +78,9 @@ func (op *useraddOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action
 		return nil, err
 	}
 	if uid == "" {
+		if err := checkFree(ctx, h, host.User, op.uid); err != nil {
+			return nil, err
+		}
 		return op.checkNew(h)
 	}
 	return op.checkOld(ctx, h, uid)

@@ -86,6 +86,7 @@ func TestUseraddRefuses(t *testing.T) {
 	m.fails(`useradd("a b")`, "want letters")
 	m.fails(`useradd("-r")`, "want letters")
 	m.fails(`useradd("app", uid = 6)`, "has number 5, want 6")
+	m.fails(`useradd("new", uid = 5)`, "number 5: got user app, want none with it")
 	m.fails(`useradd("app", home = "/srv/app")`, "has home /home/app")
 	m.fails(`useradd("new", groups = ["none"])`, "no group none")
 	m.fails(`useradd("new", home = "/srv/a/b")`, `mkdir("/srv/a")`)
