@@ -220,7 +220,7 @@ func preparedLinks() (all []preparedLink) {
 		{"/srv/theirs/a/b/c", account, 0o700, account, account},              // deep
 		{"/srv/set", account, 0o775 | fs.ModeSetgid, account, 0},             // with a group bit
 		{"/srv/closed", account, 0o500, account, 0},                          // the owner can open it again
-		{"/srv/odd+name/x", account, 0o755, account, 0},                    // with an odd name
+		{"/srv/odd+name/x", account, 0o755, account, 0},                      // with an odd name
 		{"/srv/..app", account, 0o755, account, 0},                           // like a way up
 		{"/srv/app/" + strings.Repeat("n", 200), account, 0o755, 0, account}, // long
 	}

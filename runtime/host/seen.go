@@ -152,7 +152,8 @@ func (o *Overlay) LstatAll(dir string, names []string) []Seen {
 	}
 	for i, n := range names {
 		all[i].Meta, all[i].Err = o.Lstat(path.Join(dir, n))
-		if _, changed := p.kids[n]; base != nil && base[i].Err == nil && (!changed || p.kids[n] != nil && p.kids[n].base != "") {
+		kid, kept := p.kids[n]
+		if shows := !kept || kid != nil && kid.base != ""; shows && base != nil && base[i].Err == nil {
 			all[i].Dev, all[i].Ino, all[i].Links = base[i].Dev, base[i].Ino, base[i].Links
 		}
 	}
