@@ -37,7 +37,7 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	var assume starlark.Value
 	var cwd runtime.Path
 	var stdin string
-	p := host.Process{User: c.User()}
+	p := host.Process{User: c.User(), Asker: "query"}
 	ok := []int{0}
 	var argv words
 	err := c.Unpack("argv", &argv, "assume", &assume, "ok", &ok, "env", &p.Env, "cwd", &cwd, "stdin", &stdin)

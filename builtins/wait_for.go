@@ -99,7 +99,14 @@ func (op *waitOp) probe(ctx context.Context, h host.Reader, n int) (why string, 
 	if op.url == "" {
 		return op.probePort(ctx, h, n)
 	}
-	res, err := h.Get(ctx, host.Request{URL: op.url, Head: true})
+	r := host.Request{URL: op.url, Head: true}
+	if n == 1 {
+		r.Asker = "wait_for"
+	}
+	res, err := h.Get(ctx, r)
+	if runtime.ClassOf(err) == runtime.Deviates {
+		return "", err
+	}
 	if err != nil {
 		return err.Error(), ctx.Err()
 	}

@@ -142,6 +142,11 @@ func (op *yumOp) transact(ctx context.Context, h host.Host, packages []rpmPackag
 	}
 	cmd.Argv = slices.Insert(cmd.Argv, 0, packageManager(h))
 	cmd.Critical = true
+	for _, p := range packages {
+		if p.isFile() && !op.absent {
+			h = runtime.Reading(h, runtime.Read{Path: p.source})
+		}
+	}
 	res, err := h.Exec(ctx, cmd)
 	if err != nil {
 		return runtime.Hint(err, yumAdvice(res, err))

@@ -38,6 +38,8 @@ func (m *machine) Fact(context.Context, host.Fact) (string, error) { return "", 
 
 func (m *machine) Lstat(name string) (host.Meta, error) { return host.Meta{}, nil }
 
+func (m *machine) Resolve(name string, _ bool) (string, error) { return name, nil }
+
 func (m *machine) Content(name string) (host.Content, error) {
 	return host.Bytes([]byte(m.files[name])), nil
 }

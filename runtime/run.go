@@ -35,6 +35,8 @@ type Options struct {
 	Progress func(text string)                // may be nil
 	Select   func(Step) (ok bool, why string) // nil: all steps
 	Info     trace.RunInfo                    // what the trace says first; Do adds vars and sources
+	Digests  *host.Digests                    // of files that are read, known from another run; may be nil
+	Ask      func(trace.Event) error          // may refuse what the runbook asks, before it is asked; may be nil
 }
 
 // A Run is one execution of a runbook, on a machine or predicted. Do puts a door
@@ -54,8 +56,9 @@ type Run struct {
 	misuse  error            // why thread was cancelled, if a value did it
 	step    string
 	user    string // of the step under way
-	made    map[string]bool
-	reading bool // a condition is being evaluated
+	reading bool   // a condition is being evaluated
+	made    *made
+	dirs    map[string]bool // that this run or an earlier one made
 
 	mu       sync.Mutex // a tree is filled by several goroutines that read
 	assumed  []string   // since the last op
@@ -84,9 +87,9 @@ func Predicted(machine *host.Local, o Options) *Run {
 }
 
 func newRun(h host.Host, o Options) *Run {
-	r := &Run{Options: o, host: h, sleep: wait, made: map[string]bool{}}
+	r := &Run{Options: o, host: h, sleep: wait, made: newMade(), dirs: map[string]bool{}}
 	for _, dir := range o.Made {
-		r.made[dir] = true
+		r.dirs[dir] = true
 	}
 	if r.Sink == nil {
 		r.Sink = trace.Tee{}
@@ -96,6 +99,12 @@ func newRun(h host.Host, o Options) *Run {
 	}
 	if r.Person == nil {
 		r.Person = nobody{}
+	}
+	if r.Digests == nil {
+		r.Digests = &host.Digests{}
+	}
+	if r.Ask == nil {
+		r.Ask = func(trace.Event) error { return nil }
 	}
 	return r
 }
@@ -118,7 +127,7 @@ func (r *Run) remember(dir string) error {
 	if err != nil {
 		return err
 	}
-	r.made[real] = true
+	r.dirs[real] = true
 	if r.Remember == nil {
 		return nil
 	}
@@ -128,8 +137,8 @@ func (r *Run) remember(dir string) error {
 // probed emits a command that only read, whoever asked: a script, a fact's probe
 // or an overlay.
 func (r *Run) probed(p host.Process, code int) error {
-	if r.door == nil {
-		return nil // before the run
+	if r.door == nil || p.Asker != "" {
+		return nil // before the run, or told by who asks
 	}
 	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code})
 }
@@ -144,10 +153,10 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	r.ctx = context.WithValue(ctx, runKey{}, r)
 	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted)
 	r.public = r.vault.Public()
-	r.door = &door{Reader: r.host, host: r.host, run: r}
+	r.door = &door{Reader: r.host, host: r.host, run: r, opState: &opState{}}
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
-	r.Info.Runbook, r.Info.Sources, r.Info.Vars = book.Name, book.Sources, traceVars(book)
+	r.Info = book.Describe(r.Info)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err
 	}
@@ -189,6 +198,12 @@ func (r *Run) end(err error) error {
 		return err // which stopped the run
 	}
 	return errors.Join(err, refused)
+}
+
+// Describe returns info with what a trace says of the runbook.
+func (book *Runbook) Describe(info trace.RunInfo) trace.RunInfo {
+	info.Runbook, info.Sources, info.Vars = book.Name, book.Sources, traceVars(book)
+	return info
 }
 
 func traceVars(book *Runbook) (vars []trace.Var) {
@@ -305,15 +320,35 @@ func cutHint(err error) error {
 func (r *Run) emit(e trace.Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	e, err := r.told(e)
+	if err != nil {
+		return err
+	}
+	return r.Sink.Emit(e)
+}
+
+// asks lets the caller of the run refuse a question of the runbook.
+func (r *Run) asks(e trace.Event) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, err := r.told(e)
+	if err != nil {
+		return err
+	}
+	return r.Ask(e)
+}
+
+// told returns e as it is told: where and when, and without secrets.
+func (r *Run) told(e trace.Event) (trace.Event, error) {
 	if e.Kind != trace.Run && e.Kind != trace.End {
 		e.Step = r.step
 	}
 	e.Time = r.Now()
 	e = r.shown(e)
 	if r.vault.Damaged() {
-		return secret.ErrDamaged
+		return e, secret.ErrDamaged
 	}
-	return r.Sink.Emit(e)
+	return e, nil
 }
 
 // shown returns e without secrets. What the runbook itself says is public; errors,
@@ -337,6 +372,10 @@ func (r *Run) shown(e trace.Event) trace.Event {
 	}
 	e.Changes = changes
 	e.Argv, e.Assumed = v.ShowAll(e.Argv), v.ShowAll(e.Assumed)
+	e.Inputs = slices.Clone(e.Inputs)
+	for i := range e.Inputs {
+		e.Inputs[i].Path = v.Show(e.Inputs[i].Path)
+	}
 	e.Args, e.Detail, e.Observed = v.ShowMap(e.Args), v.ShowMap(e.Detail), r.vault.ShowMap(e.Observed)
 	e.Args, _ = withoutCredentials(e.Args).(map[string]any)
 	e.Sets, _ = v.ShowValue(e.Sets).(map[string]string)
