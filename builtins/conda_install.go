@@ -150,7 +150,8 @@ func newCondaInstall(c *runtime.Call) (runtime.Op, string, error) {
 	for _, p := range packages {
 		s, err := parseCondaSpec(p)
 		if err != nil {
-			return nil, "", runtime.Hint(err, `write a name such as "numpy", or a spec such as "numpy>=1.8,<2" or "numpy=1.8.2=py27_0"`)
+			return nil, "", runtime.Hint(err,
+				`write a name such as "numpy", or a spec such as "numpy>=1.8,<2" or "numpy=1.8.2=py27_0"`)
 		}
 		op.specs = append(op.specs, s)
 	}
@@ -186,7 +187,9 @@ func (op *condaInstallOp) Check(ctx context.Context, h host.Reader) ([]runtime.A
 }
 
 // missing returns the specs that are not met, and what is there instead.
-func (op *condaInstallOp) missing(ctx context.Context, h host.Reader) (list []condaSpec, changes []host.Change, err error) {
+func (op *condaInstallOp) missing(ctx context.Context, h host.Reader) ([]condaSpec, []host.Change, error) {
+	var list []condaSpec
+	var changes []host.Change
 	for _, s := range op.specs {
 		have, err := h.Fact(ctx, op.fact(s.String()))
 		if err != nil && !errors.Is(err, host.ErrUnknown) {
@@ -246,7 +249,8 @@ func (op *condaInstallOp) options(ctx context.Context, h host.Reader) (argv []st
 	}
 	rc, err := parseCondarc(text)
 	if err != nil {
-		return nil, runtime.Hint(fmt.Errorf("%s: %w", path.Join(op.prefix, ".condarc"), err), "correct it: conda cannot start with it")
+		return nil, runtime.Hint(fmt.Errorf("%s: %w", path.Join(op.prefix, ".condarc"), err),
+			"correct it: conda cannot start with it")
 	}
 	channels := rc.channels()
 	isRemote := func(ch string) bool { return !strings.HasPrefix(ch, "file:") && !path.IsAbs(ch) }
