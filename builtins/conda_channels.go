@@ -23,6 +23,7 @@ var condaChannelsBuiltin = &runtime.Builtin{
 		param("add", "list of string", "[]", "channels to be searched first, in this order"),
 		param("remove", "list of string", "[]", `channels that must not be searched, such as "defaults"`),
 	},
+	Secrets: []string{"add", "remove"},
 	Summary: "set the channels of PREFIX/.condarc",
 	Detail: []string{
 		"Other settings and comments stay. Without a list of channels conda searches defaults; removing it writes the list.",

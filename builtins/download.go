@@ -25,6 +25,7 @@ var downloadBuiltin = &runtime.Builtin{
 		md5Param,
 		param("mode", "int", "0o644", "permission bits"),
 	}, ownerParams()...),
+	Secrets: []string{"url"},
 	Summary: "fetch a file",
 	Detail: []string{
 		"It is done if dest has the digest. Without a digest it is done if dest is there; if url names a file, dest must have its size and its time or bytes.",

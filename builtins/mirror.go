@@ -48,6 +48,7 @@ var mirrorBuiltin = &runtime.Builtin{
 		param("delta", "path", "None", "directory that gets, as a channel, what the tree that since= is of has not: the next pen drive"),
 		param("since", "path", "None", "ACCOUNT/.runbook-mirror of that tree; what this tree had when delta was begun, if not given"),
 	}, ownerParams()...),
+	Secrets: []string{"channels", "bearer", "proxy", "base_urls"},
 	Summary: "copy conda channels into a tree that any conda client can use",
 	Detail: []string{
 		"Every package is verified by its record's SHA-256 or else MD5, and its size. What is there already is hashed once and then known by size, time and inode.",

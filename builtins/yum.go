@@ -22,6 +22,7 @@ var yumBuiltin = &runtime.Builtin{
 		param("packages", "list of string", "", "names, absolute names of .rpm files, patterns of such, or URLs"),
 		param("state", "string", `"present"`, `"present" or "absent"`),
 	},
+	Secrets: []string{"packages"},
 	Summary: "install RPM packages that are missing or older, in one transaction, or remove them",
 	Detail: []string{
 		"It calls yum, or dnf where yum is gone. If all packages are files no repository is reached.",

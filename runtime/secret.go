@@ -68,6 +68,12 @@ func refuseSecrets(p *secret.Placeholders, v starlark.Value, depth int) error {
 	return nil
 }
 
+// holdsSecret reports whether a secret, or a piece of one's placeholder, is in v,
+// however deep it lies.
+func holdsSecret(p *secret.Placeholders, v starlark.Value) bool {
+	return errors.Is(refuseSecrets(p, v, 20), errSecret)
+}
+
 func keysAndValues(d *starlark.Dict) (all []starlark.Value) {
 	for _, item := range d.Items() {
 		all = append(all, item...)
@@ -144,6 +150,9 @@ func (b *Runbook) inVar(name, value string) error {
 // Readable returns text with every secret's placeholder as people know it:
 // <secret:NAME>.
 func Readable(text string) string { return secret.Readable(text) }
+
+// HoldsSecret reports whether a text that a script gave holds a secret.
+func HoldsSecret(text string) bool { return secret.Readable(text) != text }
 
 // SameText reports whether two texts hold the same, where each may hold secrets
 // as they are or as they stand in a quoted text. What Reader.Content returns
