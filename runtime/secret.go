@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -109,15 +110,15 @@ func declareSecret(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, erro
 	return secretValue{l.book.placeholders.Of(d.Name)}, nil
 }
 
-// CheckSecrets returns what is wrong with values: one missing, if all are wanted, empty, too short
+// CheckSecrets returns what is wrong with values: a needed one missing, one empty, too short
 // to be distinguished from ordinary text, unlike its pattern, or equal to part of a var.
-func (b *Runbook) CheckSecrets(values map[string]string, all bool) error {
+func (b *Runbook) CheckSecrets(values map[string]string, needed []SecretDecl) error {
 	var problems []error
 	for _, d := range b.Secrets {
 		v, given := values[d.Name]
 		re, _ := wholePattern(d.Pattern)
 		switch {
-		case !given && d.Asked && all:
+		case !given && slices.ContainsFunc(needed, func(n SecretDecl) bool { return n.Name == d.Name }):
 			problems = append(problems,
 				Hint(fmt.Errorf("secret %s is missing", d.Name),
 					"give it with --secret "+d.Name+"=file:PATH, or run on a terminal"))

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -274,6 +275,33 @@ func (v *Vault) Show(text string) string {
 		return "<secret>"
 	}
 	return text
+}
+
+// shownSecret is what may be a secret as Show writes it.
+var shownSecret = regexp.MustCompile(`<secret:[^<>\s]+>`)
+
+// Literals returns which of what looks like a secret in texts, as Show writes them, is
+// text of its own: indexes among all that look so.
+func (v *Vault) Literals(texts []string) (indexes []int) {
+	n := 0
+	for _, text := range texts {
+		if !strings.Contains(text, "<secret:") {
+			continue
+		}
+		for _, m := range shownSecret.FindAllString(string(v.Mask([]byte(text))), -1) {
+			if v.re.FindString(m) != m {
+				indexes = append(indexes, n)
+			}
+			n++
+		}
+	}
+	return indexes
+}
+
+// Alone returns text as people see it, if it is one secret and nothing else.
+func (v *Vault) Alone(text string) (shown string, ok bool) {
+	masked := string(v.Mask([]byte(text)))
+	return v.Show(masked), masked != "" && v.re.FindString(masked) == masked
 }
 
 // Damaged reports whether Show met a piece of a placeholder since it was last called.
