@@ -137,6 +137,9 @@ func (c *Call) unpack(name string, v any) error {
 
 // refuseSecret returns an error if a secret is in an argument that must not hold one.
 func (c *Call) refuseSecret(name string, v starlark.Value) error {
+	if d, ok := v.(*starlark.Dict); ok && c.Builtin.Pure == nil && holdsSecret(c.placeholders, starlark.Tuple(d.Keys())) {
+		return fmt.Errorf("%s: argument %q: got a secret as the name of a value", c.Builtin.Name, name)
+	}
 	if slices.Contains(c.Builtin.Secrets, name) || !holdsSecret(c.placeholders, v) {
 		return nil
 	}
