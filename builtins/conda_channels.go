@@ -47,6 +47,9 @@ func newCondaChannels(c *runtime.Call) (runtime.Op, string, error) {
 	if err := c.Unpack("prefix", &prefix, "add", &op.add, "remove", &op.remove); err != nil {
 		return nil, "", err
 	}
+	if err := checkSecretPaths("add", op.add...); err != nil {
+		return nil, "", err
+	}
 	if len(op.add)+len(op.remove) == 0 {
 		return nil, "", errors.New("got neither add nor remove, want one of them")
 	}

@@ -74,7 +74,7 @@ func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 			"the absolute name of a file will do, too")
 	}
 	op.digests, err = parseDigests(sha256, md5, op.dest)
-	return op, op.shown, err
+	return op, op.shown, errors.Join(checkSecretPaths("url", op.url), err)
 }
 
 func (op downloadOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {

@@ -93,6 +93,8 @@ func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	m.Full, m.Both, m.NoBzip2 = verify == "full", compared == "both", !bzip2
 	switch {
 	case err != nil:
+	case checkSecretPaths("channels", a.Channels...) != nil:
+		err = checkSecretPaths("channels", a.Channels...)
 	case verify != "full" && verify != "changed":
 		err = fmt.Errorf(`verify: got %q, want "changed" or "full"`, verify)
 	case compared != "both" && compared != "strongest":

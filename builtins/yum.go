@@ -60,6 +60,9 @@ func newYum(c *runtime.Call) (runtime.Op, string, error) {
 	if len(packages) == 0 {
 		return nil, "", errors.New("argument \"packages\": got none, want at least one")
 	}
+	if err := checkSecretPaths("packages", packages...); err != nil {
+		return nil, "", err
+	}
 	titles := make([]string, len(packages))
 	for i, p := range packages {
 		packages[i] = strings.TrimPrefix(p, "file://")

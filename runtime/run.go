@@ -286,10 +286,15 @@ func (r *Run) located(err error) error {
 		}
 	}
 	err = located(r.step, class, err)
-	if e, ok := err.(*Error); ok && why != nil {
+	e, ok := err.(*Error)
+	if !ok {
+		return err
+	}
+	if why != nil {
 		e.Class, e.Err, e.Advice = class, why, HintOf(why)
 	}
-	return err
+	e.Err, e.Advice = r.vault.ShowError(e.Err), r.vault.Show(e.Hint())
+	return e
 }
 
 func cutHint(err error) error {

@@ -1,12 +1,14 @@
 package secret
 
 import (
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,7 +29,7 @@ type form struct {
 // value alone: a placeholder holds the index.
 func encodings(value string) (texts []string) {
 	all := slices.Concat(longLines(value), inAddresses(value), inLiterals(value), inShells(value),
-		inHex(value), inBase64(value))
+		inHex(value), inDumps(value), inBase64(value), []string{strings.ToUpper(value), strings.ToLower(value)})
 	for _, text := range all {
 		if len(text) >= Shortest && text != value && text != quote(value) && !slices.Contains(texts, text) {
 			texts = append(texts, text)
@@ -145,15 +147,29 @@ func inHex(value string) (texts []string) {
 	return append(texts, broken(digits, 60)...) // as xxd -p breaks lines
 }
 
-// inBase64 are the characters that value alone decides, wherever it begins in what
-// is encoded: after "user:", for example.
+// inDumps are the lines of value's first bytes and those after them in od, xxd and hexdump.
+func inDumps(value string) (texts []string) {
+	for data := []byte(value); len(data) >= Shortest; data = data[min(len(data), 16):] {
+		line := data[:min(len(data), 16)]
+		pairs := strings.ReplaceAll(fmt.Sprintf("% x", line), " ", "")
+		words := strings.TrimSpace(string(regexp.MustCompile("....").ReplaceAll([]byte(pairs), []byte("$0 "))))
+		halves := fmt.Sprintf("% x  % x", line[:min(len(line), 8)], line[min(len(line), 8):])
+		texts = append(texts, words, strings.TrimSpace(halves), fmt.Sprintf("% x", line))
+	}
+	return texts
+}
+
+// inBase64 are the characters of base 64 and base 32 that value alone decides,
+// wherever it begins in what is encoded: after "user:", for example.
 func inBase64(value string) (texts []string) {
-	for before := range 3 {
+	for before := range 5 {
 		data := append(make([]byte, before), value...)
-		first := (before*8 + 5) / 6
-		for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			texts = append(texts, e.EncodeToString(data)[first:len(data)*8/6])
+		decided := func(text string, bits int) string { return text[(before*8+bits-1)/bits : len(data)*8/bits] }
+		if before < 3 {
+			texts = append(texts, decided(base64.RawStdEncoding.EncodeToString(data), 6),
+				decided(base64.RawURLEncoding.EncodeToString(data), 6))
 		}
+		texts = append(texts, decided(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(data), 5))
 	}
 	for _, width := range []int{64, 76} { // as openssl and base64 break lines
 		texts = append(texts, broken(texts[0], width)...)

@@ -62,6 +62,28 @@ func TestBase64(t *testing.T) {
 	}
 }
 
+// Long pieces of a secret are hidden, as they are and encoded; what is public is not.
+func TestPieces(t *testing.T) {
+	value := "-----BEGIN PUBLIC-----\nZqlongSecretValue-0123456789-abcdefghij-KLMNOPQRST-0123456789876543210"
+	v := NewPlaceholders().Vault(map[string]string{"pw": value}, "-----BEGIN PUBLIC-----", false)
+	encoded := base64.StdEncoding.EncodeToString([]byte("user:" + value + "\n"))
+	for text, want := range map[string]string{
+		"x ZqlongSecretValue-01":       "x <secret:pw>",
+		"x ZqlongSecretV y":            "x ZqlongSecretV y", // shorter than a piece
+		"3456789-abcdefghij-KLM, more": "<secret:pw>, more",
+		"of BEGIN PUBLIC----":          "of BEGIN PUBLIC----",
+		encoded[8:40] + "\n" + encoded[40:80] + "\n" + encoded[80:108]: "<secret:pw>\n<secret:pw>\n<secret:pw>",
+		"nothing of it, though it is quite long":                       "nothing of it, though it is quite long",
+	} {
+		if got := v.Show(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+		if got := v.Public().Show(text); got != text && text[0] != '-' {
+			t.Errorf("%q: in public text it is %q", text, got)
+		}
+	}
+}
+
 // Mask is undone by Resolve, whatever stands beside a secret: what is read and written again is the same.
 func TestMaskResolve(t *testing.T) {
 	values := map[string]string{"a": "Zq7\"it's\\ `$(id)`", "b": "-----BEGIN k-----\nMIIBsomething\n-----END k-----", "c": "<secret:a>", "d": "ünïc-☃", "e": "aaaa"}

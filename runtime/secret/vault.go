@@ -16,7 +16,6 @@
 package secret
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -59,6 +58,7 @@ type Vault struct {
 	predicted bool
 	forms     []form            // longest first
 	masking   *strings.Replacer // nil without forms
+	pieces    *pieces           // nil without any, and in a view for public text
 	damage    *atomic.Bool      // Show met a piece of a placeholder
 }
 
@@ -83,7 +83,7 @@ func (p *Placeholders) Vault(values map[string]string, public string, predicted 
 		}
 		return strings.Compare(a.placeholder, b.placeholder)
 	})
-	v.masking = v.replacer()
+	v.masking, v.pieces = v.replacer(), newPieces(values, public)
 	return v
 }
 
@@ -91,7 +91,7 @@ func (p *Placeholders) Vault(values map[string]string, public string, predicted 
 func (v *Vault) Public() *Vault {
 	p := *v
 	p.forms = slices.DeleteFunc(slices.Clone(v.forms), func(f form) bool { return f.public })
-	p.masking = p.replacer()
+	p.masking, p.pieces = p.replacer(), nil
 	return &p
 }
 
@@ -246,12 +246,19 @@ func (v *Vault) MaskContent(c host.Content) host.Content {
 	}}
 }
 
-// MaskError masks the text of err; what errors.Is finds stays.
+// MaskError masks the text of err; what errors.Is and errors.As find stays.
 func (v *Vault) MaskError(err error) error {
+	return masked(err, func(text string) string { return string(v.Mask([]byte(text))) })
+}
+
+// ShowError returns err with its text as people see it.
+func (v *Vault) ShowError(err error) error { return masked(err, v.readable) }
+
+func masked(err error, mask func(string) string) error {
 	if err == nil {
 		return nil
 	}
-	if s := string(v.Mask([]byte(err.Error()))); s != err.Error() {
+	if s := mask(err.Error()); s != err.Error() {
 		return &maskedError{s, err}
 	}
 	return err
@@ -262,19 +269,23 @@ type maskedError struct {
 	err  error
 }
 
-func (e *maskedError) Error() string        { return e.text }
-func (e *maskedError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e *maskedError) Error() string { return e.text }
+func (e *maskedError) Unwrap() error { return e.err }
 
 // Show returns text as people and traces see it: placeholders and secrets are
-// <secret:NAME>. Of a piece of a placeholder it shows nothing, and Damaged
+// <secret:NAME>, and so are long pieces of secrets. Of a piece of a placeholder it shows nothing, and Damaged
 // reports that it met one.
 func (v *Vault) Show(text string) string {
-	text = v.re.ReplaceAllString(string(v.Mask([]byte(text))), "<secret:$1>")
+	text = v.readable(text)
 	if v.In(text) {
 		v.damage.Store(true)
 		return "<secret>"
 	}
 	return text
+}
+
+func (v *Vault) readable(text string) string {
+	return v.re.ReplaceAllString(v.pieces.hide(string(v.Mask([]byte(text)))), "<secret:$1>")
 }
 
 // shownSecret is what may be a secret as Show writes it.
