@@ -31,7 +31,9 @@ var runBuiltin = &runtime.Builtin{
 		param("touches", "list of string", "[]",
 			`what else it changes: paths of trees, or facts such as "crontab:USER", "port:8080", "rpm:NAME"`),
 	},
-	Summary: "run a command that changes the machine",
+	Secrets:    []string{"argv", "unless", "env", "stdin"},
+	Positional: 1,
+	Summary:    "run a command that changes the machine",
 	Detail: []string{
 		"Say with creates=, unless= or once= how to tell that it is done: without one of them it runs every time.",
 		"What creates= names does not count as done where an earlier run saw the command fail, " +

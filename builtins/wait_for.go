@@ -20,6 +20,7 @@ var waitForBuiltin = &runtime.Builtin{
 		param("url", "string", `""`, "an address that must answer with a status below 400; either this or port"),
 		param("timeout", "duration", "60", `how long to wait: seconds, or "5m"`),
 	},
+	Secrets: []string{"url"},
 	Summary: "wait until something listens on a port or an address answers",
 	Detail:  []string{"A dry run looks once. After a start that it only predicted it assumes that the wait would end well."},
 	Example: `run(["/bin/true"], touches = ["port:8080"])

@@ -57,8 +57,9 @@ func (d *door) again() {
 
 // effect emits e with what it reads, then does it. An effect that an earlier try of the
 // op has emitted is not emitted again: a trace has each once.
-func (d *door) effect(e trace.Event, do func() error) (err error) {
+func (d *door) effect(e trace.Event, do func() error, texts ...string) (err error) {
 	e.Kind = trace.Effect
+	d.noteLiterals(&e, texts)
 	if e.User == "" {
 		e.User = d.run.Info.User.Name
 	}
@@ -76,6 +77,17 @@ func (d *door) effect(e trace.Event, do func() error) (err error) {
 		}
 	}
 	return d.run.vault.MaskError(do())
+}
+
+// noteLiterals puts into e which of what looks like a secret in texts, as events show
+// it, is none.
+func (d *door) noteLiterals(e *trace.Event, texts []string) {
+	if found := d.run.public.Literals(texts); len(found) > 0 {
+		if e.Detail == nil {
+			e.Detail = map[string]any{}
+		}
+		e.Detail["literal"] = found
+	}
 }
 
 func (d *door) Content(name string) (host.Content, error) {
@@ -198,7 +210,9 @@ func (e noSecret) Is(target error) bool { return target == host.ErrUnknown }
 
 func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 	detail := meta(m)
+	var texts []string
 	if c.Open == nil {
+		texts = []string{string(c.Text)}
 		detail["sha256"] = d.digest(c.Text)
 		text, err := d.run.vault.Resolve(string(c.Text))
 		if err != nil {
@@ -214,13 +228,17 @@ func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 	return d.effect(trace.Event{Call: "write", Path: name, Detail: detail}, func() error {
 		d.run.made.file(d.real(name))
 		return d.host.WriteFile(name, steady(d.inputs, c), m)
-	})
+	}, texts...)
 }
 
 // Exec emits a command, then runs it. Secrets reach it as stdin, environment or
 // argv; of the last the trace warns, because other users can see argv.
 func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error) {
 	e := d.execEvent(c)
+	texts := slices.Clone(c.Argv)
+	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
+		texts = append(texts, c.Env[k])
+	}
 	if c.Process, err = d.run.vault.ResolveProcess(c.Process); err != nil {
 		return res, err
 	}
@@ -234,7 +252,7 @@ func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error
 			return err
 		}
 		return unchanged(d.inputs)
-	})
+	}, texts...)
 	out.Flush()
 	d.maskResult(&res)
 	d.last = &res
@@ -413,10 +431,10 @@ func (d *door) maskResult(res *host.Result) {
 
 // stdin describes what a command gets: a secret alone by its name, else a digest.
 func (d *door) stdin(text []byte) string {
-	switch s := d.run.public.Show(strings.TrimSpace(string(text))); {
-	case text == nil:
+	if text == nil {
 		return ""
-	case strings.HasPrefix(s, "<secret:") && strings.Count(s, "<") == 1 && strings.HasSuffix(s, ">"):
+	}
+	if s, alone := d.run.public.Alone(strings.TrimSpace(string(text))); alone {
 		return s
 	}
 	return d.digest(text)

@@ -64,7 +64,8 @@ type Run struct {
 	assumed  []string   // since the last op
 	observed map[string]any
 	counts   trace.Counts
-	unmet    []unmet // requirements since the last change
+	unchosen map[string]string // steps that are left out, and why
+	unmet    []unmet           // requirements since the last change
 }
 
 // OnMachine returns a run that changes machine. It refuses a runbook whose
@@ -147,6 +148,7 @@ const runSteps = 100_000_000 // Starlark instructions in one step
 
 // Do runs the steps in order and stops at the first that fails.
 func (r *Run) Do(ctx context.Context, book *Runbook) error {
+	r.choose(book)
 	if err := r.needSecrets(book); err != nil {
 		return err
 	}
@@ -168,10 +170,31 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	return r.end(nil)
 }
 
+// choose asks once which steps are left out.
+func (r *Run) choose(book *Runbook) {
+	r.unchosen = map[string]string{}
+	for _, s := range book.Steps {
+		if r.Select != nil {
+			if ok, why := r.Select(s); !ok {
+				r.unchosen[s.Name] = why
+			}
+		}
+	}
+}
+
+// chosen reports whether a step was chosen, and why not.
+func (r *Run) chosen(s Step) (ok bool, why string) {
+	why, left := r.unchosen[s.Name]
+	return !left, why
+}
+
 // needSecrets refuses a run on a machine without the values of secrets.
 func (r *Run) needSecrets(book *Runbook) error {
-	for _, d := range book.Secrets {
-		if _, ok := r.Secrets[d.Name]; !ok && d.Asked && !r.predicted {
+	if r.predicted {
+		return nil
+	}
+	for _, d := range book.Needed(r.chosen) {
+		if _, ok := r.Secrets[d.Name]; !ok {
 			return &Error{Class: Input, Err: fmt.Errorf("secret %s has no value", d.Name),
 				Advice: "a run on a machine needs the values of all secrets"}
 		}
@@ -256,10 +279,8 @@ func (r *Run) newThread(name string) {
 
 // leftOut returns why a step does not run, or "".
 func (r *Run) leftOut(s Step) (why string, err error) {
-	if r.Select != nil {
-		if ok, why := r.Select(s); !ok {
-			return why, nil
-		}
+	if ok, why := r.chosen(s); !ok {
+		return why, nil
 	}
 	switch s.When {
 	case "no":
@@ -301,10 +322,15 @@ func (r *Run) located(err error) error {
 		}
 	}
 	err = located(r.step, class, err)
-	if e, ok := err.(*Error); ok && why != nil {
+	e, ok := err.(*Error)
+	if !ok {
+		return err
+	}
+	if why != nil {
 		e.Class, e.Err, e.Advice = class, why, HintOf(why)
 	}
-	return err
+	e.Err, e.Advice = r.vault.ShowError(e.Err), r.vault.Show(e.Hint())
+	return e
 }
 
 func cutHint(err error) error {
