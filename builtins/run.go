@@ -21,7 +21,7 @@ var runBuiltin = &runtime.Builtin{
 		param("argv", "list of string", "", "the command: a list, or one string that is split into words; no shell"),
 		param("creates", "path", `""`, `what the command makes; where it is there, nothing is done; `+
 			`with "/" at its end a dry run takes it for a directory`),
-		param("unless", "list of string", "[]", "a command that only reads; where it exits with 0, nothing is done"),
+		param("unless", "list of string", "[]", "a command that only reads; where it exits with 0, nothing is done; a dry run confines it as query()"),
 		param("once", "string", `""`, "a name under which a success is remembered"),
 		param("already", "regexp", `""`, "a failure whose output matches counts as done"),
 		param("ok", "list of int", "[0]", "exit statuses that mean success"),
@@ -73,7 +73,7 @@ func newRun(c *runtime.Call) (runtime.Op, string, error) {
 		p.Stdin = []byte(stdin)
 	}
 	op.cmd.Process = p
-	op.unless = host.Process{Argv: unless, User: p.User, Env: p.Env, Dir: p.Dir}
+	op.unless = host.Process{Argv: unless, User: p.User, Env: p.Env, Dir: p.Dir, Asker: "unless"}
 	if op.once != "" {
 		op.marker = path.Join(c.StateDir(), "once", op.once+".json")
 	}

@@ -103,7 +103,7 @@ func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) 
 	if err != nil {
 		return nil, d.run.vault.MaskError(err)
 	}
-	if err := d.run.emit(trace.Event{Kind: trace.Probe, URL: shown, Code: res.Status}); err != nil {
+	if err := d.run.emit(trace.Event{Kind: trace.Probe, URL: shown, Code: res.Status, Asker: r.Asker}); err != nil {
 		res.Body.Close()
 		return nil, err
 	}

@@ -30,6 +30,7 @@ type Options struct {
 	Output   io.Writer                        // gets what commands print, without secrets; may be nil
 	Progress func(text string)                // may be nil
 	Select   func(Step) (ok bool, why string) // nil: all steps
+	Mute     bool                             // predicted: nothing that the runbook names is asked; assume= answers
 	Info     trace.RunInfo                    // what the trace says first; Do adds vars and sources
 }
 
@@ -74,7 +75,7 @@ func Predicted(machine *host.Local, o Options) *Run {
 	overlay := host.NewOverlay(withDir(machine, o.State, self), self)
 	r := newRun(overlay, o)
 	r.predicted, r.sleep, r.Person = true, noWaiting, Assuming{}
-	machine.Asked, overlay.Assume = r.probed, r.assume
+	machine.Asked, overlay.Assume, overlay.Mute = r.probed, r.assume, o.Mute
 	return r
 }
 
@@ -110,7 +111,7 @@ func (r *Run) probed(p host.Process, code int) error {
 	if r.door == nil {
 		return nil // before the run
 	}
-	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code})
+	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code, Asker: p.Asker, Why: p.Loose})
 }
 
 const runSteps = 100_000_000 // Starlark instructions in one step

@@ -35,6 +35,7 @@ func (s *session) dryRun(ctx context.Context) error {
 	ctx, stop := s.interruptible(ctx, false)
 	defer stop()
 	o := s.options(trace.DryRun)
+	o.Mute = s.flags.noProbes
 	var file *os.File
 	var err error
 	if o.Secrets, err = s.availableSecrets(ctx); err != nil {

@@ -20,9 +20,11 @@ import (
 	"runbook/builtins"
 	"runbook/runbooks"
 	"runbook/runtime"
+	"runbook/runtime/host"
 )
 
 func main() {
+	host.MaybeConfine()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // hosts are small, and little is allocated in large runs
 	}

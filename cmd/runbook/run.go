@@ -22,6 +22,7 @@ type runFlags struct {
 	trace, follow, format, ticket string
 	state                         string
 	dryRun, exitCode, yes         bool
+	noProbes                      bool
 	noColor, quiet, verbose       bool
 }
 
@@ -62,6 +63,7 @@ func (p *program) runCommand() *cobra.Command {
 		"where a secret comes from: `NAME=file:PATH`, NAME=env:VARIABLE or NAME=cmd:COMMAND; repeatable")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "change nothing, tell what would be changed")
 	fl.BoolVar(&f.exitCode, "exit-code", false, "with --dry-run: exit with 10 if there are changes to make")
+	fl.BoolVar(&f.noProbes, "no-probes", false, "with --dry-run: run nothing that the runbook asks; assume= answers")
 	fl.StringVar(&f.trace, "trace", "", "write the trace to `FILE`, which must not exist")
 	fl.StringVar(&f.follow, "follow", "", "stop before the first effect that the approved `TRACE` does not have next")
 	fl.StringVar(&f.format, "format", "text", "standard output: `text`, json (the events) or sh (a shell transcript)")
@@ -86,6 +88,9 @@ func (f runFlags) check() error {
 	if f.exitCode && !f.dryRun {
 		problems = append(problems,
 			mistake("a real run makes the changes: its exit code is 0 then", "--exit-code needs --dry-run"))
+	}
+	if f.noProbes && !f.dryRun {
+		problems = append(problems, mistake("a real run needs the answers", "--no-probes needs --dry-run"))
 	}
 	if f.quiet && f.verbose {
 		problems = append(problems, mistake("give one of them", "--quiet and --verbose contradict each other"))
@@ -115,7 +120,7 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 		return err
 	}
 	local := host.NewLocal("/")
-	local.Net = fetch.New().Get
+	local.Net, local.Helper = fetch.New().Get, "/proc/self/exe"
 	s := &session{
 		program: p, flags: f, loaded: l, sources: sources, approved: approved, state: dir, local: local,
 		console: newConsole(p.in, p.err),

@@ -31,7 +31,7 @@ type Event struct {
 	Title string // of Step
 	Text  string // of Step: its manual text; of Log: the line for people
 	State string // of Step: begin, end or skipped
-	Why   string // of Step: why it was skipped
+	Why   string // of Step: why it was skipped; of Probe: why it could do more than read
 
 	Op      string // of Op and Result: the builtin
 	Target  string
@@ -48,8 +48,9 @@ type Event struct {
 	Detail   map[string]any
 	Volatile []string // names of fields, or of keys of Detail, that may differ between equal traces
 
-	URL  string // of Probe: redacted
-	Code int    // of Probe: exit status, or HTTP status
+	URL   string // of Probe: redacted
+	Code  int    // of Probe: exit status, or HTTP status
+	Asker string // of Probe: query, unless or wait_for where the runbook asks, "" where a builtin does
 
 	Outcome  Outcome // of Result and End
 	Assumed  []string

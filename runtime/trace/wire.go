@@ -125,7 +125,7 @@ func (e *Event) slots() slots {
 
 		{"call", &e.Call, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
 		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"volatile", &e.Volatile, ""},
-		{"url", &e.URL, ""}, {"code", &e.Code, ""},
+		{"url", &e.URL, ""}, {"code", &e.Code, ""}, {"asker", &e.Asker, ""},
 
 		{"outcome", &e.Outcome, ""}, {"assumed", &e.Assumed, ""}, {"observed", &e.Observed, ""},
 		{"error", &e.Error, ""}, {"hint", &e.Hint, ""}, {"elapsed_ms", (*millis)(&e.Elapsed), Result},
