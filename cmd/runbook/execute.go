@@ -60,7 +60,6 @@ func (s *session) dryRun(ctx context.Context) error {
 func (s *session) realRun(ctx context.Context) (err error) {
 	ctx, stop := s.interruptible(ctx, true)
 	defer stop()
-	unix.Umask(0o022) // what commands make must not depend on the shell that the run was started from
 	if err := s.state.prepare(); err != nil {
 		return err
 	}
@@ -93,6 +92,7 @@ func (s *session) realRun(ctx context.Context) (err error) {
 
 // options are those of both modes.
 func (s *session) options(mode string) runtime.Options {
+	unix.Umask(0o022) // what commands make, and see, must not depend on the shell that the run was started from
 	return runtime.Options{
 		Now:    s.now,
 		State:  string(s.state),

@@ -119,6 +119,7 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err != nil {
 		return err
 	}
+	setTitle(p.argv, p.argv[0]+" run "+file)
 	local := host.NewLocal("/")
 	local.Net, local.Helper = fetch.New().Get, "/proc/self/exe"
 	s := &session{
