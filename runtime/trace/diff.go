@@ -28,8 +28,8 @@ type Difference struct {
 
 // Diff compares two traces by their step, op, effect and result events, and
 // returns the first difference. Left out are numbers, hashes, times, what was
-// observed or assumed, and what an event lists as volatile. Where an op of the
-// dry run rested on a guess, the run may find that nothing is to be changed,
+// observed or assumed, and what the effects of some ops may differ in. Where an op
+// of the dry run rested on a guess, the run may find that nothing is to be changed,
 // leave out effects, or change from something else; if not exactly one of the
 // traces is of a dry run, either may be taken for it.
 func Diff(a, b []Event) Difference {
@@ -116,6 +116,7 @@ func units(events []Event) (all []unit) {
 	for _, e := range events {
 		switch {
 		case e.Kind == Effect && op != nil:
+			e.Op = op.head.Op
 			op.effects = append(op.effects, e)
 		case e.Kind == Result && op != nil:
 			op.result = &e
@@ -266,17 +267,23 @@ func identity(e Event) string {
 }
 
 // compared returns the fields that must be equal: not the number, the hash, the
-// times, what was observed or assumed, and what the event calls volatile.
+// times, what was observed or assumed, and what differs between equal commands of
+// the op whose effect e is. No trace has a say in that.
 func compared(e Event) []field {
-	e.Detail = maps.Clone(e.Detail)
-	for _, name := range e.Volatile {
-		delete(e.Detail, strings.TrimPrefix(name, "detail."))
+	if e.Kind == Effect && e.Call == "exec" {
+		switch e.Op {
+		case "cron": // the other lines of a crontab belong to others
+			e.Stdin = ""
+		case "yum": // a dry run lacks the headers of packages that are yet to be downloaded
+			e.Detail = maps.Clone(e.Detail)
+			delete(e.Detail, "touches")
+		}
 	}
 	fs, err := fields(e)
 	if err != nil { // a value without a JSON form, which no writer accepts
 		return []field{{"error", json.RawMessage(err.Error())}}
 	}
-	free := append([]string{"time", "elapsed_ms", "observed", "assumed"}, e.Volatile...)
+	free := []string{"time", "elapsed_ms", "observed", "assumed"}
 	fs = slices.DeleteFunc(fs, func(f field) bool { return slices.Contains(free, f.name) })
 	return append([]field{{"kind", quoteJSON(string(e.Kind))}}, fs...)
 }

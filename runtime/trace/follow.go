@@ -8,6 +8,7 @@ import (
 // A follow is the Sink of NewFollow.
 type follow struct {
 	approved []approved
+	op       string // the builtin whose effects come
 	// at are the places in approved where the run may be, in their order: more
 	// than one where effects that may be left out look alike.
 	at []int
@@ -41,7 +42,10 @@ func NewFollow(events []Event) Sink {
 // Emit refuses what is not approved with an error that wraps ErrDeviates.
 func (f *follow) Emit(e Event) error {
 	switch {
+	case e.Kind == Op:
+		f.op = e.Op
 	case e.Kind == Effect:
+		e.Op = f.op
 		return f.effect(e)
 	case e.Kind == End && e.Outcome == Done:
 		if missing := f.mustHave(); missing != nil {

@@ -124,7 +124,7 @@ func (e *Event) slots() slots {
 		{"pos", &e.Pos, ""}, {"user", user, ""}, {"args", &e.Args, ""}, {"changes", &e.Changes, ""},
 
 		{"call", &e.Call, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
-		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"volatile", &e.Volatile, ""},
+		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""},
 		{"url", &e.URL, ""}, {"code", &e.Code, ""},
 
 		{"outcome", &e.Outcome, ""}, {"assumed", &e.Assumed, ""}, {"observed", &e.Observed, ""},

@@ -64,7 +64,7 @@ func TestExtraFieldsStandBehindOthersAndBeforeTheSeal(t *testing.T) {
 		want string
 	}{
 		{Event{Kind: Probe, URL: "https://x/", Code: 200, Step: "s"}, "argv code step url"},
-		{Event{Kind: Effect, Volatile: []string{"digest"}}, "detail volatile"},
+		{Event{Kind: Effect, Op: "x"}, "detail op"},
 		{Event{Kind: Result, Step: "s"}, "elapsed_ms step"},
 		{Event{Kind: End, Error: "e", Hint: "h"}, "skipped error hint seal"},
 		{Event{Kind: "novel", Step: "s", Sets: map[string]string{"a": "b"}}, "time step sets"},
