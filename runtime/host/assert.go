@@ -61,10 +61,9 @@ func (s *spot) assertTarget(target string) error {
 	if target == "" {
 		return nil
 	}
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(s.fd, s.base, buf)
-	if err == nil && string(buf[:n]) != target {
-		return s.mismatch("target", strconv.Quote(target), strconv.Quote(string(buf[:n])))
+	have, err := s.readlink()
+	if err == nil && have != target {
+		return s.mismatch("target", strconv.Quote(target), strconv.Quote(have))
 	}
 	return s.error(err)
 }

@@ -32,6 +32,10 @@ type Reader interface {
 	// valid in an overlay whatever happens to name later.
 	Content(name string) (Content, error)
 	Readlink(name string) (string, error)
+	// Resolve returns the name without links of what name leads to, be it there or not; the directories on the way must
+	// be. A final link counts only if follow says so. As for all methods, root follows only links that nobody but
+	// root can have put there.
+	Resolve(name string, follow bool) (string, error)
 	// ReadDir returns the names in a directory, sorted.
 	ReadDir(name string) ([]string, error)
 	// Fact returns what is known of f, asking its kind's probe only if nothing is.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,8 +34,9 @@ type Local struct {
 	// status, those of fact probes too. Its error becomes Query's.
 	Asked func(p Process, code int) error
 
-	dir   string // the root
-	facts map[Fact]string
+	dir    string // the root
+	facts  map[Fact]string
+	naming bool // an account's name is being looked up for an error
 }
 
 var _ Host = (*Local)(nil)
@@ -54,18 +57,22 @@ func (l *Local) Self() Owner {
 
 // Lstat is Reader's.
 func (l *Local) Lstat(name string) (Meta, error) {
-	p, err := l.real(name, false)
+	s, err := l.at("lstat", name, false)
 	if err != nil {
-		return Meta{}, guest("lstat", name, err)
+		return Meta{}, err
 	}
-	fi, err := os.Lstat(p)
+	defer s.close()
+	st, err := s.stat()
 	if err != nil {
-		return Meta{}, guest("lstat", name, err)
+		return Meta{}, s.error(err)
 	}
-	m := Meta{Mode: fi.Mode(), Size: fi.Size(), ModTime: fi.ModTime()}
-	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		m.Owner, err = l.owner(int(st.Uid), int(st.Gid))
-	}
+	return l.meta(&st)
+}
+
+// meta is what the kernel says of a file.
+func (l *Local) meta(st *unix.Stat_t) (m Meta, err error) {
+	m = Meta{Mode: fileMode(st.Mode), Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())}
+	m.Owner, err = l.owner(int(st.Uid), int(st.Gid))
 	return m, err
 }
 
@@ -87,11 +94,12 @@ func (l *Local) Content(name string) (Content, error) {
 var errIrregular = errors.New("is not a regular file")
 
 func (l *Local) open(name string) (*os.File, error) {
-	p, err := l.real(name, true)
+	s, err := l.at("open", name, true)
 	if err != nil {
-		return nil, err
+		return nil, bare(err)
 	}
-	f, err := os.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	defer s.close()
+	f, err := s.open(unix.O_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
@@ -111,30 +119,38 @@ func (l *Local) open(name string) (*os.File, error) {
 
 // Readlink is Reader's.
 func (l *Local) Readlink(name string) (string, error) {
-	p, err := l.real(name, false)
+	s, err := l.at("readlink", name, false)
 	if err != nil {
-		return "", guest("readlink", name, err)
+		return "", err
 	}
-	s, err := os.Readlink(p)
-	return s, guest("readlink", name, err)
+	defer s.close()
+	target, err := s.readlink()
+	return target, s.error(err)
+}
+
+// Resolve is Reader's.
+func (l *Local) Resolve(name string, follow bool) (string, error) {
+	s, err := l.at("resolve", name, follow)
+	if err != nil {
+		return "", err
+	}
+	defer s.close()
+	return path.Join(s.dir, s.base), nil
 }
 
 // ReadDir is Reader's.
 func (l *Local) ReadDir(name string) ([]string, error) {
-	p, err := l.real(name, true)
+	s, err := l.at("readdir", name, true)
 	if err != nil {
-		return nil, guest("readdir", name, err)
+		return nil, err
 	}
-	es, err := os.ReadDir(p)
+	defer s.close()
+	f, names, err := s.below()
 	if err != nil {
-		return nil, guest("readdir", name, err)
-	}
-	names := make([]string, len(es))
-	for i, e := range es {
-		names[i] = e.Name()
+		return nil, s.error(err)
 	}
 	slices.Sort(names)
-	return names, nil
+	return names, f.Close()
 }
 
 // Fact remembers answers until the next effect.
@@ -191,19 +207,9 @@ func (l *Local) account(k *Kind, n int) (string, error) {
 	return cmp.Or(v, s), err
 }
 
-// real returns where name lies on the machine. The kernel itself follows
-// links below "/"; below another root an absolute link would leave it.
-func (l *Local) real(name string, follow bool) (string, error) {
-	if l.dir == "/" {
-		return name, nil
-	}
-	dir, base, err := walk(links{l.dir}, name, follow)
-	return filepath.Join(l.dir, dir, base), err
-}
-
-// links walks the real files below a directory. A place is a name as seen from
+// links walks the real files below a host's root. A place is a name as seen from
 // there. The kernel finds what is missing or forbidden on the way.
-type links struct{ dir string }
+type links struct{ *Local }
 
 func (links) root() string { return "/" }
 
@@ -220,6 +226,46 @@ func (w links) link(at string) (string, bool, error) {
 		return "", false, nil
 	}
 	return target, err == nil, err
+}
+
+// trust is about what acts as root; see stranger. What it allows stays so: only root can change it.
+func (w links) trust(at string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	m, err := w.lmeta(at)
+	switch {
+	case err != nil:
+		return err
+	case m.maker() != "":
+		return foreignLink(at, m)
+	}
+	for dir := path.Dir(at); ; dir = path.Dir(dir) {
+		m, err := w.lmeta(dir)
+		switch {
+		case err != nil:
+			return err
+		case m.stranger() != "":
+			return looseLink(at, dir, m)
+		case dir == "/":
+			return nil
+		}
+	}
+}
+
+// lmeta describes what is at a name without links. Root is told by its number: names are looked up for others only,
+// and while one is, these are numbers, too.
+func (w links) lmeta(at string) (Meta, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(filepath.Join(w.dir, at), &st); err != nil {
+		return Meta{}, err
+	}
+	if w.naming || st.Uid == 0 && st.Gid == 0 {
+		return Meta{Mode: fileMode(st.Mode), Owner: Owner{fmt.Sprint(st.Uid), fmt.Sprint(st.Gid)}}, nil
+	}
+	w.naming = true
+	defer func() { w.naming = false }()
+	return w.meta(&st)
 }
 
 // WriteFile writes beside name, makes sure of the disk, then renames. Where m

@@ -129,6 +129,15 @@ func (o *Overlay) ReadDir(name string) ([]string, error) {
 	return names, guest("readdir", name, err)
 }
 
+// Resolve is Reader's.
+func (o *Overlay) Resolve(name string, follow bool) (string, error) {
+	dir, base, err := walk(steps{o: o}, name, follow)
+	if err != nil {
+		return "", guest("resolve", name, err)
+	}
+	return path.Join(dir.path(), base), nil
+}
+
 // list returns the names in a directory.
 func (o *Overlay) list(n *node) (names []string, err error) {
 	switch {
@@ -306,6 +315,22 @@ func (o *Overlay) kid(dir *node, name string) (*node, error) {
 		return nil, o.allowed(bare(err))
 	}
 	return &node{meta: m.given(dir.below), base: base, below: dir.below}, nil
+}
+
+// trust is about what acts as root; see stranger.
+func (w steps) trust(at *place) error {
+	if !w.o.isRoot() || at.unknown {
+		return nil
+	}
+	if at.meta.maker() != "" {
+		return foreignLink(at.path(), at.meta)
+	}
+	for dir := at.up; dir != nil; dir = dir.up {
+		if dir.meta.Mode.IsDir() && dir.meta.stranger() != "" {
+			return looseLink(at.path(), dir.path(), dir.meta)
+		}
+	}
+	return nil
 }
 
 func (w steps) link(at *place) (string, bool, error) {

@@ -110,19 +110,24 @@ func (l *Local) command(p Process) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// workingDir returns where dir really is; home, or / without one, if it is
-// empty. It asks for no owners: finding their names may need a process.
+// workingDir returns where dir really is; home, or / without one, if it is empty.
 func (l *Local) workingDir(dir, home string) (string, error) {
 	if dir != "" {
-		p, err := l.real(dir, true)
-		return p, guest("chdir", dir, err)
+		p, err := l.real(dir)
+		return p, guest("chdir", dir, bare(err))
 	}
-	if p, err := l.real(home, true); err == nil && home != "" {
+	if p, err := l.real(home); err == nil && home != "" {
 		if fi, err := os.Stat(p); err == nil && fi.IsDir() {
 			return p, nil
 		}
 	}
-	return l.real("/", true)
+	return l.real("/")
+}
+
+// real returns where what name leads to lies on the machine.
+func (l *Local) real(name string) (string, error) {
+	p, err := l.Resolve(name, true)
+	return filepath.Join(l.dir, p), err
 }
 
 // searchPath is not the caller's: a run does the same whoever starts it.

@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -19,6 +20,8 @@ type walker[T any] interface {
 	child(dir T, name string) (T, error)
 	// link returns the target of a symbolic link; ok is false for anything else.
 	link(at T) (target string, ok bool, err error)
+	// trust returns an error if whoever acts must not follow the link at.
+	trust(at T) error
 }
 
 // walk follows the symbolic links in the directories of name and, if follow,
@@ -49,6 +52,9 @@ func walk[T any](w walker[T], name string, follow bool) (dir T, base string, err
 		if links++; links > maxLinks {
 			return dir, base, syscall.ELOOP
 		}
+		if err := w.trust(at); err != nil {
+			return dir, base, err
+		}
 		if strings.HasPrefix(target, "/") {
 			dir = w.root()
 		}
@@ -75,6 +81,46 @@ func parts(name string) []string {
 	}
 	return s
 }
+
+// Root follows a link only if nobody but root can have put it there: root owns it, and every directory on the way to it
+// can be changed by root alone. Otherwise the account that a directory was made for could lead root anywhere. Who is not
+// root follows what the kernel does.
+
+// stranger returns who besides root can change what the directory m holds, or "". In a sticky directory that root owns
+// nobody can replace what root put there.
+func (m Meta) stranger() string {
+	switch {
+	case m.maker() != "":
+		return m.maker()
+	case m.Mode&fs.ModeSticky != 0:
+		return ""
+	case m.Mode&0o002 != 0:
+		return "everybody"
+	case m.Mode&0o020 != 0 && m.Group != root && m.Group != "0":
+		return "the group " + m.Group
+	}
+	return ""
+}
+
+// maker returns whose file m is, or "" if it is root's.
+func (m Meta) maker() string {
+	if m.User == root || m.User == "0" {
+		return ""
+	}
+	return m.User
+}
+
+// foreignLink is the error about a link that somebody else than root made, or made sure of.
+func foreignLink(link string, m Meta) error {
+	return hinted{fmt.Errorf("%s is a link that %s made", link, m.maker()), linkCure}
+}
+
+// looseLink is the error about a link of root in, or below, a directory that others can change.
+func looseLink(link, dir string, m Meta) error {
+	return hinted{fmt.Errorf("%s is a link below %s, which %s can change", link, dir, m.stranger()), linkCure}
+}
+
+const linkCure = "root follows only links that nobody else can have put there: name the file that is meant, or see who made the link and remove it"
 
 // guest makes err read "op name: reason" in a runbook's own words: without the
 // root, the names of temporary files or the steps that a library took.

@@ -57,11 +57,12 @@ func (l *Local) LstatAll(dir string, names []string) []Seen {
 }
 
 func (l *Local) openDir(dir string) (int, error) {
-	p, err := l.real(dir, true)
+	s, err := l.at("lstat", dir, true)
 	if err != nil {
-		return -1, err
+		return -1, bare(err)
 	}
-	return unix.Open(p, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	defer s.close()
+	return unix.Openat(s.fd, s.base, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
 // describe takes over what the kernel says of a file, but for the owner's names, and returns his numbers.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -23,10 +24,16 @@ type spot struct {
 	op, name string // for errors
 }
 
-// spot resolves the links in name's directories, then opens these one by one
-// and refuses any that has become a link in between.
-func (l *Local) spot(op, name string) (*spot, error) {
-	dir, base, err := walk(links{l.dir}, name, false)
+// spot is where name itself lies, be it a link or not there.
+func (l *Local) spot(op, name string) (*spot, error) { return l.at(op, name, false) }
+
+// at resolves the links in name's directories and, if follow, a final one. It opens the directories that it found one
+// by one and refuses any that has become a link in between.
+func (l *Local) at(op, name string, follow bool) (*spot, error) {
+	if s := l.straight(op, name, follow); s != nil {
+		return s, nil
+	}
+	dir, base, err := walk(links{l}, name, follow)
 	if err != nil {
 		return nil, guest(op, name, err)
 	}
@@ -45,6 +52,27 @@ func (l *Local) spot(op, name string) (*spot, error) {
 	return &spot{fd, dir, base, op, name}, nil
 }
 
+// straight is at for a name without links, in one system call; nil if that finds one, anything else that at must
+// explain, or a kernel before 5.6.
+func (l *Local) straight(op, name string, follow bool) *spot {
+	dir, base := path.Split(name)
+	if base == "" || base == ".." || strings.Contains(dir, "/../") {
+		return nil
+	}
+	fd, err := unix.Openat2(unix.AT_FDCWD, filepath.Join(l.dir, dir), &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS,
+	})
+	if err != nil {
+		return nil
+	}
+	s := &spot{fd, path.Clean(dir), base, op, name}
+	if st, err := s.stat(); follow && (err != nil || st.Mode&unix.S_IFMT == unix.S_IFLNK) {
+		s.close()
+		return nil
+	}
+	return s
+}
+
 func (s *spot) close() { unix.Close(s.fd) }
 
 func (s *spot) error(err error) error { return guest(s.op, s.name, err) }
@@ -53,6 +81,24 @@ func (s *spot) stat() (unix.Stat_t, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(s.fd, s.base, &st, unix.AT_SYMLINK_NOFOLLOW)
 	return st, err
+}
+
+// open opens what is at s to read it. A link is refused: at has followed those that may be.
+func (s *spot) open(flags int) (*os.File, error) {
+	fd, err := unix.Openat(s.fd, s.base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC|flags, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), s.name), nil
+}
+
+func (s *spot) readlink() (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(s.fd, s.base, buf)
+	if err != nil {
+		return "", err
+	}
+	return string(buf[:n]), nil
 }
 
 // vacant is an error if there is something at s.
@@ -198,11 +244,10 @@ func (s *spot) space(err error, need int64) error {
 // below opens the directory at s to read it; files in it are reached through
 // the descriptor that comes with their names.
 func (s *spot) below() (*os.File, []string, error) {
-	fd, err := unix.Openat(s.fd, s.base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	f, err := s.open(unix.O_DIRECTORY)
 	if err != nil {
 		return nil, nil, err
 	}
-	f := os.NewFile(uintptr(fd), s.name)
 	names, err := f.Readdirnames(-1)
 	if err != nil {
 		f.Close()
