@@ -126,6 +126,9 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	r.door = &door{Reader: r.host, host: r.host, run: r}
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
+	if r.Info.Mode == "" {
+		r.Info.Mode = map[bool]string{true: trace.DryRun, false: trace.RealRun}[r.predicted]
+	}
 	r.Info.Runbook, r.Info.Sources, r.Info.Vars = book.Name, book.Sources, traceVars(book)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err

@@ -92,7 +92,9 @@ func poisoned(s string) []Event {
 			*p += s
 		}
 		e.Argv, e.Assumed = append(e.Argv, s), append(e.Assumed, s)
-		e.Changes = append(e.Changes, host.Change{What: s, From: s, To: s}, host.Change{What: s, From: s + "\n", To: "a\n" + s + "\n"})
+		if len(e.Changes) > 0 {
+			e.Changes = append(e.Changes, host.Change{What: s, From: s, To: s}, host.Change{What: s, From: s + "\n", To: "a\n" + s + "\n"})
+		}
 		e.Args, e.Sets = map[string]any{s: s}, map[string]string{s: s}
 		if e.Kind == Effect {
 			e.Detail = map[string]any{"mode": "0644", "owner": s, "cwd": s, "target": s, "env": map[string]string{"A": s}}

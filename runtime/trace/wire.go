@@ -75,7 +75,8 @@ func fields(e Event) ([]field, error) {
 	return fs, nil
 }
 
-// requiredKeys returns the keys that every line of a kind has, in their order.
+// requiredKeys returns the keys that every line of a kind has, in their order. A key
+// that is added to the format is not among them: older traces lack it.
 func requiredKeys(k Kind) []string {
 	switch k {
 	case Run:
