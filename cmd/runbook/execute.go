@@ -50,7 +50,7 @@ func (s *session) dryRun(ctx context.Context) error {
 		return err
 	}
 	if s.flags.exitCode && s.watch.Changed > 0 {
-		return exit(10)
+		return exit(changesToMake)
 	}
 	return nil
 }
@@ -59,6 +59,7 @@ func (s *session) dryRun(ctx context.Context) error {
 func (s *session) realRun(ctx context.Context) (err error) {
 	ctx, stop := s.interruptible(ctx, true)
 	defer stop()
+	s.out.alone = true
 	unix.Umask(0o022) // what commands make must not depend on the shell that the run was started from
 	if err := s.state.prepare(); err != nil {
 		return err
@@ -158,7 +159,7 @@ func (s *session) display(out io.Writer) trace.Sink {
 	case "sh":
 		return trace.NewShell(out)
 	}
-	fd := int(s.out.Fd())
+	fd := int(s.out.file.Fd())
 	opts := trace.Options{Quiet: f.quiet, Verbose: f.verbose, Reported: true}
 	if term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
 		opts.Live = true

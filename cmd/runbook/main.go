@@ -10,6 +10,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"runtime/debug"
@@ -31,16 +33,18 @@ func main() {
 
 // A program is what the subcommands share.
 type program struct {
-	in, out, err *os.File
-	now          func() time.Time
-	rt           *runtime.Runtime
-	shipped      fs.FS
-	rootState    string // state directory of root
+	in        *os.File
+	out       *stdout
+	err       io.Writer
+	now       func() time.Time
+	rt        *runtime.Runtime
+	shipped   fs.FS
+	rootState string // state directory of root
 }
 
 func newProgram() *program {
 	return &program{
-		os.Stdin, os.Stdout, os.Stderr, time.Now, runtime.New(builtins.All()...), runbooks.FS, "/var/lib/runbook",
+		os.Stdin, &stdout{file: os.Stdout}, printable{os.Stderr}, time.Now, runtime.New(builtins.All()...), runbooks.FS, "/var/lib/runbook",
 	}
 }
 
@@ -49,8 +53,16 @@ func (p *program) main(args []string) int {
 	root := p.rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
+	lost := p.out.lost()
+	if lost != nil && errors.Is(err, p.out.err) {
+		err = nil // it says the same
+	}
 	report(p.err, err)
-	return exitCode(err)
+	report(p.err, lost)
+	if code := exitCode(err); lost == nil || code != 0 && code != changesToMake {
+		return code
+	}
+	return exitCode(lost)
 }
 
 func (p *program) rootCommand() *cobra.Command {
