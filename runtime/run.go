@@ -25,9 +25,11 @@ type Options struct {
 	// with those that it has, and does nothing else with them.
 	Secrets map[string]string
 	// directory for markers, absolute; its owner makes it before a run on the machine
-	State    string
-	Person   Person                           // answers questions; nil: a question is an error
-	Output   io.Writer                        // gets what commands print, without secrets; may be nil
+	State  string
+	Person Person    // answers questions; nil: a question is an error
+	Output io.Writer // gets what commands print, without secrets; may be nil
+	// Keep gets each text that is too long for the trace, and its digest in the trace; may be nil
+	Keep     func(sha256, text string) error
 	Progress func(text string)                // may be nil
 	Select   func(Step) (ok bool, why string) // nil: all steps
 	Info     trace.RunInfo                    // what the trace says first; Do adds vars and sources
@@ -294,6 +296,13 @@ func (r *Run) emit(e trace.Event) error {
 	e = r.shown(e)
 	if r.vault.Damaged() {
 		return secret.ErrDamaged
+	}
+	for i, c := range e.Changes {
+		if e.Changes[i] = trace.Shorten(c); e.Changes[i].Whole != "" && r.Keep != nil {
+			if err := r.Keep(e.Changes[i].Whole, c.To); err != nil {
+				return err
+			}
+		}
 	}
 	return r.Sink.Emit(e)
 }

@@ -133,7 +133,11 @@ func (s *session) do(
 			printed.tail = t.Tail
 		}
 	}
-	refusing := trace.Tee{trace.NewGuard(s.book.Leaks(o.Secrets, o.Info))}
+	leaks := s.book.Leaks(o.Secrets, o.Info)
+	if file != nil {
+		o.Keep = (&blobs{dir: file.Name() + ".blobs", leaks: leaks}).keep
+	}
+	refusing := trace.Tee{trace.NewGuard(leaks)}
 	if s.flags.follow != "" {
 		refusing = append(refusing, trace.NewFollow(s.approved))
 	}

@@ -151,11 +151,13 @@ type Response struct {
 	Body     io.ReadCloser
 }
 
-// A Change is one line of a diff: what is there, what should be.
+// A Change is one line of a diff: what is there, what should be. Whole is set where
+// To is only the head and the tail of a text: the hex SHA-256 of all of it.
 type Change struct {
-	What string `json:"what"`
-	From string `json:"from"`
-	To   string `json:"to"`
+	What  string `json:"what"`
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Whole string `json:"whole,omitempty"`
 }
 
 // A Fact names something a host knows that is not a file, such as

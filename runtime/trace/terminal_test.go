@@ -151,26 +151,6 @@ func TestCut(t *testing.T) {
 	}
 }
 
-func TestTextDiff(t *testing.T) {
-	for _, c := range []struct {
-		from, to string
-		at       int
-		want     string
-	}{
-		{"a\nb\nc\n", "a\nx\nc\n", 2, "- b|+ x"},
-		{"", "a\nb\n", 1, "+ a|+ b"},
-		{"a\nb\n", "", 1, "- a|- b"},
-		{"a\n", "a\nb\n", 2, "+ b"},
-		{"a\na\n", "a\n", 2, "- a"},
-		{"1\n2\n3\n4\n", "", 1, "- 1|- 2|- 3|- (1 more)"},
-	} {
-		at, lines := textDiff(c.from, c.to, 3)
-		if have := strings.Join(lines, "|"); have != c.want || at != c.at {
-			t.Errorf("%q to %q: got %d %s, want %d %s", c.from, c.to, at, have, c.at, c.want)
-		}
-	}
-}
-
 func TestTerminalFromManyGoroutines(t *testing.T) {
 	var b bytes.Buffer
 	term := NewTerminal(&b, Options{Live: true})
