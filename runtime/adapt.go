@@ -28,7 +28,7 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 		if err != nil {
 			return nil, err
 		}
-		c := &Call{Builtin: b, given: given, run: l.run, at: position(t)}
+		c := &Call{Builtin: b, given: given, placeholders: l.book.placeholders, run: l.run, at: position(t)}
 		switch {
 		case b.declare != nil:
 			return b.declare(l, t, c)
@@ -87,7 +87,7 @@ func (r *Run) call(c *Call) (starlark.Value, error) {
 	if c.Builtin.RunsAs && c.user != "" {
 		e.User = c.user
 	}
-	return r.do(op, again, e)
+	return r.do(op, again, e, c.paths())
 }
 
 // again is how long an op may take and how often it is tried.

@@ -64,7 +64,7 @@ type Host interface {
 	// SetMeta sets permission bits and, where m names one, the owner.
 	SetMeta(name string, m Meta) error
 	// Chown gives name and all below it to o; files is how many differ from that.
-	// Symbolic links are changed, not followed.
+	// Symbolic links are changed, not followed. Files below name that have other names elsewhere keep their owner.
 	Chown(name string, o Owner, files int) error
 	// Move renames src to dst, which must not exist, with all below it.
 	Move(src, dst string) error
@@ -83,6 +83,8 @@ type Process struct {
 	Env   map[string]string // added to PATH HOME USER LOGNAME SHELL LANG and proxies
 	Dir   string            // working directory; the home of User, or /, if empty
 	User  string            // account that runs it; whoever runs now if empty
+	// Asker is query or unless where the runbook itself asks, for the trace.
+	Asker string
 	// Output, if not nil, gets what the process prints while it runs.
 	Output io.Writer
 	// Hide, if not nil, takes out of words and output what errors must not tell.
@@ -133,6 +135,7 @@ type Request struct {
 	Since  string // Modified of what the caller has; asks, as ETag does without an Offset, for 304 if it still is that
 	Head   bool   // only look: the body stays empty
 	Fresh  bool   // past the caches on the way
+	Asker  string // wait_for where the runbook itself asks, for the trace
 	// Bearer is a token that, like a user in URL, goes to URL's own origin only:
 	// no redirect to another one takes it along. There may be one of the two.
 	Bearer string
@@ -151,13 +154,11 @@ type Response struct {
 	Body     io.ReadCloser
 }
 
-// A Change is one line of a diff: what is there, what should be. Whole is set where
-// To is only the head and the tail of a text: the hex SHA-256 of all of it.
+// A Change is one line of a diff: what is there, what should be.
 type Change struct {
-	What  string `json:"what"`
-	From  string `json:"from"`
-	To    string `json:"to"`
-	Whole string `json:"whole,omitempty"`
+	What string `json:"what"`
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 // A Fact names something a host knows that is not a file, such as

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -217,14 +216,14 @@ const (
 	keptText = 64 << 10
 )
 
-// Shorten cuts the long texts of a change. Its Whole is then the hex SHA-256 of the
-// whole new text, which the caller keeps under that name.
-func Shorten(c host.Change) host.Change {
+// Shorten cuts the long texts of a change. It returns the hex SHA-256 of the whole new
+// text if that was one, else "".
+func Shorten(c *host.Change) (sha256 string) {
 	if len(c.To) > maxText {
-		c.Whole = fmt.Sprintf("%x", sha256.Sum256([]byte(c.To)))
+		sha256 = hash([]byte(c.To))
 	}
 	c.From, c.To = headAndTail(c.From), headAndTail(c.To)
-	return c
+	return sha256
 }
 
 func headAndTail(s string) string {
@@ -235,11 +234,10 @@ func headAndTail(s string) string {
 	return fmt.Sprintf("%s\n[... %d bytes left out ...]\n%s", head, len(s)-len(head)-len(tail), tail)
 }
 
-// wholeText says where the whole text of a change is of which a trace holds only
-// head and tail; "" if it holds all.
-func wholeText(c host.Change) string {
-	if c.Whole == "" {
-		return ""
+// wholeTexts says where the texts of op are of which a trace holds only head and tail.
+func wholeTexts(op Event) (lines []string) {
+	for _, sum := range op.Whole {
+		lines = append(lines, "all of it, if the trace is kept in a file: TRACE.blobs/"+Quote(sum))
 	}
-	return "all of it, if the trace is kept in a file: TRACE.blobs/" + Quote(c.Whole)
+	return lines
 }

@@ -38,11 +38,11 @@ func TestChangeLines(t *testing.T) {
 }
 
 // shownIn returns a run that writes a text, in every form that people read.
-func shownIn(t *testing.T, dry bool, change host.Change) map[string]string {
+func shownIn(t *testing.T, dry bool, change host.Change, whole ...string) map[string]string {
 	t.Helper()
 	mode := map[bool]string{true: DryRun, false: RealRun}[dry]
 	events := []Event{{Kind: Run, Run: &RunInfo{Mode: mode, User: Person{Name: "root"}}}, {Kind: Step, Step: "s", State: Begin},
-		{Kind: Op, Step: "s", Op: "write", Target: "/etc/x", User: "root", Changes: []host.Change{change}},
+		{Kind: Op, Step: "s", Op: "write", Target: "/etc/x", User: "root", Changes: []host.Change{change}, Whole: whole},
 		{Kind: Effect, Step: "s", Call: "write", Path: "/etc/x", User: "root", Detail: map[string]any{"mode": "0640", "owner": "ann", "group": "ops"}},
 		{Kind: Result, Step: "s", Op: "write", Target: "/etc/x", Outcome: Changed}, {Kind: End, Outcome: Done}}
 	all := map[string]string{"run": string(shown(t, events, Options{})), "verbose": string(shown(t, events, Options{Verbose: true}))}
@@ -151,18 +151,20 @@ func TestMetRequirementsDoNotSayWhatWouldBeWrong(t *testing.T) {
 
 func TestLongTextsAreShortened(t *testing.T) {
 	long := "head evil\n" + strings.Repeat("ä", maxText) + "\ntail evil\n"
-	c := Shorten(host.Change{What: "content", From: "x\n", To: long})
-	if len(c.To) > 3*keptText || !strings.HasPrefix(c.To, "head evil\n") || !strings.HasSuffix(c.To, "\ntail evil\n") || c.From != "x\n" {
+	c := host.Change{What: "content", From: "x\n", To: long}
+	sum := Shorten(&c)
+	if sum != hash([]byte(long)) || len(c.To) > 3*keptText || !strings.HasPrefix(c.To, "head evil\n") || !strings.HasSuffix(c.To, "\ntail evil\n") || c.From != "x\n" {
 		t.Errorf("got %d bytes", len(c.To))
 	}
-	for form, text := range shownIn(t, false, c) {
+	for form, text := range shownIn(t, false, c, sum) {
 		text = strings.ReplaceAll(text, `\`, "")
 		if !strings.Contains(text, "head evil") || !strings.Contains(text, "tail evil") || !strings.Contains(text, "bytes left out") ||
 			!strings.Contains(text, "TRACE.blobs/"+hash([]byte(long))) {
 			t.Errorf("%s does not say where the whole is", form)
 		}
 	}
-	if c := (host.Change{From: long[:maxText], To: "x"}); Shorten(c) != c {
+	short := host.Change{From: long[:maxText], To: "x"}
+	if before := short; Shorten(&short) != "" || short != before {
 		t.Error("a text that fits is cut")
 	}
 }

@@ -115,6 +115,9 @@ func (m *markdown) result(e Event) {
 		}
 		m.print("  - %s: %s → %s\n", prose(c.What), code(cmp.Or(c.From, "(none)")), code(cmp.Or(c.To, "(none)")))
 	}
+	for _, where := range wholeTexts(m.op) {
+		m.print("  - %s\n", prose(where))
+	}
 	for _, d := range m.did {
 		m.print("  - does %s", code(describe(d)))
 		if a := aspects(d); a != "" {
@@ -144,9 +147,6 @@ func (m *markdown) text(c host.Change) {
 		texts[i] = l.text
 	}
 	m.fence("    ", "diff", texts)
-	if where := wholeText(c); where != "" {
-		m.print("  - %s\n", prose(where))
-	}
 }
 
 // lined returns text of several lines as prose, each behind prefix.

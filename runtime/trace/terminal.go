@@ -273,10 +273,8 @@ func (t *Terminal) changes(op Event) {
 		}
 		t.line(below, l.text)
 	}
-	for _, c := range changes {
-		if where := wholeText(c); where != "" {
-			t.line(below, t.paint.change.Sprint(where))
-		}
+	for _, where := range wholeTexts(op) {
+		t.line(below, t.paint.change.Sprint(where))
 	}
 }
 
