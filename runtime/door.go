@@ -115,7 +115,7 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	question.Code, question.Why = res.Code, d.run.loose
 	if question.Asker != "" && (err == nil || errors.Is(err, host.ErrUnknown)) {
 		if err != nil {
-			question.Assumed = []string{"not asked"}
+			question.Assumed = notAsked
 		}
 		if terr := d.run.emit(question); terr != nil {
 			return res, terr
@@ -123,6 +123,8 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	}
 	return res, d.run.vault.MaskError(err)
 }
+
+var notAsked = []string{"not asked"}
 
 // question is what the trace says of p.
 func (d *door) question(p host.Process) trace.Event {
@@ -174,6 +176,9 @@ func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) 
 	}
 	res, err := d.Reader.Get(ctx, r)
 	if err != nil && r.Asker != "" {
+		if errors.Is(err, host.ErrUnknown) {
+			question.Assumed = notAsked
+		}
 		err = errors.Join(err, d.run.emit(question))
 	}
 	if err != nil {
