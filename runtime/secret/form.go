@@ -83,7 +83,9 @@ func lowerEscapes(s string) string {
 // JSON, YAML, SQL, CSV and configuration files.
 func inLiterals(value string) (texts []string) {
 	for _, quotes := range []string{`"`, "'", `"'`, ""} {
-		for _, escape := range []func(rune) string{pythonEscape(false), pythonEscape(true), jsonEscape(false), jsonEscape(true)} {
+		for _, escape := range []func(rune) string{
+			pythonEscape(false), pythonEscape(true), jsonEscape(false), jsonEscape(true),
+		} {
 			texts = append(texts, escapeRunes(value, quotes, escape))
 		}
 		texts = append(texts, escapeRunes(value, quotes, octalEscape))
