@@ -16,7 +16,10 @@ type Seen struct {
 	Ino uint64 // inode number; 0 where a dry run made the file
 	// Linked says that the file has other names as well: whoever changes it may change what is not theirs.
 	Linked bool
-	Err    error // wraps fs.ErrNotExist if there is no such file
+	// Changed is when the file's content, name, mode or owner changed last, by the kernel's clock for files, which may lag
+	// by FileTick; see inode(7). No program can set it. Of what a dry run changed it is when the dry run did.
+	Changed time.Time
+	Err     error // wraps fs.ErrNotExist if there is no such file
 }
 
 // LstatAll is Reader's. It holds the directory open, so that each name costs one system call.
@@ -72,6 +75,7 @@ func (s *Seen) describe(st *unix.Stat_t) (ids [2]uint32) {
 	}
 	s.Ino, s.Linked = st.Ino, st.Nlink > 1 && st.Mode&unix.S_IFMT == unix.S_IFREG
 	s.Meta = Meta{Mode: fileMode(st.Mode), Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())}
+	s.Changed = time.Unix(st.Ctim.Unix())
 	return [2]uint32{st.Uid, st.Gid}
 }
 
@@ -144,6 +148,19 @@ func (o *Overlay) LstatAll(dir string, names []string) []Seen {
 	}
 	for i, n := range names {
 		all[i].Meta, all[i].Err = o.Lstat(path.Join(dir, n))
+		if all[i].Err == nil {
+			all[i].Changed, all[i].Err = o.changedAt(path.Join(dir, n))
+		}
 	}
 	return all
+}
+
+// changedAt returns when name, which is there, changed last.
+func (o *Overlay) changedAt(name string) (time.Time, error) {
+	p, err := o.find(name, false)
+	if err != nil || p.base == "" || !p.at.IsZero() {
+		return p.at, err
+	}
+	s := o.base.LstatAll(path.Dir(p.base), []string{path.Base(p.base)})[0]
+	return s.Changed, o.allowed(s.Err)
 }
