@@ -46,8 +46,8 @@ func startTime(_ context.Context, r Reader, name string) (string, error) {
 	return FormatStart(zero.Add(since - FileTick)), err
 }
 
-// startTicks returns field 22 of /proc/PID/stat, -1 if there is no such process. The second field, the program's name in
-// parentheses, may hold anything.
+// startTicks returns field 22 of /proc/PID/stat, -1 if there is no such process. The second field, the program's name
+// in parentheses, may hold anything.
 func startTicks(r Reader, pid string) (int64, error) {
 	text, err := ReadFile(r, path.Join("/proc", pid, "stat"))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
