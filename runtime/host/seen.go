@@ -13,11 +13,12 @@ import (
 // Seen is what LstatAll found under one name.
 type Seen struct {
 	Meta
-	Ino uint64 // inode number; 0 where a dry run made the file
-	// Linked says that the file has other names as well: whoever changes it may change what is not theirs.
-	Linked bool
-	// Changed is when the file's content, name, mode or owner changed last, by the kernel's clock for files, which may lag
-	// by FileTick; see inode(7). No program can set it. Of what a dry run changed it is when the dry run did.
+	Dev, Ino uint64 // device and inode number; 0 where a dry run made the file
+	// Links is how many names a regular file has; 0 where a dry run made it. Whoever changes a file with others may change
+	// what is not theirs.
+	Links uint64
+	// Changed is when the file's content, name, mode or owner changed last, by the kernel's clock for files, which may
+	// lag by FileTick; see inode(7). No program can set it. Of what a dry run changed it is when the dry run did.
 	Changed time.Time
 	Err     error // wraps fs.ErrNotExist if there is no such file
 }
@@ -73,7 +74,10 @@ func (s *Seen) describe(st *unix.Stat_t) (ids [2]uint32) {
 	if s.Err != nil {
 		return ids
 	}
-	s.Ino, s.Linked = st.Ino, st.Nlink > 1 && st.Mode&unix.S_IFMT == unix.S_IFREG
+	s.Dev, s.Ino = uint64(st.Dev), st.Ino
+	if st.Mode&unix.S_IFMT == unix.S_IFREG {
+		s.Links = uint64(st.Nlink)
+	}
 	s.Meta = Meta{Mode: fileMode(st.Mode), Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())}
 	s.Changed = time.Unix(st.Ctim.Unix())
 	return [2]uint32{st.Uid, st.Gid}
@@ -146,10 +150,17 @@ func (o *Overlay) LstatAll(dir string, names []string) []Seen {
 	case p.base != "" && !p.unknown && !p.touched && len(p.kids) == 0 && p.below == (Owner{}):
 		return o.base.LstatAll(p.base, names)
 	}
+	var base []Seen
+	if p.base != "" && !p.unknown {
+		base = o.base.LstatAll(p.base, names)
+	}
 	for i, n := range names {
 		all[i].Meta, all[i].Err = o.Lstat(path.Join(dir, n))
 		if all[i].Err == nil {
 			all[i].Changed, all[i].Err = o.changedAt(path.Join(dir, n))
+		}
+		if _, changed := p.kids[n]; base != nil && base[i].Err == nil && (!changed || p.kids[n] != nil && p.kids[n].base != "") {
+			all[i].Dev, all[i].Ino, all[i].Links = base[i].Dev, base[i].Ino, base[i].Links
 		}
 	}
 	return all
