@@ -159,7 +159,8 @@ func (o *Overlay) LstatAll(dir string, names []string) []Seen {
 		if all[i].Err == nil {
 			all[i].Changed, all[i].Err = o.changedAt(path.Join(dir, n))
 		}
-		if _, changed := p.kids[n]; base != nil && base[i].Err == nil && (!changed || p.kids[n] != nil && p.kids[n].base != "") {
+		kid, changed := p.kids[n]
+		if base != nil && base[i].Err == nil && (!changed || kid != nil && kid.base != "") {
 			all[i].Dev, all[i].Ino, all[i].Links = base[i].Dev, base[i].Ino, base[i].Links
 		}
 	}
