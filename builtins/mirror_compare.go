@@ -29,13 +29,14 @@ var mirrorCompareBuiltin = &runtime.Builtin{
 		param("platforms", "list of string", "[]", "subdirs to compare; all that the channel has if empty; noarch always"),
 		param("since", "path", "None", "a file that was written when the tree was right: only what changed after it is read"),
 		param("digests", "bool", "True", "compare digests, too; otherwise only names and sizes"),
+		param("index", "bool", "False", "with since=: a repodata.json in the tree that was removed or changed after that "+
+			"differs, too, unless it is the channel's"),
 		assumeParam("list of string"),
 	},
 	Summary: "compare a tree that another program fills with the indexes of a channel",
 	Detail: []string{
 		"It returns .differ, the names SUBDIR/FILE of what the tree lacks or holds with another size or digest; .bytes, their sizes together; " +
 			".packages, how many there should be; and .read, how many had to be read.",
-		"With since= a repodata.json in the tree counts, too, where it was removed or changed after that.",
 	},
 	Example: `mkdir("/srv/media/noarch")
 write("/srv/media/noarch/repodata.json", "{}")
@@ -50,6 +51,7 @@ func readMirrorCompare(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	var tree, since runtime.Path
 	var assume starlark.Value
 	err := c.Unpack("channel", &channel, "tree", &tree, "platforms", &t.platforms, "since", &since, "digests", &t.digests,
+		"index", &t.index,
 		"assume", &assume)
 	if err != nil {
 		return nil, err
@@ -82,6 +84,7 @@ type treeComparison struct {
 	tree      string
 	platforms []string
 	digests   bool
+	index     bool
 	since     time.Time // zero: everything is read
 
 	differ   []string
@@ -154,7 +157,7 @@ func (t *treeComparison) compareSubdir(subdir string) error {
 	if err == nil {
 		err = t.flush(subdir)
 	}
-	if err == nil && !t.since.IsZero() {
+	if err == nil && t.index && !t.since.IsZero() {
 		err = t.compareIndex(subdir)
 	}
 	return err

@@ -64,7 +64,7 @@ func TestMirrorCompare(t *testing.T) {
 			t.Parallel()
 			m := newStore(t)
 			test.change(m)
-			for more, want := range map[string]string{"": test.want, `, since = "/right"`: test.since, `, since = "/none"`: test.want} {
+			for more, want := range map[string]string{"": test.want, `, since = "/right", index = True`: test.since, `, since = "/none"`: test.want} {
 				events, err := m.real(`c = mirror.compare("file:///media", "/store"` + more + ")\nlog('%s %d %d' % (c.differ, c.bytes, c.read))")
 				if err != nil {
 					t.Fatal(err)
