@@ -220,7 +220,7 @@ func preparedLinks() (all []preparedLink) {
 		{"/srv/theirs/a/b/c", account, 0o700, account, account},              // deep
 		{"/srv/set", account, 0o775 | fs.ModeSetgid, account, 0},             // with a group bit
 		{"/srv/closed", account, 0o500, account, 0},                          // the owner can open it again
-		{"/srv/odd+name/x", account, 0o755, account, 0},                    // with an odd name
+		{"/srv/odd+name/x", account, 0o755, account, 0},                      // with an odd name
 		{"/srv/..app", account, 0o755, account, 0},                           // like a way up
 		{"/srv/app/" + strings.Repeat("n", 200), account, 0o755, 0, account}, // long
 	}
@@ -283,4 +283,16 @@ mkdir("/var/again", mode = 0o711)`)
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
+}
+
+// Another name of a file that the account may not read is not written anew for it.
+func TestHardLinkedCondarc(t *testing.T) {
+	m := besieged(t)
+	m.furnish("/srv/app")
+	rc := filepath.Join(m.root, "srv/app/.condarc")
+	m.must(errors.Join(os.Chmod(filepath.Join(m.root, "victim/f"), 0o600), os.Remove(rc), os.Link(filepath.Join(m.root, "victim/f"), rc)))
+	m.fails(`conda.channels("/srv/app", add = ["x"], user = "nobody")`, "nobody may not read it")
+	m.must(os.Chmod(rc, 0o644))
+	m.must(os.WriteFile(rc, []byte("channels: [y]\n"), 0o644))
+	m.thrice(`conda.channels("/srv/app", add = ["x"], user = "nobody")`)
 }

@@ -34,6 +34,7 @@ var superviseBuiltin = &runtime.Builtin{
 		newerThanParam("the processes"),
 		param("wait", "duration", "60", "how long processes may take to run and ports to open"),
 	},
+	Secrets: []string{"programs"},
 	Summary: "have supervisord run, now and after a reboot, and every one of its programs with it",
 	Detail: []string{
 		"A line of the account's crontab starts it at boot. " +
@@ -221,7 +222,7 @@ func (op *superviseOp) write(owner host.Owner, up bool) runtime.Deed {
 				return err
 			}
 		}
-		meta := host.Meta{Mode: 0o644, Size: int64(len(op.text)), Owner: owner}
+		meta := host.Meta{Mode: modeFor(op.text), Size: int64(len(op.text)), Owner: owner}
 		return h.WriteFile(op.config, host.Bytes([]byte(op.text)), meta)
 	}
 }

@@ -159,8 +159,8 @@ func (o *Overlay) LstatAll(dir string, names []string) []Seen {
 		if all[i].Err == nil {
 			all[i].Changed, all[i].Err = o.changedAt(path.Join(dir, n))
 		}
-		kid, changed := p.kids[n]
-		if base != nil && base[i].Err == nil && (!changed || kid != nil && kid.base != "") {
+		kid, kept := p.kids[n]
+		if shows := !kept || kid != nil && kid.base != ""; shows && base != nil && base[i].Err == nil {
 			all[i].Dev, all[i].Ino, all[i].Links = base[i].Dev, base[i].Ino, base[i].Links
 		}
 	}
