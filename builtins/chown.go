@@ -16,6 +16,7 @@ var chownBuiltin = &runtime.Builtin{
 		param("owner", "string", "", "account that will own it"),
 		param("group", "string", "the owner's", "group of it; by default the owner's login group"),
 		param("recursive", "bool", "True", "with all below it, if it is a directory"),
+		adoptParam,
 	},
 	Summary: "give a file, or a directory and all below it, to an account",
 	Detail: []string{
@@ -27,7 +28,8 @@ chown("/srv/site", "root")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := chownOp{recursive: true}
 		var p runtime.Path
-		err := c.Unpack("path", &p, "owner", &op.owner.User, "group", &op.owner.Group, "recursive", &op.recursive)
+		err := c.Unpack("path", &p, "owner", &op.owner.User, "group", &op.owner.Group, "recursive", &op.recursive,
+			"adopt", &op.adopt)
 		if err == nil && op.owner.User == "" {
 			err = errors.New("argument \"owner\": got no name, want an account")
 		}
@@ -41,6 +43,7 @@ type chownOp struct {
 	path      string
 	owner     host.Owner
 	recursive bool
+	adopt     bool
 }
 
 func (op chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
@@ -57,9 +60,14 @@ func (op chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 		m.Mode = 0
 	case err != nil:
 		return nil, err
+	}
+	if err := mayTake(ctx, h, op.path, m, owner, op.adopt); err != nil {
+		return nil, err
+	}
+	switch {
 	case m.Mode.IsDir() && !op.recursive:
 		return runtime.Actions(setMeta(op.path, host.Meta{Mode: m.Mode, Owner: owner}), ownerChanges(m.Owner, owner)...), nil
-	case !m.Mode.IsDir():
+	case err == nil && !m.Mode.IsDir():
 		return runtime.Actions(op.give(owner, 1), ownerChanges(m.Owner, owner)...), nil
 	}
 	files, err := host.Differ(h, op.path, owner)

@@ -38,8 +38,6 @@ func (m *machine) Fact(context.Context, host.Fact) (string, error) { return "", 
 
 func (m *machine) Lstat(name string) (host.Meta, error) { return host.Meta{}, nil }
 
-func (m *machine) Resolve(name string, _ bool) (string, error) { return name, nil }
-
 func (m *machine) Content(name string) (host.Content, error) {
 	return host.Bytes([]byte(m.files[name])), nil
 }
@@ -87,6 +85,9 @@ func (op *putOp) Check(_ context.Context, h host.Reader) ([]runtime.Action, erro
 func (op *putOp) do(_ context.Context, h host.Host) error {
 	return h.WriteFile(op.path, host.Bytes([]byte(op.text)), host.Meta{Mode: 0o644})
 }
+
+// Resolve knows of no links.
+func (m *machine) Resolve(name string, _ bool) (string, error) { return name, nil }
 
 // call runs a command.
 var call = &runtime.Builtin{
