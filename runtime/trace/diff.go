@@ -15,7 +15,7 @@ import (
 // A Difference is how two traces, or two events of theirs, compare.
 type Difference struct {
 	Equal   bool
-	Assumed []Difference // that only such ops have as may, because they rested on a guess
+	Assumed []Difference // before the first one, which only such ops have as may, because they rested on a guess
 
 	// The rest is about the first difference.
 	A, B  *Event // nil where a trace has no event to compare with the other's
@@ -46,7 +46,9 @@ func Diff(a, b []Event) Difference {
 			continue
 		}
 		if g := tolerantGap(*strict, ua[i], ub[i], dryA, dryB); g != nil {
-			return g.difference(ua[i], ub[i])
+			d := g.difference(ua[i], ub[i])
+			d.Assumed = assumed
+			return d
 		}
 		assumed = append(assumed, strict.difference(ua[i], ub[i]))
 	}
