@@ -303,7 +303,10 @@ func (g *gap) difference(a, b unit) Difference {
 // nothing to change, leave out effects, or change from something else.
 func excuse(dry, run unit) (unit, unit) {
 	dry.head.Changes, run.head.Changes = withoutFrom(dry.head.Changes), withoutFrom(run.head.Changes)
-	added := func(c host.Change) bool { return !slices.Contains(dry.head.Changes, c) }
+	added := func(c host.Change) bool {
+		return !slices.Contains(dry.head.Changes, c) &&
+			!slices.Contains(dry.head.Changes, host.Change{What: c.What, To: host.InTheRun})
+	}
 	if !slices.ContainsFunc(run.head.Changes, added) {
 		dry.head.Changes = run.head.Changes
 	}
