@@ -48,6 +48,7 @@ var mirrorBuiltin = &runtime.Builtin{
 		param("delta", "path", "None", "directory that gets, as a channel, what the tree that since= is of has not: the next pen drive"),
 		param("since", "path", "None", "ACCOUNT/.runbook-mirror of that tree; what this tree had when delta was begun, if not given"),
 	}, append(ownerParams(), adoptParam)...),
+	Secrets: []string{"channels", "bearer", "proxy", "base_urls"},
 	Summary: "copy conda channels into a tree that any conda client can use",
 	Detail: []string{
 		"Every package is verified by its record's SHA-256 or else MD5, and its size. What is there already is hashed once and then known by size, time and inode.",
@@ -93,6 +94,8 @@ func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	m.Full, m.Both, m.NoBzip2 = verify == "full", compared == "both", !bzip2
 	switch {
 	case err != nil:
+	case checkSecretPaths("channels", a.Channels...) != nil:
+		err = checkSecretPaths("channels", a.Channels...)
 	case verify != "full" && verify != "changed":
 		err = fmt.Errorf(`verify: got %q, want "changed" or "full"`, verify)
 	case compared != "both" && compared != "strongest":

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"syscall"
 
 	"runbook/runtime"
@@ -151,6 +152,19 @@ func program(h host.Reader, names ...string) string {
 		}
 	}
 	return ""
+}
+
+// checkSecretPaths returns an error if an address with a secret in it is that of a file:
+// only a server's is not shown.
+func checkSecretPaths(arg string, addresses ...string) error {
+	for _, a := range addresses {
+		scheme, _, ok := strings.Cut(strings.ToLower(a), "://")
+		if runtime.HoldsSecret(a) && (!ok || !strings.HasPrefix(scheme, "http") && scheme != "ftp") {
+			return runtime.Hint(fmt.Errorf("argument %q: got a secret in a path, which everybody would see", arg),
+				"only addresses that begin with https:// or http:// take secrets")
+		}
+	}
+	return nil
 }
 
 func makeDir(name string, m host.Meta) runtime.Deed {

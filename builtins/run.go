@@ -21,7 +21,7 @@ var runBuiltin = &runtime.Builtin{
 		param("argv", "list of string", "", "the command: a list, or one string that is split into words; no shell"),
 		param("creates", "path", `""`, `what the command makes; where it is there, nothing is done; `+
 			`with "/" at its end a dry run takes it for a directory`),
-		param("unless", "list of string", "[]", "a command that only reads; where it exits with 0, nothing is done"),
+		param("unless", "list of string", "[]", "a command that only reads; where it exits with 0, nothing is done; a dry run confines it as query()"),
 		param("once", "string", `""`, "a name under which a success is remembered"),
 		param("already", "regexp", `""`, "a failure whose output matches counts as done"),
 		param("ok", "list of int", "[0]", "exit statuses that mean success"),
@@ -31,7 +31,9 @@ var runBuiltin = &runtime.Builtin{
 		param("touches", "list of string", "[]",
 			`what else it changes: paths of trees, or facts such as "crontab:USER", "port:8080", "rpm:NAME"`),
 	},
-	Summary: "run a command that changes the machine",
+	Secrets:    []string{"argv", "unless", "env", "stdin"},
+	Positional: 1,
+	Summary:    "run a command that changes the machine",
 	Detail: []string{
 		"Say with creates=, unless= or once= how to tell that it is done: without one of them it runs every time.",
 		"What creates= names does not count as done where an earlier run saw the command fail, " +
@@ -86,8 +88,9 @@ func newRun(c *runtime.Call) (runtime.Op, string, error) {
 }
 
 // firewallCommand is a word, or a word of a script, that changes the rules of the firewall.
-var firewallCommand = regexp.MustCompile(`(^|[\s/;|&(])(x|ip6?|eb|arp)tables(-legacy|-nft)?(-restore|-apply)?($|[\s;|&)])` +
-	`|(^|[\s/;|&(])(nft|ufw|firewall-cmd|netfilter-persistent|shorewall)($|[\s;|&)])`)
+var firewallCommand = regexp.MustCompile(`(^|[\s/;|&(])` +
+	`((x|ip6?|eb|arp)tables(-legacy|-nft)?(-restore|-apply)?|nft|ufw|firewall-cmd|netfilter-persistent|shorewall)` +
+	`($|[\s;|&)])`)
 
 func (op *runOp) setCreates(name, state string) error {
 	if name == "" {

@@ -57,8 +57,9 @@ func (d *door) again() {
 
 // effect emits e with what it reads, then does it. An effect that an earlier try of the
 // op has emitted is not emitted again: a trace has each once.
-func (d *door) effect(e trace.Event, do func() error) (err error) {
+func (d *door) effect(e trace.Event, do func() error, texts ...string) (err error) {
 	e.Kind = trace.Effect
+	d.noteLiterals(&e, texts)
 	if e.User == "" {
 		e.User = d.run.Info.User.Name
 	}
@@ -76,6 +77,17 @@ func (d *door) effect(e trace.Event, do func() error) (err error) {
 		}
 	}
 	return d.run.vault.MaskError(do())
+}
+
+// noteLiterals puts into e which of what looks like a secret in texts, as events show
+// it, is none.
+func (d *door) noteLiterals(e *trace.Event, texts []string) {
+	if found := d.run.public.Literals(texts); len(found) > 0 {
+		if e.Detail == nil {
+			e.Detail = map[string]any{}
+		}
+		e.Detail["literal"] = found
+	}
 }
 
 func (d *door) Content(name string) (host.Content, error) {
@@ -97,9 +109,10 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	if err != nil {
 		return host.Result{}, err
 	}
+	d.run.loose = ""
 	res, err := d.Reader.Query(ctx, p)
 	d.maskResult(&res)
-	question.Code = res.Code
+	question.Code, question.Why = res.Code, d.run.loose
 	if question.Asker != "" && (err == nil || errors.Is(err, host.ErrUnknown)) {
 		if err != nil {
 			question.Assumed = []string{"not asked"}
@@ -198,7 +211,9 @@ func (e noSecret) Is(target error) bool { return target == host.ErrUnknown }
 
 func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 	detail := meta(m)
+	var texts []string
 	if c.Open == nil {
+		texts = []string{string(c.Text)}
 		detail["sha256"] = d.digest(c.Text)
 		text, err := d.run.vault.Resolve(string(c.Text))
 		if err != nil {
@@ -212,15 +227,19 @@ func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 		}
 	}
 	return d.effect(trace.Event{Call: "write", Path: name, Detail: detail}, func() error {
-		d.run.done.file(d.real(name))
+		d.run.made.file(d.real(name))
 		return d.host.WriteFile(name, steady(d.inputs, c), m)
-	})
+	}, texts...)
 }
 
 // Exec emits a command, then runs it. Secrets reach it as stdin, environment or
 // argv; of the last the trace warns, because other users can see argv.
 func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error) {
 	e := d.execEvent(c)
+	texts := slices.Clone(c.Argv)
+	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
+		texts = append(texts, c.Env[k])
+	}
 	if c.Process, err = d.run.vault.ResolveProcess(c.Process); err != nil {
 		return res, err
 	}
@@ -234,7 +253,7 @@ func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error
 			return err
 		}
 		return unchanged(d.inputs)
-	})
+	}, texts...)
 	out.Flush()
 	d.maskResult(&res)
 	d.last = &res
@@ -268,7 +287,7 @@ func (d *door) WriteTree(ctx context.Context, dir string, m host.Entries,
 	return d.effect(trace.Event{Call: "tree", Path: dir, Detail: tree(m)}, func() error {
 		real := d.real(dir)
 		for e := range m {
-			d.run.done.file(path.Join(real, e.Name))
+			d.run.made.file(path.Join(real, e.Name))
 		}
 		if err := d.host.WriteTree(ctx, dir, m, fill); err != nil {
 			return err
@@ -348,7 +367,7 @@ func (d *door) Move(src, dst string) error {
 		return err
 	}
 	return d.effect(trace.Event{Call: "move", Path: dst, Detail: map[string]any{"from": src}}, func() error {
-		d.run.done.tree(d.real(dst)) // its content is in the trace already
+		d.run.made.tree(d.real(dst)) // its content is in the trace already
 		return d.host.Move(src, dst)
 	})
 }
@@ -413,10 +432,10 @@ func (d *door) maskResult(res *host.Result) {
 
 // stdin describes what a command gets: a secret alone by its name, else a digest.
 func (d *door) stdin(text []byte) string {
-	switch s := d.run.public.Show(strings.TrimSpace(string(text))); {
-	case text == nil:
+	if text == nil {
 		return ""
-	case strings.HasPrefix(s, "<secret:") && strings.Count(s, "<") == 1 && strings.HasSuffix(s, ">"):
+	}
+	if s, alone := d.run.public.Alone(strings.TrimSpace(string(text))); alone {
 		return s
 	}
 	return d.digest(text)

@@ -95,7 +95,7 @@ func (d *door) inputFiles(in Read) (group []*readFile, err error) {
 	}
 	for _, name := range names {
 		real, err := d.Reader.Resolve(name, true)
-		if err == nil && d.run.done.has(real) {
+		if err == nil && d.run.made.has(real) {
 			continue
 		}
 		b := &readFile{name: name}
@@ -207,27 +207,27 @@ func unchanged(files []*readFile) error {
 	return nil
 }
 
-// Products are the files that a run has made, by names without links.
-type products struct {
+// A made set is the files that a run has made, by names without links.
+type made struct {
 	seed  maphash.Seed
 	files map[uint64]bool // by hash: a mirror has a million of them
 	trees []string        // with all below them
 	any   bool            // a command may have made others, where systems keep what they install
 }
 
-func newProducts() *products { return &products{seed: maphash.MakeSeed(), files: map[uint64]bool{}} }
+func newMade() *made { return &made{seed: maphash.MakeSeed(), files: map[uint64]bool{}} }
 
-func (p *products) file(name string) { p.files[maphash.String(p.seed, name)] = true }
+func (m *made) file(name string) { m.files[maphash.String(m.seed, name)] = true }
 
-func (p *products) tree(name string) { p.trees = append(p.trees, name) }
+func (m *made) tree(name string) { m.trees = append(m.trees, name) }
 
 // installed are the trees in which package managers put things.
 var installed = []string{"/usr", "/etc", "/opt", "/var", "/boot", "/bin", "/sbin", "/lib", "/lib32", "/lib64"}
 
-func (p *products) has(name string) bool {
-	in := func(dir string) bool { return isBelow(name, dir) }
-	return p.files[maphash.String(p.seed, name)] || slices.ContainsFunc(p.trees, in) ||
-		p.any && slices.ContainsFunc(installed, in)
+func (m *made) has(name string) bool {
+	in := func(dir string) bool { return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/") }
+	return m.files[maphash.String(m.seed, name)] || slices.ContainsFunc(m.trees, in) ||
+		m.any && slices.ContainsFunc(installed, in)
 }
 
 // real returns name without links, itself where that cannot be told.
@@ -243,19 +243,19 @@ func (d *door) real(name string) string {
 func (d *door) makes(c host.Cmd) {
 	for _, r := range d.reads {
 		if real, err := d.Reader.Resolve(r.Path, true); err == nil && r.Loose { // it may change it, too
-			d.run.done.file(real)
+			d.run.made.file(real)
 		}
 	}
 	for _, t := range c.Touches {
-		d.run.done.tree(d.real(t))
+		d.run.made.tree(d.real(t))
 	}
 	for _, e := range c.Makes {
 		switch name := d.real(path.Join("/", e.Name)); {
 		case e.Mode.IsRegular():
-			d.run.done.file(name)
+			d.run.made.file(name)
 		case !e.Mode.IsDir():
-			d.run.done.tree(name)
+			d.run.made.tree(name)
 		}
 	}
-	d.run.done.any = d.run.done.any || c.MayMake
+	d.run.made.any = d.run.made.any || c.MayMake
 }

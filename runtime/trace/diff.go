@@ -379,7 +379,7 @@ func compared(e Event) []field {
 	}
 	free := append([]string{"time", "elapsed_ms", "observed", "assumed", "pos"}, e.Volatile...)
 	if e.Kind == Probe {
-		free = append(free, "code")
+		free = append(free, "code", "why")
 	}
 	fs = slices.DeleteFunc(fs, func(f field) bool { return slices.Contains(free, f.name) })
 	return append([]field{{"kind", quoteJSON(string(e.Kind))}}, fs...)
