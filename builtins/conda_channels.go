@@ -22,6 +22,7 @@ var condaChannelsBuiltin = &runtime.Builtin{
 		param("remove", "list of string", "[]", `channels that must not be searched, such as "defaults"`),
 		param("only", "list of string", "None", "all channels, in this order: no other one may be searched"),
 	},
+	Secrets: []string{"add", "remove", "only"},
 	Summary: "set the channels of PREFIX/.condarc",
 	Detail: []string{
 		"Other settings and comments stay. Without a list of channels conda searches defaults; removing it writes the list. " +
@@ -53,6 +54,9 @@ func newCondaChannels(c *runtime.Call) (runtime.Op, string, error) {
 }
 
 func (op *channelsOp) checkLists() error {
+	if err := errors.Join(checkSecretPaths("add", op.add...), checkSecretPaths("only", op.only...)); err != nil {
+		return err
+	}
 	switch {
 	case op.only != nil && len(op.add)+len(op.remove) > 0:
 		return errors.New("got only with add or remove, want it alone: it is all channels")
@@ -80,6 +84,9 @@ func (op *channelsOp) Check(ctx context.Context, h host.Reader) ([]runtime.Actio
 	}
 	text, err := readText(ctx, h, op.file())
 	if err != nil {
+		return nil, err
+	}
+	if err := host.MayRead(h, op.file(), op.user); err != nil {
 		return nil, err
 	}
 	rc, err := parseCondarc(text)

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,9 +21,11 @@ import (
 	"runbook/builtins"
 	"runbook/runbooks"
 	"runbook/runtime"
+	"runbook/runtime/host"
 )
 
 func main() {
+	host.MaybeConfine()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // hosts are small, and little is allocated in large runs
 	}
@@ -32,6 +35,7 @@ func main() {
 // A program is what the subcommands share.
 type program struct {
 	in, out, err *os.File
+	argv         []string // as the kernel knows it; see setTitle
 	now          func() time.Time
 	rt           *runtime.Runtime
 	shipped      fs.FS
@@ -40,14 +44,18 @@ type program struct {
 
 func newProgram() *program {
 	return &program{
-		os.Stdin, os.Stdout, os.Stderr, time.Now, runtime.New(builtins.All()...), runbooks.FS, "/var/lib/runbook",
+		os.Stdin, os.Stdout, os.Stderr, os.Args, time.Now, runtime.New(builtins.All()...), runbooks.FS, "/var/lib/runbook",
 	}
 }
 
 // main runs a command line and returns the exit code.
 func (p *program) main(args []string) int {
+	own := []string{} // which setTitle does not reach
+	for _, a := range args {
+		own = append(own, strings.Clone(a))
+	}
 	root := p.rootCommand()
-	root.SetArgs(args)
+	root.SetArgs(own)
 	err := root.ExecuteContext(context.Background())
 	report(p.err, err)
 	return exitCode(err)

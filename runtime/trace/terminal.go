@@ -81,7 +81,7 @@ func (t *Terminal) Emit(e Event) error {
 	case Effect:
 		t.aside("does " + Quote(describe(e)))
 	case Probe:
-		t.aside("asks " + Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code)))
+		t.probe(e)
 	case Result:
 		t.result(e)
 	case Log:
@@ -174,6 +174,20 @@ func (t *Terminal) begin(e Event) {
 	t.op, t.tail, t.progress, t.progressAt = e, nil, "", t.opts.Now()
 	if t.opts.Verbose {
 		t.line("  ", t.paint.dim.Sprint(pad("begins", column)+"  "+nameOf(e)+prefixed("  ", e.Pos)))
+	}
+}
+
+// probe shows a question; of a dry run, which runs nothing else, each that the
+// runbook asks.
+func (t *Terminal) probe(e Event) {
+	what := Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code))
+	if e.Asker == "" || !t.dry {
+		t.aside("asks " + what)
+		return
+	}
+	t.sum.asked++
+	if t.allMet(); !t.opts.Quiet || e.Why != "" {
+		t.line("  ", t.paint.dim.Sprint(pad("asks:", column)+"  "+what)+t.paint.bad.Sprint(prefixed("  ", e.Why)))
 	}
 }
 
@@ -381,6 +395,7 @@ type summary struct {
 	counts  Counts
 	left    int    // steps left out
 	assumed int    // ops that rest on a guess
+	asked   int    // questions of the runbook that a dry run put
 	failed  string // error of the last op that failed
 }
 
@@ -410,7 +425,7 @@ func (s summary) words(dry bool) string {
 		format string
 	}{
 		{s.counts.Failed, "%d failed"}, {s.counts.Changed, changed}, {s.counts.Same, "%d already so"},
-		{s.counts.Skipped, "%d skipped"}, {s.left, steps}, {s.assumed, "%d assumed"},
+		{s.counts.Skipped, "%d skipped"}, {s.left, steps}, {s.assumed, "%d assumed"}, {s.asked, "%d asked"},
 	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf(p.format, p.n))
