@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"gopkg.in/yaml.v3"
-
 	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/mirror"
 	"runbook/runtime"
@@ -162,7 +160,7 @@ func (op mirrorOp) configure(h host.Reader) (choose.Config, error) {
 		text, err := host.ReadFile(h, op.config)
 		var values map[string]any
 		if err == nil {
-			err = yaml.Unmarshal(text, &values)
+			values, err = vendorYAML(string(text))
 		}
 		if err == nil {
 			c, err = choose.Decode(values)
