@@ -19,6 +19,7 @@ var cronBuiltin = &runtime.Builtin{
 		param("command", "string", "", "what sh runs; percent signs are escaped for cron"),
 		param("match", "regexp", `""`, "other lines that match it are replaced by this one"),
 	},
+	Secrets: []string{"command"},
 	Summary: "have a line in a user's crontab",
 	Detail:  []string{"All other lines stay as they are."},
 	Example: `cron("root", "@reboot", "/usr/local/bin/announce", match = "announce")`,

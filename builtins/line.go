@@ -17,14 +17,15 @@ import (
 var lineBuiltin = &runtime.Builtin{
 	Name: "line",
 	Args: []runtime.Arg{
-		param("path", "path", "", "a text file of at most 16 MiB; it is made, with mode 0644, if it is missing"),
+		param("path", "path", "", "a text file of at most 16 MiB; it is made, with mode 0644 or for a secret 0600, if it is missing"),
 		param("text", "string", "", "the line, without its end; it may hold secrets"),
 		param("match", "string", `""`, "regular expression (RE2): the last line with a match gives way to text"),
 	},
+	Secrets: []string{"text"},
 	Summary: "make sure that a file has a line",
 	Detail: []string{
 		"The line is put in the place of the last one that matches, or at the end. It is there already if a line equals text, unless text itself matches: then the last match must be it.",
-		"Mode and owner stay. A file that is written ends with a newline.",
+		"Mode and owner stay, but a file that gets a secret cannot be read by others any more. A file that is written ends with a newline.",
 	},
 	Example: `line("/etc/hosts", "127.0.0.1 localhost", match="^127[.]0[.]0[.]1")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
@@ -68,13 +69,13 @@ func (op lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		return nil, err
 	}
 	if !there {
-		return op.write(host.Bytes([]byte(op.text+"\n")), 0o644, ""), nil
+		return op.write(host.Bytes([]byte(op.text+"\n")), host.Meta{Mode: modeFor(op.text)}, ""), nil
 	}
 	data, err := readUpTo(h, op.path, textLimit)
 	switch {
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.path+" lacks the line")
-		return op.write(host.Unknown(op.path), m.Mode, ""), nil
+		return op.write(host.Unknown(op.path), m, ""), nil
 	case err != nil:
 		return nil, err
 	case len(data) > textLimit:
@@ -83,7 +84,8 @@ func (op lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	lines := splitLines(data)
 	i, there := op.place(lines)
 	if there {
-		return nil, nil
+		meta := host.Meta{Mode: op.mode(m)}
+		return runtime.Actions(setMeta(op.path, meta), metaChanges(m, meta)...), nil
 	}
 	from := ""
 	if i < len(lines) {
@@ -92,16 +94,26 @@ func (op lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	} else {
 		lines = append(lines, []byte(op.text))
 	}
-	return op.write(host.Bytes(append(bytes.Join(lines, []byte("\n")), '\n')), m.Mode, from), nil
+	return op.write(host.Bytes(append(bytes.Join(lines, []byte("\n")), '\n')), m, from), nil
 }
 
-// write returns the action that writes the file, whose owner the host keeps.
-func (op lineOp) write(c host.Content, mode fs.FileMode, from string) []runtime.Action {
-	m := host.Meta{Mode: mode.Perm(), Size: int64(len(c.Text))}
+// write returns the action that writes the file, which is now as m says, and whose
+// owner the host keeps.
+func (op lineOp) write(c host.Content, m host.Meta, from string) []runtime.Action {
+	meta := host.Meta{Mode: op.mode(m), Size: int64(len(c.Text))}
 	if c.Open != nil {
-		m.Size = -1
+		meta.Size = -1
 	}
-	return runtime.Actions(writeFile(op.path, c, m), change("line", from, op.text))
+	changes := append([]host.Change{change("line", from, op.text)}, metaChanges(m, meta)...)
+	return runtime.Actions(writeFile(op.path, c, meta), changes...)
+}
+
+// mode is the mode of a file with m that has the line: others cannot read a secret.
+func (op lineOp) mode(m host.Meta) fs.FileMode {
+	if runtime.HoldsSecret(op.text) {
+		return m.Mode.Perm() &^ 0o007
+	}
+	return m.Mode.Perm()
 }
 
 // place returns the index at which the line belongs, and whether it is there. Where

@@ -48,6 +48,7 @@ var mirrorBuiltin = &runtime.Builtin{
 		param("delta", "path", "None", "directory that gets, as a channel, what the tree that since= is of has not: the next pen drive"),
 		param("since", "path", "None", "ACCOUNT/.runbook-mirror of that tree; what this tree had when delta was begun, if not given"),
 	}, append(ownerParams(), adoptParam)...),
+	Secrets: []string{"channels", "bearer", "proxy", "base_urls"},
 	Summary: "copy conda channels into a tree that any conda client can use",
 	Detail: []string{
 		"Every package is verified by its record's SHA-256 or else MD5, and its size. What is there already is hashed once and then known by size, time and inode.",
@@ -93,6 +94,8 @@ func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	m.Full, m.Both, m.NoBzip2 = verify == "full", compared == "both", !bzip2
 	switch {
 	case err != nil:
+	case checkSecretPaths("channels", a.Channels...) != nil:
+		err = checkSecretPaths("channels", a.Channels...)
 	case verify != "full" && verify != "changed":
 		err = fmt.Errorf(`verify: got %q, want "changed" or "full"`, verify)
 	case compared != "both" && compared != "strongest":
@@ -138,7 +141,17 @@ func (op mirrorOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, 
 		return nil, err
 	}
 	apply := func(ctx context.Context, h host.Host) error { return applyPlan(ctx, h, plan) }
-	return runtime.Actions(apply, plan.Changes()...), nil
+	return runtime.Actions(reading(apply, op.reads(plan)...), plan.Changes()...), nil
+}
+
+// reads returns the files of this machine that the plan is made from.
+func (op mirrorOp) reads(plan *mirror.Plan) (all []runtime.Read) {
+	for _, name := range append([]string{op.config, op.ca}, plan.Reads()...) {
+		if name != "" {
+			all = append(all, runtime.Read{Path: name})
+		}
+	}
+	return all
 }
 
 // configure returns what the file config= says, overridden by the arguments of the call.

@@ -23,7 +23,9 @@ var queryBuiltin = &runtime.Builtin{
 		param("cwd", "path", `""`, "working directory; the user's home if empty"),
 		param("stdin", "string", `""`, "standard input"),
 	},
-	Summary: "run a command that only reads and return .code, .stdout and .stderr",
+	Secrets:    []string{"argv", "env", "stdin", "assume"},
+	Positional: 1,
+	Summary:    "run a command that only reads and return .code, .stdout and .stderr",
 	Detail: []string{
 		"A dry run asks, too, unless the program or the user is not there yet or a word of argv meets a path that the run changed; then it needs assume=.",
 		"There it can only read, where the kernel can see to that: every file system is read-only, the network is away, " +

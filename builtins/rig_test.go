@@ -93,7 +93,7 @@ func (m *machine) local() *host.Local {
 
 // harmless are the programs of this machine that stand-ins are written with, and tests run. What is not among them, such
 // as crontab or useradd, is found only if the test has a stand-in for it.
-const harmless = "sh bash cat chmod cp mkdir mv rm touch true echo grep sed head tr uname"
+const harmless = "sh bash env cat chmod cp mkdir mv rm touch true echo grep sed head tr uname"
 
 // toolbox is a directory with links to them.
 func toolbox(t *testing.T) string {

@@ -31,7 +31,9 @@ var runBuiltin = &runtime.Builtin{
 		param("touches", "list of string", "[]",
 			`what else it changes: paths of trees, or facts such as "crontab:USER", "port:8080", "rpm:NAME"`),
 	},
-	Summary: "run a command that changes the machine",
+	Secrets:    []string{"argv", "unless", "env", "stdin"},
+	Positional: 1,
+	Summary:    "run a command that changes the machine",
 	Detail: []string{
 		"Say with creates=, unless= or once= how to tell that it is done: without one of them it runs every time.",
 		"What creates= names does not count as done where an earlier run saw the command fail, " +
@@ -143,8 +145,9 @@ func (op *runOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	if err != nil {
 		return nil, err
 	}
+	reads := op.reads(h)
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
-		return op.run(ctx, h, cmd)
+		return op.run(ctx, h, cmd, reads)
 	}, change("command", "", quote(op.cmd.Argv))), nil
 }
 
@@ -190,9 +193,33 @@ func (op *runOp) command(ctx context.Context, h host.Reader) (host.Cmd, error) {
 	return cmd, nil
 }
 
+// systems are where programs and their settings are, which other commands change.
+var systems = []string{
+	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/var/lib", "/proc", "/sys", "/dev", "/run",
+}
+
+// reads returns the files that the words of the command name, but those that it changes.
+func (op *runOp) reads(h host.Reader) (all []runtime.Read) {
+	others := append(append([]string{op.creates}, op.cmd.Touches...), systems...)
+	for _, w := range op.cmd.Argv {
+		if op.cmd.Dir == "" && !strings.Contains(w, "/") {
+			continue
+		}
+		for _, name := range host.PathsIn(w, op.cmd.Dir) {
+			_, m, err := follow(h, name)
+			below := func(dir string) bool { return dir != "" && (name == dir || strings.HasPrefix(name, dir+"/")) }
+			known := func(r runtime.Read) bool { return r.Path == name }
+			if err == nil && m.Mode.IsRegular() && !slices.ContainsFunc(others, below) && !slices.ContainsFunc(all, known) {
+				all = append(all, runtime.Read{Path: name, Loose: true})
+			}
+		}
+	}
+	return all
+}
+
 // run runs the command and remembers its success.
-func (op *runOp) run(ctx context.Context, h host.Host, cmd host.Cmd) error {
-	exec := func() error { _, err := h.Exec(ctx, cmd); return err }
+func (op *runOp) run(ctx context.Context, h host.Host, cmd host.Cmd, reads []runtime.Read) error {
+	exec := func() error { _, err := runtime.Reading(h, reads...).Exec(ctx, cmd); return err }
 	var err error
 	if op.creates == "" {
 		err = exec()

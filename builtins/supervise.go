@@ -32,6 +32,7 @@ var superviseBuiltin = &runtime.Builtin{
 		param("ports", "list of int", "[]", "TCP ports that they open; verified"),
 		param("wait", "duration", "60", "how long processes may take to run and ports to open"),
 	},
+	Secrets: []string{"programs"},
 	Summary: "have supervisord run, now and after a reboot, and every one of its programs with it",
 	Detail: []string{
 		"A line of the account's crontab starts it at boot. " +
@@ -139,7 +140,7 @@ func (op *superviseOp) Check(ctx context.Context, h host.Reader) ([]runtime.Acti
 		if err != nil {
 			return nil, err
 		}
-		meta := host.Meta{Mode: 0o644, Size: int64(len(op.text)), Owner: owner}
+		meta := host.Meta{Mode: modeFor(op.text), Size: int64(len(op.text)), Owner: owner}
 		write := writeFile(op.config, host.Bytes([]byte(op.text)), meta)
 		actions = runtime.Actions(write, change("config", have, op.text))
 	}

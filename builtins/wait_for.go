@@ -19,6 +19,7 @@ var waitForBuiltin = &runtime.Builtin{
 		param("url", "string", `""`, "an address that must answer with a status below 400; either this or port"),
 		param("timeout", "duration", "60", `how long to wait: seconds, or "5m"`),
 	},
+	Secrets: []string{"url"},
 	Summary: "wait until something listens on a port or an address answers",
 	Detail: []string{
 		"A dry run looks once. After a start that it only predicted it assumes that the wait would end well; " +
@@ -101,8 +102,15 @@ func (op *waitOp) probe(ctx context.Context, h host.Reader, n int) (why string, 
 	if op.url == "" {
 		return op.probePort(ctx, h, n)
 	}
-	res, err := h.Get(ctx, host.Request{URL: op.url, Head: true, Asker: "wait_for"})
-	if errors.Is(err, host.ErrUnknown) {
+	r := host.Request{URL: op.url, Head: true}
+	if n == 1 {
+		r.Asker = "wait_for"
+	}
+	res, err := h.Get(ctx, r)
+	switch {
+	case runtime.ClassOf(err) == runtime.Deviates:
+		return "", err
+	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, host.RedactURL(op.url)+" answers")
 		return "", nil
 	}

@@ -18,6 +18,7 @@ import (
 var yamlEncodeBuiltin = &runtime.Builtin{
 	Name:    "yaml.encode",
 	Args:    []runtime.Arg{param("value", "any", "None", "None, a bool, number, string or secret, or a list or dict of such")},
+	Secrets: []string{"value"},
 	Summary: "return a value as YAML, keys in the order of the dict",
 	Detail:  []string{"Strings that a reader of old YAML would take for something else, such as yes, are quoted."},
 	Example: `write("/srv/site.yaml", yaml.encode({"channels": ["main"], "port": 8080}))`,
@@ -46,6 +47,7 @@ var yamlEncodeBuiltin = &runtime.Builtin{
 var yamlDecodeBuiltin = &runtime.Builtin{
 	Name:    "yaml.decode",
 	Args:    []runtime.Arg{param("text", "string", "", "one YAML document")},
+	Secrets: []string{"text"},
 	Summary: "return the value that a YAML text stands for",
 	Detail:  []string{"Times and binary data are returned as they are written. An empty text is None."},
 	Example: `yaml.decode("port: 8080")["port"]`,

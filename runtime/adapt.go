@@ -28,7 +28,7 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 		if err != nil {
 			return nil, err
 		}
-		c := &Call{Builtin: b, given: given, run: l.run, at: position(t)}
+		c := &Call{Builtin: b, given: given, placeholders: l.book.placeholders, run: l.run, at: position(t)}
 		switch {
 		case b.declare != nil:
 			return b.declare(l, t, c)

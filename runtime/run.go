@@ -36,6 +36,8 @@ type Options struct {
 	Select   func(Step) (ok bool, why string) // nil: all steps
 	Mute     bool                             // predicted: nothing that the runbook names is asked; assume= answers
 	Info     trace.RunInfo                    // what the trace says first; Do adds vars and sources
+	Digests  *host.Digests                    // of files that are read, known from another run; may be nil
+	Ask      func(trace.Event) error          // may refuse what the runbook asks, before it is asked; may be nil
 }
 
 // A Run is one execution of a runbook, on a machine or predicted. Do puts a door
@@ -55,14 +57,16 @@ type Run struct {
 	misuse  error            // why thread was cancelled, if a value did it
 	step    string
 	user    string // of the step under way
-	made    map[string]bool
-	reading bool // a condition is being evaluated
+	reading bool   // a condition is being evaluated
+	made    *made
+	dirs    map[string]bool // that this run or an earlier one made
 
 	mu       sync.Mutex // a tree is filled by several goroutines that read
 	assumed  []string   // since the last op
 	observed map[string]any
 	counts   trace.Counts
-	unmet    []unmet // requirements since the last change
+	unchosen map[string]string // steps that are left out, and why
+	unmet    []unmet           // requirements since the last change
 }
 
 // OnMachine returns a run that changes machine. It refuses a runbook whose
@@ -85,9 +89,9 @@ func Predicted(machine *host.Local, o Options) *Run {
 }
 
 func newRun(h host.Host, o Options) *Run {
-	r := &Run{Options: o, host: h, sleep: wait, made: map[string]bool{}}
+	r := &Run{Options: o, host: h, sleep: wait, made: newMade(), dirs: map[string]bool{}}
 	for _, dir := range o.Made {
-		r.made[dir] = true
+		r.dirs[dir] = true
 	}
 	if r.Sink == nil {
 		r.Sink = trace.Tee{}
@@ -97,6 +101,12 @@ func newRun(h host.Host, o Options) *Run {
 	}
 	if r.Person == nil {
 		r.Person = nobody{}
+	}
+	if r.Digests == nil {
+		r.Digests = &host.Digests{}
+	}
+	if r.Ask == nil {
+		r.Ask = func(trace.Event) error { return nil }
 	}
 	return r
 }
@@ -119,7 +129,7 @@ func (r *Run) remember(dir string) error {
 	if err != nil {
 		return err
 	}
-	r.made[real] = true
+	r.dirs[real] = true
 	if r.Remember == nil {
 		return nil
 	}
@@ -129,26 +139,27 @@ func (r *Run) remember(dir string) error {
 // probed emits a command that only read, whoever asked: a script, a fact's probe
 // or an overlay.
 func (r *Run) probed(p host.Process, code int) error {
-	if r.door == nil {
-		return nil // before the run
+	if r.door == nil || p.Asker != "" {
+		return nil // before the run, or told by who asks
 	}
-	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code, Asker: p.Asker, Why: p.Loose})
+	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code})
 }
 
 const runSteps = 100_000_000 // Starlark instructions in one step
 
 // Do runs the steps in order and stops at the first that fails.
 func (r *Run) Do(ctx context.Context, book *Runbook) error {
+	r.choose(book)
 	if err := r.needSecrets(book); err != nil {
 		return err
 	}
 	r.ctx = context.WithValue(ctx, runKey{}, r)
 	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted)
 	r.public = r.vault.Public()
-	r.door = &door{Reader: r.host, host: r.host, run: r}
+	r.door = &door{Reader: r.host, host: r.host, run: r, opState: &opState{}}
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
-	r.Info.Runbook, r.Info.Sources, r.Info.Vars = book.Name, book.Sources, traceVars(book)
+	r.Info = book.Describe(r.Info)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err
 	}
@@ -160,10 +171,31 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	return r.end(nil)
 }
 
+// choose asks once which steps are left out.
+func (r *Run) choose(book *Runbook) {
+	r.unchosen = map[string]string{}
+	for _, s := range book.Steps {
+		if r.Select != nil {
+			if ok, why := r.Select(s); !ok {
+				r.unchosen[s.Name] = why
+			}
+		}
+	}
+}
+
+// chosen reports whether a step was chosen, and why not.
+func (r *Run) chosen(s Step) (ok bool, why string) {
+	why, left := r.unchosen[s.Name]
+	return !left, why
+}
+
 // needSecrets refuses a run on a machine without the values of secrets.
 func (r *Run) needSecrets(book *Runbook) error {
-	for _, d := range book.Secrets {
-		if _, ok := r.Secrets[d.Name]; !ok && d.Asked && !r.predicted {
+	if r.predicted {
+		return nil
+	}
+	for _, d := range book.Needed(r.chosen) {
+		if _, ok := r.Secrets[d.Name]; !ok {
 			return &Error{Class: Input, Err: fmt.Errorf("secret %s has no value", d.Name),
 				Advice: "a run on a machine needs the values of all secrets"}
 		}
@@ -190,6 +222,12 @@ func (r *Run) end(err error) error {
 		return err // which stopped the run
 	}
 	return errors.Join(err, refused)
+}
+
+// Describe returns info with what a trace says of the runbook.
+func (book *Runbook) Describe(info trace.RunInfo) trace.RunInfo {
+	info.Runbook, info.Sources, info.Vars = book.Name, book.Sources, traceVars(book)
+	return info
 }
 
 func traceVars(book *Runbook) (vars []trace.Var) {
@@ -242,10 +280,8 @@ func (r *Run) newThread(name string) {
 
 // leftOut returns why a step does not run, or "".
 func (r *Run) leftOut(s Step) (why string, err error) {
-	if r.Select != nil {
-		if ok, why := r.Select(s); !ok {
-			return why, nil
-		}
+	if ok, why := r.chosen(s); !ok {
+		return why, nil
 	}
 	switch s.When {
 	case "no":
@@ -287,10 +323,15 @@ func (r *Run) located(err error) error {
 		}
 	}
 	err = located(r.step, class, err)
-	if e, ok := err.(*Error); ok && why != nil {
+	e, ok := err.(*Error)
+	if !ok {
+		return err
+	}
+	if why != nil {
 		e.Class, e.Err, e.Advice = class, why, HintOf(why)
 	}
-	return err
+	e.Err, e.Advice = r.vault.ShowError(e.Err), r.vault.Show(e.Hint())
+	return e
 }
 
 func cutHint(err error) error {
@@ -306,15 +347,35 @@ func cutHint(err error) error {
 func (r *Run) emit(e trace.Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	e, err := r.told(e)
+	if err != nil {
+		return err
+	}
+	return r.Sink.Emit(e)
+}
+
+// asks lets the caller of the run refuse a question of the runbook.
+func (r *Run) asks(e trace.Event) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, err := r.told(e)
+	if err != nil {
+		return err
+	}
+	return r.Ask(e)
+}
+
+// told returns e as it is told: where and when, and without secrets.
+func (r *Run) told(e trace.Event) (trace.Event, error) {
 	if e.Kind != trace.Run && e.Kind != trace.End {
 		e.Step = r.step
 	}
 	e.Time = r.Now()
 	e = r.shown(e)
 	if r.vault.Damaged() {
-		return secret.ErrDamaged
+		return e, secret.ErrDamaged
 	}
-	return r.Sink.Emit(e)
+	return e, nil
 }
 
 // shown returns e without secrets. What the runbook itself says is public; errors,
@@ -338,6 +399,10 @@ func (r *Run) shown(e trace.Event) trace.Event {
 	}
 	e.Changes = changes
 	e.Argv, e.Assumed = v.ShowAll(e.Argv), v.ShowAll(e.Assumed)
+	e.Inputs = slices.Clone(e.Inputs)
+	for i := range e.Inputs {
+		e.Inputs[i].Path = v.Show(e.Inputs[i].Path)
+	}
 	e.Args, e.Detail, e.Observed = v.ShowMap(e.Args), v.ShowMap(e.Detail), r.vault.ShowMap(e.Observed)
 	e.Args, _ = withoutCredentials(e.Args).(map[string]any)
 	e.Sets, _ = v.ShowValue(e.Sets).(map[string]string)

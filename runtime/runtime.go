@@ -94,7 +94,8 @@ func (rt *Runtime) Builtin(name string) (*Builtin, error) {
 
 // predeclared returns what a file sees besides Starlark's own names.
 func (rt *Runtime) predeclared(l *loader) starlark.StringDict {
-	pre := starlark.StringDict{guardName: starlark.NewBuiltin("compare", l.compare)}
+	pre := starlark.StringDict{}
+	l.guards(pre)
 	for _, b := range rt.builtins {
 		fn := starlark.NewBuiltin(b.Name, l.adapt(b))
 		space, member, dotted := strings.Cut(b.Name, ".")

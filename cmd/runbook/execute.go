@@ -22,12 +22,13 @@ type session struct {
 	*program
 	flags runFlags
 	loaded
-	sources  map[string]source
-	approved []trace.Event // nil if there is none to follow
-	state    state
-	local    *host.Local
-	console  *console
-	watch    watch
+	sources map[string]source
+	plan    *plan // nil if there is none to follow
+	state   state
+	local   *host.Local
+	digests *host.Digests // of what this session has read
+	console *console
+	watch   watch
 }
 
 // dryRun runs against a copy-on-write view of this machine, and asks nobody.
@@ -68,19 +69,16 @@ func (s *session) realRun(ctx context.Context) (err error) {
 		return err
 	}
 	defer unlock.Close()
+	if err := s.foresee(ctx); err != nil {
+		return s.refuse(err)
+	}
 	o := s.options(trace.RealRun)
 	if o.Secrets, err = s.askedSecrets(ctx); err != nil {
 		return err
 	}
 	o.Remember = s.state.remember
 	o.Person = &person{ctx, s.console, s.flags.yes, s.flags.acks}
-	name := s.flags.trace
-	if name == "" {
-		if name, err = s.state.traceName(s.book.Name, s.now()); err != nil {
-			return fmt.Errorf("trace: %w", err)
-		}
-	}
-	file, err := create(name)
+	name, file, err := s.newTrace()
 	if err != nil {
 		return err
 	}
@@ -90,16 +88,32 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	return errors.Join(err, s.conclude(name, head, printed, s.flags.quiet && err == nil))
 }
 
+// newTrace makes the file of a real run's trace.
+func (s *session) newTrace() (name string, file *os.File, err error) {
+	if name = s.flags.trace; name == "" {
+		if name, err = s.state.traceName(s.book.Name, s.now()); err != nil {
+			return name, nil, fmt.Errorf("trace: %w", err)
+		}
+	}
+	file, err = create(name)
+	return name, file, err
+}
+
 // options are those of both modes.
 func (s *session) options(mode string) runtime.Options {
 	unix.Umask(0o022) // what commands make, and see, must not depend on the shell that the run was started from
-	return runtime.Options{
-		Now:    s.now,
-		State:  string(s.state),
-		Made:   s.state.made(),
-		Select: s.flags.selection.chooser(),
-		Info:   info(mode, s.flags.ticket, s.state.head()),
+	o := runtime.Options{
+		Now:     s.now,
+		State:   string(s.state),
+		Made:    s.state.made(),
+		Select:  s.flags.selection.chooser(),
+		Info:    info(mode, s.flags.ticket, s.state.head()),
+		Digests: s.digests,
 	}
+	if s.plan != nil {
+		o.Info.Follows, o.Info.Edited = s.plan.head, s.plan.edited(s.book.Sources)
+	}
+	return o
 }
 
 // A constructor of runs chooses their mode: runtime.OnMachine or runtime.Predicted.
@@ -136,8 +150,9 @@ func (s *session) do(
 		}
 	}
 	refusing := trace.Tee{trace.NewGuard(s.book.Leaks(o.Secrets, o.Info))}
-	if s.flags.follow != "" {
-		refusing = append(refusing, trace.NewFollow(s.approved))
+	if s.plan != nil {
+		follow := trace.NewFollow(s.plan.events, s.flags.edited)
+		refusing, o.Ask = append(refusing, follow), follow.Ask
 	}
 	o.Sink = append(refusing, accepting...)
 	err = run(s.local, o).Do(ctx, s.book)

@@ -326,18 +326,3 @@ func cut(s string, n int) string {
 	}
 	return s
 }
-
-// lastWords returns the last lines a process wrote to its standard error or,
-// if it was silent there, its standard output.
-func lastWords(p Process, res Result) string {
-	text := strings.TrimSpace(p.hide(string(res.Stderr)))
-	if text == "" {
-		text = strings.TrimSpace(p.hide(string(res.Stdout)))
-	}
-	if text == "" {
-		return ""
-	}
-	lines := strings.Split(text, "\n")
-	text = strings.Join(lines[max(0, len(lines)-3):], "\n")
-	return ": " + text[max(0, len(text)-600):]
-}

@@ -86,17 +86,17 @@ func (o *Overlay) meets(ctx context.Context, p Process) string {
 		words = append(words, p.Env[k])
 	}
 	for _, w := range words {
-		if slices.ContainsFunc(pathsIn(w, path.Join("/", dir)), o.touches) {
+		if slices.ContainsFunc(PathsIn(w, path.Join("/", dir)), o.touches) {
 			return cut(w, 80)
 		}
 	}
 	return ""
 }
 
-// pathsIn returns the names of files that w may mean: all of it as seen from
+// PathsIn returns the names of files that w may mean: all of it as seen from
 // dir, and whatever begins with a slash in it ("--config=/x", "file:///x",
 // "-C/x", "/a:/b", "cat /x | wc").
-func pathsIn(w, dir string) []string {
+func PathsIn(w, dir string) []string {
 	if w == "" {
 		return nil
 	}

@@ -181,7 +181,11 @@ func (t *Terminal) begin(e Event) {
 // runbook asks.
 func (t *Terminal) probe(e Event) {
 	what := Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code))
-	if e.Asker == "" || !t.dry {
+	switch {
+	case len(e.Assumed) > 0:
+		t.aside("does not ask " + what)
+		return
+	case e.Asker == "" || !t.dry:
 		t.aside("asks " + what)
 		return
 	}

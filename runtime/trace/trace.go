@@ -41,9 +41,10 @@ type Event struct {
 	Changes []host.Change
 
 	Call     string   // of Effect: exec, mkdir, write, symlink, meta, move, remove or tree
+	Inputs   []Input  // of Effect
 	Argv     []string // of Effect and Probe
 	Path     string
-	Stdin    string // of Effect: hex SHA-256 of the redacted text
+	Stdin    string // of Effect and Probe: hex SHA-256 of the redacted text
 	Sets     map[string]string
 	Detail   map[string]any
 	Volatile []string // names of fields, or of keys of Detail, that may differ between equal traces
@@ -74,6 +75,17 @@ type RunInfo struct {
 	User     Person
 	Ticket   string
 	Previous string // head of the last run on this host
+	Follows  string // head of the approved trace, where there is one
+	Edited   bool   // other sources than those of the approved trace were accepted
+}
+
+// An Input is a file of this machine that an effect reads and the run did not make,
+// or a directory with what is read below it.
+type Input struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`        // hex; "" where the effect verifies the file by MD5 alone
+	MD5    string `json:"md5,omitempty"` // hex
+	Of     string `json:"of,omitempty"`  // what SHA256 is the digest of, if not of the file's bytes
 }
 
 // A Source is a file that the runbook was read from.

@@ -85,7 +85,7 @@ func requiredKeys(k Kind) []string {
 	case Op:
 		return strings.Fields("time step op target pos user args changes")
 	case Effect:
-		return strings.Fields("time step call argv path user stdin sets detail")
+		return strings.Fields("time step call inputs argv path user stdin sets detail")
 	case Probe:
 		return strings.Fields("time argv code")
 	case Result:
@@ -117,13 +117,13 @@ func (e *Event) slots() slots {
 	return slices.DeleteFunc(slots{
 		{"v", &r.V, Run}, {"mode", &r.Mode, Run}, {"runbook", &r.Runbook, Run}, {"sources", &r.Sources, Run},
 		{"vars", &r.Vars, Run}, {"binary", &r.Binary, Run}, {"host", &r.Host, Run}, {"ticket", &r.Ticket, Run},
-		{"previous", &r.Previous, Run},
+		{"previous", &r.Previous, Run}, {"follows", &r.Follows, Run}, {"other_sources", &r.Edited, Run},
 
 		{"time", &e.Time, ""}, {"step", &e.Step, ""}, {"title", &e.Title, ""}, {"text", &e.Text, ""},
 		{"state", &e.State, ""}, {"why", &e.Why, ""}, {"op", &e.Op, ""}, {"target", &e.Target, ""},
 		{"pos", &e.Pos, ""}, {"user", user, ""}, {"args", &e.Args, ""}, {"changes", &e.Changes, ""},
 
-		{"call", &e.Call, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
+		{"call", &e.Call, ""}, {"inputs", &e.Inputs, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
 		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"volatile", &e.Volatile, ""},
 		{"url", &e.URL, ""}, {"code", &e.Code, ""}, {"asker", &e.Asker, ""},
 
@@ -200,7 +200,7 @@ func quoteJSON(s string) []byte {
 }
 
 func empty(raw []byte) bool {
-	return slices.Contains([]string{`""`, "[]", "{}", "0", "null"}, string(raw))
+	return slices.Contains([]string{`""`, "[]", "{}", "0", "false", "null"}, string(raw))
 }
 
 // orEmpty turns the null of a nil slice or map into its empty form.

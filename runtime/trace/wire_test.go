@@ -16,7 +16,7 @@ func TestKeys(t *testing.T) {
 		Run:    "seq prev kind v time mode runbook sources vars binary host user ticket previous",
 		Step:   "seq prev kind time step title text state why",
 		Op:     "seq prev kind time step op target pos user args changes",
-		Effect: "seq prev kind time step call argv path user stdin sets detail",
+		Effect: "seq prev kind time step call inputs argv path user stdin sets detail",
 		Probe:  "seq prev kind time argv code",
 		Result: "seq prev kind time op target outcome assumed observed error hint elapsed_ms",
 		End:    "seq prev kind time outcome same changed failed skipped seal",
