@@ -264,7 +264,7 @@ func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error
 
 // execEvent is what the trace says of c.
 func (d *door) execEvent(c host.Cmd) trace.Event {
-	e := trace.Event{Call: "exec", Argv: c.Argv, User: c.User, Stdin: d.stdin(c.Stdin), Volatile: c.Volatile}
+	e := trace.Event{Call: "exec", Argv: c.Argv, User: c.User, Stdin: d.stdin(c.Stdin)}
 	e.Sets = map[string]string{}
 	for f, v := range c.Sets {
 		e.Sets[f.String()] = v

@@ -30,6 +30,8 @@ type Options struct {
 	Made []string
 	// Remember, if not nil, is told each directory that this run made.
 	Remember func(dir string) error
+	// Keep, if not nil, gets each text that is too long for the trace, which has its digest.
+	Keep     func(sha256, text string) error
 	Person   Person                           // answers questions; nil: a question is an error
 	Output   io.Writer                        // gets what commands print, without secrets; may be nil
 	Progress func(text string)                // may be nil
@@ -159,6 +161,9 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	r.door = &door{Reader: r.host, host: r.host, run: r, opState: &opState{}}
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
+	if r.Info.Mode == "" {
+		r.Info.Mode = map[bool]string{true: trace.DryRun, false: trace.RealRun}[r.predicted]
+	}
 	r.Info = book.Describe(r.Info)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err
@@ -374,6 +379,18 @@ func (r *Run) told(e trace.Event) (trace.Event, error) {
 	e = r.shown(e)
 	if r.vault.Damaged() {
 		return e, secret.ErrDamaged
+	}
+	for i := range e.Changes {
+		text := e.Changes[i].To
+		sum := trace.Shorten(&e.Changes[i])
+		if sum == "" {
+			continue
+		}
+		if e.Whole = append(e.Whole, sum); r.Keep != nil {
+			if err := r.Keep(sum, text); err != nil {
+				return e, err
+			}
+		}
 	}
 	return e, nil
 }

@@ -95,11 +95,11 @@ func (f runFlags) check() error {
 		problems = append(problems,
 			mistake("a real run makes the changes: its exit code is 0 then", "--exit-code needs --dry-run"))
 	}
-	if f.noProbes && !f.dryRun {
-		problems = append(problems, mistake("a real run needs the answers", "--no-probes needs --dry-run"))
-	}
 	if f.edited && f.follow == "" {
 		problems = append(problems, mistake("name the approved trace: --follow TRACE", "--accept-sources needs --follow"))
+	}
+	if f.noProbes && !f.dryRun {
+		problems = append(problems, mistake("a real run needs the answers", "--no-probes needs --dry-run"))
 	}
 	if f.quiet && f.verbose {
 		problems = append(problems, mistake("give one of them", "--quiet and --verbose contradict each other"))

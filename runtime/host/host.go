@@ -111,8 +111,7 @@ type Cmd struct {
 	Settle       time.Duration   // how long Sets may take to hold; a real host asks again until then
 	Hopeless     []string        // values of facts in Sets that no waiting will change
 
-	Detail   map[string]any // more for the trace
-	Volatile []string       // names of trace fields in which a dry run and a run may differ
+	Detail map[string]any // more for the trace
 }
 
 // Result is what a command left behind.

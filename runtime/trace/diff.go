@@ -29,9 +29,9 @@ type Difference struct {
 
 // Diff compares two traces by their step, op, effect and result events and by what
 // the runbook asks, and returns the first difference. Left out are numbers, hashes,
-// times, positions, what was observed or assumed, and what an event lists as volatile.
-// Where an op of the dry run rested on a guess, the run may find that nothing is to be
-// changed, leave out effects, or change from something else; if not exactly one of the
+// times, positions, what was observed or assumed, and what the effects of some ops may
+// differ in. Where an op of the dry run rested on a guess, the run may find that nothing
+// is to be changed, leave out effects, or change from something else; if not exactly one of the
 // traces is of a dry run, either may be taken for it.
 func Diff(a, b []Event) Difference {
 	ua, ub := units(a), units(b)
@@ -183,6 +183,7 @@ func (g *grouping) add(e Event) {
 	case e.Kind == Probe:
 		g.question(e)
 	case e.Kind == Effect && g.op != nil:
+		e.Op = g.op.head.Op
 		g.op.effects = append(g.op.effects, e)
 	case e.Kind == Result && g.op != nil:
 		g.op.result = &e
@@ -361,18 +362,24 @@ func identity(e Event) string {
 }
 
 // compared returns the fields that must be equal: not the number, the hash, the
-// times, the position, what was observed or assumed, and what the event calls volatile.
-// Of a question the answer is none of them.
+// times, the position, what was observed or assumed, and what differs between equal
+// commands of the op whose effect e is: no trace has a say in that. Of a question the
+// answer is left out, too.
 func compared(e Event) []field {
-	e.Detail = maps.Clone(e.Detail)
-	for _, name := range e.Volatile {
-		delete(e.Detail, strings.TrimPrefix(name, "detail."))
+	if e.Kind == Effect && e.Call == "exec" {
+		switch e.Op {
+		case "cron": // the other lines of a crontab belong to others
+			e.Stdin = ""
+		case "yum": // a dry run lacks the headers of packages that are yet to be downloaded
+			e.Detail = maps.Clone(e.Detail)
+			delete(e.Detail, "touches")
+		}
 	}
 	fs, err := fields(e)
 	if err != nil { // a value without a JSON form, which no writer accepts
 		return []field{{"error", json.RawMessage(err.Error())}}
 	}
-	free := append([]string{"time", "elapsed_ms", "observed", "assumed", "pos"}, e.Volatile...)
+	free := []string{"time", "elapsed_ms", "observed", "assumed", "pos"}
 	if e.Kind == Probe {
 		free = append(free, "code")
 	}

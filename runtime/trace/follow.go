@@ -7,6 +7,7 @@ type Follow struct {
 	run      *RunInfo // of the approved trace, nil without one
 	edited   bool     // other sources are accepted
 	approved []approved
+	op       string          // the builtin whose effects come
 	asked    map[string]bool // questions that were approved
 	// at are the places in approved where the run may be, in their order: more
 	// than one where events that may be left out look alike.
@@ -54,7 +55,10 @@ func (f *Follow) Emit(e Event) error {
 	switch {
 	case e.Kind == Run && f.run != nil:
 		return f.ground(e)
+	case e.Kind == Op:
+		f.op = e.Op
 	case e.Kind == Effect:
+		e.Op = f.op
 		return f.take(e, identity(e))
 	case e.Kind == Probe && e.Asker != "":
 		return f.Ask(e)
