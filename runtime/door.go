@@ -109,10 +109,9 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	if err != nil {
 		return host.Result{}, err
 	}
-	d.run.loose = ""
 	res, err := d.Reader.Query(ctx, p)
 	d.maskResult(&res)
-	question.Code, question.Why = res.Code, d.run.loose
+	question.Code, question.Why = res.Code, res.Loose
 	if question.Asker != "" && (err == nil || errors.Is(err, host.ErrUnknown)) {
 		if err != nil {
 			question.Assumed = notAsked
@@ -175,6 +174,9 @@ func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) 
 		return nil, err
 	}
 	res, err := d.Reader.Get(ctx, r)
+	if errors.Is(err, host.ErrUnknown) {
+		question.Assumed = []string{"not asked"}
+	}
 	if err != nil && r.Asker != "" {
 		if errors.Is(err, host.ErrUnknown) {
 			question.Assumed = notAsked
