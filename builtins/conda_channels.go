@@ -86,6 +86,9 @@ func (op *channelsOp) Check(ctx context.Context, h host.Reader) ([]runtime.Actio
 	if err != nil {
 		return nil, err
 	}
+	if err := host.MayRead(h, op.file(), op.user); err != nil {
+		return nil, err
+	}
 	rc, err := parseCondarc(text)
 	if err != nil {
 		return nil, runtime.Hint(fmt.Errorf("%s: %w", op.file(), err), "correct it: conda cannot start with it")

@@ -28,6 +28,8 @@ var queryBuiltin = &runtime.Builtin{
 	Summary:    "run a command that only reads and return .code, .stdout and .stderr",
 	Detail: []string{
 		"A dry run asks, too, unless the program or the user is not there yet or a word of argv meets a path that the run changed; then it needs assume=.",
+		"There it can only read, where the kernel can see to that: every file system is read-only, the network is away, " +
+			"and nothing gives it rights. With --no-probes it does not run, and assume= is the answer.",
 		"A command that changes anything belongs into run().",
 	},
 	Example: `log(query(["uname", "-r"], assume = "6.1").stdout)`,

@@ -21,7 +21,7 @@ var runBuiltin = &runtime.Builtin{
 		param("argv", "list of string", "", "the command: a list, or one string that is split into words; no shell"),
 		param("creates", "path", `""`, `what the command makes; where it is there, nothing is done; `+
 			`with "/" at its end a dry run takes it for a directory`),
-		param("unless", "list of string", "[]", "a command that only reads; where it exits with 0, nothing is done"),
+		param("unless", "list of string", "[]", "a command that only reads; where it exits with 0, nothing is done; a dry run confines it as query()"),
 		param("once", "string", `""`, "a name under which a success is remembered"),
 		param("already", "regexp", `""`, "a failure whose output matches counts as done"),
 		param("ok", "list of int", "[0]", "exit statuses that mean success"),

@@ -109,9 +109,10 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	if err != nil {
 		return host.Result{}, err
 	}
+	d.run.loose = ""
 	res, err := d.Reader.Query(ctx, p)
 	d.maskResult(&res)
-	question.Code = res.Code
+	question.Code, question.Why = res.Code, d.run.loose
 	if question.Asker != "" && (err == nil || errors.Is(err, host.ErrUnknown)) {
 		if err != nil {
 			question.Assumed = []string{"not asked"}

@@ -36,6 +36,7 @@ type Options struct {
 	Output   io.Writer                        // gets what commands print, without secrets; may be nil
 	Progress func(text string)                // may be nil
 	Select   func(Step) (ok bool, why string) // nil: all steps
+	Mute     bool                             // predicted: nothing that the runbook names is asked; assume= answers
 	Info     trace.RunInfo                    // what the trace says first; Do adds vars and sources
 	Digests  *host.Digests                    // of files that are read, known from another run; may be nil
 	Ask      func(trace.Event) error          // may refuse what the runbook asks, before it is asked; may be nil
@@ -55,6 +56,7 @@ type Run struct {
 	vault   *secret.Vault    // hides every secret
 	public  *secret.Vault    // hides what the runbook's own texts do not hold
 	thread  *starlark.Thread // of the step under way
+	loose   string           // why the question just asked was not confined
 	misuse  error            // why thread was cancelled, if a value did it
 	step    string
 	user    string // of the step under way
@@ -85,7 +87,7 @@ func Predicted(machine *host.Local, o Options) *Run {
 	overlay := host.NewOverlay(withDir(machine, o.State, self), self)
 	r := newRun(overlay, o)
 	r.predicted, r.sleep, r.Person = true, noWaiting, Assuming{}
-	machine.Asked, overlay.Assume = r.probed, r.assume
+	machine.Asked, overlay.Assume, overlay.Mute = r.probed, r.assume, o.Mute
 	return r
 }
 
@@ -140,8 +142,12 @@ func (r *Run) remember(dir string) error {
 // probed emits a command that only read, whoever asked: a script, a fact's probe
 // or an overlay.
 func (r *Run) probed(p host.Process, code int) error {
-	if r.door == nil || p.Asker != "" {
-		return nil // before the run, or told by who asks
+	switch {
+	case r.door == nil: // before the run
+		return nil
+	case p.Asker != "": // told by who asks
+		r.loose = p.Loose
+		return nil
 	}
 	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code})
 }

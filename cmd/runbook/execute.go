@@ -36,6 +36,7 @@ func (s *session) dryRun(ctx context.Context) error {
 	ctx, stop := s.interruptible(ctx, false)
 	defer stop()
 	o := s.options(trace.DryRun)
+	o.Mute = s.flags.noProbes
 	var file *os.File
 	var err error
 	if o.Secrets, err = s.availableSecrets(ctx); err != nil {
@@ -61,7 +62,6 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	ctx, stop := s.interruptible(ctx, true)
 	defer stop()
 	s.out.alone = true
-	unix.Umask(0o022) // what commands make must not depend on the shell that the run was started from
 	if err := s.state.prepare(); err != nil {
 		return err
 	}
@@ -102,6 +102,7 @@ func (s *session) newTrace() (name string, file *os.File, err error) {
 
 // options are those of both modes.
 func (s *session) options(mode string) runtime.Options {
+	unix.Umask(0o022) // what commands make, and see, must not depend on the shell that the run was started from
 	o := runtime.Options{
 		Now:     s.now,
 		State:   string(s.state),

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,9 +23,11 @@ import (
 	"runbook/builtins"
 	"runbook/runbooks"
 	"runbook/runtime"
+	"runbook/runtime/host"
 )
 
 func main() {
+	host.MaybeConfine()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // hosts are small, and little is allocated in large runs
 	}
@@ -36,6 +39,7 @@ type program struct {
 	in        *os.File
 	out       *stdout
 	err       io.Writer
+	argv      []string // as the kernel knows it; see setTitle
 	now       func() time.Time
 	rt        *runtime.Runtime
 	shipped   fs.FS
@@ -44,14 +48,19 @@ type program struct {
 
 func newProgram() *program {
 	return &program{
-		os.Stdin, &stdout{file: os.Stdout}, printable{os.Stderr}, time.Now, runtime.New(builtins.All()...), runbooks.FS, "/var/lib/runbook",
+		in: os.Stdin, out: &stdout{file: os.Stdout}, err: printable{os.Stderr}, argv: os.Args, now: time.Now,
+		rt: runtime.New(builtins.All()...), shipped: runbooks.FS, rootState: "/var/lib/runbook",
 	}
 }
 
 // main runs a command line and returns the exit code.
 func (p *program) main(args []string) int {
+	own := []string{} // which setTitle does not reach
+	for _, a := range args {
+		own = append(own, strings.Clone(a))
+	}
 	root := p.rootCommand()
-	root.SetArgs(args)
+	root.SetArgs(own)
 	err := root.ExecuteContext(context.Background())
 	lost := p.out.lost()
 	if lost != nil && errors.Is(err, p.out.err) {

@@ -22,6 +22,7 @@ type runFlags struct {
 	trace, follow, format, ticket string
 	state                         string
 	dryRun, exitCode, yes, edited bool
+	noProbes                      bool
 	noColor, quiet, verbose       bool
 }
 
@@ -66,6 +67,7 @@ func (p *program) runCommand() *cobra.Command {
 		"where a secret comes from: `NAME=file:PATH`, NAME=env:VARIABLE or NAME=cmd:COMMAND; repeatable")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "change nothing, tell what would be changed")
 	fl.BoolVar(&f.exitCode, "exit-code", false, "with --dry-run: exit with 10 if there are changes to make")
+	fl.BoolVar(&f.noProbes, "no-probes", false, "with --dry-run: run nothing that the runbook asks; assume= answers")
 	fl.StringVar(&f.trace, "trace", "", "write the trace to `FILE`, which must not exist")
 	fl.StringVar(&f.follow, "follow", "", "do what the approved `TRACE` has, and nothing else")
 	fl.BoolVar(&f.edited, "accept-sources", false,
@@ -96,6 +98,9 @@ func (f runFlags) check() error {
 	if f.edited && f.follow == "" {
 		problems = append(problems, mistake("name the approved trace: --follow TRACE", "--accept-sources needs --follow"))
 	}
+	if f.noProbes && !f.dryRun {
+		problems = append(problems, mistake("a real run needs the answers", "--no-probes needs --dry-run"))
+	}
 	if f.quiet && f.verbose {
 		problems = append(problems, mistake("give one of them", "--quiet and --verbose contradict each other"))
 	}
@@ -123,6 +128,7 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err != nil {
 		return err
 	}
+	setTitle(p.argv, p.argv[0]+" run "+file)
 	s := &session{
 		program: p, flags: f, loaded: l, sources: sources, plan: plan, state: dir, local: newLocal(),
 		console: newConsole(p.in, p.err), digests: &host.Digests{},
@@ -136,7 +142,7 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 // newLocal returns this machine.
 func newLocal() *host.Local {
 	local := host.NewLocal("/")
-	local.Net = fetch.New().Get
+	local.Net, local.Helper = fetch.New().Get, "/proc/self/exe"
 	return local
 }
 

@@ -17,12 +17,14 @@ import (
 
 	"runbook/cmd/runbook/internal/lab"
 	"runbook/runtime"
+	"runbook/runtime/host"
 )
 
 var update = flag.Bool("update", false, "write the goldens of scripts and generated pages anew")
 
 func TestMain(m *testing.M) {
 	lab.MaybeInit()
+	host.MaybeConfine()
 	// Much of what the tests do is waiting for programs to come up. A -parallel of the command line goes before this.
 	flag.Set("test.parallel", strconv.Itoa(3*goruntime.NumCPU()))
 	testscript.Main(tidied{m}, map[string]func(){"runbook": scriptMain})

@@ -244,7 +244,11 @@ func (o *Overlay) Chown(name string, own Owner, _ int) error {
 	}
 	p.pin()
 	p.give(own)
-	for kept, m := range spared {
+	for name, m := range spared {
+		kept, err := o.find(name, false)
+		if err != nil {
+			return guest("chown", name, err)
+		}
 		kept.pin()
 		kept.meta, kept.below = m, Owner{}
 	}
@@ -253,8 +257,8 @@ func (o *Overlay) Chown(name string, own Owner, _ int) error {
 }
 
 // spared are the files in a tree that keep their owner, because they have names outside of it.
-func (o *Overlay) spared(links linkage) (map[*place]Meta, error) {
-	all := map[*place]Meta{}
+func (o *Overlay) spared(links linkage) (map[string]Meta, error) {
+	all := map[string]Meta{}
 	for name, out := range links.outside {
 		if !out {
 			continue
@@ -263,7 +267,7 @@ func (o *Overlay) spared(links linkage) (map[*place]Meta, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[p] = p.meta
+		all[name] = p.meta
 		if o.changed {
 			o.assume(name + " still has names elsewhere")
 		}

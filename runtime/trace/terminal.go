@@ -88,7 +88,7 @@ func (t *Terminal) Emit(e Event) error {
 		t.did = append(t.did, e)
 		t.aside("does " + Quote(describe(e)) + prefixed("  ", aspects(e)))
 	case Probe:
-		t.aside("asks " + Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code)))
+		t.probe(e)
 	case Result:
 		t.result(e)
 	case Log:
@@ -185,6 +185,20 @@ func (t *Terminal) begin(e Event) {
 			begins += prefixed("  ", e.Pos)
 		}
 		t.line("  ", t.paint.dim.Sprint(pad("begins", column)+"  "+begins))
+	}
+}
+
+// probe shows a question; of a dry run, which runs nothing else, each that the
+// runbook asks.
+func (t *Terminal) probe(e Event) {
+	what := Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code))
+	if e.Asker == "" || !t.dry {
+		t.aside("asks " + what)
+		return
+	}
+	t.sum.asked++
+	if t.allMet(); !t.opts.Quiet || e.Why != "" {
+		t.line("  ", t.paint.dim.Sprint(pad("asks:", column)+"  "+what)+t.paint.bad.Sprint(prefixed("  ", e.Why)))
 	}
 }
 
@@ -453,6 +467,7 @@ type summary struct {
 	counts  Counts
 	left    int    // steps left out
 	assumed int    // ops that rest on a guess
+	asked   int    // questions of the runbook that a dry run put
 	failed  string // error of the last op that failed
 }
 
@@ -482,7 +497,7 @@ func (s summary) words(dry bool) string {
 		format string
 	}{
 		{s.counts.Failed, "%d failed"}, {s.counts.Changed, changed}, {s.counts.Same, "%d already so"},
-		{s.counts.Skipped, "%d skipped"}, {s.left, steps}, {s.assumed, "%d assumed"},
+		{s.counts.Skipped, "%d skipped"}, {s.left, steps}, {s.assumed, "%d assumed"}, {s.asked, "%d asked"},
 	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf(p.format, p.n))
