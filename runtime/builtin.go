@@ -34,7 +34,9 @@ type Builtin struct {
 	Pure func(*Call) (starlark.Value, error)
 
 	// declare answers the runtime's own builtins: var, step, require and so on.
-	declare func(*loader, *starlark.Thread, *Call) (starlark.Value, error)
+	declare  func(*loader, *starlark.Thread, *Call) (starlark.Value, error)
+	site     bool // for a site's own file only
+	anyNames bool // besides Args it takes any argument by name
 }
 
 // An Arg is a parameter of a builtin.

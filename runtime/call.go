@@ -59,7 +59,7 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 	}
 	for _, kw := range kwargs {
 		name := string(kw[0].(starlark.String))
-		if !slices.ContainsFunc(params, func(a Arg) bool { return a.Name == name }) {
+		if !b.anyNames && !slices.ContainsFunc(params, func(a Arg) bool { return a.Name == name }) {
 			return nil, Nearest(fmt.Errorf("%s: no argument %q", b.Name, name), name, argNames(params))
 		}
 		if _, dup := given[name]; dup {

@@ -28,7 +28,11 @@ func (rt *Runtime) Check(lib Library, name string) Errors {
 		return Errors{{Class: Mistake, Pos: name, Err: cause(err)}}
 	}
 	l := &loader{book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib}
-	c := &checker{rt: rt, lib: lib, pre: rt.predeclared(l), uses: map[*syntax.Ident]int{}}
+	l.pre = rt.predeclared(l)
+	c := &checker{rt: rt, lib: lib, pre: l.pre, uses: map[*syntax.Ident]int{}}
+	if isSite(name, src) {
+		c.pre, c.site = rt.predeclaredForSite(l), true
+	}
 	f, err := parse(name, src, c.pre)
 	if err != nil {
 		return problemsOf(err)
@@ -38,9 +42,28 @@ func (rt *Runtime) Check(lib Library, name string) Errors {
 	}
 	c.walk(f)
 	c.unused(f)
-	c.loading(name)
+	if !c.site { // which is loaded with a runbook
+		c.loading(name)
+	}
 	slices.SortStableFunc(c.found, func(a, b *Error) int { return comparePlaces(a.Pos, b.Pos) })
 	return c.found
+}
+
+// isSite reports whether a file is a site's own one: it is called so, and declares no steps by itself.
+func isSite(name string, src []byte) bool {
+	f, err := dialect.Parse(name, src, 0)
+	if path.Base(name) != "runbook.star" || err != nil {
+		return false
+	}
+	site := true
+	syntax.Walk(f, func(n syntax.Node) bool {
+		if call, ok := n.(*syntax.CallExpr); ok {
+			x, ok := call.Fn.(*syntax.Ident)
+			site = site && !(ok && (x.Name == "step" || x.Name == "manual"))
+		}
+		return true
+	})
+	return site
 }
 
 // A checker gathers the mistakes of one file.
@@ -50,6 +73,7 @@ type checker struct {
 	pre     starlark.StringDict
 	uses    map[*syntax.Ident]int // of what the file binds, by its first identifier
 	runbook bool                  // it declares steps
+	site    bool                  // it is a site's own file
 	found   Errors
 }
 

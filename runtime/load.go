@@ -27,6 +27,7 @@ type Runbook struct {
 	Steps   []Step
 	Sources []trace.Source // the file itself and what it loads
 	Asks    []Question     // of Sources
+	Tweaks  []Tweak        // what the site's file does
 
 	texts        []string // of Sources
 	placeholders *secret.Placeholders
@@ -36,7 +37,18 @@ type Runbook struct {
 // A Library is where runbooks and what they load come from: Dir is looked at
 // first, then Shipped. Dir may be nil. Neither may lead out of itself:
 // os.Root.FS is such a file system, and so is an embed.FS.
-type Library struct{ Dir, Shipped fs.FS }
+type Library struct {
+	Dir, Shipped fs.FS
+	Site         *Site // the site's own file; nil: there is none
+}
+
+// site is where the site's file and what it loads come from.
+func (lib Library) site() Library {
+	if lib.Site.FS != nil {
+		lib.Dir = lib.Site.FS
+	}
+	return lib
+}
 
 // read returns a file and whether it is shipped, edited (a shipped one changed) or local.
 func (lib Library) read(name string) (src []byte, origin string, err error) {
@@ -67,9 +79,17 @@ func (rt *Runtime) Load(lib Library, name string, in Inputs) (*Runbook, error) {
 	l := &loader{book: book, lib: lib, in: in, modules: map[string]*module{}}
 	book.loader = l
 	l.pre = rt.predeclared(l)
-	_, err := l.load(name)
+	l.sitePre = rt.predeclaredForSite(l)
+	err := l.loadSite()
+	if err != nil {
+		return book, located("", Mistake, err)
+	}
+	_, err = l.load(name, false)
 	if problems := l.problems(err); problems != nil {
 		return book, problems
+	}
+	if err == nil {
+		err = l.tweak()
 	}
 	if err != nil {
 		return book, located("", Mistake, err)
@@ -87,6 +107,10 @@ type loader struct {
 	stack   []string           // being loaded, outermost first
 	wrong   []*Error           // vars missing or wrong
 	run     *Run               // nil while loading
+
+	sitePre  starlark.StringDict // what the site's file sees
+	siteFile *syntax.File
+	tweaks   []Tweak
 }
 
 type module struct {
@@ -94,26 +118,36 @@ type module struct {
 	file    *syntax.File
 }
 
-// load executes a file once.
-func (l *loader) load(name string) (starlark.StringDict, error) {
-	if m, ok := l.modules[name]; ok {
+// load executes a file once, of the runbook or of the site.
+func (l *loader) load(name string, site bool) (starlark.StringDict, error) {
+	lib, key := l.lib, name
+	if site {
+		lib = lib.site()
+		if l.lib.Site.FS != nil || name == l.lib.Site.Name {
+			key = "site " + name
+		}
+	}
+	if m, ok := l.modules[key]; ok {
 		if m == nil {
 			return nil, fmt.Errorf("load cycle: %s", strings.Join(append(l.stack, name), " loads "))
 		}
 		return m.globals, nil
 	}
-	src, origin, err := l.lib.read(name)
+	src, origin, err := lib.read(name)
 	if err != nil {
 		return nil, Hint(fmt.Errorf("%s: %w", name, cause(err)),
 			"it is looked for in the runbook's directory, then among the shipped files")
 	}
+	if site && origin == "local" {
+		origin = "site"
+	}
 	sum := sha256.Sum256(src)
 	l.book.Sources = append(l.book.Sources, trace.Source{Name: name, SHA256: hex.EncodeToString(sum[:]), Origin: origin})
 	l.book.texts = append(l.book.texts, string(src))
-	l.modules[name], l.stack = nil, append(l.stack, name)
+	l.modules[key], l.stack = nil, append(l.stack, name)
 	defer func() { l.stack = l.stack[:len(l.stack)-1] }()
-	m, err := l.exec(name, src)
-	l.modules[name] = m
+	m, err := l.exec(name, src, site)
+	l.modules[key] = m
 	if m == nil {
 		return nil, err
 	}
@@ -130,23 +164,30 @@ func cause(err error) error {
 }
 
 // exec parses, checks and executes one file.
-func (l *loader) exec(name string, src []byte) (*module, error) {
-	f, err := parse(name, src, l.pre)
+func (l *loader) exec(name string, src []byte, site bool) (*module, error) {
+	pre := l.pre
+	if site && len(l.stack) == 1 {
+		pre = l.sitePre
+	}
+	f, err := parse(name, src, pre)
 	if err != nil {
 		return nil, err
 	}
-	if len(l.stack) == 1 {
+	switch {
+	case len(l.stack) == 1 && site:
+		l.siteFile = f
+	case len(l.stack) == 1:
 		l.book.Doc = docstring(f)
 	}
 	l.book.Asks = append(l.book.Asks, questions(f, src)...)
 	guard(f)
-	prog, err := starlark.FileProgram(f, l.pre.Has)
+	prog, err := starlark.FileProgram(f, pre.Has)
 	if err != nil {
-		return nil, parseError(err, known(f, l.pre))
+		return nil, parseError(err, known(f, pre))
 	}
-	thread := &starlark.Thread{Name: "load " + name, Load: l.loadStatement, Print: l.print}
+	thread := &starlark.Thread{Name: "load " + name, Load: l.loadStatement(site), Print: l.print}
 	thread.SetMaxExecutionSteps(loadSteps)
-	globals, err := prog.Init(thread, l.pre)
+	globals, err := prog.Init(thread, pre)
 	globals.Freeze()
 	return &module{globals, f}, err
 }
@@ -222,19 +263,25 @@ func docstring(f *syntax.File) string {
 }
 
 // loadStatement answers load("lib/x.star", ...).
-func (l *loader) loadStatement(_ *starlark.Thread, name string) (starlark.StringDict, error) {
+func (l *loader) loadStatement(site bool) func(*starlark.Thread, string) (starlark.StringDict, error) {
+	return func(_ *starlark.Thread, name string) (starlark.StringDict, error) {
+		if err := loadable(name); err != nil {
+			return nil, err
+		}
+		return l.load(name, site)
+	}
+}
+
+// loadable returns an error unless name is one that load may be given.
+func loadable(name string) error {
 	switch {
 	case name == "" || path.IsAbs(name) || path.Clean(name) != name || slices.Contains(strings.Split(name, "/"), ".."):
-		return nil, Hint(fmt.Errorf("cannot load %q", name),
+		return Hint(fmt.Errorf("cannot load %q", name),
 			"name a file below the runbook's directory: load(\"lib/x.star\", \"f\")")
 	case !strings.HasSuffix(name, ".star"):
-		return nil, Hint(fmt.Errorf("cannot load %q", name), "only .star files can be loaded")
+		return Hint(fmt.Errorf("cannot load %q", name), "only .star files can be loaded")
 	}
-	globals, err := l.load(name)
-	if err != nil {
-		return nil, err
-	}
-	return globals, nil
+	return nil
 }
 
 func (l *loader) print(_ *starlark.Thread, msg string) {

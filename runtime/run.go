@@ -255,7 +255,7 @@ func (r *Run) doStep(s Step) error {
 	if err != nil {
 		return r.located(err)
 	}
-	e := trace.Event{Kind: trace.Step, Title: s.Title, Text: s.Doc, State: trace.Begin}
+	e := trace.Event{Kind: trace.Step, Title: s.Title, Text: s.Doc, State: trace.Begin, Site: s.Site}
 	if why != "" {
 		r.counts.Skipped++
 		e.State, e.Why = trace.LeftOut, why
@@ -287,6 +287,9 @@ func (r *Run) newThread(name string) {
 func (r *Run) leftOut(s Step) (why string, err error) {
 	if ok, why := r.chosen(s); !ok {
 		return why, nil
+	}
+	if s.skipped != "" {
+		return s.skipped, nil
 	}
 	switch s.When {
 	case "no":

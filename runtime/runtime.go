@@ -66,7 +66,7 @@ type Runtime struct{ builtins []*Builtin }
 // run: var, secret, step, manual, require, confirm and log.
 // Two builtins of one name are a mistake of the program: New panics.
 func New(builtins ...*Builtin) *Runtime {
-	rt := &Runtime{slices.Concat(coreBuiltins(), builtins)}
+	rt := &Runtime{slices.Concat(coreBuiltins(), siteBuiltins, builtins)}
 	seen := map[string]bool{}
 	for _, b := range rt.builtins {
 		if seen[b.Name] {
@@ -97,6 +97,9 @@ func (rt *Runtime) predeclared(l *loader) starlark.StringDict {
 	pre := starlark.StringDict{}
 	l.guards(pre)
 	for _, b := range rt.builtins {
+		if b.site {
+			continue
+		}
 		fn := starlark.NewBuiltin(b.Name, l.adapt(b))
 		space, member, dotted := strings.Cut(b.Name, ".")
 		old, _ := pre[space].(*namespace)
@@ -115,6 +118,26 @@ func (rt *Runtime) predeclared(l *loader) starlark.StringDict {
 		}
 	}
 	return pre
+}
+
+// predeclaredForSite returns what a site's file sees: besides the rest, what tweaks a runbook.
+func (rt *Runtime) predeclaredForSite(l *loader) starlark.StringDict {
+	pre := maps.Clone(l.pre)
+	for _, b := range rt.builtins {
+		if b.site {
+			pre[b.Name] = starlark.NewBuiltin(b.Name, l.adapt(b))
+		}
+	}
+	for _, name := range []string{"step", "manual"} {
+		pre[name] = starlark.NewBuiltin(name, notInSite)
+	}
+	pre["vars"] = siteVars{l}
+	return pre
+}
+
+func notInSite(_ *starlark.Thread, b *starlark.Builtin, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	return nil, Hint(fmt.Errorf("%s: a site's file declares no steps by itself", b.Name()),
+		"say where the step belongs: after(\"STEP\", fn) or before(\"STEP\", fn)")
 }
 
 // A namespace is what stands before the dot of "conda.install". It may be

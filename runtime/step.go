@@ -20,9 +20,12 @@ type Step struct {
 	When   string
 	Manual bool
 	Pos    string
+	Site   string // what the site's file has done with it, and where; "" if nothing
 
-	fn   starlark.Callable // of a manual step: done=, or nil
-	when starlark.Callable
+	skipped string            // why the site leaves it out
+	beside  string            // of a step that the site adds: "after mongodb"
+	fn      starlark.Callable // of a manual step: done=, or nil
+	when    starlark.Callable
 }
 
 func declareStep(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
@@ -32,12 +35,9 @@ func declareStep(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error)
 		"tags", &s.Tags); err != nil {
 		return nil, err
 	}
-	f, ok := fn.(*starlark.Function)
-	if !ok {
-		return nil, Hint(fmt.Errorf("step: got %s, want a function", fn.Type()), "write step(install), not step(install())")
-	}
-	if f.NumParams() > 0 {
-		return nil, fmt.Errorf("step %s: its function takes arguments, want none", f.Name())
+	f, err := stepFunction("step", fn, 0)
+	if err != nil {
+		return nil, err
 	}
 	if s.Name == "" {
 		s.Name = f.Name()

@@ -24,6 +24,9 @@ type Inputs struct {
 	Env   map[string]string // of RUNBOOK_VAR_NAME, by NAME in the var's own spelling
 	Files map[string]any    // --vars
 	Dir   string            // what relative paths are relative to
+
+	site    map[string]any // defaults() of the site's file
+	siteDir string         // what relative paths among these are relative to
 }
 
 // A Var is a value that the person running a runbook may set.
@@ -35,7 +38,7 @@ type Var struct {
 	Choices  []string
 	Pattern  string // regular expression that the whole value must match
 	Value    any    // string, bool, int64 or []string
-	From     string // flag, environment, file or default
+	From     string // flag, environment, file, site or default
 	Required bool
 }
 
@@ -124,6 +127,8 @@ func (v *Var) take(in Inputs) (err error) {
 		given, from = s, "environment"
 	} else if x, ok := in.Files[v.Name]; ok {
 		given, from = x, "file"
+	} else if x, ok := in.site[v.Name]; ok {
+		given, from, in.Dir = x, "site", in.siteDir
 	} else if v.Required {
 		return ErrMissing
 	}

@@ -47,12 +47,12 @@ func (p *program) check(operand string) (found int, err error) {
 	if fi, err := os.Stat(operand); err == nil && fi.IsDir() {
 		return p.checkBelow(operand)
 	}
-	lib, err := p.find(operand)
+	lib, err := p.findWithSite(operand, "")
 	if err != nil {
 		return 0, err
 	}
 	dir := ""
-	if lib.root != nil {
+	if lib.Dir != nil {
 		lib, dir, err = p.fromTop(lib, filepath.Dir(operand))
 	}
 	if err != nil {

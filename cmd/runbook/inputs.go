@@ -15,12 +15,16 @@ import (
 	"runbook/runtime"
 )
 
-// inputFlags are the flags that set vars.
-type inputFlags struct{ vars, files []string }
+// inputFlags are the flags that set vars, and name the site's own file.
+type inputFlags struct {
+	vars, files []string
+	site        string
+}
 
 func (f *inputFlags) add(c *cobra.Command, p *program) {
 	c.Flags().StringArrayVar(&f.vars, "var", nil, "set a var: `NAME=VALUE`; repeatable")
 	c.Flags().StringArrayVar(&f.files, "vars", nil, "read vars from a YAML `FILE`; repeatable, later wins")
+	c.Flags().StringVar(&f.site, "site", "", "the site's own `FILE` (default runbook.star beside the runbook, for a shipped one here)")
 	c.RegisterFlagCompletionFunc("var", p.completeVar)
 }
 
@@ -33,7 +37,7 @@ type loaded struct {
 // load loads FILE with the vars of f, of the environment and of files. An error
 // about vars comes with a runbook that has its declarations.
 func (p *program) load(file string, f inputFlags) (loaded, error) {
-	lib, err := p.find(file)
+	lib, err := p.findWithSite(file, f.site)
 	if err != nil {
 		return loaded{}, err
 	}

@@ -13,8 +13,25 @@ import (
 // A library is where one runbook is read from.
 type library struct {
 	runtime.Library
-	name string   // of the runbook in it
-	root *os.Root // to be closed; nil for a shipped runbook
+	name  string     // of the runbook in it
+	roots []*os.Root // to be closed
+}
+
+// findWithSite is find with the site's own file beside it; see siteFor.
+func (p *program) findWithSite(file, site string) (*library, error) {
+	lib, err := p.find(file)
+	if err != nil {
+		return nil, err
+	}
+	dir := "."
+	if lib.Dir != nil {
+		dir = filepath.Dir(file)
+	}
+	if lib.Site, err = p.siteFor(lib, dir, site); err != nil {
+		lib.close()
+		return nil, err
+	}
+	return lib, nil
 }
 
 // find looks FILE up as a path, then among the shipped runbooks, there also
@@ -45,12 +62,12 @@ func (p *program) libraryAt(dir, name string) (*library, error) {
 	if err != nil {
 		return nil, mistake("", "%w", err)
 	}
-	return &library{runtime.Library{Dir: root.FS(), Shipped: p.shipped}, name, root}, nil
+	return &library{runtime.Library{Dir: root.FS(), Shipped: p.shipped}, name, []*os.Root{root}}, nil
 }
 
 func (l *library) close() {
-	if l.root != nil {
-		l.root.Close()
+	for _, root := range l.roots {
+		root.Close()
 	}
 }
 

@@ -75,7 +75,11 @@ func showText(w io.Writer, book *runtime.Runbook) error {
 	for _, s := range book.Sources {
 		files = append(files, []string{s.Name, s.Origin, "sha256 " + s.SHA256[:16]})
 	}
-	return errors.Join(table(w, "\nVars\n", vars), table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps),
+	var tweaks [][]string
+	for _, t := range book.Tweaks {
+		tweaks = append(tweaks, []string{t.Pos, t.Kind, t.Name, t.Text})
+	}
+	return errors.Join(table(w, "\nSite\n", tweaks), table(w, "\nVars\n", vars), table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps),
 		table(w, "\nAsks, in a dry run too\n", asks), table(w, "\nFiles\n", files))
 }
 
@@ -155,6 +159,9 @@ func notes(s runtime.Step) (parts []string) {
 	if s.Manual {
 		parts = append(parts, "done by a person")
 	}
+	if s.Site != "" {
+		parts = append(parts, s.Site)
+	}
 	if s.User != "" {
 		parts = append(parts, "as "+s.User)
 	}
@@ -185,9 +192,14 @@ func showJSON(w io.Writer, book *runtime.Runbook) error {
 	}
 	for _, s := range book.Steps {
 		steps = append(steps, object{"name": s.Name, "title": s.Title, "text": s.Doc, "user": s.User, "tags": orEmpty(s.Tags),
-			"when": s.When, "manual": s.Manual, "pos": s.Pos})
+			"when": s.When, "manual": s.Manual, "pos": s.Pos, "site": s.Site})
+	}
+	tweaks := []object{}
+	for _, t := range book.Tweaks {
+		tweaks = append(tweaks, object{"kind": t.Kind, "name": t.Name, "text": t.Text, "pos": t.Pos})
 	}
 	text, err := json.MarshalIndent(object{
+		"site": tweaks,
 		"name": book.Name, "doc": book.Doc, "vars": vars, "secrets": secrets, "steps": steps, "files": book.Sources,
 		"asks": append([]runtime.Question{}, book.Asks...),
 	}, "", "  ")

@@ -85,6 +85,9 @@ func (m *markdown) step(e Event) {
 		return
 	}
 	m.print("\n## %s\n\n", prose(e.Step+prefixed(": ", e.Title)))
+	if e.Site != "" {
+		m.print("**Site:** %s\n\n", prose(e.Site))
+	}
 	if e.State == LeftOut {
 		m.sum.left++
 		m.print("Skipped: %s\n\n", prose(e.Why))

@@ -166,6 +166,10 @@ func (t *Terminal) step(e Event) {
 	default:
 		return
 	}
+	heading += t.paint.dim.Sprint(prefixed("  site: ", e.Site))
+	if e.State == Begin {
+		t.heading = heading
+	}
 	if t.opts.Quiet {
 		return
 	}

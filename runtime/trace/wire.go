@@ -121,7 +121,7 @@ func (e *Event) slots() slots {
 		{"previous", &r.Previous, Run}, {"follows", &r.Follows, Run}, {"other_sources", &r.Edited, Run},
 
 		{"time", &e.Time, ""}, {"step", &e.Step, ""}, {"title", &e.Title, ""}, {"text", &e.Text, ""},
-		{"state", &e.State, ""}, {"why", &e.Why, ""}, {"op", &e.Op, ""}, {"target", &e.Target, ""},
+		{"state", &e.State, ""}, {"site", &e.Site, ""}, {"why", &e.Why, ""}, {"op", &e.Op, ""}, {"target", &e.Target, ""},
 		{"pos", &e.Pos, ""}, {"user", user, ""}, {"args", &e.Args, ""}, {"changes", &e.Changes, ""},
 
 		{"call", &e.Call, ""}, {"inputs", &e.Inputs, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
