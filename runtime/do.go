@@ -101,6 +101,7 @@ func (r *Run) try(ctx context.Context, op Op, e *trace.Event, paths []string) (c
 		for _, a := range actions {
 			e.Changes = append(e.Changes, a.Change)
 		}
+		r.door.changes = e.Changes
 		if terr := r.emit(*e); terr != nil {
 			return false, terr
 		}
