@@ -68,14 +68,6 @@ func (r *Run) tellResult(done trace.Event, err error) error {
 		done.Outcome, done.Error, done.Hint = trace.Failed, err.Error(), HintOf(err)
 		err = named(done, err)
 	}
-	switch done.Outcome {
-	case trace.Same:
-		r.counts.Same++
-	case trace.Changed:
-		r.counts.Changed++
-	case trace.Failed:
-		r.counts.Failed++
-	}
 	return cmp.Or(err, r.emit(done))
 }
 

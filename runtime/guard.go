@@ -65,15 +65,13 @@ func compares(op syntax.Token) bool {
 }
 
 func guarded(x syntax.Expr, pos syntax.Position) syntax.Expr {
-	return &syntax.CallExpr{
-		Fn:     &syntax.Ident{Name: guardName, NamePos: pos},
-		Lparen: pos,
-		Args:   []syntax.Expr{x},
-		Rparen: pos,
-	}
+	return wrapped(guardName, x, pos)
 }
 
 func (l *loader) compare(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple,
 	_ []starlark.Tuple) (starlark.Value, error) {
+	if err := newScale(maxNesting).add(args[0], 0); err != nil {
+		return nil, err
+	}
 	return args[0], refuseSecrets(l.book.placeholders, args[0], 20)
 }

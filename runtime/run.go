@@ -31,6 +31,9 @@ type Options struct {
 	Progress func(text string)                // may be nil
 	Select   func(Step) (ok bool, why string) // nil: all steps
 	Info     trace.RunInfo                    // what the trace says first; Do adds vars and sources
+	// GiveUp, if not nil, is called when a script can neither go on nor be stopped. Do does not return then: the program
+	// must call Abort and end.
+	GiveUp func(error)
 }
 
 // A Run is one execution of a runbook, on a machine or predicted. Do puts a door
@@ -52,11 +55,13 @@ type Run struct {
 	user    string // of the step under way
 	reading bool   // a condition is being evaluated
 
+	meter    *meter
 	mu       sync.Mutex // a tree is filled by several goroutines that read
 	assumed  []string   // since the last op
 	observed map[string]any
-	counts   trace.Counts
-	unmet    []unmet // requirements since the last change
+	counts   trace.Counts // of what was emitted
+	ended    bool         // the end was emitted
+	unmet    []unmet      // requirements since the last change
 }
 
 // OnMachine returns a run that changes machine. It refuses a runbook whose
@@ -113,29 +118,58 @@ func (r *Run) probed(p host.Process, code int) error {
 	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code})
 }
 
-const runSteps = 100_000_000 // Starlark instructions in one step
-
 // Do runs the steps in order and stops at the first that fails.
 func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	if err := r.needSecrets(book); err != nil {
 		return err
 	}
 	r.ctx = context.WithValue(ctx, runKey{}, r)
+	r.meter = newMeter(ctx, r.GiveUp)
+	book.loader.meter = r.meter
+	defer r.meter.watch()()
+	r.mu.Lock()
 	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted)
 	r.public = r.vault.Public()
 	r.door = &door{Reader: r.host, host: r.host, run: r}
+	r.mu.Unlock()
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
 	r.Info.Runbook, r.Info.Sources, r.Info.Vars = book.Name, book.Sources, traceVars(book)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err
 	}
+	return r.end(r.steps(book))
+}
+
+// steps does all steps. A panic is an error: the trace must tell of it, too.
+func (r *Run) steps(book *Runbook) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = internal(p)
+		}
+	}()
 	for _, s := range book.Steps {
 		if err := r.doStep(s); err != nil {
-			return r.end(err)
+			return err
 		}
 	}
-	return r.end(nil)
+	return nil
+}
+
+// Abort ends the trace of a run that another goroutine does and that cannot be
+// waited for. Whatever Do still wants to change is refused. The error is that of
+// the sink, or says that the run is within an emission that does not end.
+func (r *Run) Abort(err error) error {
+	for deadline := time.Now().Add(patience); !r.mu.TryLock(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return errors.New("the trace cannot be ended")
+		}
+	}
+	defer r.mu.Unlock()
+	if r.door == nil {
+		return nil // it has not begun
+	}
+	return r.tell(r.endEvent(err))
 }
 
 // needSecrets refuses a run on a machine without the values of secrets.
@@ -152,13 +186,7 @@ func (r *Run) needSecrets(book *Runbook) error {
 // end emits how the run ended.
 func (r *Run) end(err error) error {
 	r.step = ""
-	e := trace.Event{Kind: trace.End, Outcome: trace.Done, Counts: r.counts}
-	if err != nil {
-		e.Outcome, e.Error, e.Hint = trace.Failed, err.Error(), HintOf(err)
-		if ClassOf(err) == Interrupted {
-			e.Outcome = trace.Interrupted
-		}
-	}
+	e := r.endEvent(err)
 	refused := r.emit(e)
 	if err == nil && refused != nil { // a followed trace wants more: the run failed
 		e.Outcome, e.Error = trace.Failed, refused.Error()
@@ -168,6 +196,17 @@ func (r *Run) end(err error) error {
 		return err // which stopped the run
 	}
 	return errors.Join(err, refused)
+}
+
+func (r *Run) endEvent(err error) trace.Event {
+	e := trace.Event{Kind: trace.End, Outcome: trace.Done, Counts: r.counts}
+	if err != nil {
+		e.Outcome, e.Error, e.Hint = trace.Failed, err.Error(), HintOf(err)
+		if ClassOf(err) == Interrupted {
+			e.Outcome = trace.Interrupted
+		}
+	}
+	return e
 }
 
 func traceVars(book *Runbook) (vars []trace.Var) {
@@ -192,7 +231,6 @@ func (r *Run) doStep(s Step) error {
 	}
 	e := trace.Event{Kind: trace.Step, Title: s.Title, Text: s.Doc, State: trace.Begin}
 	if why != "" {
-		r.counts.Skipped++
 		e.State, e.Why = trace.LeftOut, why
 		return r.emit(e)
 	}
@@ -212,8 +250,8 @@ func (r *Run) doStep(s Step) error {
 
 // newThread makes the thread of a step, which ends when the run is interrupted.
 func (r *Run) newThread(name string) {
-	t := &starlark.Thread{Name: name, Print: func(_ *starlark.Thread, msg string) { r.log(msg) }}
-	t.SetMaxExecutionSteps(runSteps)
+	t := r.meter.step(name)
+	t.Print = func(_ *starlark.Thread, msg string) { r.log(msg) }
 	_ = context.AfterFunc(r.ctx, func() { t.Cancel(context.Cause(r.ctx).Error()) })
 	r.thread = t
 }
@@ -282,17 +320,48 @@ func cutHint(err error) error {
 // emit shows every text of e without secrets, then hands e to the sink. A piece
 // of a placeholder stops the run.
 func (r *Run) emit(e trace.Event) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if e.Kind != trace.Run && e.Kind != trace.End {
 		e.Step = r.step
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tell(e)
+}
+
+// tell is emit for those who hold the lock.
+func (r *Run) tell(e trace.Event) error {
+	if r.ended {
+		return errEnded
 	}
 	e.Time = r.Now()
 	e = r.shown(e)
 	if r.vault.Damaged() {
 		return secret.ErrDamaged
 	}
-	return r.Sink.Emit(e)
+	err := r.Sink.Emit(e)
+	if err == nil {
+		r.count(e)
+	}
+	return err
+}
+
+var errEnded = errors.New("the run was ended")
+
+// count keeps the figures of the end.
+func (r *Run) count(e trace.Event) {
+	switch {
+	case e.Kind == trace.End:
+		r.ended = true
+	case e.Kind == trace.Step && e.State == trace.LeftOut:
+		r.counts.Skipped++
+	case e.Kind != trace.Result:
+	case e.Outcome == trace.Same:
+		r.counts.Same++
+	case e.Outcome == trace.Changed:
+		r.counts.Changed++
+	case e.Outcome == trace.Failed:
+		r.counts.Failed++
+	}
 }
 
 // shown returns e without secrets. What the runbook itself says is public; errors,
