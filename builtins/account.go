@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
+	"strings"
 
 	"go.starlark.net/starlark"
 
@@ -125,4 +127,50 @@ func giveTo(ctx context.Context, h host.Reader, root *host.Root, name string, o 
 		return err
 	}
 	return root.Lchown(name, uid, gid)
+}
+
+var adoptParam = param("adopt", "bool", "False",
+	"the account may have a directory that holds files already and that no run made")
+
+// mayTake returns an error unless the directory dir, described by m, may be given to an account: the system must not
+// need it, and it must be empty, or made by a run with this state directory, or meant to be taken over.
+func mayTake(ctx context.Context, h host.Reader, dir string, m host.Meta, to host.Owner, adopt bool) error {
+	if to.User == "" || to.User == "root" || to.User == m.User {
+		return nil
+	}
+	if err := host.Spare(ctx, h, dir, false); err != nil || adopt || !m.Mode.IsDir() {
+		return err
+	}
+	real, err := h.Resolve(dir, true)
+	if err == nil && runtime.Made(ctx, real) {
+		return nil
+	}
+	var names []string
+	if err == nil {
+		names, err = h.ReadDir(dir)
+	}
+	switch {
+	case errors.Is(err, host.ErrUnknown):
+		runtime.Assume(ctx, dir+" holds nothing that was there before")
+		return nil
+	case err != nil || len(names) == 0:
+		return err
+	}
+	return runtime.Hint(fmt.Errorf("%s belongs to %s and holds files that no run made, such as %s", dir, m.User, names[0]),
+		"name a new or an empty directory; if "+to.User+" may have all of it, say adopt=True")
+}
+
+// mayFill is mayTake for a directory, there or not, in which an account will get files. Some directories are there for
+// that.
+func mayFill(ctx context.Context, h host.Reader, dir string, to host.Owner, adopt bool) error {
+	real, m, err := follow(h, dir)
+	switch {
+	case isMissing(err), errors.Is(err, host.ErrUnknown):
+		return nil
+	case err != nil:
+		return err
+	case slices.Contains(strings.Fields("/home /media /mnt /opt /srv /tmp /var/opt /var/tmp"), real):
+		return nil
+	}
+	return mayTake(ctx, h, dir, m, to, adopt)
 }

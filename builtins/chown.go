@@ -16,18 +16,20 @@ var chownBuiltin = &runtime.Builtin{
 		param("owner", "string", "", "account that will own it"),
 		param("group", "string", "the owner's", "group of it; by default the owner's login group"),
 		param("recursive", "bool", "True", "with all below it, if it is a directory"),
+		adoptParam,
 	},
 	Summary: "give a file, or a directory and all below it, to an account",
 	Detail: []string{
 		"Only what belongs to somebody else is changed. Symbolic links are changed themselves, not followed.",
-		"A tree is one effect, which tells how many files differ.",
+		"A tree is one effect, which tells how many files differ. Files in it that have names outside of it, hard links, are left alone.",
 	},
 	Example: `mkdir("/srv/site")
 chown("/srv/site", "root")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := chownOp{recursive: true}
 		var p runtime.Path
-		err := c.Unpack("path", &p, "owner", &op.owner.User, "group", &op.owner.Group, "recursive", &op.recursive)
+		err := c.Unpack("path", &p, "owner", &op.owner.User, "group", &op.owner.Group, "recursive", &op.recursive,
+			"adopt", &op.adopt)
 		if err == nil && op.owner.User == "" {
 			err = errors.New("argument \"owner\": got no name, want an account")
 		}
@@ -41,6 +43,7 @@ type chownOp struct {
 	path      string
 	owner     host.Owner
 	recursive bool
+	adopt     bool
 }
 
 func (op chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
@@ -57,12 +60,17 @@ func (op chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 		m.Mode = 0
 	case err != nil:
 		return nil, err
+	}
+	if err := mayTake(ctx, h, op.path, m, owner, op.adopt); err != nil {
+		return nil, err
+	}
+	switch {
 	case m.Mode.IsDir() && !op.recursive:
 		return runtime.Actions(setMeta(op.path, host.Meta{Mode: m.Mode, Owner: owner}), ownerChanges(m.Owner, owner)...), nil
-	case !m.Mode.IsDir():
+	case err == nil && !m.Mode.IsDir():
 		return runtime.Actions(op.give(owner, 1), ownerChanges(m.Owner, owner)...), nil
 	}
-	files, err := host.Differ(h, op.path, owner)
+	files, spared, err := host.Differ(h, op.path, owner)
 	if errors.Is(err, host.ErrUnknown) {
 		runtime.Assume(ctx, "files below "+op.path+" belong to others")
 		files, err = max(files, 1), nil
@@ -70,8 +78,11 @@ func (op chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	if err != nil || files == 0 {
 		return nil, err
 	}
-	return runtime.Actions(op.give(owner, files),
-		change("owner", fmt.Sprintf("%d files of others", files), owner.User+":"+owner.Group)), nil
+	given := fmt.Sprintf("%s:%s", owner.User, owner.Group)
+	if spared > 0 {
+		given += fmt.Sprintf(", but %d files that have names elsewhere, too", spared)
+	}
+	return runtime.Actions(op.give(owner, files), change("owner", fmt.Sprintf("%d files of others", files), given)), nil
 }
 
 // give returns the deed that gives so many files to owner.

@@ -24,6 +24,7 @@ var extractBuiltin = &runtime.Builtin{
 		param("listing", "path", `""`, "a file of names, as tar -t or tar -tv prints them, for a dry run that does not have the archive yet"),
 		param("owner", "string", "the step's user", "account that will own what is unpacked"),
 		param("group", "string", "the step's user's", "group of what is unpacked"),
+		adoptParam,
 	},
 	Summary: "unpack what a tar archive holds and a directory lacks",
 	Detail: []string{
@@ -45,6 +46,7 @@ type extractOp struct {
 	keep                   bool
 	digests                digests
 	owner                  ownership
+	adopt                  bool
 }
 
 func newExtract(c *runtime.Call) (runtime.Op, string, error) {
@@ -52,7 +54,8 @@ func newExtract(c *runtime.Call) (runtime.Op, string, error) {
 	var name, dest, listing runtime.Path
 	var sha256, md5 string
 	err := c.Unpack("archive", &name, "dest", &dest, "strip_components", &op.strip, "keep_existing", &op.keep,
-		"sha256", &sha256, "md5", &md5, "listing", &listing, "owner", &op.owner.User, "group", &op.owner.Group)
+		"sha256", &sha256, "md5", &md5, "listing", &listing,
+		"owner", &op.owner.User, "group", &op.owner.Group, "adopt", &op.adopt)
 	if err != nil {
 		return nil, "", err
 	}
@@ -70,6 +73,9 @@ func (op extractOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 	}
 	owner, err := op.owner.resolve(ctx, h)
 	if err != nil {
+		return nil, err
+	}
+	if err := mayFill(ctx, h, op.dest, owner, op.adopt); err != nil {
 		return nil, err
 	}
 	list, err := op.read(ctx, h)

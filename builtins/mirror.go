@@ -47,7 +47,7 @@ var mirrorBuiltin = &runtime.Builtin{
 		param("shards", "bool", "False", "also write the index as shards, which newer clients prefer"),
 		param("delta", "path", "None", "directory that gets, as a channel, what the tree that since= is of has not: the next pen drive"),
 		param("since", "path", "None", "ACCOUNT/.runbook-mirror of that tree; what this tree had when delta was begun, if not given"),
-	}, ownerParams()...),
+	}, append(ownerParams(), adoptParam)...),
 	Summary: "copy conda channels into a tree that any conda client can use",
 	Detail: []string{
 		"Every package is verified by its record's SHA-256 or else MD5, and its size. What is there already is hashed once and then known by size, time and inode.",
@@ -70,6 +70,7 @@ type mirrorOp struct {
 	config string        // the name of a file
 	ca     string        // the name of a file
 	owner  ownership
+	adopt  bool
 }
 
 func newMirror(c *runtime.Call) (runtime.Op, string, error) {
@@ -87,7 +88,7 @@ func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 		"base_urls", &m.Access.BaseURLs, "verify", &verify, "digests", &compared, "link", &m.Link, "prune", &m.Prune,
 		"prune_removed", &m.PruneRemoved, "max_loss", &m.MaxLoss, "bzip2", &bzip2, "shards", &m.Shards, "delta", &delta,
 		"since", &since,
-		"owner", &op.owner.User, "group", &op.owner.Group)
+		"owner", &op.owner.User, "group", &op.owner.Group, "adopt", &op.adopt)
 	m.Dest, op.config, op.ca, m.Delta, m.Since = string(dest), string(config), string(ca), string(delta), string(since)
 	m.Full, m.Both, m.NoBzip2 = verify == "full", compared == "both", !bzip2
 	switch {
@@ -120,6 +121,9 @@ func (op mirrorOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, 
 			return nil, fmt.Errorf("ca_bundle: %w", err)
 		}
 		m.Access.CA = string(text)
+	}
+	if err := mayFill(ctx, h, m.Dir(), m.Owner, op.adopt); err != nil {
+		return nil, err
 	}
 	m.Progress = func(text string) { runtime.Progress(ctx, text) }
 	m.Assume = func(note string) { runtime.Assume(ctx, note) }

@@ -59,6 +59,9 @@ func (op moveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		return nil, runtime.Hint(fmt.Errorf("is not there, and neither is %s", op.dest),
 			"see whether an earlier step should have made it")
 	}
+	if err := host.Spare(ctx, h, op.src, true); err != nil {
+		return nil, err
+	}
 	move := func(_ context.Context, h host.Host) error { return h.Move(op.src, op.dest) }
 	return runtime.Actions(move, change("name", op.src, op.dest)), needDir(h, op.dest)
 }

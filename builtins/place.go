@@ -43,23 +43,14 @@ func present(ctx context.Context, h host.Reader, name string) (bool, error) {
 }
 
 // follow returns the file that name leads to through symbolic links, and what Lstat
-// says of it. After an error the name is that of the file that has it.
+// says of it. If a final link leads to what is missing, the name is that of what is missing.
 func follow(h host.Reader, name string) (string, host.Meta, error) {
-	for range 40 {
-		m, err := h.Lstat(name)
-		if err != nil || m.Mode&fs.ModeSymlink == 0 {
-			return name, m, err
-		}
-		target, err := h.Readlink(name)
-		if err != nil {
-			return name, m, err
-		}
-		if !path.IsAbs(target) {
-			target = path.Join(path.Dir(name), target)
-		}
-		name = path.Clean(target)
+	real, err := h.Resolve(name, true)
+	if err != nil {
+		return name, host.Meta{}, err
 	}
-	return name, host.Meta{}, fmt.Errorf("%s: too many symbolic links", name)
+	m, err := h.Lstat(real)
+	return real, m, err
 }
 
 // isMissing reports whether err says that there is no such file, also because a

@@ -87,7 +87,7 @@ func TestUnknownPlaces(t *testing.T) {
 		`write("/srv/dark/x", "x")`, `line("/srv/dark/x", "x")`, `mkdir("/srv/dark/sub")`, `mkdir("/srv/dark/new/sub")`,
 		`copy("/etc/a", "/srv/dark/x")`, `copy("/srv/dark/x", "/etc/a")`, `move("/srv/dark/x", "/srv/x")`, `move("/srv/y", "/srv/dark/y")`,
 		`remove("/srv/dark/x")`, `remove("/srv/dark")`, `symlink("/srv/dark/l", "x")`, `chown("/srv/dark/x", "nobody")`,
-		`chown("/srv/dark", "nobody")`, `chown("/srv/dark/sub", "nobody", recursive=False)`,
+		`chown("/srv/dark", "nobody", adopt=True)`, `chown("/srv/dark/sub", "nobody", recursive=False, adopt=True)`,
 		`download("/srv/dark/x", "/srv/x")`, `download("/etc/a", "/srv/dark/x")`,
 		"write('/srv/dark/x', 'x')\nline('/srv/dark/x', 'y')\nwrite('/srv/dark/x', read('/srv/dark/x') + 'z')",
 	} {

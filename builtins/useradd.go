@@ -21,12 +21,13 @@ var useraddBuiltin = &runtime.Builtin{
 		param("name", "string", "", "the account"),
 		param("home", "path", `"/home/NAME"`, "its home directory; never moved"),
 		param("create_home", "bool", "True", "make the home directory with the files of /etc/skel"),
-		param("shell", "path", `"/bin/bash"`, "its login shell"),
+		param("shell", "program", `"/bin/bash"`, "its login shell"),
 		param("uid", "int", "None", "its number; the next free one if not given"),
 		param("group", "string", `""`, "its own group, which must exist (see group); one with the name of the account if not given"),
 		param("groups", "list of string", "[]", "other groups, which must exist (see group); it is never taken out of others"),
 		param("system", "bool", "False", "take the number from the range of system accounts"),
 		param("comment", "string", `""`, "its full name or purpose"),
+		adoptParam,
 	},
 	Summary: "make an account, its group and its home directory, or repair what differs",
 	Detail: []string{
@@ -34,6 +35,7 @@ var useraddBuiltin = &runtime.Builtin{
 			"a shell, a comment, groups, a missing home directory.",
 		"Its number and the place of its home directory are not changed, because files on disk depend on them: " +
 			"that is an error.",
+		"A home that is there already is taken over only if it is empty or belongs to the account's number.",
 	},
 	Example: `useradd("deploy", shell = "/bin/sh", comment = "deployment")`,
 	New:     newUseradd,
@@ -44,14 +46,15 @@ var useraddBuiltin = &runtime.Builtin{
 type useraddOp struct {
 	name, home, shell, uid, group, comment string
 	groups                                 []string
-	createHome, system                     bool
+	createHome, system, adopt              bool
 }
 
 func newUseradd(c *runtime.Call) (runtime.Op, string, error) {
 	op := &useraddOp{createHome: true}
 	var home, shell runtime.Path
 	err := c.Unpack("name", &op.name, "home", &home, "create_home", &op.createHome, "shell", &shell,
-		"uid", (*idNumber)(&op.uid), "group", &op.group, "groups", &op.groups, "system", &op.system, "comment", &op.comment)
+		"uid", (*idNumber)(&op.uid), "group", &op.group, "groups", &op.groups, "system", &op.system, "comment", &op.comment,
+		"adopt", &op.adopt)
 	if err != nil {
 		return nil, "", err
 	}
@@ -81,7 +84,7 @@ func (op *useraddOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action
 		if err := checkFree(ctx, h, host.User, op.uid); err != nil {
 			return nil, err
 		}
-		return op.checkNew(h)
+		return op.checkNew(ctx, h)
 	}
 	return op.checkOld(ctx, h, uid)
 }
@@ -99,16 +102,35 @@ func needGroup(ctx context.Context, h host.Reader, name string) error {
 	return err
 }
 
-// checkNew returns the actions that make an account which is not there.
-func (op *useraddOp) checkNew(h host.Reader) ([]runtime.Action, error) {
+// checkNew returns the actions that make an account which is not there. It gets a home that is there already only if
+// this is empty or has its number.
+func (op *useraddOp) checkNew(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
 	home := op.newHome()
-	if op.createHome {
-		// Older versions of useradd make only the last directory.
-		if err := needDir(h, home); err != nil {
+	changes := []host.Change{change("account", "", op.name), change("home", "", home), change("shell", "", op.newShell())}
+	if !op.createHome {
+		return runtime.Actions(op.create, changes...), nil
+	}
+	// Older versions of useradd make only the last directory.
+	if err := needDir(h, home); err != nil {
+		return nil, err
+	}
+	m, there, err := look(ctx, h, home)
+	switch {
+	case err != nil:
+		return nil, err
+	case there && !m.Mode.IsDir():
+		return nil, fmt.Errorf("home %s: %w", home, inTheWay(m, "a directory"))
+	case there && m.User != op.uid:
+		group, _, err := op.newGroup(ctx, h)
+		if err != nil {
 			return nil, err
 		}
+		owner := host.Owner{User: op.name, Group: group}
+		if err := mayTake(ctx, h, home, m, owner, op.adopt); err != nil {
+			return nil, err
+		}
+		changes = append(changes, ownerChanges(m.Owner, owner)...)
 	}
-	changes := []host.Change{change("account", "", op.name), change("home", "", home), change("shell", "", op.newShell())}
 	return runtime.Actions(op.create, changes...), nil
 }
 

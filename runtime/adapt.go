@@ -92,7 +92,7 @@ func (r *Run) call(c *Call) (starlark.Value, error) {
 	if c.Builtin.RunsAs && c.user != "" {
 		e.User = c.user
 	}
-	return r.do(op, again, e)
+	return r.do(op, again, e, c.paths())
 }
 
 // again is how long an op may take and how often it is tried.

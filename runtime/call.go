@@ -125,6 +125,18 @@ func (c *Call) StateDir() string { return c.run.State }
 // Context is the context of the run, for builtins that only read.
 func (c *Call) Context() context.Context { return c.run.ctx }
 
+// paths returns the files that were given, but for programs.
+func (c *Call) paths() (paths []string) {
+	for _, a := range c.Builtin.Args {
+		if v, ok := c.given[a.Name]; ok && a.Type == "path" {
+			if p, err := absolute(v); err == nil {
+				paths = append(paths, string(p))
+			}
+		}
+	}
+	return paths
+}
+
 // args returns what was given, for the trace.
 func (c *Call) args() map[string]any {
 	args := map[string]any{}

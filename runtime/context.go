@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"path"
 	"time"
 )
 
@@ -75,3 +76,16 @@ func wait(ctx context.Context, d time.Duration) error {
 }
 
 func noWaiting(context.Context, time.Duration) error { return ErrNoWaiting }
+
+// Made reports whether this run, or an earlier one with the same state directory, made dir, which is without links,
+// or a directory above it.
+func Made(ctx context.Context, dir string) bool {
+	r := runOf(ctx)
+	for r != nil && dir != "/" {
+		if r.made[dir] {
+			return true
+		}
+		dir = path.Dir(dir)
+	}
+	return false
+}

@@ -14,7 +14,7 @@ import (
 )
 
 // do is the life of an op: check, emit, do what differs, emit.
-func (r *Run) do(op Op, a again, e trace.Event) (starlark.Value, error) {
+func (r *Run) do(op Op, a again, e trace.Event, paths []string) (starlark.Value, error) {
 	start := r.Now()
 	r.assumed, r.observed = nil, nil
 	r.door.begin()
@@ -24,14 +24,14 @@ func (r *Run) do(op Op, a again, e trace.Event) (starlark.Value, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, a.timeout, fmt.Errorf("took longer than %s", a.timeout))
 		defer cancel()
 	}
-	changed, err := r.try(ctx, op, &e)
+	changed, err := r.try(ctx, op, &e, paths)
 	for n := 1; err != nil && n <= a.retries && ctx.Err() == nil && ClassOf(err) == Failed; n++ {
 		Observe(r.ctx, "attempts", n+1)
 		if serr := Sleep(ctx, a.delay); serr != nil {
 			break
 		}
 		r.door.again()
-		changed, err = r.try(ctx, op, &e)
+		changed, err = r.try(ctx, op, &e, paths)
 	}
 	if err != nil && ctx.Err() != nil {
 		err = r.cutShort(ctx, err)
@@ -80,11 +80,14 @@ func named(e trace.Event, err error) error {
 }
 
 // try checks op and does what differs. The op is emitted only once, also when it
-// is tried again.
-func (r *Run) try(ctx context.Context, op Op, e *trace.Event) (changed bool, err error) {
+// is tried again. Where links lead a path elsewhere, that is told before what changes.
+func (r *Run) try(ctx context.Context, op Op, e *trace.Event, paths []string) (changed bool, err error) {
 	actions, err := op.Check(ctx, r.door)
 	if e.Kind == "" {
 		e.Kind = trace.Op
+		if len(actions) > 0 {
+			e.Changes = r.led(paths)
+		}
 		for _, a := range actions {
 			e.Changes = append(e.Changes, a.Change)
 		}
@@ -107,4 +110,14 @@ func (r *Run) try(ctx context.Context, op Op, e *trace.Event) (changed bool, err
 		}
 	}
 	return len(actions) > 0, nil
+}
+
+// led tells which of these paths links in their directories lead elsewhere.
+func (r *Run) led(paths []string) (changes []host.Change) {
+	for _, p := range paths {
+		if real, err := r.door.Resolve(p, false); err == nil && real != p {
+			changes = append(changes, host.Change{What: "path", From: p, To: real})
+		}
+	}
+	return changes
 }

@@ -209,9 +209,13 @@ func (d *door) WriteTree(ctx context.Context, dir string, m host.Entries,
 }
 
 func (d *door) Mkdir(name string, m host.Meta) error {
-	return d.effect(trace.Event{Call: "mkdir", Path: name, Detail: meta(m)}, func() error {
+	err := d.effect(trace.Event{Call: "mkdir", Path: name, Detail: meta(m)}, func() error {
 		return d.host.Mkdir(name, m)
 	})
+	if err != nil {
+		return err
+	}
+	return d.run.remember(name)
 }
 
 func (d *door) Symlink(target, name string, o host.Owner) error {
@@ -222,13 +226,47 @@ func (d *door) Symlink(target, name string, o host.Owner) error {
 	})
 }
 
+// spare refuses what would take from the system, or from this run, what it needs.
+func (d *door) spare(name string, below bool) error {
+	if real, err := d.Resolve(name, false); err == nil && isBelow(d.run.State, real) && (below || real == d.run.State) {
+		return Hint(fmt.Errorf("%s: this run keeps its state in %s", name, d.run.State),
+			"name another directory, or another state directory")
+	}
+	return host.Spare(d.run.ctx, d.Reader, name, below)
+}
+
+// sparesMeta refuses to give what the system needs to an account, or to change who may enter it.
+func (d *door) sparesMeta(name string, m host.Meta) error {
+	have, err := d.Lstat(name)
+	if err != nil {
+		return nil // the host says so, too
+	}
+	given := m.User != "" && m.User != have.User && m.User != "root" && m.User != "0"
+	if given || have.Mode.IsDir() && have.Mode.Perm() != m.Mode.Perm() {
+		return d.spare(name, false)
+	}
+	return nil
+}
+
+func isBelow(name, dir string) bool {
+	return name != "" && (name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/"))
+}
+
 func (d *door) SetMeta(name string, m host.Meta) error {
+	if err := d.sparesMeta(name, m); err != nil {
+		return err
+	}
 	return d.effect(trace.Event{Call: "meta", Path: name, Detail: meta(m)}, func() error {
 		return d.host.SetMeta(name, m)
 	})
 }
 
 func (d *door) Chown(name string, o host.Owner, files int) error {
+	if o.User != "root" && o.User != "0" {
+		if err := d.spare(name, false); err != nil {
+			return err
+		}
+	}
 	detail := map[string]any{"files": files}
 	ownerOf(o, detail)
 	return d.effect(trace.Event{Call: "meta", Path: name, Detail: detail}, func() error {
@@ -237,12 +275,18 @@ func (d *door) Chown(name string, o host.Owner, files int) error {
 }
 
 func (d *door) Move(src, dst string) error {
+	if err := d.spare(src, true); err != nil {
+		return err
+	}
 	return d.effect(trace.Event{Call: "move", Path: dst, Detail: map[string]any{"from": src}}, func() error {
 		return d.host.Move(src, dst)
 	})
 }
 
 func (d *door) Remove(name string, files int) error {
+	if err := d.spare(name, true); err != nil {
+		return err
+	}
 	return d.effect(trace.Event{Call: "remove", Path: name, Detail: map[string]any{"files": files}}, func() error {
 		return d.host.Remove(name, files)
 	})

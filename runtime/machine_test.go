@@ -86,6 +86,9 @@ func (op *putOp) do(_ context.Context, h host.Host) error {
 	return h.WriteFile(op.path, host.Bytes([]byte(op.text)), host.Meta{Mode: 0o644})
 }
 
+// Resolve knows of no links.
+func (m *machine) Resolve(name string, _ bool) (string, error) { return name, nil }
+
 // call runs a command.
 var call = &runtime.Builtin{
 	Name: "call", Summary: "run", Example: "pass", RunsAs: true,

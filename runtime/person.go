@@ -79,7 +79,7 @@ func (r *Run) manual(s Step) error {
 	}
 	op := &manualOp{run: r, step: s, marker: path.Join(r.State, "manual", s.Name)}
 	_, err := r.do(op, again{}, trace.Event{Op: "manual", Target: s.Name, Pos: s.Pos, User: r.Info.User.Name,
-		Args: map[string]any{"name": s.Name}})
+		Args: map[string]any{"name": s.Name}}, nil)
 	return err
 }
 

@@ -25,7 +25,11 @@ type Options struct {
 	// with those that it has, and does nothing else with them.
 	Secrets map[string]string
 	// directory for markers, absolute; its owner makes it before a run on the machine
-	State    string
+	State string
+	// Made are directories that earlier runs made. What lies in them may be given away without being asked for twice.
+	Made []string
+	// Remember, if not nil, is told each directory that this run made.
+	Remember func(dir string) error
 	Person   Person                           // answers questions; nil: a question is an error
 	Output   io.Writer                        // gets what commands print, without secrets; may be nil
 	Progress func(text string)                // may be nil
@@ -53,7 +57,8 @@ type Run struct {
 	misuse  error            // why thread was cancelled, if a value did it
 	step    string
 	user    string // of the step under way
-	reading bool   // a condition is being evaluated
+	made    map[string]bool
+	reading bool // a condition is being evaluated
 
 	meter    *meter
 	mu       sync.Mutex // a tree is filled by several goroutines that read
@@ -84,7 +89,10 @@ func Predicted(machine *host.Local, o Options) *Run {
 }
 
 func newRun(h host.Host, o Options) *Run {
-	r := &Run{Options: o, host: h, sleep: wait}
+	r := &Run{Options: o, host: h, sleep: wait, made: map[string]bool{}}
+	for _, dir := range o.Made {
+		r.made[dir] = true
+	}
 	if r.Sink == nil {
 		r.Sink = trace.Tee{}
 	}
@@ -107,6 +115,19 @@ func (r *Run) assume(guess string) {
 	if !slices.Contains(r.assumed, guess) {
 		r.assumed = append(r.assumed, guess)
 	}
+}
+
+// remember notes that this run made a directory.
+func (r *Run) remember(dir string) error {
+	real, err := r.host.Resolve(dir, false)
+	if err != nil {
+		return err
+	}
+	r.made[real] = true
+	if r.Remember == nil {
+		return nil
+	}
+	return r.Remember(real)
 }
 
 // probed emits a command that only read, whoever asked: a script, a fact's probe

@@ -72,6 +72,7 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	if o.Secrets, err = s.askedSecrets(ctx); err != nil {
 		return err
 	}
+	o.Remember = s.state.remember
 	o.Person = &person{ctx, s.console, s.flags.yes, s.flags.acks}
 	name := s.flags.trace
 	if name == "" {
@@ -94,6 +95,7 @@ func (s *session) options(mode string) runtime.Options {
 	return runtime.Options{
 		Now:    s.now,
 		State:  string(s.state),
+		Made:   s.state.made(),
 		Select: s.flags.selection.chooser(),
 		Info:   info(mode, s.flags.ticket, s.state.head()),
 	}

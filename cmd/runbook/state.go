@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -36,12 +39,86 @@ func (p *program) stateAt(flag string) (state, error) {
 	return state(abs), err
 }
 
-// prepare makes the directory, for its owner only.
+// prepare makes the directory, for its owner only. A place that somebody else could have prepared, or could change, is
+// refused: what is written there would go where a link leads.
 func (s state) prepare() error {
+	cure := "name one that only you may write: --state DIR"
 	if err := os.MkdirAll(string(s), 0o700); err != nil {
-		return runtime.Hint(fmt.Errorf("state directory: %w", err), "name one that you may write: --state DIR")
+		return runtime.Hint(fmt.Errorf("state directory: %w", err), cure)
+	}
+	if err := s.own(); err != nil {
+		return runtime.Hint(fmt.Errorf("state directory: %w", err), cure)
 	}
 	return nil
+}
+
+// own returns an error unless nobody but whoever runs and root can change the directory, those above it, and what it
+// holds.
+func (s state) own() error {
+	for dir := string(s); ; dir = filepath.Dir(dir) {
+		if err := ours(dir, dir == string(s)); err != nil {
+			return err
+		}
+		if dir == "/" {
+			break
+		}
+	}
+	entries, err := os.ReadDir(string(s))
+	for _, e := range entries {
+		if err := ours(filepath.Join(string(s), e.Name()), true); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// ours returns an error if others than whoever runs and root could have made name, or can change it. strictly refuses
+// links, too, and directories like /tmp, in which they cannot change what is not theirs.
+func ours(name string, strictly bool) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(name, &st); err != nil {
+		return &os.PathError{Op: "lstat", Path: name, Err: err}
+	}
+	link := st.Mode&unix.S_IFMT == unix.S_IFLNK
+	sticky := !strictly && st.Mode&unix.S_ISVTX != 0
+	switch {
+	case link && strictly:
+		return fmt.Errorf("%s is a symbolic link", name)
+	case int(st.Uid) != os.Geteuid() && (st.Uid != 0 || strictly):
+		return fmt.Errorf("%s belongs to %s", name, accountName(st.Uid))
+	case !link && !sticky && (st.Mode&0o002 != 0 || st.Mode&0o020 != 0 && st.Gid != 0 && int(st.Gid) != os.Getegid()):
+		return fmt.Errorf("others may write %s", name)
+	}
+	return nil
+}
+
+func accountName(uid uint32) string {
+	u, err := user.LookupId(fmt.Sprint(uid))
+	if err != nil {
+		return fmt.Sprintf("user %d", uid)
+	}
+	return u.Username
+}
+
+// made returns the directories that earlier runs made.
+func (s state) made() (dirs []string) {
+	text, _ := os.ReadFile(filepath.Join(string(s), "made")) // there may be no run yet, or no right to read it
+	for line := range strings.Lines(string(text)) {
+		if dir, err := strconv.Unquote(strings.TrimSpace(line)); err == nil {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// remember adds a directory to those.
+func (s state) remember(dir string) error {
+	f, err := os.OpenFile(filepath.Join(string(s), "made"), os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	_, err = fmt.Fprintln(f, strconv.Quote(dir))
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // head returns the head of the trace of the last run, or "".
@@ -53,7 +130,15 @@ func (s state) head() string {
 // setHead replaces the head atomically.
 func (s state) setHead(head string) error {
 	name := filepath.Join(string(s), "head")
-	if err := os.WriteFile(name+".new", []byte(head+"\n"), 0o600); err != nil {
+	if err := os.Remove(name + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(head + "\n")
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(name+".new", name)
@@ -63,7 +148,7 @@ func (s state) setHead(head string) error {
 // removed: whoever opened it before would lock a file that nobody else sees.
 func (s state) lock(who string) (io.Closer, error) {
 	name := filepath.Join(string(s), "lock")
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, runtime.Hint(fmt.Errorf("lock: %w", err), "name a state directory that you may write: --state DIR")
 	}

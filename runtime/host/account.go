@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -208,12 +209,23 @@ func OwnerFor(ctx context.Context, r Reader, user string) (o Owner, guessed bool
 // itself, "" for none. An overlay answers Present for an account that only an
 // earlier step made.
 func idOf(ctx context.Context, r Reader, k *Kind, name string) (string, error) {
-	if name == "" || isNumber(name) {
+	if name == "" {
+		return "", nil
+	}
+	if isNumber(name) {
+		// The highest number of 32 bits means "none" to chown(2).
+		if n, err := strconv.ParseUint(name, 10, 32); err != nil || n == math.MaxUint32 {
+			return "", fmt.Errorf("got number %s of a %s, want 0 to %d", name, k.Name, uint32(math.MaxUint32-1))
+		}
 		return name, nil
 	}
 	v, err := r.Fact(ctx, Fact{k, name})
 	if err != nil || v != "" {
 		return v, err
+	}
+	if user, group, both := strings.Cut(name, ":"); both {
+		return "", hinted{fmt.Errorf("no %s %q", k.Name, name),
+			fmt.Sprintf("name the group apart: owner=%q, group=%q", user, group)}
 	}
 	maker := "group"
 	if k == User {

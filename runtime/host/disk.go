@@ -2,9 +2,7 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"strconv"
 	"strings"
@@ -54,7 +52,7 @@ func (o *Overlay) diskFree(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	mounts, err := o.mounts()
+	mounts, err := mountPoints(o.base)
 	if err != nil {
 		return "", err
 	}
@@ -81,23 +79,9 @@ func (o *Overlay) used(n *node, name string, counts func(string) bool) (bytes in
 	return bytes
 }
 
-// mounts returns where file systems are mounted; see proc_pid_mounts(5).
-func (o *Overlay) mounts() (names []string, err error) {
-	lines, err := Lines(o.base, "/proc/self/mounts")
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		return nil, err
-	}
-	blanks := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-	for _, l := range lines {
-		if f := strings.Fields(l); len(f) > 1 {
-			names = append(names, blanks.Replace(f[1]))
-		}
-	}
-	return append(names, "/"), nil
-}
-
 // longest returns the last mount point on the way to name.
 func longest(mounts []string, name string) (found string) {
+	found = "/"
 	for _, m := range mounts {
 		if below(name, m) && len(m) > len(found) {
 			found = m

@@ -64,7 +64,7 @@ type Host interface {
 	// SetMeta sets permission bits and, where m names one, the owner.
 	SetMeta(name string, m Meta) error
 	// Chown gives name and all below it to o; files is how many differ from that.
-	// Symbolic links are changed, not followed.
+	// Symbolic links are changed, not followed. Files below name that have other names elsewhere keep their owner.
 	Chown(name string, o Owner, files int) error
 	// Move renames src to dst, which must not exist, with all below it.
 	Move(src, dst string) error

@@ -83,8 +83,8 @@ func parts(name string) []string {
 }
 
 // Root follows a link only if nobody but root can have put it there: root owns it, and every directory on the way to it
-// can be changed by root alone. Otherwise the account that a directory was made for could lead root anywhere. Who is not
-// root follows what the kernel does.
+// can be changed by root alone. Otherwise the account that a directory was made for could lead root anywhere. Who is
+// not root follows what the kernel does.
 
 // stranger returns who besides root can change what the directory m holds, or "". In a sticky directory that root owns
 // nobody can replace what root put there.
@@ -120,7 +120,8 @@ func looseLink(link, dir string, m Meta) error {
 	return hinted{fmt.Errorf("%s is a link below %s, which %s can change", link, dir, m.stranger()), linkCure}
 }
 
-const linkCure = "root follows only links that nobody else can have put there: name the file that is meant, or see who made the link and remove it"
+const linkCure = "root follows only links that nobody else can have put there: name the file that is meant, " +
+	"or see who made the link and remove it"
 
 // guest makes err read "op name: reason" in a runbook's own words: without the
 // root, the names of temporary files or the steps that a library took.

@@ -24,7 +24,7 @@ func owners(t *testing.T, h host.Host) {
 	is(t, h, "/d/l", fs.ModeSymlink|0o777, bob)
 	must(t, write(h, "/d/f", "more"))
 	is(t, h, "/d/f", 0o640, ann) // what replaces a file keeps its owner
-	n, err := host.Differ(h, "/d", host.Owner{User: "1000"})
+	n, _, err := host.Differ(h, "/d", host.Owner{User: "1000"})
 	if must(t, err); n != 2 {
 		t.Errorf("%d differ from 1000, want 2", n)
 	}

@@ -1,0 +1,115 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// Spare returns an error, with a hint, if the system needs what name leads to: such a directory is never given away,
+// closed, moved or removed. below asks for what lies below it, too: a mount point in a tree that is to go. A name that
+// leads nowhere is taken as it is.
+func Spare(_ context.Context, r Reader, name string, below bool) error {
+	real, err := r.Resolve(name, false)
+	switch {
+	case absent(err) || errors.Is(err, ErrUnknown):
+		real = name
+	case err != nil:
+		return err
+	}
+	why := vital(real)
+	if why == "" {
+		if why, err = mounted(r, real, below); err != nil {
+			return err
+		}
+	}
+	switch {
+	case why == "":
+		return nil
+	case real != name:
+		err = fmt.Errorf("%s leads to %s: %s", name, real, why)
+	default:
+		err = fmt.Errorf("%s: %s", name, why)
+	}
+	return hinted{err, "name a directory of its own below it"}
+}
+
+const needed = "the system needs it"
+
+// vital says why the system needs name, which has no links, or "". The directories are those of the Filesystem
+// Hierarchy Standard 3.0, and those whose owner decides what root runs or whom it lets in.
+func vital(name string) string {
+	p := parts(name)
+	switch {
+	case len(p) == 0:
+		return needed
+	case slices.Contains([]string{"proc", "sys", "dev"}, p[0]) && !strings.HasPrefix(name, "/dev/shm/"):
+		return "the kernel keeps it"
+	case len(p) == 1 && oneOf(p[0], `
+			bin boot etc home lib lib32 lib64 libx32 media mnt opt root run sbin srv tmp usr var`),
+		len(p) == 2 && oneOf(p[0], "usr boot"),
+		len(p) > 1 && vitalBelow(p[0], strings.Join(p[1:], "/")):
+		return needed
+	}
+	return ""
+}
+
+func vitalBelow(top, rest string) bool {
+	switch top {
+	case "etc":
+		return strings.HasPrefix(rest, "cron.") && !strings.Contains(rest, "/") || oneOf(rest, `
+			alternatives apt audit ca-certificates conf.d crontab dbus-1 default dnf fstab group gshadow grub.d
+			init init.d ld.so.conf.d logrotate.d modprobe.d modules-load.d network NetworkManager pam.d passwd
+			pki polkit-1 profile.d rc.d rc0.d rc1.d rc2.d rc3.d rc4.d rc5.d rc6.d rcS.d rpm security selinux
+			shadow skel ssh ssl sudoers sudoers.d sysconfig sysctl.d systemd systemd/system tmpfiles.d udev
+			xinetd.d yum yum.repos.d`)
+	case "usr":
+		return oneOf(rest, `
+			lib/systemd lib/systemd/system lib/modules lib/udev lib/tmpfiles.d lib/sysctl.d local/bin local/etc
+			local/lib local/lib64 local/libexec local/sbin local/share local/src`)
+	case "var":
+		return oneOf(rest, `
+			cache db empty lib lib/alternatives lib/apt lib/dnf lib/dpkg lib/pam lib/rpm lib/selinux lib/systemd
+			lib/yum local lock log log/audit log/journal mail opt run spool spool/at spool/cron
+			spool/cron/crontabs spool/mail tmp`)
+	case "run":
+		return oneOf(rest, "dbus lock systemd udev user")
+	case "root":
+		return rest == ".ssh"
+	}
+	return false
+}
+
+func oneOf(name, list string) bool { return slices.Contains(strings.Fields(list), name) }
+
+// mounted says which file system is mounted at name or, if below, below it.
+func mounted(r Reader, name string, all bool) (why string, err error) {
+	mounts, err := mountPoints(r)
+	for _, m := range mounts {
+		switch {
+		case m == name:
+			return "a file system is mounted there", err
+		case all && below(m, name):
+			return "a file system is mounted at " + m, err
+		}
+	}
+	return "", err
+}
+
+// mountPoints returns where file systems are mounted; see proc_pid_mounts(5).
+func mountPoints(r Reader) (names []string, err error) {
+	lines, err := Lines(r, "/proc/self/mounts")
+	if err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, ErrUnknown) {
+		return nil, err
+	}
+	blanks := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	for _, l := range lines {
+		if f := strings.Fields(l); len(f) > 1 {
+			names = append(names, blanks.Replace(f[1]))
+		}
+	}
+	return names, nil
+}
