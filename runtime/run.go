@@ -65,6 +65,7 @@ type Run struct {
 	assumed  []string   // since the last op
 	observed map[string]any
 	counts   trace.Counts // of what was emitted
+	open     trace.Event  // the op under way, if it is one
 	ended    bool         // the end was emitted
 	unmet    []unmet      // requirements since the last change
 }
@@ -187,8 +188,14 @@ func (r *Run) Abort(err error) error {
 		}
 	}
 	defer r.mu.Unlock()
-	if r.door == nil {
-		return nil // it has not begun
+	if r.door == nil || r.ended {
+		return nil
+	}
+	if e := r.open; e.Kind == trace.Op {
+		e = trace.Event{Kind: trace.Result, Step: e.Step, Op: e.Op, Target: e.Target, Outcome: trace.Failed, Error: err.Error()}
+		if terr := r.tell(e); terr != nil {
+			return terr
+		}
 	}
 	return r.tell(r.endEvent(err))
 }
@@ -361,29 +368,16 @@ func (r *Run) tell(e trace.Event) error {
 	}
 	err := r.Sink.Emit(e)
 	if err == nil {
-		r.count(e)
+		r.counts.Add(e)
+		r.ended = e.Kind == trace.End
+		if e.Kind == trace.Op || e.Kind == trace.Result {
+			r.open = e
+		}
 	}
 	return err
 }
 
 var errEnded = errors.New("the run was ended")
-
-// count keeps the figures of the end.
-func (r *Run) count(e trace.Event) {
-	switch {
-	case e.Kind == trace.End:
-		r.ended = true
-	case e.Kind == trace.Step && e.State == trace.LeftOut:
-		r.counts.Skipped++
-	case e.Kind != trace.Result:
-	case e.Outcome == trace.Same:
-		r.counts.Same++
-	case e.Outcome == trace.Changed:
-		r.counts.Changed++
-	case e.Outcome == trace.Failed:
-		r.counts.Failed++
-	}
-}
 
 // shown returns e without secrets. What the runbook itself says is public; errors,
 // notes and what was observed are not.

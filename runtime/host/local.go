@@ -34,9 +34,10 @@ type Local struct {
 	// status, those of fact probes too. Its error becomes Query's.
 	Asked func(p Process, code int) error
 
-	dir    string // the root
-	facts  map[Fact]string
-	naming bool // an account's name is being looked up for an error
+	dir      string // the root
+	facts    map[Fact]string
+	naming   bool // an account's name is being looked up for an error
+	children children
 }
 
 var _ Host = (*Local)(nil)

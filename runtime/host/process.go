@@ -34,9 +34,9 @@ func (l *Local) run(ctx context.Context, p Process, critical bool) (Result, erro
 	}
 	out, errs := captures(p.Output)
 	if critical {
-		err = runCritical(cmd, out, errs)
+		err = l.runCritical(cmd, out, errs)
 	} else {
-		err = runPlain(ctx, cmd, out, errs)
+		err = l.runPlain(ctx, cmd, out, errs)
 	}
 	res := Result{Stdout: out.Bytes(), Stderr: errs.Bytes()}
 	var exit *exec.ExitError
@@ -167,12 +167,13 @@ func lookPath(search, dir, name string) (string, error) {
 }
 
 // runPlain waits for cmd or for the end of ctx.
-func runPlain(ctx context.Context, cmd *exec.Cmd, out, errs *capture) error {
+func (l *Local) runPlain(ctx context.Context, cmd *exec.Cmd, out, errs *capture) error {
 	cmd.Stdout, cmd.Stderr = out, errs
-	cmd, err := start(cmd)
+	cmd, err := l.children.start(cmd, false)
 	if err != nil {
 		return err
 	}
+	defer l.children.ended(cmd)
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -183,20 +184,6 @@ func runPlain(ctx context.Context, cmd *exec.Cmd, out, errs *capture) error {
 		<-ended // what the process left behind is ended, too
 	}
 	return err
-}
-
-// start tries again while the kernel still sees a program open for writing:
-// a child that another goroutine forks holds our descriptors until it execs.
-// A Cmd that could not start is of no use any more, so each try has its own.
-func start(template *exec.Cmd) (*exec.Cmd, error) {
-	for range 10 {
-		cmd := *template
-		if err := cmd.Start(); !errors.Is(err, syscall.ETXTBSY) {
-			return &cmd, err
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return template, template.Start()
 }
 
 // endGroup ends a process group, politely first.
@@ -212,7 +199,7 @@ func endGroup(pgid int) {
 
 // runCritical gives cmd files to print into, not pipes: should we die, it can
 // go on printing. What it prints is passed on as it comes.
-func runCritical(cmd *exec.Cmd, out, errs *capture) error {
+func (l *Local) runCritical(cmd *exec.Cmd, out, errs *capture) error {
 	var files [2]*os.File
 	for i := range files {
 		f, err := anonymous()
@@ -223,10 +210,11 @@ func runCritical(cmd *exec.Cmd, out, errs *capture) error {
 		files[i] = f
 	}
 	cmd.Stdout, cmd.Stderr = files[0], files[1]
-	cmd, err := start(cmd)
+	cmd, err := l.children.start(cmd, true)
 	if err != nil {
 		return err
 	}
+	defer l.children.ended(cmd)
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	var at [2]int64

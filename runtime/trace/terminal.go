@@ -385,7 +385,7 @@ type summary struct {
 }
 
 func (s *summary) count(e Event) {
-	s.counts.add(e)
+	s.counts.Add(e)
 	if len(e.Assumed) > 0 {
 		s.assumed++
 	}
