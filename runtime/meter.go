@@ -19,7 +19,8 @@ const (
 	scriptTime   = 2 * time.Second // of CPU, for a load or a step
 	loadSteps    = 10_000_000      // Starlark instructions, for a file
 	runSteps     = 100_000_000     // and for a step
-	patience     = time.Second     // for the instruction that a cancelled script is in
+	actSteps     = 1000            // what a builtin that asks or changes a host counts for
+	patience     = time.Second / 2 // for the instruction that a cancelled script is in
 )
 
 var (

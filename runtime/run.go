@@ -65,7 +65,7 @@ type Run struct {
 	assumed  []string   // since the last op
 	observed map[string]any
 	counts   trace.Counts // of what was emitted
-	open     trace.Event  // the op under way, if it is one
+	open     trace.Event  // the last of a step, an op or a result
 	ended    bool         // the end was emitted
 	unmet    []unmet      // requirements since the last change
 }
@@ -146,7 +146,7 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 		return err
 	}
 	r.ctx = context.WithValue(ctx, runKey{}, r)
-	r.meter = newMeter(ctx, r.GiveUp)
+	r.meter = newMeter(ctx, r.gaveUp())
 	book.loader.meter = r.meter
 	defer r.meter.watch()()
 	r.mu.Lock()
@@ -167,7 +167,7 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 func (r *Run) steps(book *Runbook) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = internal(p)
+			err = Internal(p)
 		}
 	}()
 	for _, s := range book.Steps {
@@ -176,6 +176,19 @@ func (r *Run) steps(book *Runbook) (err error) {
 		}
 	}
 	return nil
+}
+
+// gaveUp returns the function that tells GiveUp, nil if there is none.
+func (r *Run) gaveUp() func(error) {
+	if r.GiveUp == nil {
+		return nil
+	}
+	return func(err error) {
+		r.mu.Lock()
+		step := r.open.Step
+		r.mu.Unlock()
+		r.GiveUp(explain(&Error{Class: ClassOf(err), Step: step, Err: err, Advice: HintOf(err)}))
+	}
 }
 
 // Abort ends the trace of a run that another goroutine does and that cannot be
@@ -370,7 +383,7 @@ func (r *Run) tell(e trace.Event) error {
 	if err == nil {
 		r.counts.Add(e)
 		r.ended = e.Kind == trace.End
-		if e.Kind == trace.Op || e.Kind == trace.Result {
+		if e.Kind == trace.Step || e.Kind == trace.Op || e.Kind == trace.Result {
 			r.open = e
 		}
 	}

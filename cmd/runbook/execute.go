@@ -28,6 +28,7 @@ type session struct {
 	local    *host.Local
 	console  *console
 	watch    watch
+	ending   ending
 }
 
 // dryRun runs against a copy-on-write view of this machine, and asks nobody.
@@ -86,6 +87,7 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	}
 	defer file.Close()
 	printed := &outputFile{name: name + ".out"}
+	s.ending.conclude = func(head string) error { return s.conclude(name, head, printed, false) }
 	head, err := s.do(ctx, runtime.OnMachine, o, file, printed, lenient{s.out})
 	return errors.Join(err, s.conclude(name, head, printed, s.flags.quiet && err == nil))
 }
@@ -139,7 +141,10 @@ func (s *session) do(
 		refusing = append(refusing, trace.NewFollow(s.approved))
 	}
 	o.Sink = append(refusing, accepting...)
-	err = run(s.local, o).Do(ctx, s.book)
+	o.GiveUp = s.endNow
+	r := run(s.local, o)
+	s.ending.begun(r, record)
+	err = r.Do(ctx, s.book)
 	if errors.Is(err, trace.ErrDeviates) && !s.watch.ended { // the end as done was refused: the trace lacks one
 		end := trace.Event{Kind: trace.End, Time: o.Now(), Outcome: trace.Failed, Error: err.Error()}
 		err = errors.Join(err, accepting.Emit(end))

@@ -26,6 +26,7 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // hosts are small, and little is allocated in large runs
 	}
+	quietly()
 	os.Exit(newProgram().main(os.Args[1:]))
 }
 
@@ -39,13 +40,24 @@ type program struct {
 }
 
 func newProgram() *program {
-	return &program{
+	p := &program{
 		os.Stdin, os.Stdout, os.Stderr, time.Now, runtime.New(builtins.All()...), runbooks.FS, "/var/lib/runbook",
 	}
+	p.rt.GiveUp = func(err error) {
+		report(p.err, err)
+		os.Exit(exitCode(err))
+	}
+	return p
 }
 
 // main runs a command line and returns the exit code.
-func (p *program) main(args []string) int {
+func (p *program) main(args []string) (code int) {
+	defer func() {
+		if v := recover(); v != nil {
+			report(p.err, runtime.Internal(v))
+			code = 1
+		}
+	}()
 	root := p.rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
