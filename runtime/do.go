@@ -49,7 +49,7 @@ func (r *Run) do(op Op, a again, e trace.Event, paths []string) (starlark.Value,
 func (r *Run) cutShort(ctx context.Context, err error) error {
 	cause, class := context.Cause(ctx), ClassOf(err)
 	switch {
-	case err == ctx.Err():
+	case errors.Is(err, ctx.Err()) || errors.Is(err, cause): // it says no more than that
 		return cause
 	case r.ctx.Err() == nil:
 		return fmt.Errorf("%w (%w)", cause, err)

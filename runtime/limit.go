@@ -3,6 +3,8 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -324,4 +326,51 @@ func freeze(globals starlark.StringDict) error {
 	}
 	globals.Freeze()
 	return nil
+}
+
+const maxSource = 256 << 10 // bytes of a file of a runbook
+
+// readText reads a regular file: a pipe could block for ever. No fsys has no files.
+func readText(fsys fs.FS, name string, most int64) ([]byte, error) {
+	if fsys == nil {
+		return nil, fs.ErrNotExist
+	}
+	fi, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := TextFile(fi, most); err != nil {
+		return nil, err
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = tooLarge(int64(len(text)), most)
+	}
+	return text, err
+}
+
+// TextFile refuses a file that is no regular one or has more than so many bytes.
+func TextFile(fi fs.FileInfo, most int64) error {
+	switch {
+	case fi.IsDir():
+		return errors.New("is a directory")
+	case !fi.Mode().IsRegular():
+		return errors.New("is no regular file")
+	case fi.Size() > most:
+		return tooLarge(fi.Size(), most)
+	}
+	return nil
+}
+
+func tooLarge(have, most int64) error {
+	unit, bytes := "KiB", int64(1<<10)
+	if have > 10<<20 {
+		return fmt.Errorf("got %d MiB, want at most %d %s", have>>20, most/bytes, unit)
+	}
+	return fmt.Errorf("got %d %s, want at most %d", (have+bytes-1)/bytes, unit, most/bytes)
 }

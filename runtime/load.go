@@ -39,9 +39,9 @@ type Library struct{ Dir, Shipped fs.FS }
 
 // read returns a file and whether it is shipped, edited (a shipped one changed) or local.
 func (lib Library) read(name string) (src []byte, origin string, err error) {
-	shipped, serr := fs.ReadFile(lib.Shipped, name)
+	shipped, serr := readText(lib.Shipped, name, maxSource)
 	if lib.Dir != nil {
-		src, err = fs.ReadFile(lib.Dir, name)
+		src, err = readText(lib.Dir, name, maxSource)
 		switch {
 		case err == nil && serr != nil:
 			return src, "local", nil

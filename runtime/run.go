@@ -205,7 +205,7 @@ func (r *Run) Abort(err error) error {
 		return nil
 	}
 	if e := r.open; e.Kind == trace.Op {
-		e = trace.Event{Kind: trace.Result, Step: e.Step, Op: e.Op, Target: e.Target, Outcome: trace.Failed, Error: err.Error()}
+		e.Kind, e.Outcome, e.Error = trace.Result, trace.Failed, err.Error()
 		if terr := r.tell(e); terr != nil {
 			return terr
 		}
@@ -339,7 +339,7 @@ func (r *Run) located(err error) error {
 		class = Mistake
 	} else if r.ctx.Err() != nil {
 		class = Interrupted
-		if strings.Contains(err.Error(), "Starlark computation cancelled") {
+		if strings.Contains(err.Error(), "Starlark computation cancelled") || errors.Is(err, r.ctx.Err()) {
 			why = context.Cause(r.ctx)
 		}
 	}

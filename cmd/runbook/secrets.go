@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"runbook/builtins"
 	"runbook/runtime"
@@ -52,7 +57,7 @@ func (s *session) askedSecrets(ctx context.Context) (map[string]string, error) {
 			return nil, context.Cause(ctx)
 		}
 		if err != nil {
-			problems = append(problems, &runtime.Error{Class: runtime.Input, Err: fmt.Errorf("secret %s: %w", d.Name, err)})
+			problems = append(problems, badSecret(d, err))
 		}
 		if ok {
 			values[d.Name] = v
@@ -64,11 +69,16 @@ func (s *session) askedSecrets(ctx context.Context) (map[string]string, error) {
 	return values, s.book.CheckSecrets(values, true)
 }
 
+func badSecret(d runtime.SecretDecl, err error) error {
+	return &runtime.Error{Class: runtime.Input, Err: fmt.Errorf("secret %s: %w", d.Name, err), Advice: runtime.HintOf(err)}
+}
+
 // availableSecrets returns those secrets that can be had without asking a person or
 // running a command. A dry run uses them for servers that want them, and does without
 // the others.
 func (s *session) availableSecrets(ctx context.Context) (map[string]string, error) {
 	values := map[string]string{}
+	var problems []error
 	for _, d := range s.book.Secrets {
 		if v, given := s.loaded.secrets[d.Name]; d.Asked && given {
 			values[d.Name] = v
@@ -77,9 +87,17 @@ func (s *session) availableSecrets(ctx context.Context) (map[string]string, erro
 		if !d.Asked || !given || src.kind == "cmd" {
 			continue
 		}
-		if v, err := src.get(ctx, s.local); err == nil {
+		switch v, err := src.get(ctx, s.local); {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case errors.Is(err, errOpen):
+			problems = append(problems, badSecret(d, err))
+		case err == nil:
 			values[d.Name] = v
 		}
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
 	}
 	return values, s.book.CheckSecrets(values, false)
 }
@@ -109,7 +127,7 @@ func (src source) get(ctx context.Context, r host.Reader) (string, error) {
 	var err error
 	switch src.kind {
 	case "file":
-		text, err = os.ReadFile(src.rest)
+		text, err = readSecret(ctx, src.rest)
 	case "cmd":
 		text, err = output(ctx, r, src.rest)
 	case "env":
@@ -119,7 +137,47 @@ func (src source) get(ctx context.Context, r host.Reader) (string, error) {
 		}
 		return v, nil
 	}
+	if err == nil && len(text) > longestSecret {
+		err = fmt.Errorf("got more than %d KiB", longestSecret>>10)
+	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), err
+}
+
+const longestSecret = 1 << 20 // bytes
+
+// errOpen says that others can read what should be secret.
+var errOpen = errors.New("others can read it")
+
+// openToOthers reports whether a file is for more people than its owner.
+func openToOthers(fi fs.FileInfo) bool { return fi.Mode().Perm()&0o077 != 0 }
+
+// readSecret reads a file that only its owner may read, or a pipe. It does not wait
+// for long for somebody who writes into the pipe, and stops when ctx ends.
+func readSecret(ctx context.Context, name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	switch mode := fi.Mode(); {
+	case err != nil:
+		return nil, err
+	case (mode.IsRegular() || mode&fs.ModeNamedPipe != 0) && openToOthers(fi):
+		return nil, runtime.Hint(fmt.Errorf("%s: %w", name, errOpen), "chmod 600 "+name)
+	}
+	defer context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Unix(1, 0)) })() // a pipe has deadlines
+	for patience := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		text, err := io.ReadAll(io.LimitReader(f, longestSecret+1))
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil || len(text) > 0 || fi.Mode()&fs.ModeNamedPipe == 0:
+			return text, err
+		case time.Now().After(patience):
+			return nil, fmt.Errorf("%s: nobody writes into this pipe", name)
+		}
+	}
 }
 
 // output runs a command, without a shell, and returns what it prints.

@@ -32,9 +32,13 @@ func (s *session) interruptible(ctx context.Context, outlives bool) (context.Con
 	}
 	go func() {
 		for sig := range signals {
-			again := ctx.Err() != nil
-			if err := s.signalled(sig, again); err != nil {
-				cancel(err)
+			again := ctx.Err() != nil || sig == syscall.SIGQUIT
+			err := s.signalled(sig, again)
+			if err == nil {
+				continue
+			}
+			if cancel(err); again {
+				s.endNow(err)
 			}
 		}
 	}()
@@ -61,11 +65,7 @@ func (s *session) signalled(sig os.Signal, again bool) error {
 		Class: runtime.Interrupted, Err: errors.New("interrupted by " + name),
 		Advice: "what is done stays; the same command goes on from there",
 	}
-	if again || sig == syscall.SIGQUIT {
-		s.endNow(err)
-		return err
-	}
-	if op := s.watch.underWay(); op != "" {
+	if op := s.watch.underWay(); op != "" && !again {
 		if s.console.there() {
 			fmt.Fprintln(s.err) // after the ^C that the terminal shows
 		}
