@@ -25,6 +25,7 @@ var downloadBuiltin = &runtime.Builtin{
 		md5Param,
 		param("mode", "int", "0o644", "permission bits"),
 	}, ownerParams()...),
+	Secrets: []string{"url"},
 	Summary: "fetch a file",
 	Detail: []string{
 		"It is done if dest has the digest. Without a digest it is done if dest is there; if url names a file, dest must have its size and its time or bytes.",
@@ -72,8 +73,9 @@ func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 		return nil, "", runtime.Hint(fmt.Errorf("argument \"url\": got %s, want http://, https:// or file:///", op.shown),
 			"the absolute name of a file will do, too")
 	}
-	op.digests, err = parseDigests(sha256, md5, op.dest)
-	return op, op.shown, err
+	named, _, _ := strings.Cut(op.url, "?")
+	op.digests, err = parseDigests(sha256, md5, named, op.dest)
+	return op, op.shown, errors.Join(checkSecretPaths("url", op.url), err)
 }
 
 func (op downloadOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
@@ -166,7 +168,7 @@ func (op downloadOp) copyFile(ctx context.Context, h host.Reader, meta host.Meta
 	}
 	meta.Size, meta.ModTime = src.Size, src.ModTime
 	content, err := contentOf(h, op.file)
-	return writeFile(op.dest, op.digests.verified(content), meta), err
+	return reading(writeFile(op.dest, op.digests.verified(content), meta), op.digests.read(op.file)), err
 }
 
 // fetch returns the deed that fetches url into dir, the directory that dest lies in

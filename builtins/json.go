@@ -19,6 +19,7 @@ import (
 var jsonEncodeBuiltin = &runtime.Builtin{
 	Name:    "json.encode",
 	Args:    []runtime.Arg{param("value", "any", "None", "None, a bool, number, string or secret, or a list or dict of such; keys are strings")},
+	Secrets: []string{"value"},
 	Summary: "return a value as JSON on one line, keys sorted",
 	Example: `write("/srv/site.json", json.indent(json.encode({"port": 8080})))`,
 	Pure: func(c *runtime.Call) (starlark.Value, error) {
@@ -43,6 +44,7 @@ var jsonDecodeBuiltin = &runtime.Builtin{
 		param("text", "string", "", "one JSON value"),
 		param("default", "any", "none", "what to return if text is no JSON, instead of an error"),
 	},
+	Secrets: []string{"text", "default"},
 	Summary: "return the value that a JSON text stands for",
 	Example: `json.decode('{"port": 8080}')["port"]`,
 	Pure: func(c *runtime.Call) (starlark.Value, error) {
@@ -69,6 +71,7 @@ var jsonIndentBuiltin = &runtime.Builtin{
 		param("prefix", "string", `""`, "what each line but the first begins with"),
 		param("indent", "string", `"  "`, "what each level adds"),
 	},
+	Secrets: []string{"text"},
 	Summary: "return a JSON text on several lines, for people",
 	Example: `json.indent('{"port":8080}')`,
 	Pure: func(c *runtime.Call) (starlark.Value, error) {

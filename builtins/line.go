@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,14 +18,15 @@ import (
 var lineBuiltin = &runtime.Builtin{
 	Name: "line",
 	Args: []runtime.Arg{
-		param("path", "path", "", "a text file of at most 16 MiB; it is made, with mode 0644, if it is missing"),
+		param("path", "path", "", "a text file of at most 16 MiB; it is made, with mode 0644 or for a secret 0600, if it is missing"),
 		param("text", "string", "", "the line, without its end; it may hold secrets"),
 		param("match", "string", `""`, "regular expression (RE2): the last line with a match gives way to text"),
 	},
+	Secrets: []string{"text"},
 	Summary: "make sure that a file has a line",
 	Detail: []string{
 		"The line is put in the place of the last one that matches, or at the end. It is there already if a line equals text, unless text itself matches: then the last match must be it.",
-		"Mode and owner stay. A file that is written ends with a newline.",
+		"Mode and owner stay, but a file that gets a secret cannot be read by others any more. Line endings (CRLF) and a byte order mark stay, too. A file that is written ends with a newline.",
 	},
 	Example: `line("/etc/hosts", "127.0.0.1 localhost", match="^127[.]0[.]0[.]1")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
@@ -68,40 +70,48 @@ func (op lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		return nil, err
 	}
 	if !there {
-		return op.write(host.Bytes([]byte(op.text+"\n")), 0o644, ""), nil
+		return op.write(host.Bytes([]byte(op.text+"\n")), host.Meta{Mode: modeFor(op.text)}, ""), nil
 	}
 	data, err := readUpTo(h, op.path, textLimit)
 	switch {
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, op.path+" lacks the line")
-		return op.write(host.Unknown(op.path), m.Mode, ""), nil
+		return op.write(host.Unknown(op.path), m, ""), nil
 	case err != nil:
 		return nil, err
 	case len(data) > textLimit:
 		return nil, fmt.Errorf("got a file of %d bytes, want a text of at most %d", m.Size, textLimit)
 	}
-	lines := splitLines(data)
-	i, there := op.place(lines)
+	text := splitText(data)
+	i, there := op.place(text.lines)
 	if there {
-		return nil, nil
+		meta := host.Meta{Mode: op.mode(m)}
+		return runtime.Actions(setMeta(op.path, meta), metaChanges(m, meta)...), nil
 	}
 	from := ""
-	if i < len(lines) {
-		from = showOld(lines[i], m)
-		lines[i] = []byte(op.text)
-	} else {
-		lines = append(lines, []byte(op.text))
+	if i < len(text.lines) {
+		from = showOld(text.lines[i], m)
 	}
-	return op.write(host.Bytes(append(bytes.Join(lines, []byte("\n")), '\n')), m.Mode, from), nil
+	return op.write(host.Bytes(text.with(i, op.text)), m, from), nil
 }
 
-// write returns the action that writes the file, whose owner the host keeps.
-func (op lineOp) write(c host.Content, mode fs.FileMode, from string) []runtime.Action {
-	m := host.Meta{Mode: mode.Perm(), Size: int64(len(c.Text))}
+// write returns the action that writes the file, which is now as m says, and whose
+// owner the host keeps.
+func (op lineOp) write(c host.Content, m host.Meta, from string) []runtime.Action {
+	meta := host.Meta{Mode: op.mode(m), Size: int64(len(c.Text))}
 	if c.Open != nil {
-		m.Size = -1
+		meta.Size = -1
 	}
-	return runtime.Actions(writeFile(op.path, c, m), change("line", from, op.text))
+	changes := append([]host.Change{change("line", from, op.text)}, metaChanges(m, meta)...)
+	return runtime.Actions(writeFile(op.path, c, meta), changes...)
+}
+
+// mode is the mode of a file with m that has the line: others cannot read a secret.
+func (op lineOp) mode(m host.Meta) fs.FileMode {
+	if runtime.HoldsSecret(op.text) {
+		return m.Mode.Perm() &^ 0o007
+	}
+	return m.Mode.Perm()
 }
 
 // place returns the index at which the line belongs, and whether it is there. Where
@@ -122,10 +132,47 @@ func (op lineOp) place(lines [][]byte) (i int, there bool) {
 	return len(lines), false
 }
 
-// splitLines returns the lines of a text, without their ends.
-func splitLines(data []byte) [][]byte {
-	if len(data) == 0 {
-		return nil
+// A text is lines, and what people do not see of them.
+type text struct {
+	mark  []byte // byte order mark
+	lines [][]byte
+	ends  []string // of each line
+	end   string   // of a new one, as the first has it
+}
+
+// byteOrderMark begins texts of some editors.
+var byteOrderMark = []byte("\ufeff")
+
+func splitText(data []byte) text {
+	t := text{end: "\n"}
+	if bytes.HasPrefix(data, byteOrderMark) {
+		t.mark, data = byteOrderMark, data[len(byteOrderMark):]
 	}
-	return bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
+	for l := range bytes.Lines(data) {
+		body := bytes.TrimSuffix(l, []byte("\n"))
+		if len(body) < len(l) {
+			body = bytes.TrimSuffix(body, []byte("\r"))
+		}
+		end := string(l[len(body):])
+		if len(t.lines) == 0 && end != "" {
+			t.end = end
+		}
+		t.lines, t.ends = append(t.lines, body), append(t.ends, cmp.Or(end, t.end))
+	}
+	return t
+}
+
+// with returns the text with another line i, or one behind the last.
+func (t text) with(i int, line string) []byte {
+	if i == len(t.lines) {
+		t.lines, t.ends = append(t.lines, nil), append(t.ends, t.end)
+	}
+	out := bytes.Clone(t.mark)
+	for n, l := range t.lines {
+		if n == i {
+			l = []byte(line)
+		}
+		out = append(append(out, l...), t.ends[n]...)
+	}
+	return out
 }

@@ -284,3 +284,15 @@ mkdir("/var/again", mode = 0o711)`)
 		}
 	}
 }
+
+// Another name of a file that the account may not read is not written anew for it.
+func TestHardLinkedCondarc(t *testing.T) {
+	m := besieged(t)
+	m.furnish("/srv/app")
+	rc := filepath.Join(m.root, "srv/app/.condarc")
+	m.must(errors.Join(os.Chmod(filepath.Join(m.root, "victim/f"), 0o600), os.Remove(rc), os.Link(filepath.Join(m.root, "victim/f"), rc)))
+	m.fails(`conda.channels("/srv/app", add = ["x"], user = "nobody")`, "nobody may not read it")
+	m.must(os.Chmod(rc, 0o644))
+	m.must(os.WriteFile(rc, []byte("channels: [y]\n"), 0o644))
+	m.thrice(`conda.channels("/srv/app", add = ["x"], user = "nobody")`)
+}

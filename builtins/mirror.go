@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"gopkg.in/yaml.v3"
-
 	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/mirror"
 	"runbook/runtime"
@@ -48,6 +46,7 @@ var mirrorBuiltin = &runtime.Builtin{
 		param("delta", "path", "None", "directory that gets, as a channel, what the tree that since= is of has not: the next pen drive"),
 		param("since", "path", "None", "ACCOUNT/.runbook-mirror of that tree; what this tree had when delta was begun, if not given"),
 	}, append(ownerParams(), adoptParam)...),
+	Secrets: []string{"channels", "bearer", "proxy", "base_urls"},
 	Summary: "copy conda channels into a tree that any conda client can use",
 	Detail: []string{
 		"Every package is verified by its record's SHA-256 or else MD5, and its size. What is there already is hashed once and then known by size, time and inode.",
@@ -55,6 +54,7 @@ var mirrorBuiltin = &runtime.Builtin{
 		"A bad package is left out of the index; all else is done, then the step fails and names it.",
 		"Records are copied byte for byte. Order of filters: platforms, python_versions, license_blacklist, blacklist, whitelist (or pkg_list alone), newer_than, formats, latest, with_depends.",
 		"ACCOUNT/.runbook-mirror holds what was verified and, for each subdir, a manifest of every file (SUBDIR.jsonl) whose digest the trace has.",
+		"ACCOUNT/channeldata.json names the subdirs. A server that has none is asked for all that there are; those that it lacks are asked for again after a week, or with verify=\"full\".",
 		"A delta is brought to the other tree by mirroring it there: mirror(DELTA, dest).",
 	},
 	Example: `mkdir("/srv/media/noarch")
@@ -93,6 +93,8 @@ func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 	m.Full, m.Both, m.NoBzip2 = verify == "full", compared == "both", !bzip2
 	switch {
 	case err != nil:
+	case checkSecretPaths("channels", a.Channels...) != nil:
+		err = checkSecretPaths("channels", a.Channels...)
 	case verify != "full" && verify != "changed":
 		err = fmt.Errorf(`verify: got %q, want "changed" or "full"`, verify)
 	case compared != "both" && compared != "strongest":
@@ -138,7 +140,17 @@ func (op mirrorOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, 
 		return nil, err
 	}
 	apply := func(ctx context.Context, h host.Host) error { return applyPlan(ctx, h, plan) }
-	return runtime.Actions(apply, plan.Changes()...), nil
+	return runtime.Actions(reading(apply, op.reads(plan)...), plan.Changes()...), nil
+}
+
+// reads returns the files of this machine that the plan is made from.
+func (op mirrorOp) reads(plan *mirror.Plan) (all []runtime.Read) {
+	for _, name := range append([]string{op.config, op.ca}, plan.Reads()...) {
+		if name != "" {
+			all = append(all, runtime.Read{Path: name})
+		}
+	}
+	return all
 }
 
 // configure returns what the file config= says, overridden by the arguments of the call.
@@ -148,7 +160,7 @@ func (op mirrorOp) configure(h host.Reader) (choose.Config, error) {
 		text, err := host.ReadFile(h, op.config)
 		var values map[string]any
 		if err == nil {
-			err = yaml.Unmarshal(text, &values)
+			values, err = vendorYAML(string(text))
 		}
 		if err == nil {
 			c, err = choose.Decode(values)
@@ -190,7 +202,7 @@ func observe(ctx context.Context, plan *mirror.Plan, c choose.Config) error {
 	if len(warnings) > 0 {
 		runtime.Observe(ctx, "warnings", warnings)
 	}
-	if len(r.Subdirs) > 0 {
+	if len(r.Subdirs) > 0 && len(plan.Changes()) == 0 {
 		warnings = append(warnings, plan.Summary())
 	}
 	var errs []error
@@ -207,6 +219,7 @@ func applyPlan(ctx context.Context, h host.Host, plan *mirror.Plan) error {
 	if hasEnded(ctx, err) {
 		return ctx.Err()
 	}
+	err = errors.Join(err, runtime.Note(ctx, plan.Summary()))
 	if text := plan.Done(); text != "" {
 		err = errors.Join(err, runtime.Note(ctx, text))
 	}

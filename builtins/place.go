@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"syscall"
 
 	"runbook/runtime"
@@ -153,6 +154,19 @@ func program(h host.Reader, names ...string) string {
 	return ""
 }
 
+// checkSecretPaths returns an error if an address with a secret in it is that of a file:
+// only a server's is not shown.
+func checkSecretPaths(arg string, addresses ...string) error {
+	for _, a := range addresses {
+		scheme, _, ok := strings.Cut(strings.ToLower(a), "://")
+		if runtime.HoldsSecret(a) && (!ok || !strings.HasPrefix(scheme, "http") && scheme != "ftp") {
+			return runtime.Hint(fmt.Errorf("argument %q: got a secret in a path, which everybody would see", arg),
+				"only addresses that begin with https:// or http:// take secrets")
+		}
+	}
+	return nil
+}
+
 func makeDir(name string, m host.Meta) runtime.Deed {
 	return func(_ context.Context, h host.Host) error { return h.Mkdir(name, m) }
 }
@@ -163,6 +177,11 @@ func setMeta(name string, m host.Meta) runtime.Deed {
 
 func writeFile(name string, c host.Content, m host.Meta) runtime.Deed {
 	return func(_ context.Context, h host.Host) error { return h.WriteFile(name, c, m) }
+}
+
+// reading returns a deed whose effects read files.
+func reading(do runtime.Deed, files ...runtime.Read) runtime.Deed {
+	return func(ctx context.Context, h host.Host) error { return do(ctx, runtime.Reading(h, files...)) }
 }
 
 // readText returns what a file holds, or "" if there is none. Where only a real run

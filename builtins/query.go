@@ -23,9 +23,13 @@ var queryBuiltin = &runtime.Builtin{
 		param("cwd", "path", `""`, "working directory; the user's home if empty"),
 		param("stdin", "string", `""`, "standard input"),
 	},
-	Summary: "run a command that only reads and return .code, .stdout and .stderr",
+	Secrets:    []string{"argv", "env", "stdin", "assume"},
+	Positional: 1,
+	Summary:    "run a command that only reads and return .code, .stdout and .stderr",
 	Detail: []string{
 		"A dry run asks, too, unless the program or the user is not there yet or a word of argv meets a path that the run changed; then it needs assume=.",
+		"There it can only read, where the kernel can see to that: every file system is read-only, the network is away, " +
+			"and nothing gives it rights. With --no-probes it does not run, and assume= is the answer.",
 		"A command that changes anything belongs into run().",
 	},
 	Example: `log(query(["uname", "-r"], assume = "6.1").stdout)`,
@@ -37,7 +41,7 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	var assume starlark.Value
 	var cwd runtime.Path
 	var stdin string
-	p := host.Process{User: c.User()}
+	p := host.Process{User: c.User(), Asker: "query"}
 	ok := []int{0}
 	var argv words
 	err := c.Unpack("argv", &argv, "assume", &assume, "ok", &ok, "env", &p.Env, "cwd", &cwd, "stdin", &stdin)

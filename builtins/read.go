@@ -16,6 +16,7 @@ var readBuiltin = &runtime.Builtin{
 		param("path", "path", "", "a text file of at most 16 MiB, in UTF-8"),
 		assumeParam("string"),
 	},
+	Secrets: []string{"assume"},
 	Summary: "return what a file holds",
 	Example: `read("/etc/passwd")`,
 	Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) {

@@ -17,8 +17,9 @@ var writeBuiltin = &runtime.Builtin{
 	Args: append([]runtime.Arg{
 		param("path", "path", "", "the file; its directory must exist"),
 		param("content", "string or bytes", "", "all that the file will hold; it may hold secrets"),
-		param("mode", "int", "0o644", "permission bits"),
+		param("mode", "int", "0o644", "permission bits; if it is not given, a file that holds a secret gets 0o600"),
 	}, ownerParams()...),
+	Secrets: []string{"content"},
 	Summary: "make a file hold a text, with a mode and an owner",
 	Detail: []string{
 		"The file is replaced in one moment: no reader sees half of it. The trace shows the lines that change; of a file that others may not read it shows only how long it was.",
@@ -38,7 +39,7 @@ type writeOp struct {
 }
 
 func newWrite(c *runtime.Call) (runtime.Op, string, error) {
-	op := writeOp{mode: 0o644, owner: ownership{user: c.User()}}
+	op := writeOp{mode: noMode, owner: ownership{user: c.User()}}
 	var p runtime.Path
 	var content starlark.Value
 	if err := c.Unpack("path", &p, "content", &content, "mode", &op.mode, "owner", &op.owner.User,
@@ -59,7 +60,18 @@ func newWrite(c *runtime.Call) (runtime.Op, string, error) {
 		}
 		op.content = []byte(text)
 	}
+	if op.mode == noMode {
+		op.mode = modeFor(string(op.content))
+	}
 	return op, op.path, nil
+}
+
+// modeFor returns the mode of a file for which none is given.
+func modeFor(content string) fs.FileMode {
+	if runtime.HoldsSecret(content) {
+		return 0o600
+	}
+	return 0o644
 }
 
 // placeholder returns the text that stands for a secret; ok is false if v is none.

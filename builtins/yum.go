@@ -22,6 +22,7 @@ var yumBuiltin = &runtime.Builtin{
 		param("packages", "list of string", "", "names, absolute names of .rpm files, patterns of such, or URLs"),
 		param("state", "string", `"present"`, `"present" or "absent"`),
 	},
+	Secrets: []string{"packages"},
 	Summary: "install RPM packages that are missing or older, in one transaction, or remove them",
 	Detail: []string{
 		"It calls yum, or dnf where yum is gone. If all packages are files no repository is reached.",
@@ -58,6 +59,9 @@ func newYum(c *runtime.Call) (runtime.Op, string, error) {
 	}
 	if len(packages) == 0 {
 		return nil, "", errors.New("argument \"packages\": got none, want at least one")
+	}
+	if err := checkSecretPaths("packages", packages...); err != nil {
+		return nil, "", err
 	}
 	titles := make([]string, len(packages))
 	for i, p := range packages {
@@ -142,6 +146,11 @@ func (op *yumOp) transact(ctx context.Context, h host.Host, packages []rpmPackag
 	}
 	cmd.Argv = slices.Insert(cmd.Argv, 0, packageManager(h))
 	cmd.Critical = true
+	for _, p := range packages {
+		if p.isFile() && !op.absent {
+			h = runtime.Reading(h, runtime.Read{Path: p.source})
+		}
+	}
 	res, err := h.Exec(ctx, cmd)
 	if err != nil {
 		return runtime.Hint(err, yumAdvice(res, err))
@@ -331,8 +340,6 @@ func installation(ctx context.Context, h host.Reader, packages []rpmPackage) (ho
 		Process: host.Process{Argv: []string{"install", "-y"}},
 		Sets:    map[host.Fact]string{},
 		Assumes: map[host.Fact]string{},
-		// It comes from the headers; a dry run lacks those of packages that are yet to be downloaded.
-		Volatile: []string{"touches"},
 	}
 	if !slices.ContainsFunc(packages, func(p rpmPackage) bool { return !p.isFile() }) {
 		cmd.Argv = append(cmd.Argv, "--disablerepo=*")

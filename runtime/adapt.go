@@ -27,7 +27,7 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 		if err != nil {
 			return nil, err
 		}
-		c := &Call{Builtin: b, given: given, run: l.run, at: position(t)}
+		c := &Call{Builtin: b, given: given, placeholders: l.book.placeholders, run: l.run, at: position(t)}
 		switch {
 		case b.declare != nil:
 			return b.declare(l, t, c)
@@ -70,6 +70,9 @@ func (r *Run) call(c *Call) (starlark.Value, error) {
 		if err := c.unpack("user", &c.user); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.private(c); err != nil {
+		return nil, err
 	}
 	if c.Builtin.Read != nil {
 		v, err := c.Builtin.Read(c, r.door)

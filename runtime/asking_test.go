@@ -69,7 +69,8 @@ func TestDryRunAsksWithWhatItHas(t *testing.T) {
 func writer() *runtime.Builtin {
 	return &runtime.Builtin{
 		Name: "write", Summary: "write", Example: "pass",
-		Args: []runtime.Arg{{Name: "path", Type: "path"}, {Name: "content", Type: "string"}},
+		Args:    []runtime.Arg{{Name: "path", Type: "path"}, {Name: "content", Type: "string"}},
+		Secrets: []string{"content"},
 		New: func(c *runtime.Call) (runtime.Op, string, error) {
 			var op writeOp
 			err := c.Unpack("path", &op.path, "content", &op.text)

@@ -15,6 +15,11 @@ type Builtin struct {
 	Detail  []string
 	Example string // a step body; the tests run it against an overlay
 
+	// Positional is how many of Args may be given without their names; 0 means all.
+	Positional int
+	// Secrets names those of Args that may hold secrets. In others, such as paths and
+	// names, a secret is refused: they are shown.
+	Secrets []string
 	// RunsAs adds user=, the account that runs the commands.
 	RunsAs bool
 	// Property makes it a value without parentheses: host.os. It has Read and no Args.

@@ -4,18 +4,22 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.starlark.net/starlark"
+
+	"runbook/runtime/secret"
 )
 
 // A Call is one call of a builtin from a runbook.
 type Call struct {
 	Builtin *Builtin
 
-	given map[string]starlark.Value // by name, without None
-	user  string
-	run   *Run   // nil while loading
-	at    string // position of the call
+	given        map[string]starlark.Value // by name, without None
+	user         string
+	placeholders *secret.Placeholders
+	run          *Run   // nil while loading
+	at           string // position of the call
 }
 
 // The parameters that the runtime adds to builtins that change something.
@@ -42,8 +46,12 @@ func (b *Builtin) Params() []Arg {
 // bind matches the arguments of a call with b's parameters.
 func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string]starlark.Value, error) {
 	params := b.Params()
-	if len(args) > len(b.Args) {
-		return nil, fmt.Errorf("%s: got %d arguments, want at most %d", b.Name, len(args), len(b.Args))
+	if most := b.positional(); len(args) > most {
+		err := fmt.Errorf("%s: got %d arguments without a name, want at most %d", b.Name, len(args), most)
+		if most < len(params) {
+			err = Hint(err, "name the others: "+strings.Join(argNames(params[most:]), "=, ")+"=")
+		}
+		return nil, err
 	}
 	given := map[string]starlark.Value{}
 	for i, a := range args {
@@ -68,6 +76,14 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 		}
 	}
 	return given, nil
+}
+
+// positional is how many arguments may be given without their names.
+func (b *Builtin) positional() int {
+	if b.Positional > 0 {
+		return b.Positional
+	}
+	return len(b.Args)
 }
 
 func argNames(args []Arg) []string {
@@ -110,10 +126,28 @@ func (c *Call) unpack(name string, v any) error {
 	if !ok {
 		return nil
 	}
+	if err := c.refuseSecret(name, given); err != nil {
+		return err
+	}
 	if err := convert(given, v); err != nil {
 		return fmt.Errorf("%s: argument %q: %w", c.Builtin.Name, name, err)
 	}
 	return nil
+}
+
+// refuseSecret returns an error if a secret is in an argument that must not hold one.
+func (c *Call) refuseSecret(name string, v starlark.Value) error {
+	if d, ok := v.(*starlark.Dict); ok && c.Builtin.Pure == nil && holdsSecret(c.placeholders, starlark.Tuple(d.Keys())) {
+		return fmt.Errorf("%s: argument %q: got a secret as the name of a value", c.Builtin.Name, name)
+	}
+	if slices.Contains(c.Builtin.Secrets, name) || !holdsSecret(c.placeholders, v) {
+		return nil
+	}
+	hint := c.Builtin.Name + " takes secrets nowhere: they go into what commands read, and into what files hold"
+	if len(c.Builtin.Secrets) > 0 {
+		hint = c.Builtin.Name + " takes secrets in " + strings.Join(c.Builtin.Secrets, ", ")
+	}
+	return Hint(fmt.Errorf("%s: argument %q: got a secret, which everybody would see", c.Builtin.Name, name), hint)
 }
 
 // User is the account that runs the commands of this call: user= or the step's.

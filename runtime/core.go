@@ -61,6 +61,7 @@ var stepBuiltin = &Builtin{
 
 var manualBuiltin = &Builtin{
 	Name:    "manual",
+	Secrets: []string{"text"},
 	Summary: "declare a step that a person does",
 	Detail:  []string{"It waits for acknowledgement, then done must hold. Without done a marker in the state directory remembers."},
 	Args: []Arg{
@@ -74,6 +75,7 @@ var manualBuiltin = &Builtin{
 
 var requireBuiltin = &Builtin{
 	Name:    "require",
+	Secrets: []string{"message", "fix"},
 	Summary: "stop before anything changes unless a condition holds",
 	Detail:  []string{"Failures gather until the next builtin that changes something, or the step's end, and are reported together."},
 	Args: []Arg{
@@ -86,6 +88,7 @@ var requireBuiltin = &Builtin{
 
 var confirmBuiltin = &Builtin{
 	Name:    "confirm",
+	Secrets: []string{"question"},
 	Summary: "ask a person for a yes",
 	Detail:  []string{"--yes answers it. Without a terminal and without --yes the run stops with exit code 4. A dry run assumes a yes."},
 	Args:    []Arg{{"question", "string", "", "ends with a question mark"}},
@@ -94,6 +97,7 @@ var confirmBuiltin = &Builtin{
 
 var logBuiltin = &Builtin{
 	Name:    "log",
+	Secrets: []string{"text"},
 	Summary: "show a line to whoever watches",
 	Args:    []Arg{{"text", "string", "", "what to show"}},
 	Example: `log("half way")`, Read: func(c *Call, _ host.Reader) (starlark.Value, error) {

@@ -20,7 +20,8 @@ import (
 func askers(at, times int) *runtime.Builtin {
 	return &runtime.Builtin{
 		Name: "ask", Summary: "ask", Example: "pass",
-		Args: []runtime.Arg{{Name: "url", Type: "string"}, {Name: "bearer", Type: "string", Default: `""`}, {Name: "proxy", Type: "string", Default: `""`}},
+		Args:    []runtime.Arg{{Name: "url", Type: "string"}, {Name: "bearer", Type: "string", Default: `""`}, {Name: "proxy", Type: "string", Default: `""`}},
+		Secrets: []string{"url", "bearer", "proxy"},
 		New: func(c *runtime.Call) (runtime.Op, string, error) {
 			op := &askOp{at: at, times: times}
 			err := c.Unpack("url", &op.r.URL, "bearer", &op.r.Bearer, "proxy", &op.r.Proxy)

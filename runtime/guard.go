@@ -1,48 +1,65 @@
 package runtime
 
 import (
+	"strings"
+
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 )
 
-// guardName cannot be written in a script, so nothing can shadow it.
-const guardName = "(compare)"
+// The guards, by names that cannot be written in a script, so nothing can shadow
+// them. Each returns its argument, or refuses secrets and results in it: anywhere;
+// among what "in", sorted, min and max look at, which of a dict are its keys; or in
+// a text that is measured.
+const (
+	guardAll   = "(compare)"
+	guardKeys  = "(compare keys)"
+	guardTexts = "(measure)"
+)
 
 // guard wraps the operands of every comparison in f, of indexing, and of calls
-// of len and hash, in a call that refuses secrets and results: Starlark's own
-// == is silently False on them, and the length of a placeholder says nothing.
+// of len and hash, in a guard: Starlark's own == is silently False on secrets and
+// results, and the length of a placeholder says nothing.
 func guard(f *syntax.File) {
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {
 		case *syntax.BinaryExpr:
 			if compares(n.Op) {
-				n.X, n.Y = guarded(n.X, n.OpPos), guarded(n.Y, n.OpPos)
+				of := guardAll
+				if n.Op == syntax.IN || n.Op == syntax.NOT_IN {
+					of = guardKeys
+				}
+				n.X, n.Y = guarded(n.X, n.OpPos, guardAll), guarded(n.Y, n.OpPos, of)
 			}
 		case *syntax.IndexExpr:
-			n.Y = guarded(n.Y, n.Lbrack)
+			n.Y = guarded(n.Y, n.Lbrack, guardAll)
 		case *syntax.CallExpr:
-			if fn, ok := n.Fn.(*syntax.Ident); ok && measures(fn.Name) {
-				guardArguments(n)
+			if fn, ok := n.Fn.(*syntax.Ident); ok && measures(fn.Name) != "" {
+				guardArguments(n, measures(fn.Name))
 			}
 		}
 		return true
 	})
 }
 
-func guardArguments(c *syntax.CallExpr) {
+func guardArguments(c *syntax.CallExpr, of string) {
 	for i, a := range c.Args {
 		if plainArgument(a) {
-			c.Args[i] = guarded(a, c.Lparen)
+			c.Args[i] = guarded(a, c.Lparen, of)
 		}
 	}
 }
 
-func measures(fn string) bool {
+// measures returns the guard of the arguments of one of Starlark's functions, "" if
+// it needs none.
+func measures(fn string) string {
 	switch fn {
-	case "len", "hash", "sorted", "min", "max", "reversed", "enumerate", "bytes", "ord":
-		return true
+	case "len", "hash", "bytes", "ord":
+		return guardTexts
+	case "sorted", "min", "max":
+		return guardKeys
 	}
-	return false
+	return ""
 }
 
 // plainArgument reports whether e is neither *args, **kwargs nor name=value.
@@ -64,14 +81,32 @@ func compares(op syntax.Token) bool {
 	return false
 }
 
-func guarded(x syntax.Expr, pos syntax.Position) syntax.Expr {
-	return wrapped(guardName, x, pos)
-}
+func guarded(x syntax.Expr, pos syntax.Position, of string) syntax.Expr { return wrapped(of, x, pos) }
 
-func (l *loader) compare(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple,
-	_ []starlark.Tuple) (starlark.Value, error) {
-	if err := newScale(maxNesting).add(args[0], 0); err != nil {
-		return nil, err
+// guards adds the guards to what a file sees.
+func (l *loader) guards(pre starlark.StringDict) {
+	add := func(name string, refuse func(starlark.Value) error) {
+		pre[name] = starlark.NewBuiltin(strings.Trim(name, "()"), func(_ *starlark.Thread, _ *starlark.Builtin,
+			args starlark.Tuple,
+			_ []starlark.Tuple) (starlark.Value, error) {
+			if err := newScale(maxNesting).add(args[0], 0); err != nil {
+				return nil, err
+			}
+			return args[0], refuse(args[0])
+		})
 	}
-	return args[0], refuseSecrets(l.book.placeholders, args[0], 20)
+	all := func(v starlark.Value) error { return refuseSecrets(l.book.placeholders, v, 20) }
+	add(guardAll, all)
+	add(guardKeys, func(v starlark.Value) error {
+		if d, ok := v.(*starlark.Dict); ok {
+			return all(starlark.Tuple(d.Keys()))
+		}
+		return all(v)
+	})
+	add(guardTexts, func(v starlark.Value) error {
+		if _, ok := v.(starlark.Iterable); ok {
+			return nil
+		}
+		return all(v)
+	})
 }

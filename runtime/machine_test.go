@@ -31,12 +31,14 @@ type machine struct {
 	host.Host
 	files map[string]string
 	execs []host.Cmd
-	fail  int // how many commands fail before one succeeds
+	fail  int // how many commands fail before one succeeds, or are told to fail although a file is written
 }
 
 func (m *machine) Fact(context.Context, host.Fact) (string, error) { return "", nil }
 
 func (m *machine) Lstat(name string) (host.Meta, error) { return host.Meta{}, nil }
+
+func (m *machine) Resolve(name string, _ bool) (string, error) { return name, nil }
 
 func (m *machine) Content(name string) (host.Content, error) {
 	return host.Bytes([]byte(m.files[name])), nil
@@ -44,6 +46,10 @@ func (m *machine) Content(name string) (host.Content, error) {
 
 func (m *machine) WriteFile(name string, c host.Content, _ host.Meta) error {
 	m.files[name] = string(c.Text)
+	if m.fail > 0 {
+		m.fail--
+		return context.DeadlineExceeded
+	}
 	return nil
 }
 
@@ -62,7 +68,8 @@ func (m *machine) Exec(_ context.Context, c host.Cmd) (host.Result, error) {
 // put writes a file whose content differs.
 var put = &runtime.Builtin{
 	Name: "put", Summary: "write", Example: "pass",
-	Args: []runtime.Arg{{Name: "path", Type: "path"}, {Name: "text", Type: "string"}},
+	Args:    []runtime.Arg{{Name: "path", Type: "path"}, {Name: "text", Type: "string"}},
+	Secrets: []string{"text"},
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		var p runtime.Path
 		var op putOp
@@ -86,13 +93,11 @@ func (op *putOp) do(_ context.Context, h host.Host) error {
 	return h.WriteFile(op.path, host.Bytes([]byte(op.text)), host.Meta{Mode: 0o644})
 }
 
-// Resolve knows of no links.
-func (m *machine) Resolve(name string, _ bool) (string, error) { return name, nil }
-
 // call runs a command.
 var call = &runtime.Builtin{
 	Name: "call", Summary: "run", Example: "pass", RunsAs: true,
-	Args: []runtime.Arg{{Name: "argv", Type: "list of string"}, {Name: "stdin", Type: "string", Default: `""`}, {Name: "env", Type: "dict", Default: "{}"}},
+	Args:    []runtime.Arg{{Name: "argv", Type: "list of string"}, {Name: "stdin", Type: "string", Default: `""`}, {Name: "env", Type: "dict", Default: "{}"}},
+	Secrets: []string{"argv", "stdin", "env"},
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		var op callOp
 		err := c.Unpack("argv", &op.Argv, "stdin", &op.in, "env", &op.Env)

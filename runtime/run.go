@@ -30,14 +30,19 @@ type Options struct {
 	Made []string
 	// Remember, if not nil, is told each directory that this run made.
 	Remember func(dir string) error
+	// Keep, if not nil, gets each text that is too long for the trace, which has its digest.
+	Keep     func(sha256, text string) error
 	Person   Person                           // answers questions; nil: a question is an error
 	Output   io.Writer                        // gets what commands print, without secrets; may be nil
 	Progress func(text string)                // may be nil
 	Select   func(Step) (ok bool, why string) // nil: all steps
+	Mute     bool                             // predicted: nothing that the runbook names is asked; assume= answers
 	Info     trace.RunInfo                    // what the trace says first; Do adds vars and sources
 	// GiveUp, if not nil, is called when a script can neither go on nor be stopped. Do does not return then: the program
 	// must call Abort and end.
-	GiveUp func(error)
+	GiveUp  func(error)
+	Digests *host.Digests           // of files that are read, known from another run; may be nil
+	Ask     func(trace.Event) error // may refuse what the runbook asks, before it is asked; may be nil
 }
 
 // A Run is one execution of a runbook, on a machine or predicted. Do puts a door
@@ -54,20 +59,23 @@ type Run struct {
 	vault   *secret.Vault    // hides every secret
 	public  *secret.Vault    // hides what the runbook's own texts do not hold
 	thread  *starlark.Thread // of the step under way
+	loose   string           // why the question just asked was not confined
 	misuse  error            // why thread was cancelled, if a value did it
 	step    string
 	user    string // of the step under way
-	made    map[string]bool
-	reading bool // a condition is being evaluated
+	reading bool   // a condition is being evaluated
+	made    *made
+	dirs    map[string]bool // that this run or an earlier one made
 
 	meter    *meter
 	mu       sync.Mutex // a tree is filled by several goroutines that read
 	assumed  []string   // since the last op
 	observed map[string]any
-	counts   trace.Counts // of what was emitted
-	open     trace.Event  // the last of a step, an op or a result
-	ended    bool         // the end was emitted
-	unmet    []unmet      // requirements since the last change
+	counts   trace.Counts      // of what was emitted
+	open     trace.Event       // the last of a step, an op or a result
+	ended    bool              // the end was emitted
+	unchosen map[string]string // steps that are left out, and why
+	unmet    []unmet           // requirements since the last change
 }
 
 // OnMachine returns a run that changes machine. It refuses a runbook whose
@@ -85,14 +93,14 @@ func Predicted(machine *host.Local, o Options) *Run {
 	overlay := host.NewOverlay(withDir(machine, o.State, self), self)
 	r := newRun(overlay, o)
 	r.predicted, r.sleep, r.Person = true, noWaiting, Assuming{}
-	machine.Asked, overlay.Assume = r.probed, r.assume
+	machine.Asked, overlay.Assume, overlay.Mute = r.probed, r.assume, o.Mute
 	return r
 }
 
 func newRun(h host.Host, o Options) *Run {
-	r := &Run{Options: o, host: h, sleep: wait, made: map[string]bool{}}
+	r := &Run{Options: o, host: h, sleep: wait, made: newMade(), dirs: map[string]bool{}}
 	for _, dir := range o.Made {
-		r.made[dir] = true
+		r.dirs[dir] = true
 	}
 	if r.Sink == nil {
 		r.Sink = trace.Tee{}
@@ -102,6 +110,12 @@ func newRun(h host.Host, o Options) *Run {
 	}
 	if r.Person == nil {
 		r.Person = nobody{}
+	}
+	if r.Digests == nil {
+		r.Digests = &host.Digests{}
+	}
+	if r.Ask == nil {
+		r.Ask = func(trace.Event) error { return nil }
 	}
 	return r
 }
@@ -124,7 +138,7 @@ func (r *Run) remember(dir string) error {
 	if err != nil {
 		return err
 	}
-	r.made[real] = true
+	r.dirs[real] = true
 	if r.Remember == nil {
 		return nil
 	}
@@ -134,14 +148,19 @@ func (r *Run) remember(dir string) error {
 // probed emits a command that only read, whoever asked: a script, a fact's probe
 // or an overlay.
 func (r *Run) probed(p host.Process, code int) error {
-	if r.door == nil {
-		return nil // before the run
+	switch {
+	case r.door == nil: // before the run
+		return nil
+	case p.Asker != "": // told by who asks
+		r.loose = p.Loose
+		return nil
 	}
 	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code})
 }
 
 // Do runs the steps in order and stops at the first that fails.
 func (r *Run) Do(ctx context.Context, book *Runbook) error {
+	r.choose(book)
 	if err := r.needSecrets(book); err != nil {
 		return err
 	}
@@ -152,11 +171,14 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	r.mu.Lock()
 	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted)
 	r.public = r.vault.Public()
-	r.door = &door{Reader: r.host, host: r.host, run: r}
+	r.door = &door{Reader: r.host, host: r.host, run: r, opState: &opState{}}
 	r.mu.Unlock()
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
-	r.Info.Runbook, r.Info.Sources, r.Info.Vars = book.Name, book.Sources, traceVars(book)
+	if r.Info.Mode == "" {
+		r.Info.Mode = map[bool]string{true: trace.DryRun, false: trace.RealRun}[r.predicted]
+	}
+	r.Info = book.Describe(r.Info)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err
 	}
@@ -213,10 +235,31 @@ func (r *Run) Abort(err error) error {
 	return r.tell(r.endEvent(err))
 }
 
+// choose asks once which steps are left out.
+func (r *Run) choose(book *Runbook) {
+	r.unchosen = map[string]string{}
+	for _, s := range book.Steps {
+		if r.Select != nil {
+			if ok, why := r.Select(s); !ok {
+				r.unchosen[s.Name] = why
+			}
+		}
+	}
+}
+
+// chosen reports whether a step was chosen, and why not.
+func (r *Run) chosen(s Step) (ok bool, why string) {
+	why, left := r.unchosen[s.Name]
+	return !left, why
+}
+
 // needSecrets refuses a run on a machine without the values of secrets.
 func (r *Run) needSecrets(book *Runbook) error {
-	for _, d := range book.Secrets {
-		if _, ok := r.Secrets[d.Name]; !ok && d.Asked && !r.predicted {
+	if r.predicted {
+		return nil
+	}
+	for _, d := range book.Needed(r.chosen) {
+		if _, ok := r.Secrets[d.Name]; !ok {
 			return &Error{Class: Input, Err: fmt.Errorf("secret %s has no value", d.Name),
 				Advice: "a run on a machine needs the values of all secrets"}
 		}
@@ -248,6 +291,12 @@ func (r *Run) endEvent(err error) trace.Event {
 		}
 	}
 	return e
+}
+
+// Describe returns info with what a trace says of the runbook.
+func (book *Runbook) Describe(info trace.RunInfo) trace.RunInfo {
+	info.Runbook, info.Sources, info.Vars = book.Name, book.Sources, traceVars(book)
+	return info
 }
 
 func traceVars(book *Runbook) (vars []trace.Var) {
@@ -299,10 +348,8 @@ func (r *Run) newThread(name string) {
 
 // leftOut returns why a step does not run, or "".
 func (r *Run) leftOut(s Step) (why string, err error) {
-	if r.Select != nil {
-		if ok, why := r.Select(s); !ok {
-			return why, nil
-		}
+	if ok, why := r.chosen(s); !ok {
+		return why, nil
 	}
 	switch s.When {
 	case "no":
@@ -344,10 +391,15 @@ func (r *Run) located(err error) error {
 		}
 	}
 	err = located(r.step, class, err)
-	if e, ok := err.(*Error); ok && why != nil {
+	e, ok := err.(*Error)
+	if !ok {
+		return err
+	}
+	if why != nil {
 		e.Class, e.Err, e.Advice = class, why, HintOf(why)
 	}
-	return err
+	e.Err, e.Advice = r.vault.ShowError(e.Err), r.vault.Show(e.Hint())
+	return e
 }
 
 func cutHint(err error) error {
@@ -356,89 +408,4 @@ func cutHint(err error) error {
 		return e.Err
 	}
 	return err
-}
-
-// emit shows every text of e without secrets, then hands e to the sink. A piece
-// of a placeholder stops the run.
-func (r *Run) emit(e trace.Event) error {
-	if e.Kind != trace.Run && e.Kind != trace.End {
-		e.Step = r.step
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.tell(e)
-}
-
-// tell is emit for those who hold the lock.
-func (r *Run) tell(e trace.Event) error {
-	if r.ended {
-		return errEnded
-	}
-	e.Time = r.Now()
-	e = r.shown(e)
-	if r.vault.Damaged() {
-		return secret.ErrDamaged
-	}
-	err := r.Sink.Emit(e)
-	if err == nil {
-		r.counts.Add(e)
-		r.ended = e.Kind == trace.End
-		if e.Kind == trace.Step || e.Kind == trace.Op || e.Kind == trace.Result {
-			r.open = e
-		}
-	}
-	return err
-}
-
-var errEnded = errors.New("the run was ended")
-
-// shown returns e without secrets. What the runbook itself says is public; errors,
-// notes and what was observed are not.
-func (r *Run) shown(e trace.Event) trace.Event {
-	v := r.public
-	for _, s := range []*string{&e.Target, &e.Path, &e.Title, &e.URL, &e.Stdin, &e.User, &e.Pos} {
-		*s = v.Show(*s)
-	}
-	for _, s := range []*string{&e.Error, &e.Hint, &e.Why} {
-		*s = r.vault.Show(*s)
-	}
-	if e.Kind == trace.Log {
-		e.Text = r.vault.Show(e.Text)
-	} else {
-		e.Text = v.Show(e.Text)
-	}
-	changes := make([]host.Change, len(e.Changes))
-	for i, c := range e.Changes {
-		changes[i] = host.Change{What: v.Show(c.What), From: v.Show(c.From), To: v.Show(c.To)}
-	}
-	e.Changes = changes
-	e.Argv, e.Assumed = v.ShowAll(e.Argv), v.ShowAll(e.Assumed)
-	e.Args, e.Detail, e.Observed = v.ShowMap(e.Args), v.ShowMap(e.Detail), r.vault.ShowMap(e.Observed)
-	e.Args, _ = withoutCredentials(e.Args).(map[string]any)
-	e.Sets, _ = v.ShowValue(e.Sets).(map[string]string)
-	return e
-}
-
-// withoutCredentials hides what a URL among a call's arguments carries besides
-// an address: a user, a query, a token in its path.
-func withoutCredentials(v any) any {
-	switch v := v.(type) {
-	case string:
-		if strings.HasPrefix(v, "http://") || strings.HasPrefix(v, "https://") {
-			return host.RedactURL(v)
-		}
-	case []any:
-		for i := range v {
-			v[i] = withoutCredentials(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = withoutCredentials(v[k])
-		}
-	}
-	return v
-}
-
-func (r *Run) log(text string) error {
-	return r.emit(trace.Event{Kind: trace.Log, Text: text})
 }

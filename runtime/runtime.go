@@ -100,7 +100,7 @@ func (rt *Runtime) Builtin(name string) (*Builtin, error) {
 // predeclared returns what a file sees besides Starlark's own names.
 func (rt *Runtime) predeclared(l *loader) starlark.StringDict {
 	pre := l.limited()
-	pre[guardName] = starlark.NewBuiltin("compare", l.compare)
+	l.guards(pre)
 	for _, b := range rt.builtins {
 		fn := starlark.NewBuiltin(b.Name, l.adapt(b))
 		space, member, dotted := strings.Cut(b.Name, ".")

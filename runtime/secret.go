@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -68,6 +69,12 @@ func refuseSecrets(p *secret.Placeholders, v starlark.Value, depth int) error {
 	return nil
 }
 
+// holdsSecret reports whether a secret, or a piece of one's placeholder, is in v,
+// however deep it lies.
+func holdsSecret(p *secret.Placeholders, v starlark.Value) bool {
+	return errors.Is(refuseSecrets(p, v, 20), errSecret)
+}
+
 func keysAndValues(d *starlark.Dict) (all []starlark.Value) {
 	for _, item := range d.Items() {
 		all = append(all, item...)
@@ -103,15 +110,15 @@ func declareSecret(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, erro
 	return secretValue{l.book.placeholders.Of(d.Name)}, nil
 }
 
-// CheckSecrets returns what is wrong with values: one missing, if all are wanted, empty, too short
+// CheckSecrets returns what is wrong with values: a needed one missing, one empty, too short
 // to be distinguished from ordinary text, unlike its pattern, or equal to part of a var.
-func (b *Runbook) CheckSecrets(values map[string]string, all bool) error {
+func (b *Runbook) CheckSecrets(values map[string]string, needed []SecretDecl) error {
 	var problems []error
 	for _, d := range b.Secrets {
 		v, given := values[d.Name]
 		re, _ := wholePattern(d.Pattern)
 		switch {
-		case !given && d.Asked && all:
+		case !given && slices.ContainsFunc(needed, func(n SecretDecl) bool { return n.Name == d.Name }):
 			problems = append(problems,
 				Hint(fmt.Errorf("secret %s is missing", d.Name),
 					"give it with --secret "+d.Name+"=file:PATH, or run on a terminal"))
@@ -144,6 +151,9 @@ func (b *Runbook) inVar(name, value string) error {
 // Readable returns text with every secret's placeholder as people know it:
 // <secret:NAME>.
 func Readable(text string) string { return secret.Readable(text) }
+
+// HoldsSecret reports whether a text that a script gave holds a secret.
+func HoldsSecret(text string) bool { return secret.Readable(text) != text }
 
 // SameText reports whether two texts hold the same, where each may hold secrets
 // as they are or as they stand in a quoted text. What Reader.Content returns

@@ -60,11 +60,12 @@ func (p *program) auditShow() *cobra.Command {
 }
 
 func (p *program) auditDiff() *cobra.Command {
-	return &cobra.Command{
+	verbose := false
+	c := &cobra.Command{
 		Use: "diff A B", Short: "Compare two traces effect by effect",
 		Long: "Compare two traces by their steps, ops, effects and results, and show the first difference.\n" +
-			"Times, and what was only observed or assumed, are left out. The exit code is 1 if they differ.",
-		Example: "  runbook audit diff plan.jsonl run.jsonl",
+			"Times, positions, and what was only observed or assumed, are left out. The exit code is 1 if they differ.",
+		Example: "  runbook audit diff plan.jsonl run.jsonl\n  runbook audit diff --verbose plan.jsonl run.jsonl",
 		Args:    operands(2, 2, "a TRACE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			a, err := readTrace(args[0])
@@ -76,11 +77,17 @@ func (p *program) auditDiff() *cobra.Command {
 				return err
 			}
 			d := trace.Diff(a, b)
-			fmt.Fprintln(p.out, d)
+			text := d.String()
+			if verbose {
+				text = d.Explained()
+			}
+			fmt.Fprintln(p.out, text)
 			if !d.Equal {
 				return exit(1)
 			}
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&verbose, "verbose", false, "also list what differs as it may, because the dry run had assumed it")
+	return c
 }

@@ -79,7 +79,7 @@ func signature(b *runtime.Builtin) string {
 	}
 	var parts []string
 	for i, a := range b.Params() {
-		if i == len(b.Args) {
+		if i == len(b.Args) || i > 0 && i == b.Positional {
 			parts = append(parts, "*")
 		}
 		switch {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -139,9 +140,16 @@ const longestVars = 1 << 20 // bytes
 
 // mapping parses YAML that maps names to values; an empty text is an empty mapping.
 func mapping(data []byte) (map[string]yaml.Node, error) {
-	var doc yaml.Node
+	var doc, more yaml.Node
 	var nodes map[string]yaml.Node
-	err := yaml.Unmarshal(data, &doc)
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	err := d.Decode(&doc)
+	if err == io.EOF {
+		return nil, nil
+	}
+	if err == nil && d.Decode(&more) != io.EOF {
+		return nil, errors.New("got more than one document, want one")
+	}
 	if err == nil && len(doc.Content) > 0 && doc.Content[0].Kind != yaml.MappingNode {
 		return nil, errors.New("got no mapping of names to values")
 	}

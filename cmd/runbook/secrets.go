@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,15 +44,13 @@ func secretSources(flags []string, book *runtime.Runbook) (map[string]source, er
 	return sources, errors.Join(problems...)
 }
 
-// askedSecrets returns every secret that the runbook asks for: from its source, a --vars
-// file, or the terminal. A secret that is missing or unusable is an error.
+// askedSecrets returns the secrets that the chosen steps need, from their source, a
+// --vars file, or the terminal, and of the others those that are at hand. A needed
+// secret that is missing or unusable is an error.
 func (s *session) askedSecrets(ctx context.Context) (map[string]string, error) {
-	values := map[string]string{}
-	var problems []error
-	for _, d := range s.book.Secrets {
-		if !d.Asked {
-			continue
-		}
+	needed := s.book.Needed(s.flags.selection.chooser())
+	values, problems := s.secretsAtHand(ctx, needed)
+	for _, d := range needed {
 		v, ok, err := s.secret(ctx, d)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -66,40 +65,47 @@ func (s *session) askedSecrets(ctx context.Context) (map[string]string, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return values, s.book.CheckSecrets(values, true)
+	return values, s.book.CheckSecrets(values, needed)
 }
 
 func badSecret(d runtime.SecretDecl, err error) error {
 	return &runtime.Error{Class: runtime.Input, Err: fmt.Errorf("secret %s: %w", d.Name, err), Advice: runtime.HintOf(err)}
 }
 
-// availableSecrets returns those secrets that can be had without asking a person or
-// running a command. A dry run uses them for servers that want them, and does without
-// the others.
+// availableSecrets returns those secrets that are at hand. A dry run uses them for
+// servers that want them, and does without the others.
 func (s *session) availableSecrets(ctx context.Context) (map[string]string, error) {
-	values := map[string]string{}
-	var problems []error
-	for _, d := range s.book.Secrets {
-		if v, given := s.loaded.secrets[d.Name]; d.Asked && given {
-			values[d.Name] = v
-		}
-		src, given := s.sources[d.Name]
-		if !d.Asked || !given || src.kind == "cmd" {
-			continue
-		}
-		switch v, err := src.get(ctx, s.local); {
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
-		case errors.Is(err, errOpen):
-			problems = append(problems, badSecret(d, err))
-		case err == nil:
-			values[d.Name] = v
-		}
-	}
+	values, problems := s.secretsAtHand(ctx, nil)
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return values, s.book.CheckSecrets(values, false)
+	return values, s.book.CheckSecrets(values, nil)
+}
+
+// secretsAtHand returns those secrets, but for some, that can be had without asking a
+// person or running a command. That others can read one is a problem.
+func (s *session) secretsAtHand(
+	ctx context.Context, but []runtime.SecretDecl,
+) (values map[string]string, problems []error) {
+	values = map[string]string{}
+	for _, d := range s.book.Secrets {
+		if !d.Asked || slices.Contains(but, d) {
+			continue
+		}
+		if v, given := s.loaded.secrets[d.Name]; given {
+			values[d.Name] = v
+		}
+		if src, given := s.sources[d.Name]; given && src.kind != "cmd" {
+			v, err := src.get(ctx, s.local)
+			if err == nil {
+				values[d.Name] = v
+			}
+			if errors.Is(err, errOpen) || ctx.Err() != nil {
+				problems = append(problems, badSecret(d, err))
+			}
+		}
+	}
+	return values, problems
 }
 
 func (s *session) secret(ctx context.Context, d runtime.SecretDecl) (value string, ok bool, err error) {

@@ -19,11 +19,15 @@ type capture struct {
 	head, tail []byte
 	total      int64
 	copy       io.Writer
+	line       []byte // not yet passed on: the other output must not come in between
 }
 
 func (c *capture) Write(p []byte) (int, error) {
 	if c.copy != nil {
-		c.copy.Write(p)
+		c.line = append(c.line, p...)
+		if n := bytes.LastIndexByte(c.line, '\n') + 1; n > 0 || len(c.line) > longestLine {
+			c.pass(max(n, len(c.line)-longestLine))
+		}
 	}
 	c.total += int64(len(p))
 	n := min(len(p), captureHalf-len(c.head))
@@ -35,10 +39,19 @@ func (c *capture) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Bytes returns what was kept and says in between what was not. Lines are cut
+// pass passes on n bytes of the line.
+func (c *capture) pass(n int) {
+	if n > 0 {
+		c.copy.Write(c.line[:n])
+		c.line = append([]byte(nil), c.line[n:]...)
+	}
+}
+
+// Bytes passes on the rest. It returns what was kept and says in between what was not. Lines are cut
 // off whole, unless one is very long: half a secret would not be recognised as what it
 // is one.
 func (c *capture) Bytes() []byte {
+	c.pass(len(c.line))
 	head, tail := c.head, c.tail[max(0, len(c.tail)-captureHalf):]
 	if c.total == int64(len(head)+len(tail)) {
 		return append(head, tail...)

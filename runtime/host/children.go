@@ -15,27 +15,14 @@ type children struct {
 	running map[int]bool // whether a process group is critical
 }
 
-// start starts a process like template. It tries again while the kernel still sees
-// a program open for writing: a child that another goroutine forks holds our
-// descriptors until it execs. A Cmd that could not start is of no use any more, so
-// each try has its own.
-func (c *children) start(template *exec.Cmd, critical bool) (*exec.Cmd, error) {
+// add remembers a process that was started.
+func (c *children) add(cmd *exec.Cmd, critical bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for n := 0; ; n++ {
-		cmd := *template
-		err := cmd.Start()
-		if err == nil {
-			if c.running == nil {
-				c.running = map[int]bool{}
-			}
-			c.running[cmd.Process.Pid] = critical
-		}
-		if n == 10 || !errors.Is(err, syscall.ETXTBSY) {
-			return &cmd, err
-		}
-		time.Sleep(20 * time.Millisecond)
+	if c.running == nil {
+		c.running = map[int]bool{}
 	}
+	c.running[cmd.Process.Pid] = critical
 }
 
 // ended forgets a process that was waited for.

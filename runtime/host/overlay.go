@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"syscall"
+	"time"
 )
 
 // Overlay reads through to a base and keeps changes to itself. It predicts the
@@ -18,6 +19,8 @@ import (
 type Overlay struct {
 	// Assume, if not nil, gets each guess of the overlay.
 	Assume func(note string)
+	// Mute leaves all that a script asks unanswered: it is unknown.
+	Mute bool
 
 	base    Reader
 	self    Owner
@@ -160,8 +163,25 @@ func (o *Overlay) list(n *node) (names []string, err error) {
 	return names, nil
 }
 
-// Get asks the base.
-func (o *Overlay) Get(ctx context.Context, r Request) (*Response, error) { return o.base.Get(ctx, r) }
+// Get asks the base. A script's question does not leave the machine: it could carry
+// out what only root can read.
+func (o *Overlay) Get(ctx context.Context, r Request) (*Response, error) {
+	switch {
+	case r.Asker != "" && o.Mute:
+		return nil, guest("get", RedactURL(r.URL), mute{})
+	case r.Asker != "" && !Loopback(r.URL):
+		return nil, guest("get", RedactURL(r.URL), abroad{})
+	}
+	return o.base.Get(ctx, r)
+}
+
+// abroad is the error of a question that a script has for another machine.
+type abroad struct{}
+
+func (abroad) Error() string {
+	return "not asked: only a run on the machine asks other machines what the runbook names"
+}
+func (abroad) Is(target error) bool { return target == ErrUnknown }
 
 // find returns what is called name.
 func (o *Overlay) find(name string, follow bool) (*place, error) {
@@ -186,6 +206,9 @@ type node struct {
 	touched bool // what else is below is not known
 	unknown bool // nor is it known whether this exists
 	changed bool // itself, not just something below
+
+	at    time.Time // of the last change that inode(7) would note; zero if there was none
+	given time.Time // when below was
 }
 
 // A place is a node and how it was reached. Until something is changed there,
@@ -314,7 +337,11 @@ func (o *Overlay) kid(dir *node, name string) (*node, error) {
 	if err != nil {
 		return nil, o.allowed(bare(err))
 	}
-	return &node{meta: m.given(dir.below), base: base, below: dir.below}, nil
+	n := &node{meta: m.given(dir.below), base: base, below: dir.below, given: dir.given}
+	if n.meta.Owner != m.Owner {
+		n.at = dir.given
+	}
+	return n, nil
 }
 
 // trust is about what acts as root; see stranger.

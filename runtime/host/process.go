@@ -36,7 +36,7 @@ func (l *Local) run(ctx context.Context, p Process, critical bool) (Result, erro
 	if critical {
 		err = l.runCritical(cmd, out, errs)
 	} else {
-		err = l.runPlain(ctx, cmd, out, errs)
+		err = l.runPlain(ctx, cmd, out, errs, p.Confined)
 	}
 	res := Result{Stdout: out.Bytes(), Stderr: errs.Bytes()}
 	var exit *exec.ExitError
@@ -167,12 +167,17 @@ func lookPath(search, dir, name string) (string, error) {
 }
 
 // runPlain waits for cmd or for the end of ctx.
-func (l *Local) runPlain(ctx context.Context, cmd *exec.Cmd, out, errs *capture) error {
+func (l *Local) runPlain(ctx context.Context, cmd *exec.Cmd, out, errs *capture, confined bool) (err error) {
 	cmd.Stdout, cmd.Stderr = out, errs
-	cmd, err := l.children.start(cmd, false)
+	if confined {
+		cmd, err = l.startConfined(cmd)
+	} else {
+		cmd, err = start(cmd)
+	}
 	if err != nil {
 		return err
 	}
+	l.children.add(cmd, false)
 	defer l.children.ended(cmd)
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -184,6 +189,20 @@ func (l *Local) runPlain(ctx context.Context, cmd *exec.Cmd, out, errs *capture)
 		<-ended // what the process left behind is ended, too
 	}
 	return err
+}
+
+// start tries again while the kernel still sees a program open for writing:
+// a child that another goroutine forks holds our descriptors until it execs.
+// A Cmd that could not start is of no use any more, so each try has its own.
+func start(template *exec.Cmd) (*exec.Cmd, error) {
+	for range 10 {
+		cmd := *template
+		if err := cmd.Start(); !errors.Is(err, syscall.ETXTBSY) {
+			return &cmd, err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return template, template.Start()
 }
 
 // endGroup ends a process group, politely first.
@@ -210,10 +229,11 @@ func (l *Local) runCritical(cmd *exec.Cmd, out, errs *capture) error {
 		files[i] = f
 	}
 	cmd.Stdout, cmd.Stderr = files[0], files[1]
-	cmd, err := l.children.start(cmd, true)
+	cmd, err := start(cmd)
 	if err != nil {
 		return err
 	}
+	l.children.add(cmd, true)
 	defer l.children.ended(cmd)
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
@@ -309,19 +329,4 @@ func cut(s string, n int) string {
 		s = string(r[:n]) + "..."
 	}
 	return s
-}
-
-// lastWords returns the last lines a process wrote to its standard error or,
-// if it was silent there, its standard output.
-func lastWords(p Process, res Result) string {
-	text := strings.TrimSpace(p.hide(string(res.Stderr)))
-	if text == "" {
-		text = strings.TrimSpace(p.hide(string(res.Stdout)))
-	}
-	if text == "" {
-		return ""
-	}
-	lines := strings.Split(text, "\n")
-	text = strings.Join(lines[max(0, len(lines)-3):], "\n")
-	return ": " + text[max(0, len(text)-600):]
 }

@@ -6,14 +6,15 @@ import (
 	"encoding/hex"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // Placeholders are the texts that stand for the secrets of one load of a
 // runbook: <secret:NAME#NONCE>, with a nonce that no other load has. With :json
 // at its end a placeholder stands for the secret as it is written between the
-// quotes of a JSON or YAML text, with :line for one line of it; those come from a
-// Vault only.
+// quotes of a JSON or YAML text, with :NUMBER for another of its encodings; those
+// come from a Vault only.
 type Placeholders struct {
 	nonce string
 	re    *regexp.Regexp
@@ -23,15 +24,17 @@ type Placeholders struct {
 const (
 	plain  = ""
 	quoted = ":json"
-	line   = ":line"
 )
+
+// encoded is the kind of the i'th of a secret's encodings.
+func encoded(i int) string { return ":" + strconv.Itoa(i) }
 
 // NewPlaceholders returns those of a new load.
 func NewPlaceholders() *Placeholders {
 	b := make([]byte, 12)
 	rand.Read(b) // never fails
 	nonce := hex.EncodeToString(b)
-	return &Placeholders{nonce, regexp.MustCompile(`<secret:([A-Za-z0-9_]+)#` + nonce + `(:json|:line)?>`)}
+	return &Placeholders{nonce, regexp.MustCompile(`<secret:([A-Za-z0-9_]+)#` + nonce + `(:json|:[0-9]{1,4})?>`)}
 }
 
 // Of returns the placeholder of the secret called name.
@@ -80,7 +83,7 @@ func (p *Placeholders) Leaks(values map[string]string, public string) func(text 
 
 // The placeholders of any load.
 var (
-	anyPlaceholder = regexp.MustCompile(`<secret:([A-Za-z0-9_]+)#[0-9a-f]{24}(:json|:line)?>`)
+	anyPlaceholder = regexp.MustCompile(`<secret:([A-Za-z0-9_]+)#[0-9a-f]{24}(:json|:[0-9]{1,4})?>`)
 	anyPlain       = regexp.MustCompile(`(<secret:[A-Za-z0-9_]+#[0-9a-f]{24})>`)
 	anyQuoted      = regexp.MustCompile(`(<secret:[A-Za-z0-9_]+#[0-9a-f]{24}):json>`)
 )

@@ -16,13 +16,12 @@
 package secret
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -54,38 +53,29 @@ func (notAsked) Hint() string { return "its when= does not hold; do not use it t
 // A Vault is the secrets of a run with their placeholders.
 type Vault struct {
 	*Placeholders
-	values    map[string]string // by name; of a predicted run those that servers may be asked with
+	values    map[string]string   // by name; of a predicted run those that servers may be asked with
+	encoded   map[string][]string // by name; see encodings
 	predicted bool
 	forms     []form            // longest first
 	masking   *strings.Replacer // nil without forms
+	pieces    *pieces           // nil without any, and in a view for public text
 	damage    *atomic.Bool      // Show met a piece of a placeholder
-}
-
-// A form is a text under which a secret may appear in output.
-type form struct {
-	text, placeholder string
-	public            bool // it occurs in the public text
 }
 
 // Vault returns the vault of a run. public is the text that everybody may read;
 // predicted says that only servers may be asked with the values.
 func (p *Placeholders) Vault(values map[string]string, public string, predicted bool) *Vault {
-	v := &Vault{Placeholders: p, values: values, predicted: predicted, damage: new(atomic.Bool)}
+	v := &Vault{Placeholders: p, values: values, encoded: map[string][]string{}, predicted: predicted,
+		damage: new(atomic.Bool)}
 	for name, value := range values {
 		inPublic := strings.Contains(public, value)
 		v.forms = append(v.forms, form{value, p.of(name, plain), inPublic})
-		others := []string{url.PathEscape(value), url.QueryEscape(value), host.PlainPath(value),
-			host.PlainPath(url.PathEscape(value))}
-		for _, other := range others {
-			if other != value {
-				v.forms = append(v.forms, form{other, p.of(name, plain), inPublic})
-			}
-		}
-		for _, l := range longLines(value) {
-			v.forms = append(v.forms, form{l, p.of(name, line), strings.Contains(public, l)})
-		}
 		if q := quote(value); q != value {
 			v.forms = append(v.forms, form{q, p.of(name, quoted), inPublic})
+		}
+		v.encoded[name] = encodings(value)
+		for i, text := range v.encoded[name] {
+			v.forms = append(v.forms, form{text, p.of(name, encoded(i)), inPublic || strings.Contains(public, text)})
 		}
 	}
 	slices.SortFunc(v.forms, func(a, b form) int {
@@ -94,7 +84,7 @@ func (p *Placeholders) Vault(values map[string]string, public string, predicted 
 		}
 		return strings.Compare(a.placeholder, b.placeholder)
 	})
-	v.masking = v.replacer()
+	v.masking, v.pieces = v.replacer(), newPieces(values, public)
 	return v
 }
 
@@ -102,7 +92,7 @@ func (p *Placeholders) Vault(values map[string]string, public string, predicted 
 func (v *Vault) Public() *Vault {
 	p := *v
 	p.forms = slices.DeleteFunc(slices.Clone(v.forms), func(f form) bool { return f.public })
-	p.masking = p.replacer()
+	p.masking, p.pieces = p.replacer(), nil
 	return &p
 }
 
@@ -114,31 +104,19 @@ func (v *Vault) replacer() *strings.Replacer {
 	}
 	var pairs []string
 	for name := range v.values {
-		for _, stays := range []string{"<secret:" + name + ">", v.of(name, plain), v.of(name, quoted), v.of(name, line)} {
-			pairs = append(pairs, stays, stays)
+		kinds := []string{plain, quoted}
+		for i := range v.encoded[name] {
+			kinds = append(kinds, encoded(i))
+		}
+		pairs = append(pairs, "<secret:"+name+">", "<secret:"+name+">")
+		for _, kind := range kinds {
+			pairs = append(pairs, v.of(name, kind), v.of(name, kind))
 		}
 	}
 	for _, f := range v.forms {
 		pairs = append(pairs, f.text, f.placeholder)
 	}
 	return strings.NewReplacer(pairs...)
-}
-
-// longLines are the lines of a key or the like: a command may print one alone.
-// Short ones could not be distinguished from ordinary text.
-func longLines(value string) (lines []string) {
-	for l := range strings.Lines(value) {
-		if l = strings.TrimSpace(l); len(l) >= 2*Shortest && l != value {
-			lines = append(lines, l)
-		}
-	}
-	return lines
-}
-
-// quote returns s as it stands between the quotes of a JSON text.
-func quote(s string) string {
-	b, _ := json.Marshal(s) // a string never fails
-	return string(b[1 : len(b)-1])
 }
 
 // Predicted reports whether v resolves requests to servers only.
@@ -166,7 +144,7 @@ func (v *Vault) Resolve(text string) (string, error) {
 
 // check refuses what cannot be resolved, whatever the values are.
 func (v *Vault) check(text string) error {
-	if v.In(text) && (v.In(v.re.ReplaceAllString(text, "")) || strings.Contains(text, "#"+v.nonce+line+">")) {
+	if v.In(text) && v.In(v.re.ReplaceAllString(text, "")) {
 		return ErrDamaged
 	}
 	return nil
@@ -180,13 +158,22 @@ func (v *Vault) resolve(text string, encode func(string) string) (string, error)
 	if name := v.Missing(text); name != "" {
 		return "", notAsked(name)
 	}
-	return v.re.ReplaceAllStringFunc(text, func(placeholder string) string {
+	var err error
+	text = v.re.ReplaceAllStringFunc(text, func(placeholder string) string {
 		m := v.re.FindStringSubmatch(placeholder)
-		if m[2] == quoted {
-			return quote(v.values[m[1]])
+		name, kind, encodings := m[1], m[2], v.encoded[m[1]]
+		switch i, _ := strconv.Atoi(strings.TrimPrefix(kind, ":")); {
+		case kind == plain:
+			return encode(v.values[name])
+		case kind == quoted:
+			return quote(v.values[name])
+		case i < len(encodings):
+			return encodings[i]
 		}
-		return encode(v.values[m[1]])
-	}), nil
+		err = ErrDamaged
+		return ""
+	})
+	return text, err
 }
 
 // ResolveProcess resolves what p gets, and has its errors shown by v.
@@ -260,12 +247,19 @@ func (v *Vault) MaskContent(c host.Content) host.Content {
 	}}
 }
 
-// MaskError masks the text of err; what errors.Is finds stays.
+// MaskError masks the text of err; what errors.Is and errors.As find stays.
 func (v *Vault) MaskError(err error) error {
+	return masked(err, func(text string) string { return string(v.Mask([]byte(text))) })
+}
+
+// ShowError returns err with its text as people see it.
+func (v *Vault) ShowError(err error) error { return masked(err, v.readable) }
+
+func masked(err error, mask func(string) string) error {
 	if err == nil {
 		return nil
 	}
-	if s := string(v.Mask([]byte(err.Error()))); s != err.Error() {
+	if s := mask(err.Error()); s != err.Error() {
 		return &maskedError{s, err}
 	}
 	return err
@@ -276,19 +270,50 @@ type maskedError struct {
 	err  error
 }
 
-func (e *maskedError) Error() string        { return e.text }
-func (e *maskedError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e *maskedError) Error() string { return e.text }
+func (e *maskedError) Unwrap() error { return e.err }
 
 // Show returns text as people and traces see it: placeholders and secrets are
-// <secret:NAME>. Of a piece of a placeholder it shows nothing, and Damaged
+// <secret:NAME>, and so are long pieces of secrets. Of a piece of a placeholder it shows nothing, and Damaged
 // reports that it met one.
 func (v *Vault) Show(text string) string {
-	text = v.re.ReplaceAllString(string(v.Mask([]byte(text))), "<secret:$1>")
+	text = v.readable(text)
 	if v.In(text) {
 		v.damage.Store(true)
 		return "<secret>"
 	}
 	return text
+}
+
+func (v *Vault) readable(text string) string {
+	return v.re.ReplaceAllString(v.pieces.hide(string(v.Mask([]byte(text)))), "<secret:$1>")
+}
+
+// shownSecret is what may be a secret as Show writes it.
+var shownSecret = regexp.MustCompile(`<secret:[^<>\s]+>`)
+
+// Literals returns which of what looks like a secret in texts, as Show writes them, is
+// text of its own: indexes among all that look so.
+func (v *Vault) Literals(texts []string) (indexes []int) {
+	n := 0
+	for _, text := range texts {
+		if !strings.Contains(text, "<secret:") {
+			continue
+		}
+		for _, m := range shownSecret.FindAllString(string(v.Mask([]byte(text))), -1) {
+			if v.re.FindString(m) != m {
+				indexes = append(indexes, n)
+			}
+			n++
+		}
+	}
+	return indexes
+}
+
+// Alone returns text as people see it, if it is one secret and nothing else.
+func (v *Vault) Alone(text string) (shown string, ok bool) {
+	masked := string(v.Mask([]byte(text)))
+	return v.Show(masked), masked != "" && v.re.FindString(masked) == masked
 }
 
 // Damaged reports whether Show met a piece of a placeholder since it was last called.
@@ -335,45 +360,4 @@ func (v *Vault) ShowMap(m map[string]any) map[string]any {
 		out[v.Show(k)] = v.ShowValue(x)
 	}
 	return out
-}
-
-// A Writer passes what a command prints on to W, line by line, as Show writes it.
-type Writer struct {
-	W     io.Writer
-	Vault *Vault
-	rest  []byte
-}
-
-// A line longer than this is passed on in pieces, but never cut within what
-// might be a secret.
-const longLine = 64 << 10
-
-// Write never fails: what cannot be shown must not stop a command.
-func (w *Writer) Write(p []byte) (int, error) {
-	w.rest = append(w.rest, p...)
-	cut := bytes.LastIndexByte(w.rest, '\n') + 1
-	if cut == 0 && len(w.rest) > longLine {
-		cut = len(w.rest) - w.Vault.longest()
-	}
-	if cut > 0 {
-		io.WriteString(w.W, w.Vault.Show(string(w.rest[:cut])))
-		w.rest = append([]byte(nil), w.rest[cut:]...)
-	}
-	return len(p), nil
-}
-
-// Flush passes on what is left of a last line without an end.
-func (w *Writer) Flush() {
-	if len(w.rest) > 0 {
-		io.WriteString(w.W, w.Vault.Show(string(w.rest)))
-		w.rest = nil
-	}
-}
-
-// longest is the length of the longest text that stands for a secret.
-func (v *Vault) longest() int {
-	if len(v.forms) == 0 {
-		return 0
-	}
-	return len(v.forms[0].text)
 }

@@ -21,8 +21,9 @@ type shell struct {
 	used     []string        // secrets that the script uses, as far as they are known at its beginning
 	declared map[string]bool // variables of secrets
 	user     string          // who runs
-	op       Event           // under way
-	pending  bool            // the comment of op is not yet written
+	literals literals
+	op       Event // under way
+	pending  bool  // the comment of op is not yet written
 	err      error
 }
 
@@ -32,7 +33,9 @@ type shell struct {
 // that the script refuses to run without.
 func NewShell(w io.Writer) Sink { return newShell(w) }
 
-func newShell(w io.Writer) *shell { return &shell{w: w, declared: map[string]bool{}} }
+func newShell(w io.Writer) *shell {
+	return &shell{w: w, declared: map[string]bool{}, literals: newLiterals()}
+}
 
 // Emit writes what e does, with a comment for what is not an effect.
 func (s *shell) Emit(e Event) error {
@@ -45,8 +48,9 @@ func (s *shell) Emit(e Event) error {
 		s.op, s.pending = e, true
 	case Effect:
 		s.opComment()
+		e, content, known := s.contentOf(e)
 		s.declare(secretsOf(e))
-		s.effect(e)
+		s.effect(e, content, known)
 	case Result:
 		if e.Outcome == Failed {
 			s.opComment()
@@ -73,7 +77,7 @@ func (s *shell) header(e Event) {
 	s.print("set -eu\n")
 	s.user = info.User.Name
 	for _, v := range info.Vars {
-		if value, ok := v.Value.(string); ok {
+		if value, ok := v.Value.(string); ok && v.From == "secret" {
 			s.declare(secretsIn(value))
 		}
 	}
@@ -113,7 +117,7 @@ func (s *shell) declare(secrets []string) {
 	}
 }
 
-func (s *shell) effect(e Event) {
+func (s *shell) effect(e Event, content string, known bool) {
 	d := e.Detail
 	switch e.Call {
 	case "exec":
@@ -121,7 +125,7 @@ func (s *shell) effect(e Event) {
 	case "mkdir":
 		s.command(append(append([]string{"install", "-d"}, metaFlags(d)...), "--", e.Path)...)
 	case "write":
-		s.write(e)
+		s.write(e, content, known)
 	case "symlink":
 		s.command("ln", "-s", "--", detailText(d, "target"), e.Path)
 		s.chown(e, "-h")
@@ -166,11 +170,10 @@ func (s *shell) exec(e Event) {
 }
 
 // write makes the file with its mode and owner before it holds any content.
-func (s *shell) write(e Event) {
+func (s *shell) write(e Event, content string, known bool) {
 	sum := detailText(e.Detail, "sha256")
-	content, ok := contentOf(s.op.Changes, sum)
 	s.comment("write %s (sha256 %s, mode %s)", e.Path, cmp.Or(sum, "not known"), detailText(e.Detail, "mode"))
-	if !ok {
+	if !known {
 		s.comment("  the trace does not hold the content")
 		return
 	}
@@ -213,8 +216,16 @@ func (s *shell) comment(format string, args ...any) {
 
 func (s *shell) print(text string) {
 	if s.err == nil {
-		_, s.err = io.WriteString(s.w, text)
+		_, s.err = io.WriteString(s.w, s.literals.unmark(text))
 	}
+}
+
+// contentOf returns an effect of the op under way, and the content that it writes, if
+// the trace has it.
+func (s *shell) contentOf(e Event) (Event, string, bool) {
+	content, known := contentOf(s.op.Changes, detailText(e.Detail, "sha256"))
+	e, content = s.literals.in(e, content)
+	return e, content, known
 }
 
 // contentOf returns the new text among changes that has the digest.

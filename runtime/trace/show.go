@@ -16,10 +16,10 @@ func Show(w io.Writer, events []Event, format string) error {
 	var s Sink
 	switch format {
 	case "text":
-		s = NewTerminal(w, Options{Width: 100})
+		s = NewTerminal(w, Options{Whole: true})
 	case "sh":
 		sh := newShell(w)
-		sh.used = secretsUsed(events)
+		sh.used = sh.secretsUsed(events)
 		s = sh
 	case "json":
 		s = &jsonl{w: w}
@@ -37,13 +37,14 @@ func Show(w io.Writer, events []Event, format string) error {
 }
 
 // secretsUsed returns the secrets that the shell script of events uses.
-func secretsUsed(events []Event) (names []string) {
+func (s *shell) secretsUsed(events []Event) (names []string) {
 	for _, e := range events {
-		if e.Kind == Effect {
-			names = append(names, secretsOf(e)...)
-		}
-		for _, c := range e.Changes {
-			names = append(names, secretsIn(c.To)...)
+		switch e.Kind {
+		case Op:
+			s.op = e
+		case Effect:
+			e, content, _ := s.contentOf(e)
+			names = append(names, append(secretsOf(e), secretsIn(content)...)...)
 		}
 	}
 	return names

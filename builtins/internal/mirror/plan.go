@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"syscall"
@@ -34,6 +35,8 @@ type Plan struct {
 	foreign    int      // files in the tree that Mirror.Owner does not own
 	refusals   []error  // what was not done, for reasons other than a package
 	delta      *delta
+	data       *channeldata             // that must be written
+	absent     map[string]state.Absence // by channel that does not say what it has
 
 	progress *progress // once Apply has begun
 
@@ -269,7 +272,7 @@ func (p *Plan) Apply(ctx context.Context, h host.Host) error {
 			return err
 		}
 	}
-	if slices.ContainsFunc(p.subdirs, (*subdir).writes) {
+	if p.data != nil || slices.ContainsFunc(p.subdirs, (*subdir).writes) {
 		fill := func(ctx context.Context, root *host.Root) error { return p.fill(ctx, h, root) }
 		if err := h.WriteTree(ctx, p.dir, p.manifest(), fill); err != nil {
 			return full(p.dir, err)
@@ -316,4 +319,29 @@ func (s *subdir) writes() bool {
 		}
 	}
 	return s.publish || s.remembers()
+}
+
+// Reads returns the files of this machine that the tree is made from: indexes, which
+// have the digests of packages, and packages whose record has none.
+func (p *Plan) Reads() (files []string) {
+	for _, s := range p.subdirs {
+		if !s.writes() {
+			continue
+		}
+		for i := range s.sources {
+			if f := s.sources[i].File; f != "" {
+				files = append(files, f)
+			}
+		}
+		for _, it := range s.fetch {
+			at, err := it.where()
+			if it.failed == nil && it.sum.Kind == state.None && err == nil && path.IsAbs(at) {
+				files = append(files, at)
+			}
+		}
+	}
+	if p.delta != nil && p.delta.plan != nil {
+		files = append(files, p.delta.plan.Reads()...)
+	}
+	return files
 }
