@@ -20,8 +20,7 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 		kwargs []starlark.Tuple) (v starlark.Value, err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				err = Hint(fmt.Errorf("%s: internal error: %v", b.Name, p),
-					"this is a fault of the program, not of the runbook; please report it")
+				err = fmt.Errorf("%s: %w", b.Name, Internal(p))
 			}
 		}()
 		given, err := b.bind(args, kwargs)
@@ -37,8 +36,15 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 		case l.run == nil:
 			return nil, notWhileLoading(b.Name)
 		}
-		return l.run.call(c)
+		t.Steps += actSteps
+		return l.run.meter.act(b.Read != nil, func() (starlark.Value, error) { return l.run.call(c) })
 	}
+}
+
+// Internal is the error of a panic with p, which is a fault of the program.
+func Internal(p any) error {
+	return Hint(fmt.Errorf("internal error: %v", p),
+		"this is a fault of the program, not of the runbook; please report it")
 }
 
 // position is where the script calls, before the builtin's own frame.

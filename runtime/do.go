@@ -51,7 +51,7 @@ func (r *Run) do(op Op, a again, e trace.Event, paths []string) (starlark.Value,
 func (r *Run) cutShort(ctx context.Context, err error) error {
 	cause, class := context.Cause(ctx), ClassOf(err)
 	switch {
-	case err == ctx.Err():
+	case errors.Is(err, ctx.Err()) || errors.Is(err, cause): // it says no more than that
 		return cause
 	case r.ctx.Err() == nil:
 		return fmt.Errorf("%w (%w)", cause, err)
@@ -69,14 +69,6 @@ func (r *Run) tellResult(done trace.Event, err error) error {
 	if err != nil {
 		done.Outcome, done.Error, done.Hint = trace.Failed, err.Error(), HintOf(err)
 		err = named(done, err)
-	}
-	switch done.Outcome {
-	case trace.Same:
-		r.counts.Same++
-	case trace.Changed:
-		r.counts.Changed++
-	case trace.Failed:
-		r.counts.Failed++
 	}
 	return cmp.Or(err, r.emit(done))
 }
