@@ -246,7 +246,7 @@ func eventTexts(events []trace.Event) (lines []string) {
 
 // eventText returns what two equal runs share of an event.
 func eventText(e trace.Event) string {
-	if slices.Contains(e.Volatile, "stdin") {
+	if len(e.Argv) > 0 && e.Argv[0] == "crontab" { // the other lines belong to others
 		e.Stdin = ""
 	}
 	return fmt.Sprintln(e.Kind, e.Op, e.Target, e.Changes, e.Call, e.Argv, e.Path, e.User, e.Stdin, e.Sets, e.Detail,

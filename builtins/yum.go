@@ -340,8 +340,6 @@ func installation(ctx context.Context, h host.Reader, packages []rpmPackage) (ho
 		Process: host.Process{Argv: []string{"install", "-y"}},
 		Sets:    map[host.Fact]string{},
 		Assumes: map[host.Fact]string{},
-		// It comes from the headers; a dry run lacks those of packages that are yet to be downloaded.
-		Volatile: []string{"touches"},
 	}
 	if !slices.ContainsFunc(packages, func(p rpmPackage) bool { return !p.isFile() }) {
 		cmd.Argv = append(cmd.Argv, "--disablerepo=*")

@@ -31,7 +31,9 @@ func (r *Run) do(op Op, a again, e trace.Event, paths []string) (starlark.Value,
 			break
 		}
 		r.door.again()
+		before := changed // a try may find done what the one before it did
 		changed, err = r.try(ctx, op, &e, paths)
+		changed = changed || before
 	}
 	if err != nil && ctx.Err() != nil {
 		err = r.cutShort(ctx, err)

@@ -31,7 +31,7 @@ type machine struct {
 	host.Host
 	files map[string]string
 	execs []host.Cmd
-	fail  int // how many commands fail before one succeeds
+	fail  int // how many commands fail before one succeeds, or are told to fail although a file is written
 }
 
 func (m *machine) Fact(context.Context, host.Fact) (string, error) { return "", nil }
@@ -46,6 +46,10 @@ func (m *machine) Content(name string) (host.Content, error) {
 
 func (m *machine) WriteFile(name string, c host.Content, _ host.Meta) error {
 	m.files[name] = string(c.Text)
+	if m.fail > 0 {
+		m.fail--
+		return context.DeadlineExceeded
+	}
 	return nil
 }
 

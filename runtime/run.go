@@ -30,6 +30,8 @@ type Options struct {
 	Made []string
 	// Remember, if not nil, is told each directory that this run made.
 	Remember func(dir string) error
+	// Keep, if not nil, gets each text that is too long for the trace, which has its digest.
+	Keep     func(sha256, text string) error
 	Person   Person                           // answers questions; nil: a question is an error
 	Output   io.Writer                        // gets what commands print, without secrets; may be nil
 	Progress func(text string)                // may be nil
@@ -54,7 +56,6 @@ type Run struct {
 	vault   *secret.Vault    // hides every secret
 	public  *secret.Vault    // hides what the runbook's own texts do not hold
 	thread  *starlark.Thread // of the step under way
-	loose   string           // why the question just asked was not confined
 	misuse  error            // why thread was cancelled, if a value did it
 	step    string
 	user    string // of the step under way
@@ -140,12 +141,8 @@ func (r *Run) remember(dir string) error {
 // probed emits a command that only read, whoever asked: a script, a fact's probe
 // or an overlay.
 func (r *Run) probed(p host.Process, code int) error {
-	switch {
-	case r.door == nil: // before the run
-		return nil
-	case p.Asker != "": // told by who asks
-		r.loose = p.Loose
-		return nil
+	if r.door == nil || p.Asker != "" {
+		return nil // before the run, or told by who asks
 	}
 	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code})
 }
@@ -164,6 +161,9 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	r.door = &door{Reader: r.host, host: r.host, run: r, opState: &opState{}}
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
+	if r.Info.Mode == "" {
+		r.Info.Mode = map[bool]string{true: trace.DryRun, false: trace.RealRun}[r.predicted]
+	}
 	r.Info = book.Describe(r.Info)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err
@@ -379,6 +379,18 @@ func (r *Run) told(e trace.Event) (trace.Event, error) {
 	e = r.shown(e)
 	if r.vault.Damaged() {
 		return e, secret.ErrDamaged
+	}
+	for i := range e.Changes {
+		text := e.Changes[i].To
+		sum := trace.Shorten(&e.Changes[i])
+		if sum == "" {
+			continue
+		}
+		if e.Whole = append(e.Whole, sum); r.Keep != nil {
+			if err := r.Keep(sum, text); err != nil {
+				return e, err
+			}
+		}
 	}
 	return e, nil
 }

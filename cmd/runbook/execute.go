@@ -52,7 +52,7 @@ func (s *session) dryRun(ctx context.Context) error {
 		return err
 	}
 	if s.flags.exitCode && s.watch.Changed > 0 {
-		return exit(10)
+		return exit(changesToMake)
 	}
 	return nil
 }
@@ -61,6 +61,7 @@ func (s *session) dryRun(ctx context.Context) error {
 func (s *session) realRun(ctx context.Context) (err error) {
 	ctx, stop := s.interruptible(ctx, true)
 	defer stop()
+	s.out.alone = true
 	if err := s.state.prepare(); err != nil {
 		return err
 	}
@@ -149,7 +150,11 @@ func (s *session) do(
 			printed.tail = t.Tail
 		}
 	}
-	refusing := trace.Tee{trace.NewGuard(s.book.Leaks(o.Secrets, o.Info))}
+	leaks := s.book.Leaks(o.Secrets, o.Info)
+	if file != nil {
+		o.Keep = (&blobs{dir: file.Name() + ".blobs", leaks: leaks}).keep
+	}
+	refusing := trace.Tee{trace.NewGuard(leaks)}
 	if s.plan != nil {
 		follow := trace.NewFollow(s.plan.events, s.flags.edited)
 		refusing, o.Ask = append(refusing, follow), follow.Ask
@@ -176,7 +181,7 @@ func (s *session) display(out io.Writer) trace.Sink {
 	case "sh":
 		return trace.NewShell(out)
 	}
-	fd := int(s.out.Fd())
+	fd := int(s.out.file.Fd())
 	opts := trace.Options{Quiet: f.quiet, Verbose: f.verbose, Reported: true}
 	if term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
 		opts.Live = true

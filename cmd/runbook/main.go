@@ -10,6 +10,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"runtime/debug"
@@ -34,17 +36,20 @@ func main() {
 
 // A program is what the subcommands share.
 type program struct {
-	in, out, err *os.File
-	argv         []string // as the kernel knows it; see setTitle
-	now          func() time.Time
-	rt           *runtime.Runtime
-	shipped      fs.FS
-	rootState    string // state directory of root
+	in        *os.File
+	out       *stdout
+	err       io.Writer
+	argv      []string // as the kernel knows it; see setTitle
+	now       func() time.Time
+	rt        *runtime.Runtime
+	shipped   fs.FS
+	rootState string // state directory of root
 }
 
 func newProgram() *program {
 	return &program{
-		os.Stdin, os.Stdout, os.Stderr, os.Args, time.Now, runtime.New(builtins.All()...), runbooks.FS, "/var/lib/runbook",
+		in: os.Stdin, out: &stdout{file: os.Stdout}, err: printable{os.Stderr}, argv: os.Args, now: time.Now,
+		rt: runtime.New(builtins.All()...), shipped: runbooks.FS, rootState: "/var/lib/runbook",
 	}
 }
 
@@ -57,8 +62,16 @@ func (p *program) main(args []string) int {
 	root := p.rootCommand()
 	root.SetArgs(own)
 	err := root.ExecuteContext(context.Background())
+	lost := p.out.lost()
+	if lost != nil && errors.Is(err, p.out.err) {
+		err = nil // it says the same
+	}
 	report(p.err, err)
-	return exitCode(err)
+	report(p.err, lost)
+	if code := exitCode(err); lost == nil || code != 0 && code != changesToMake {
+		return code
+	}
+	return exitCode(lost)
 }
 
 func (p *program) rootCommand() *cobra.Command {

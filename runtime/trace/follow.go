@@ -7,6 +7,7 @@ type Follow struct {
 	run      *RunInfo // of the approved trace, nil without one
 	edited   bool     // other sources are accepted
 	approved []approved
+	op       string          // the builtin whose effects come
 	asked    map[string]bool // questions that were approved
 	// at are the places in approved where the run may be, in their order: more
 	// than one where events that may be left out look alike.
@@ -18,6 +19,12 @@ type approved struct {
 	event     Event
 	identity  string
 	mayBeLeft bool
+}
+
+// matches reports whether e is the approved event. Of one that may be left out, the
+// dry run did not know all.
+func (a approved) matches(e Event, id string) bool {
+	return a.identity == id || a.mayBeLeft && a.identity == identity(withoutUnpredicted(a.event, e))
 }
 
 // NewFollow returns a Sink that follows events, an approved trace. It refuses a run
@@ -54,7 +61,10 @@ func (f *Follow) Emit(e Event) error {
 	switch {
 	case e.Kind == Run && f.run != nil:
 		return f.ground(e)
+	case e.Kind == Op:
+		f.op = e.Op
 	case e.Kind == Effect:
+		e.Op = f.op
 		return f.take(e, identity(e))
 	case e.Kind == Probe && e.Asker != "":
 		return f.Ask(e)
@@ -109,7 +119,7 @@ func (r *RunInfo) ground() map[string]any {
 func (f *Follow) take(e Event, id string) error {
 	var next []int
 	for _, i := range f.reachable() {
-		if f.approved[i].identity == id {
+		if f.approved[i].matches(e, id) {
 			next = append(next, i+1)
 		}
 	}

@@ -33,21 +33,21 @@ type Event struct {
 	State string // of Step: begin, end or skipped
 	Why   string // of Step: why it was skipped; of Probe: why it could do more than read
 
-	Op      string // of Op and Result: the builtin
+	Op      string // of Op and Result: the builtin; in memory also of Effect
 	Target  string
 	Pos     string // of Op: "file.star:line:col"
 	User    string // of Op and Effect: the account that acts
 	Args    map[string]any
 	Changes []host.Change
+	Whole   []string // of Op: hex SHA-256 of each new text of which Changes has only head and tail
 
-	Call     string   // of Effect: exec, mkdir, write, symlink, meta, move, remove or tree
-	Inputs   []Input  // of Effect
-	Argv     []string // of Effect and Probe
-	Path     string
-	Stdin    string // of Effect and Probe: hex SHA-256 of the redacted text
-	Sets     map[string]string
-	Detail   map[string]any
-	Volatile []string // names of fields, or of keys of Detail, that may differ between equal traces
+	Call   string   // of Effect: exec, mkdir, write, symlink, meta, move, remove or tree
+	Inputs []Input  // of Effect
+	Argv   []string // of Effect and Probe
+	Path   string
+	Stdin  string // of Effect and Probe: hex SHA-256 of the redacted text
+	Sets   map[string]string
+	Detail map[string]any
 
 	URL   string // of Probe: redacted
 	Code  int    // of Probe: exit status, or HTTP status

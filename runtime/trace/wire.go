@@ -75,7 +75,8 @@ func fields(e Event) ([]field, error) {
 	return fs, nil
 }
 
-// requiredKeys returns the keys that every line of a kind has, in their order.
+// requiredKeys returns the keys that every line of a kind has, in their order. A key
+// that is added to the format need not be among them: older traces lack it.
 func requiredKeys(k Kind) []string {
 	switch k {
 	case Run:
@@ -124,7 +125,7 @@ func (e *Event) slots() slots {
 		{"pos", &e.Pos, ""}, {"user", user, ""}, {"args", &e.Args, ""}, {"changes", &e.Changes, ""},
 
 		{"call", &e.Call, ""}, {"inputs", &e.Inputs, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
-		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"volatile", &e.Volatile, ""},
+		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"whole", &e.Whole, ""},
 		{"url", &e.URL, ""}, {"code", &e.Code, ""}, {"asker", &e.Asker, ""},
 
 		{"outcome", &e.Outcome, ""}, {"assumed", &e.Assumed, ""}, {"observed", &e.Observed, ""},
