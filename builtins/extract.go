@@ -31,6 +31,7 @@ var extractBuiltin = &runtime.Builtin{
 		"What is there with the same type, size, time and link is left alone. Owners and modes may be changed by later steps.",
 		"A member that would leave the directory, a device, a damaged or ambiguous archive is refused before anything is written.",
 		"Nothing gets its name before it is complete; with a digest, nothing before the whole archive has it.",
+		"Holes that tar -S left out are filled with zeros.",
 		"The archive's owners, and set-user-ID and group-writable bits, are ignored.",
 		"A dry run does not read contents, so it does not check the digest.",
 	},
