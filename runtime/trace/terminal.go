@@ -192,6 +192,10 @@ func (t *Terminal) begin(e Event) {
 // runbook asks.
 func (t *Terminal) probe(e Event) {
 	what := Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code))
+	if len(e.Assumed) > 0 {
+		t.aside("does not ask " + Quote(cmp.Or(e.URL, spaced(e.Argv))))
+		return
+	}
 	if e.Asker == "" || !t.dry {
 		t.aside("asks " + what)
 		return
@@ -459,52 +463,4 @@ func spent(d time.Duration) string {
 		return d.Round(time.Second).String()
 	}
 	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-}
-
-// A summary is what is said last.
-type summary struct {
-	runbook string
-	counts  Counts
-	left    int    // steps left out
-	assumed int    // ops that rest on a guess
-	asked   int    // questions of the runbook that a dry run put
-	failed  string // error of the last op that failed
-}
-
-func (s *summary) count(e Event) {
-	s.counts.add(e)
-	if len(e.Assumed) > 0 {
-		s.assumed++
-	}
-	if e.Outcome == Failed {
-		s.failed = e.Error
-	}
-}
-
-// words returns the counts that are not zero.
-func (s summary) words(dry bool) string {
-	changed := "%d changed"
-	if dry {
-		changed = "%d would change"
-	}
-	steps := "%d steps left out"
-	if s.left == 1 {
-		steps = "%d step left out"
-	}
-	var parts []string
-	for _, p := range []struct {
-		n      int
-		format string
-	}{
-		{s.counts.Failed, "%d failed"}, {s.counts.Changed, changed}, {s.counts.Same, "%d already so"},
-		{s.counts.Skipped, "%d skipped"}, {s.left, steps}, {s.assumed, "%d assumed"}, {s.asked, "%d asked"},
-	} {
-		if p.n > 0 {
-			parts = append(parts, fmt.Sprintf(p.format, p.n))
-		}
-	}
-	if len(parts) == 0 {
-		return "nothing to do"
-	}
-	return strings.Join(parts, ", ")
 }
