@@ -11,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"runbook/runtime"
+	"runbook/runtime/trace"
 )
 
 // inputFlags are the flags that set vars.
@@ -200,7 +201,7 @@ func (p *program) completeVar(_ *cobra.Command, args []string, _ string) ([]stri
 		l, _ := p.load(args[0], inputFlags{})
 		if l.book != nil {
 			for _, v := range l.book.Vars {
-				names = append(names, v.Name+"=\t"+v.Help)
+				names = append(names, v.Name+"=\t"+trace.Quote(v.Help))
 			}
 		}
 	}
