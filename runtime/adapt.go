@@ -28,17 +28,25 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 			return nil, err
 		}
 		c := &Call{Builtin: b, given: given, placeholders: l.book.placeholders, run: l.run, at: position(t)}
-		switch {
-		case b.declare != nil:
-			return b.declare(l, t, c)
-		case b.Pure != nil:
-			return b.Pure(c)
-		case l.run == nil:
-			return nil, notWhileLoading(b.Name)
+		if v, err = l.answer(t, c); err != nil {
+			err = Spoken(err, stringsIn(c.args())...)
 		}
-		t.Steps += actSteps
-		return l.run.meter.act(b.Read != nil, func() (starlark.Value, error) { return l.run.call(c) })
+		return v, err
 	}
+}
+
+// answer answers a call.
+func (l *loader) answer(t *starlark.Thread, c *Call) (starlark.Value, error) {
+	switch b := c.Builtin; {
+	case b.declare != nil:
+		return b.declare(l, t, c)
+	case b.Pure != nil:
+		return b.Pure(c)
+	case l.run == nil:
+		return nil, notWhileLoading(b.Name)
+	}
+	t.Steps += actSteps
+	return l.run.meter.act(c.Builtin.Read != nil, func() (starlark.Value, error) { return l.run.call(c) })
 }
 
 // Internal is the error of a panic with p, which is a fault of the program.

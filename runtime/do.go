@@ -38,6 +38,7 @@ func (r *Run) do(op Op, a again, e trace.Event, paths []string) (starlark.Value,
 	if err != nil && ctx.Err() != nil {
 		err = r.cutShort(ctx, err)
 	}
+	err = Spoken(err, stringsIn(e.Args)...)
 	done := trace.Event{Kind: trace.Result, Op: e.Op, Target: e.Target, Outcome: trace.Same, Elapsed: r.Now().Sub(start)}
 	if changed {
 		done.Outcome = trace.Changed
@@ -78,7 +79,7 @@ func named(e trace.Event, err error) error {
 	if strings.HasPrefix(err.Error(), e.Op+" ") || strings.HasPrefix(err.Error(), e.Op+":") {
 		return err
 	}
-	return fmt.Errorf("%s %s: %w", e.Op, e.Target, err)
+	return fmt.Errorf("%s %s: %w", e.Op, trace.Quote(e.Target), err)
 }
 
 // try checks op and does what differs. The op is emitted only once, also when it

@@ -162,7 +162,7 @@ func parse(name string, src []byte, pre starlark.StringDict) (*syntax.File, erro
 	if err != nil {
 		return nil, parseError(err, nil)
 	}
-	var all Errors
+	all := hiddenNames(f)
 	for _, id := range bound(f) {
 		if pre.Has(id.Name) {
 			all = append(all, &Error{Class: Mistake, Pos: id.NamePos.String(), Advice: "choose another name",

@@ -212,9 +212,9 @@ func (s *session) conclude(name, head string, printed *outputFile, quiet bool) e
 	if abs, aerr := filepath.Abs(name); aerr == nil {
 		name = abs
 	}
-	fmt.Fprintln(s.err, "runbook: trace: "+name)
+	fmt.Fprintln(s.err, "runbook: trace: "+trace.Quote(name))
 	if made {
-		fmt.Fprintln(s.err, "runbook: output of commands: "+name+".out")
+		fmt.Fprintln(s.err, "runbook: output of commands: "+trace.Quote(name)+".out")
 	}
 	return err
 }

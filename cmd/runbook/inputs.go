@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"runbook/runtime"
+	"runbook/runtime/trace"
 )
 
 // inputFlags are the flags that set vars.
@@ -229,7 +230,7 @@ func (p *program) completeVar(_ *cobra.Command, args []string, _ string) ([]stri
 		l, _ := p.load(args[0], inputFlags{})
 		if l.book != nil {
 			for _, v := range l.book.Vars {
-				names = append(names, v.Name+"=\t"+v.Help)
+				names = append(names, v.Name+"=\t"+trace.Quote(v.Help))
 			}
 		}
 	}
