@@ -100,15 +100,35 @@ func (op *waitOp) probe(ctx context.Context, h host.Reader, n int) (why string, 
 	if op.url == "" {
 		return op.probePort(ctx, h, n)
 	}
-	res, err := h.Get(ctx, host.Request{URL: op.url, Head: true})
-	if err != nil {
-		return err.Error(), ctx.Err()
+	status, err := op.ask(ctx, h, true)
+	if err == nil && (status == 405 || status == 501) { // it does not know HEAD
+		status, err = op.ask(ctx, h, false)
 	}
-	res.Body.Close()
-	if res.Status >= 400 {
-		return fmt.Sprintf("answers with status %d", res.Status), nil
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil:
+		return err.Error(), nil
+	case status >= 400:
+		return fmt.Sprintf("answers with status %d", status), nil
 	}
 	return "", nil
+}
+
+// ask makes one request and returns the status of the answer.
+func (op *waitOp) ask(ctx context.Context, h host.Reader, head bool) (status int, err error) {
+	const most = 10 * time.Second
+	limit := min(max(op.timeout, time.Second), most)
+	asked, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+	defer cancel()
+	res, err := h.Get(asked, host.Request{URL: op.url, Head: head, Once: true})
+	if err != nil {
+		if ctx.Err() == nil && asked.Err() != nil {
+			err = context.Cause(asked)
+		}
+		return 0, err
+	}
+	return res.Status, res.Body.Close()
 }
 
 func (op *waitOp) probePort(ctx context.Context, h host.Reader, n int) (why string, err error) {

@@ -99,6 +99,9 @@ type again struct {
 func (a *again) unpack(c *Call) error {
 	a.delay = 5 * time.Second
 	for name, v := range map[string]any{"timeout": &a.timeout, "delay": &a.delay, "retries": &a.retries} {
+		if c.Builtin.has(name) {
+			continue // which then means what the builtin says
+		}
 		if err := c.unpack(name, v); err != nil {
 			return err
 		}

@@ -37,10 +37,17 @@ func (b *Builtin) Params() []Arg {
 	if b.RunsAs {
 		args = append(args, userArg)
 	}
-	if b.New != nil {
-		args = append(args, common...)
+	for _, a := range common {
+		if b.New != nil && !b.has(a.Name) {
+			args = append(args, a)
+		}
 	}
 	return args
+}
+
+// has reports whether a parameter of the builtin itself is called name.
+func (b *Builtin) has(name string) bool {
+	return slices.ContainsFunc(b.Args, func(a Arg) bool { return a.Name == name })
 }
 
 // bind matches the arguments of a call with b's parameters.

@@ -13,10 +13,11 @@ import (
 	"runbook/runtime/trace"
 )
 
-// do is the life of an op: check, emit, do what differs, emit.
+// do is the life of an op: check, emit, do what differs, emit. What was assumed by
+// what the script read before it belongs to it, too.
 func (r *Run) do(op Op, a again, e trace.Event, paths []string) (starlark.Value, error) {
 	start := r.Now()
-	r.assumed, r.observed = nil, nil
+	r.observed = nil
 	r.door.begin()
 	ctx := r.ctx
 	if a.timeout > 0 {
@@ -63,6 +64,7 @@ func (r *Run) cutShort(ctx context.Context, err error) error {
 func (r *Run) tellResult(done trace.Event, err error) error {
 	r.mu.Lock()
 	done.Assumed, done.Observed = r.assumed, r.observed
+	r.assumed = nil
 	r.mu.Unlock()
 	if err != nil {
 		done.Outcome, done.Error, done.Hint = trace.Failed, err.Error(), HintOf(err)

@@ -155,6 +155,9 @@ func Readable(text string) string { return secret.Readable(text) }
 // HoldsSecret reports whether a text that a script gave holds a secret.
 func HoldsSecret(text string) bool { return secret.Readable(text) != text }
 
+// WithoutSecrets returns text with a letter in the place of each secret.
+func WithoutSecrets(text string) string { return secret.Without(text) }
+
 // SameText reports whether two texts hold the same, where each may hold secrets
 // as they are or as they stand in a quoted text. What Reader.Content returns
 // during a run is compared with what a script gave by it.

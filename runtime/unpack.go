@@ -1,9 +1,12 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
+	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -84,9 +87,48 @@ func absolute(v starlark.Value) (Path, error) {
 		return "", err
 	}
 	if !path.IsAbs(s) {
-		return "", Hint(fmt.Errorf("got relative path %q, want an absolute one", s), "begin it with /")
+		return "", relative(s)
 	}
 	return Path(path.Clean(s)), nil
+}
+
+// relative is the error about a path that does not begin with a slash.
+func relative(s string) error {
+	hint := "begin it with /"
+	switch {
+	case s == "":
+		return Hint(errors.New("got an empty path, want an absolute one"), hint)
+	case s[0] == '~':
+		hint = "no shell expands ~: write the home itself, /root or /home/NAME"
+	case strings.HasPrefix(s, "$"):
+		hint = noShell
+	}
+	return Hint(fmt.Errorf("got relative path %q, want an absolute one", s), hint)
+}
+
+const noShell = `no shell expands variables: write the path itself, or take it from var("dir", type="path")`
+
+var (
+	shellVariable = regexp.MustCompile(`\$(\{|[A-Z_]{2})`)
+	namePattern   = regexp.MustCompile(`[*?]|\[[^/]+\]`)
+)
+
+// literalPath returns an error if a path in the text of a runbook is one that only a
+// shell would understand.
+func literalPath(name string) error {
+	if shellVariable.MatchString(name) {
+		return Hint(fmt.Errorf("got %q, want a path without variables", name), noShell)
+	}
+	return NoPattern(name)
+}
+
+// NoPattern returns an error if a name, which is that of no file, is a pattern.
+func NoPattern(name string) error {
+	if !namePattern.MatchString(name) {
+		return nil
+	}
+	return Hint(fmt.Errorf("got pattern %q, want one name", name),
+		fmt.Sprintf("a loop takes each file that matches: for name in glob(%q)", name))
 }
 
 func integer(v starlark.Value) (int, error) {

@@ -65,7 +65,8 @@ type Vault struct {
 // Vault returns the vault of a run. public is the text that everybody may read;
 // predicted says that only servers may be asked with the values.
 func (p *Placeholders) Vault(values map[string]string, public string, predicted bool) *Vault {
-	v := &Vault{Placeholders: p, values: values, encoded: map[string][]string{}, predicted: predicted, damage: new(atomic.Bool)}
+	v := &Vault{Placeholders: p, values: values, encoded: map[string][]string{}, predicted: predicted,
+		damage: new(atomic.Bool)}
 	for name, value := range values {
 		inPublic := strings.Contains(public, value)
 		v.forms = append(v.forms, form{value, p.of(name, plain), inPublic})
