@@ -158,7 +158,7 @@ func parse(name string, src []byte, pre starlark.StringDict) (*syntax.File, erro
 		return nil, parseError(err, nil)
 	}
 	var all Errors
-	for _, id := range bound(f) {
+	for _, id := range boundAnywhere(f) {
 		if pre.Has(id.Name) {
 			all = append(all, &Error{Class: Mistake, Pos: id.NamePos.String(), Advice: "choose another name",
 				Err: fmt.Errorf("%s is a builtin and cannot be redefined", id.Name)})
@@ -181,6 +181,45 @@ func bound(f *syntax.File) (ids []*syntax.Ident) {
 		case *syntax.AssignStmt:
 			if s.Op == syntax.EQ {
 				ids = append(ids, targets(s.LHS)...)
+			}
+		}
+	}
+	return ids
+}
+
+// boundAnywhere returns the names that a file binds, in whatever scope.
+func boundAnywhere(f *syntax.File) (ids []*syntax.Ident) {
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.DefStmt:
+			ids = append(append(ids, n.Name), params(n.Params)...)
+		case *syntax.LambdaExpr:
+			ids = append(ids, params(n.Params)...)
+		case *syntax.LoadStmt:
+			ids = append(ids, n.To...)
+		case *syntax.AssignStmt:
+			ids = append(ids, targets(n.LHS)...)
+		case *syntax.ForStmt:
+			ids = append(ids, targets(n.Vars)...)
+		case *syntax.ForClause:
+			ids = append(ids, targets(n.Vars)...)
+		}
+		return true
+	})
+	return ids
+}
+
+// params returns the names of parameters: NAME, NAME=VALUE, *NAME and **NAME.
+func params(list []syntax.Expr) (ids []*syntax.Ident) {
+	for _, p := range list {
+		switch p := p.(type) {
+		case *syntax.Ident:
+			ids = append(ids, p)
+		case *syntax.BinaryExpr:
+			ids = append(ids, targets(p.X)...)
+		case *syntax.UnaryExpr:
+			if p.X != nil { // not a lone *
+				ids = append(ids, targets(p.X)...)
 			}
 		}
 	}
