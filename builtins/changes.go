@@ -1,9 +1,11 @@
 package builtins
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -40,19 +42,25 @@ func newMeta(want host.Meta) []host.Change {
 
 func modeText(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
 
-// showLimit is the size, in bytes, up to which changes show a text itself.
-const showLimit = 64 << 10
-
-// showText returns what a change shows of a content: a short text itself, anything
-// else by its size and digest.
+// showText returns what a change shows of a content: the text itself. Of what is no
+// text the bytes are escaped, which its first line says.
 func showText(data []byte) string {
 	switch {
 	case len(data) == 0:
 		return "(empty)"
-	case len(data) <= showLimit && utf8.Valid(data) && !strings.ContainsRune(string(data), 0):
+	case utf8.Valid(data) && bytes.IndexByte(data, 0) < 0:
 		return string(data)
 	}
-	return describeBytes(data)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s; no text, so its bytes are shown escaped:\n", describeBytes(data))
+	for i, line := range strings.Split(string(data), "\n") {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		quoted := strconv.Quote(line)
+		b.WriteString(strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`))
+	}
+	return b.String()
 }
 
 // showOld is showText for what a file holds now. Of a file that not everybody can

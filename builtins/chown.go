@@ -21,7 +21,7 @@ var chownBuiltin = &runtime.Builtin{
 	Summary: "give a file, or a directory and all below it, to an account",
 	Detail: []string{
 		"Only what belongs to somebody else is changed. Symbolic links are changed themselves, not followed.",
-		"A tree is one effect, which tells how many files differ.",
+		"A tree is one effect, which tells how many files differ. Files in it that have names outside of it, hard links, are left alone.",
 	},
 	Example: `mkdir("/srv/site")
 chown("/srv/site", "root")`,
@@ -70,7 +70,7 @@ func (op chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	case err == nil && !m.Mode.IsDir():
 		return runtime.Actions(op.give(owner, 1), ownerChanges(m.Owner, owner)...), nil
 	}
-	files, err := host.Differ(h, op.path, owner)
+	files, spared, err := host.Differ(h, op.path, owner)
 	if errors.Is(err, host.ErrUnknown) {
 		runtime.Assume(ctx, "files below "+op.path+" belong to others")
 		files, err = max(files, 1), nil
@@ -78,8 +78,11 @@ func (op chownOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	if err != nil || files == 0 {
 		return nil, err
 	}
-	return runtime.Actions(op.give(owner, files),
-		change("owner", fmt.Sprintf("%d files of others", files), owner.User+":"+owner.Group)), nil
+	given := fmt.Sprintf("%s:%s", owner.User, owner.Group)
+	if spared > 0 {
+		given += fmt.Sprintf(", but %d files that have names elsewhere, too", spared)
+	}
+	return runtime.Actions(op.give(owner, files), change("owner", fmt.Sprintf("%d files of others", files), given)), nil
 }
 
 // give returns the deed that gives so many files to owner.

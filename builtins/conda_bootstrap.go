@@ -188,7 +188,7 @@ func (op *bootstrapOp) install(ctx context.Context, h host.Host, owner host.Owne
 		meta := host.Meta{Mode: fs.ModeIrregular | 0o755, Size: -1, Owner: owner}
 		cmd.Makes = append(cmd.Makes, host.Entry{Name: name, Meta: meta, Content: host.Unknown(name)})
 	}
-	if _, err := h.Exec(ctx, cmd); err != nil {
+	if _, err := runtime.Reading(h, op.digests.read(op.installer)).Exec(ctx, cmd); err != nil {
 		return runtime.Hint(err, "see whether the installer is whole, and whether the account can read it and write to "+
 			path.Dir(op.prefix)+"; the next run removes the half-made prefix and tries again")
 	}

@@ -1,7 +1,6 @@
 package builtins
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"gopkg.in/yaml.v3"
-
+	"runbook/builtins/internal/conda"
 	"runbook/runtime"
 	"runbook/runtime/host"
 )
@@ -22,57 +20,78 @@ var condaChannelsBuiltin = &runtime.Builtin{
 		param("prefix", "path", "", "where conda is installed"),
 		param("add", "list of string", "[]", "channels to be searched first, in this order"),
 		param("remove", "list of string", "[]", `channels that must not be searched, such as "defaults"`),
+		param("only", "list of string", "None", "all channels, in this order: no other one may be searched"),
 	},
-	Secrets: []string{"add", "remove"},
+	Secrets: []string{"add", "remove", "only"},
 	Summary: "set the channels of PREFIX/.condarc",
 	Detail: []string{
-		"Other settings and comments stay. Without a list of channels conda searches defaults; removing it writes the list.",
-		"A file with a token in it is made readable by its owner only.",
+		"Other settings and comments stay. Without a list of channels conda searches defaults; removing it writes the list. " +
+			"What the installer brought stays with add and remove, so say only=[...] where no other channel may be asked.",
+		"only= also marks the list as final (#!final): conda then adds no channels of the user's files to it, and " +
+			"conda.install passes the list on. Files that add channels all the same are told of.",
+		"The file gets mode 0644, or 0600 with a token or password in it, and belongs to the step's user.",
 	},
 	Example: `mkdir("/srv/conda")
-conda.channels("/srv/conda", add = ["file:///srv/pkgs"], remove = ["defaults"])`,
+conda.channels("/srv/conda", only = ["file:///srv/pkgs"])`,
 	RunsAs: true,
 	New:    newCondaChannels,
 }
 
-// channelsOp is channels that a .condarc should have first, or not at all.
+// channelsOp is channels that a .condarc should have first, or not at all, or alone.
 type channelsOp struct {
-	file, user  string
-	add, remove []string
+	prefix, user      string
+	add, remove, only []string
 }
 
 func newCondaChannels(c *runtime.Call) (runtime.Op, string, error) {
 	var prefix runtime.Path
 	op := &channelsOp{user: c.User()}
-	if err := c.Unpack("prefix", &prefix, "add", &op.add, "remove", &op.remove); err != nil {
+	if err := c.Unpack("prefix", &prefix, "add", &op.add, "remove", &op.remove, "only", &op.only); err != nil {
 		return nil, "", err
 	}
-	if err := checkSecretPaths("add", op.add...); err != nil {
-		return nil, "", err
+	op.prefix = string(prefix)
+	return op, op.prefix, errors.Join(op.checkLists(), checkPrefix(op.prefix))
+}
+
+func (op *channelsOp) checkLists() error {
+	if err := errors.Join(checkSecretPaths("add", op.add...), checkSecretPaths("only", op.only...)); err != nil {
+		return err
 	}
-	if len(op.add)+len(op.remove) == 0 {
-		return nil, "", errors.New("got neither add nor remove, want one of them")
+	switch {
+	case op.only != nil && len(op.add)+len(op.remove) > 0:
+		return errors.New("got only with add or remove, want it alone: it is all channels")
+	case op.only != nil && len(op.only) == 0:
+		return errors.New("argument \"only\": got no channel, want at least one")
+	case op.only == nil && len(op.add)+len(op.remove) == 0:
+		return errors.New("got neither add, remove nor only, want one of them")
 	}
-	for _, ch := range op.add {
-		if strings.TrimSpace(ch) == "" || slices.Contains(op.remove, ch) {
-			return nil, "", fmt.Errorf("argument \"add\": got %q, want a channel that is not removed", ch)
+	for _, ch := range slices.Concat(op.add, op.only) {
+		if ch != strings.TrimSpace(ch) || ch == "" || strings.ContainsAny(ch, "\r\n") || indexChannel(op.remove, ch) >= 0 {
+			return fmt.Errorf("got the channel %q, want the name or URL of one that is not removed", ch)
 		}
 	}
-	op.file = path.Join(string(prefix), ".condarc")
-	return op, string(prefix), checkPrefix(string(prefix))
+	return nil
 }
+
+func (op *channelsOp) file() string { return path.Join(op.prefix, ".condarc") }
 
 func (op *channelsOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
 	if err := needUser(ctx, h, op.user); err != nil {
 		return nil, err
 	}
-	text, err := readText(ctx, h, op.file)
+	if err := tellOfCondarcs(ctx, h, op.prefix, op.user, nil); err != nil {
+		return nil, err
+	}
+	text, err := readText(ctx, h, op.file())
 	if err != nil {
+		return nil, err
+	}
+	if err := host.MayRead(h, op.file(), op.user); err != nil {
 		return nil, err
 	}
 	rc, err := parseCondarc(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", op.file, err)
+		return nil, runtime.Hint(fmt.Errorf("%s: %w", op.file(), err), "correct it: conda cannot start with it")
 	}
 	have := rc.channels()
 	wanted := op.wanted(have)
@@ -80,48 +99,69 @@ func (op *channelsOp) Check(ctx context.Context, h host.Reader) ([]runtime.Actio
 		return nil, runtime.Hint(errors.New("no channel would be left"),
 			"add the channel that takes the place of "+strings.Join(op.remove, ", "))
 	}
-	if slices.Equal(have, wanted) {
+	changes := op.changes(rc, have, wanted)
+	if len(changes) == 0 {
 		return nil, nil
 	}
-	data, err := rc.with(wanted)
+	data, err := rc.with(wanted, op.only != nil)
 	if err != nil {
 		return nil, err
 	}
-	meta, err := op.meta(ctx, h)
-	if err != nil {
+	m := host.Meta{Mode: 0o644, Size: int64(len(data))}
+	if slices.ContainsFunc(strings.Fields(string(data)), holdsToken) {
+		m.Mode = 0o600
+	}
+	if m.Owner, err = ownerFor(ctx, h, op.user); err != nil {
 		return nil, err
 	}
-	meta.Size = int64(len(data))
 	return runtime.Actions(func(_ context.Context, h host.Host) error {
-		err := h.WriteFile(op.file, host.Bytes(data), meta)
+		err := h.WriteFile(op.file(), host.Bytes(data), m)
 		if errors.Is(err, fs.ErrNotExist) {
 			return runtime.Hint(err, "install conda first: conda.bootstrap()")
 		}
 		return err
-	}, change("channels", strings.Join(have, " "), strings.Join(wanted, " "))), nil
+	}, changes...), nil
 }
 
-// wanted puts what is added in front of what stays.
-func (op *channelsOp) wanted(have []string) []string {
+// changes compares lists, and flags in the file that the new list does without.
+func (op *channelsOp) changes(rc *condarc, have, wanted []string) (changes []host.Change) {
+	if rc.wrong || !slices.Equal(have, wanted) {
+		changes = append(changes, change("channels", strings.Join(have, " "), strings.Join(wanted, " ")))
+	}
+	if op.only != nil && !rc.final {
+		changes = append(changes, change("other channels", "of the user's files, too", "none"))
+	}
+	if flags := rc.flagged(); len(flags) > 0 && len(changes) > 0 {
+		changes = append(changes, change("flags", strings.Join(flags, ", "), "none"))
+	}
+	return changes
+}
+
+// wanted puts what is added in front of what stays. A channel that is there keeps its spelling.
+func (op *channelsOp) wanted(have []string) (list []string) {
+	for _, ch := range slices.Concat(op.add, op.only) {
+		if i := indexChannel(have, ch); i >= 0 {
+			ch = have[i]
+		}
+		if indexChannel(list, ch) < 0 {
+			list = append(list, ch)
+		}
+	}
+	if op.only != nil {
+		return list
+	}
 	rest := slices.DeleteFunc(slices.Clone(have), func(ch string) bool {
-		return slices.Contains(op.remove, ch) || slices.Contains(op.add, ch)
+		return indexChannel(op.remove, ch) >= 0 || indexChannel(list, ch) >= 0
 	})
-	return append(slices.Clone(op.add), rest...)
+	return append(list, rest...)
 }
 
-// meta returns the mode and the owner that the file should have: those that it has now,
-// but a file with a token is readable by its owner only.
-func (op *channelsOp) meta(ctx context.Context, h host.Reader) (m host.Meta, err error) {
-	if old, oldErr := h.Lstat(op.file); oldErr == nil {
-		m.Mode, m.Owner = old.Mode.Perm(), old.Owner
-	} else {
-		m.Mode = 0o644
-		m.Owner, err = ownerFor(ctx, h, op.user)
-	}
-	if slices.ContainsFunc(op.add, holdsToken) {
-		m.Mode = 0o600
-	}
-	return m, err
+// indexChannel returns where conda's channel ch is in a list, -1 if it is not.
+func indexChannel(list []string, ch string) int {
+	return slices.IndexFunc(list, func(other string) bool {
+		a, b := strings.TrimRight(ch, "/"), strings.TrimRight(other, "/")
+		return runtime.SameText([]byte(a), []byte(b)) || conda.SameChannel(a, b)
+	})
 }
 
 // holdsToken reports whether whoever knows the channel's name has access to it:
@@ -129,85 +169,4 @@ func (op *channelsOp) meta(ctx context.Context, h host.Reader) (m host.Meta, err
 func holdsToken(channel string) bool {
 	secret := runtime.Readable(channel) != channel
 	return secret || strings.Contains(channel, "/t/") || strings.Contains(channel, "@")
-}
-
-// A condarc is a configuration of conda as a YAML document, so that other
-// settings and comments stay.
-type condarc struct{ doc yaml.Node }
-
-func parseCondarc(text string) (*condarc, error) {
-	rc := new(condarc)
-	if err := yaml.Unmarshal([]byte(text), &rc.doc); err != nil {
-		return nil, err
-	}
-	if rc.doc.Kind == 0 {
-		rc.doc = yaml.Node{Kind: yaml.DocumentNode, HeadComment: strings.TrimSpace(text)}
-	}
-	if len(rc.doc.Content) == 0 || rc.doc.Content[0].Tag == "!!null" {
-		rc.doc.Content = []*yaml.Node{{Kind: yaml.MappingNode}}
-	}
-	if rc.doc.Content[0].Kind != yaml.MappingNode {
-		return nil, errors.New("got a list or a text, want settings")
-	}
-	return rc, nil
-}
-
-// list returns the node of the channels, nil if the file has none.
-func (rc *condarc) list() *yaml.Node {
-	settings := rc.doc.Content[0].Content
-	for i := 0; i+1 < len(settings); i += 2 {
-		if settings[i].Value == "channels" {
-			return settings[i+1]
-		}
-	}
-	return nil
-}
-
-// channels returns the channels that conda searches: it takes an empty list for
-// a missing one.
-func (rc *condarc) channels() (names []string) {
-	list := rc.list()
-	if list == nil {
-		return []string{"defaults"}
-	}
-	for _, n := range list.Content {
-		names = append(names, n.Value)
-	}
-	if len(names) == 0 && list.Value != "" {
-		names = []string{list.Value} // channels: NAME
-	}
-	if len(names) == 0 {
-		return []string{"defaults"}
-	}
-	return names
-}
-
-// with returns the text of the file with other channels.
-func (rc *condarc) with(channels []string) ([]byte, error) {
-	list := rc.list()
-	if list == nil {
-		list = new(yaml.Node)
-		key := &yaml.Node{Kind: yaml.ScalarNode, Value: "channels"}
-		rc.doc.Content[0].Content = append(rc.doc.Content[0].Content, key, list)
-	}
-	old := list.Content
-	*list = yaml.Node{Kind: yaml.SequenceNode,
-		HeadComment: list.HeadComment, LineComment: list.LineComment, FootComment: list.FootComment}
-	for _, ch := range channels {
-		i := slices.IndexFunc(old, func(n *yaml.Node) bool { return n.Value == ch })
-		if i >= 0 {
-			list.Content = append(list.Content, old[i])
-			continue
-		}
-		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: ch}
-		if strings.ContainsAny(ch, "<#") {
-			n.Style = yaml.DoubleQuotedStyle // a secret may hold characters with a meaning in YAML
-		}
-		list.Content = append(list.Content, n)
-	}
-	var b bytes.Buffer
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	err := enc.Encode(&rc.doc)
-	return b.Bytes(), errors.Join(err, enc.Close())
 }

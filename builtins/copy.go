@@ -103,7 +103,7 @@ func (op copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) ([
 	if err != nil {
 		return nil, err
 	}
-	write := writeFile(op.dest, content, meta)
+	write := reading(writeFile(op.dest, content, meta), runtime.Read{Path: op.src})
 	copied := change("content", "", "copy of "+op.src)
 	if !there {
 		return runtime.Actions(write, append([]host.Change{copied}, newMeta(meta)...)...), nil
@@ -151,6 +151,12 @@ func (t copyTree) check(ctx context.Context, h host.Reader, m host.Meta) ([]runt
 	if err != nil || there && len(missing) == 0 {
 		return nil, err
 	}
+	read := runtime.Read{Path: t.shown, Files: []string{}}
+	for _, e := range missing {
+		if e.Mode.IsRegular() {
+			read.Files = append(read.Files, path.Join(t.src, e.Name))
+		}
+	}
 	write := func(ctx context.Context, h host.Host) error {
 		if !there {
 			if err := h.Mkdir(t.dest, host.Meta{Mode: m.Mode.Perm(), Owner: t.owner}); err != nil {
@@ -160,9 +166,8 @@ func (t copyTree) check(ctx context.Context, h host.Reader, m host.Meta) ([]runt
 		if len(missing) == 0 {
 			return nil
 		}
-		return h.WriteTree(ctx, t.dest, missing.All(), func(ctx context.Context, root *host.Root) error {
-			return copyEntries(ctx, h, root, missing)
-		})
+		fill := func(ctx context.Context, root *host.Root) error { return copyEntries(ctx, h, root, missing) }
+		return runtime.Reading(h, read).WriteTree(ctx, t.dest, missing.All(), fill)
 	}
 	files, bytes, _ := missing.All().Totals()
 	return runtime.Actions(write, change("tree", "", fmt.Sprintf("%d files, %d bytes of %s", files, bytes, t.shown))), nil

@@ -104,11 +104,10 @@ func (op *cronOp) stale(text string) (lines []crontab.Line) {
 // replacement returns the command that replaces the crontab, which holds text now.
 func (op *cronOp) replacement(text string, stale []crontab.Line, line string) (host.Cmd, error) {
 	cmd := host.Cmd{
-		Process:  host.Process{Argv: []string{"crontab", "-u", op.user, "-"}},
-		Sets:     map[host.Fact]string{op.fact(line): host.Present},
-		Follows:  map[host.Fact]string{},
-		Detail:   map[string]any{"line": line},
-		Volatile: []string{"stdin"}, // the other lines belong to others
+		Process: host.Process{Argv: []string{"crontab", "-u", op.user, "-"}},
+		Sets:    map[host.Fact]string{op.fact(line): host.Present},
+		Follows: map[host.Fact]string{},
+		Detail:  map[string]any{"line": line},
 	}
 	for _, l := range stale {
 		text = crontab.Remove(text, l.Schedule, l.Command)

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 
+	"runbook/runtime"
 	"runbook/runtime/fetch"
 	"runbook/runtime/host"
 )
@@ -75,6 +76,11 @@ func splitSum(line string) (sum, name string) {
 
 // given reports whether there is a digest to verify.
 func (d digests) given() bool { return d != digests{} }
+
+// read is a file that an effect reads and verifies.
+func (d digests) read(file string) runtime.Read {
+	return runtime.Read{Path: file, SHA256: d.sha256, MD5: d.md5}
+}
 
 // A wantedDigest is a digest that a file must have, and a hash to compute it.
 type wantedDigest struct {

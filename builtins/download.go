@@ -167,7 +167,7 @@ func (op downloadOp) copyFile(ctx context.Context, h host.Reader, meta host.Meta
 	}
 	meta.Size, meta.ModTime = src.Size, src.ModTime
 	content, err := contentOf(h, op.file)
-	return writeFile(op.dest, op.digests.verified(content), meta), err
+	return reading(writeFile(op.dest, op.digests.verified(content), meta), op.digests.read(op.file)), err
 }
 
 // fetch returns the deed that fetches url into dir, the directory that dest lies in

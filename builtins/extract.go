@@ -212,10 +212,11 @@ func (op extractOp) unpack(list *archive.Listing, missing host.Manifest, owner h
 			wanted[e.Name] = true
 		}
 		ran := false
-		err := h.WriteTree(ctx, op.dest, missing.All(), func(ctx context.Context, root *host.Root) error {
+		fill := func(ctx context.Context, root *host.Root) error {
 			ran = true
 			return op.fill(ctx, h, root, list, wanted, owner)
-		})
+		}
+		err := runtime.Reading(h, op.digests.read(op.archive)).WriteTree(ctx, op.dest, missing.All(), fill)
 		if op.damaged(err) {
 			return runtime.Hint(err, "remove "+op.archive+" and get it again")
 		}

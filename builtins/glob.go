@@ -22,7 +22,7 @@ var globBuiltin = &runtime.Builtin{
 	Summary: "return the files whose names match a pattern, sorted",
 	Detail: []string{
 		"As in a shell, * and ? stand for no slash, and a name that begins with a dot is found only by a pattern that does. There is no **.",
-		"No match is an empty list.",
+		"No match is an empty list. Files of runbook itself (its state directory, /proc/PID) are not found.",
 	},
 	Example: `glob("/etc/*.conf")`,
 	Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) {
@@ -33,7 +33,7 @@ var globBuiltin = &runtime.Builtin{
 		}
 		found, err := globFiles(h, string(pattern))
 		list := starlark.NewList(nil)
-		for _, name := range found {
+		for _, name := range slices.DeleteFunc(found, c.Private) {
 			list.Append(starlark.String(name)) // fails only while the list is iterated
 		}
 		return answer(c, string(pattern), list, err, assume)

@@ -141,7 +141,17 @@ func (op mirrorOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, 
 		return nil, err
 	}
 	apply := func(ctx context.Context, h host.Host) error { return applyPlan(ctx, h, plan) }
-	return runtime.Actions(apply, plan.Changes()...), nil
+	return runtime.Actions(reading(apply, op.reads(plan)...), plan.Changes()...), nil
+}
+
+// reads returns the files of this machine that the plan is made from.
+func (op mirrorOp) reads(plan *mirror.Plan) (all []runtime.Read) {
+	for _, name := range append([]string{op.config, op.ca}, plan.Reads()...) {
+		if name != "" {
+			all = append(all, runtime.Read{Path: name})
+		}
+	}
+	return all
 }
 
 // configure returns what the file config= says, overridden by the arguments of the call.

@@ -63,5 +63,31 @@ func (op moveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		return nil, err
 	}
 	move := func(_ context.Context, h host.Host) error { return h.Move(op.src, op.dest) }
-	return runtime.Actions(move, change("name", op.src, op.dest)), needDir(h, op.dest)
+	read, err := op.read(h)
+	if err != nil {
+		return nil, err
+	}
+	return runtime.Actions(reading(move, read...), change("name", op.src, op.dest)), needDir(h, op.dest)
+}
+
+// read returns the files that get new names.
+func (op moveOp) read(h host.Reader) ([]runtime.Read, error) {
+	m, err := h.Lstat(op.src)
+	if errors.Is(err, host.ErrUnknown) || err == nil && m.Mode.Type() != 0 && !m.Mode.IsDir() {
+		return nil, nil
+	}
+	if err != nil || !m.Mode.IsDir() {
+		return []runtime.Read{{Path: op.src, Loose: true}}, err
+	}
+	files := []string{}
+	err = host.Walk(h, op.src, func(name string, m host.Meta) error {
+		if m.Mode.IsRegular() {
+			files = append(files, name)
+		}
+		return nil
+	})
+	if errors.Is(err, host.ErrUnknown) {
+		err = nil // only a real run could list the others
+	}
+	return []runtime.Read{{Path: op.src, Files: files}}, err
 }

@@ -179,6 +179,11 @@ func writeFile(name string, c host.Content, m host.Meta) runtime.Deed {
 	return func(_ context.Context, h host.Host) error { return h.WriteFile(name, c, m) }
 }
 
+// reading returns a deed whose effects read files.
+func reading(do runtime.Deed, files ...runtime.Read) runtime.Deed {
+	return func(ctx context.Context, h host.Host) error { return do(ctx, runtime.Reading(h, files...)) }
+}
+
 // readText returns what a file holds, or "" if there is none. Where only a real run
 // could know, it assumes that the file is empty.
 func readText(ctx context.Context, h host.Reader, name string) (string, error) {

@@ -28,6 +28,8 @@ var queryBuiltin = &runtime.Builtin{
 	Summary:    "run a command that only reads and return .code, .stdout and .stderr",
 	Detail: []string{
 		"A dry run asks, too, unless the program or the user is not there yet or a word of argv meets a path that the run changed; then it needs assume=. Once the run would have changed anything, assume= also takes the place of a failure.",
+		"There it can only read, where the kernel can see to that: every file system is read-only, the network is away, " +
+			"and nothing gives it rights. With --no-probes it does not run, and assume= is the answer.",
 		"A command that changes anything belongs into run().",
 	},
 	Example: `log(query(["uname", "-r"], assume = "6.1").stdout)`,
@@ -39,7 +41,7 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	var assume starlark.Value
 	var cwd runtime.Path
 	var stdin string
-	p := host.Process{User: c.User()}
+	p := host.Process{User: c.User(), Asker: "query"}
 	ok := []int{0}
 	var argv words
 	err := c.Unpack("argv", &argv, "assume", &assume, "ok", &ok, "env", &p.Env, "cwd", &cwd, "stdin", &stdin)
@@ -53,6 +55,9 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	p.Argv, p.Dir, p.Stdin = argv, string(cwd), []byte(stdin)
 	res, err := h.Query(c.Context(), p)
 	predicted := runtime.Predicting(c.Context())
+	if runtime.ClassOf(err) == runtime.Deviates {
+		return nil, err
+	}
 	failed := err != nil || !slices.Contains(ok, res.Code)
 	if errors.Is(err, host.ErrUnknown) || predicted {
 		if assume != nil || !failed {

@@ -21,7 +21,7 @@ var runBuiltin = &runtime.Builtin{
 		param("argv", "list of string", "", "the command: a list, or one string that is split into words; no shell"),
 		param("creates", "path", `""`, `what the command makes; where it is there, nothing is done; `+
 			`with "/" at its end a dry run takes it for a directory`),
-		param("unless", "list of string", "[]", "a command that only reads; where it exits with 0, nothing is done"),
+		param("unless", "list of string", "[]", "a command that only reads; where it exits with 0, nothing is done; a dry run confines it as query()"),
 		param("once", "string", `""`, "a name under which a success is remembered"),
 		param("already", "regexp", `""`, "a failure whose output matches counts as done"),
 		param("ok", "list of int", "[0]", "exit statuses that mean success"),
@@ -75,7 +75,7 @@ func newRun(c *runtime.Call) (runtime.Op, string, error) {
 		p.Stdin = []byte(stdin)
 	}
 	op.cmd.Process = p
-	op.unless = host.Process{Argv: unless, User: p.User, Env: p.Env, Dir: p.Dir}
+	op.unless = host.Process{Argv: unless, User: p.User, Env: p.Env, Dir: p.Dir, Asker: "unless"}
 	if op.once != "" {
 		op.marker = path.Join(c.StateDir(), "once", op.once+".json")
 	}
@@ -145,8 +145,9 @@ func (op *runOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	if err != nil {
 		return nil, err
 	}
+	reads := op.reads(h)
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
-		return op.run(ctx, h, cmd)
+		return op.run(ctx, h, cmd, reads)
 	}, change("command", "", quote(op.cmd.Argv))), nil
 }
 
@@ -192,9 +193,33 @@ func (op *runOp) command(ctx context.Context, h host.Reader) (host.Cmd, error) {
 	return cmd, nil
 }
 
+// systems are where programs and their settings are, which other commands change.
+var systems = []string{
+	"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/var/lib", "/proc", "/sys", "/dev", "/run",
+}
+
+// reads returns the files that the words of the command name, but those that it changes.
+func (op *runOp) reads(h host.Reader) (all []runtime.Read) {
+	others := append(append([]string{op.creates}, op.cmd.Touches...), systems...)
+	for _, w := range op.cmd.Argv {
+		if op.cmd.Dir == "" && !strings.Contains(w, "/") {
+			continue
+		}
+		for _, name := range host.PathsIn(w, op.cmd.Dir) {
+			_, m, err := follow(h, name)
+			below := func(dir string) bool { return dir != "" && (name == dir || strings.HasPrefix(name, dir+"/")) }
+			known := func(r runtime.Read) bool { return r.Path == name }
+			if err == nil && m.Mode.IsRegular() && !slices.ContainsFunc(others, below) && !slices.ContainsFunc(all, known) {
+				all = append(all, runtime.Read{Path: name, Loose: true})
+			}
+		}
+	}
+	return all
+}
+
 // run runs the command and remembers its success.
-func (op *runOp) run(ctx context.Context, h host.Host, cmd host.Cmd) error {
-	exec := func() error { _, err := h.Exec(ctx, cmd); return err }
+func (op *runOp) run(ctx context.Context, h host.Host, cmd host.Cmd, reads []runtime.Read) error {
+	exec := func() error { _, err := runtime.Reading(h, reads...).Exec(ctx, cmd); return err }
 	var err error
 	if op.creates == "" {
 		err = exec()

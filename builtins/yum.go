@@ -146,6 +146,11 @@ func (op *yumOp) transact(ctx context.Context, h host.Host, packages []rpmPackag
 	}
 	cmd.Argv = slices.Insert(cmd.Argv, 0, packageManager(h))
 	cmd.Critical = true
+	for _, p := range packages {
+		if p.isFile() && !op.absent {
+			h = runtime.Reading(h, runtime.Read{Path: p.source})
+		}
+	}
 	res, err := h.Exec(ctx, cmd)
 	if err != nil {
 		return runtime.Hint(err, yumAdvice(res, err))
@@ -335,8 +340,6 @@ func installation(ctx context.Context, h host.Reader, packages []rpmPackage) (ho
 		Process: host.Process{Argv: []string{"install", "-y"}},
 		Sets:    map[host.Fact]string{},
 		Assumes: map[host.Fact]string{},
-		// It comes from the headers; a dry run lacks those of packages that are yet to be downloaded.
-		Volatile: []string{"touches"},
 	}
 	if !slices.ContainsFunc(packages, func(p rpmPackage) bool { return !p.isFile() }) {
 		cmd.Argv = append(cmd.Argv, "--disablerepo=*")

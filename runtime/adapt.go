@@ -65,6 +65,9 @@ func (r *Run) call(c *Call) (starlark.Value, error) {
 			return nil, err
 		}
 	}
+	if err := r.private(c); err != nil {
+		return nil, err
+	}
 	if c.Builtin.Read != nil {
 		v, err := c.Builtin.Read(c, r.door)
 		return r.masked(v), err

@@ -89,7 +89,7 @@ func noWaiting(context.Context, time.Duration) error { return ErrNoWaiting }
 func Made(ctx context.Context, dir string) bool {
 	r := runOf(ctx)
 	for r != nil && dir != "/" {
-		if r.made[dir] {
+		if r.dirs[dir] {
 			return true
 		}
 		dir = path.Dir(dir)

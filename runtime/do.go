@@ -17,7 +17,7 @@ import (
 // what the script read before it belongs to it, too.
 func (r *Run) do(op Op, a again, e trace.Event, paths []string) (starlark.Value, error) {
 	start := r.Now()
-	r.observed = nil
+	r.observed = nil // what was assumed since the last op belongs to this one
 	r.door.begin()
 	ctx := r.ctx
 	if a.timeout > 0 {
@@ -32,7 +32,9 @@ func (r *Run) do(op Op, a again, e trace.Event, paths []string) (starlark.Value,
 			break
 		}
 		r.door.again()
+		before := changed // a try may find done what the one before it did
 		changed, err = r.try(ctx, op, &e, paths)
+		changed = changed || before
 	}
 	if err != nil && ctx.Err() != nil {
 		err = r.cutShort(ctx, err)
@@ -63,8 +65,7 @@ func (r *Run) cutShort(ctx context.Context, err error) error {
 // tellResult ends an op in the trace. The error that it returns names the op.
 func (r *Run) tellResult(done trace.Event, err error) error {
 	r.mu.Lock()
-	done.Assumed, done.Observed = r.assumed, r.observed
-	r.assumed = nil
+	done.Assumed, done.Observed, r.assumed = r.assumed, r.observed, nil
 	r.mu.Unlock()
 	if err != nil {
 		done.Outcome, done.Error, done.Hint = trace.Failed, err.Error(), HintOf(err)

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -24,17 +26,23 @@ type door struct {
 	host.Reader
 	host     host.Host
 	run      *Run
-	unmasked bool // see Unmasked
+	unmasked bool   // see Unmasked
+	reads    []Read // see Reading
+	*opState
+}
 
-	last    *host.Result    // of the last command of the op under way
-	emitted map[string]bool // effects of the op's earlier tries
+// An opState is of the op under way; all doors of a run share it.
+type opState struct {
+	last    *host.Result    // of the last command
+	emitted map[string]bool // effects of earlier tries
 	fresh   []string        // effects of this try
+	inputs  []*readFile     // of the effect under way
 }
 
 var _ host.Host = (*door)(nil)
 
 // begin forgets what belongs to the op before.
-func (d *door) begin() { d.last, d.emitted, d.fresh = nil, nil, nil }
+func (d *door) begin() { *d.opState = opState{} }
 
 // again begins another try of the same op.
 func (d *door) again() {
@@ -47,15 +55,18 @@ func (d *door) again() {
 	d.fresh = nil
 }
 
-// effect emits e, then does it. An effect that an earlier try of the op has
-// emitted is not emitted again: a trace has each once.
-func (d *door) effect(e trace.Event, do func() error, texts ...string) error {
+// effect emits e with what it reads, then does it. An effect that an earlier try of the
+// op has emitted is not emitted again: a trace has each once.
+func (d *door) effect(e trace.Event, do func() error, texts ...string) (err error) {
 	e.Kind = trace.Effect
 	d.noteLiterals(&e, texts)
 	if e.User == "" {
 		e.User = d.run.Info.User.Name
 	}
-	key, err := json.Marshal([]any{e.Call, e.Path, e.Argv, e.Stdin, e.Detail})
+	if e.Inputs, d.inputs, err = d.bind(e.Call); err != nil {
+		return d.run.vault.MaskError(err)
+	}
+	key, err := json.Marshal([]any{e.Call, e.Inputs, e.Path, e.Argv, e.Stdin, e.Detail})
 	if err != nil {
 		return err
 	}
@@ -87,14 +98,60 @@ func (d *door) Content(name string) (host.Content, error) {
 	return d.run.public.MaskContent(c), nil
 }
 
+// Query lets a sink refuse what the runbook itself asks before it is asked. What only a
+// run can ask is told, too: that run must be able to follow this one.
 func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
+	question := d.question(p)
+	if err := d.ask(question); err != nil {
+		return host.Result{}, err
+	}
 	p, err := d.run.vault.ResolveProcess(p)
 	if err != nil {
 		return host.Result{}, err
 	}
+	d.run.loose = ""
 	res, err := d.Reader.Query(ctx, p)
 	d.maskResult(&res)
+	question.Code, question.Why = res.Code, d.run.loose
+	if question.Asker != "" && (err == nil || errors.Is(err, host.ErrUnknown)) {
+		if err != nil {
+			question.Assumed = []string{"not asked"}
+		}
+		if terr := d.run.emit(question); terr != nil {
+			return res, terr
+		}
+	}
 	return res, d.run.vault.MaskError(err)
+}
+
+// question is what the trace says of p.
+func (d *door) question(p host.Process) trace.Event {
+	e := trace.Event{Kind: trace.Probe, Asker: p.Asker, Argv: p.Argv, User: p.User}
+	if len(p.Stdin) > 0 {
+		e.Stdin = d.stdin(p.Stdin)
+	}
+	e.Detail = around(p)
+	return e
+}
+
+// around is what surrounds a process.
+func around(p host.Process) map[string]any {
+	detail := map[string]any{}
+	if len(p.Env) > 0 {
+		detail["env"] = p.Env
+	}
+	if p.Dir != "" {
+		detail["cwd"] = p.Dir
+	}
+	return detail
+}
+
+// ask returns an error if what the runbook asks is refused.
+func (d *door) ask(e trace.Event) error {
+	if e.Asker == "" {
+		return nil
+	}
+	return d.run.asks(e)
 }
 
 // Get changes nothing of d: many goroutines call it at once.
@@ -111,11 +168,19 @@ func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) 
 	if err != nil {
 		return nil, err
 	}
+	question := trace.Event{Kind: trace.Probe, URL: shown, Asker: r.Asker}
+	if err := d.ask(question); err != nil {
+		return nil, err
+	}
 	res, err := d.Reader.Get(ctx, r)
+	if err != nil && r.Asker != "" {
+		err = errors.Join(err, d.run.emit(question))
+	}
 	if err != nil {
 		return nil, d.run.vault.MaskError(err)
 	}
-	if err := d.run.emit(trace.Event{Kind: trace.Probe, URL: shown, Code: res.Status}); err != nil {
+	question.Code = res.Status
+	if err := d.run.emit(question); err != nil {
 		res.Body.Close()
 		return nil, err
 	}
@@ -162,7 +227,8 @@ func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 		}
 	}
 	return d.effect(trace.Event{Call: "write", Path: name, Detail: detail}, func() error {
-		return d.host.WriteFile(name, c, m)
+		d.run.made.file(d.real(name))
+		return d.host.WriteFile(name, steady(d.inputs, c), m)
 	}, texts...)
 }
 
@@ -182,8 +248,11 @@ func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error
 		c.Output = out
 	}
 	err = d.effect(e, func() error {
-		res, err = d.host.Exec(ctx, c)
-		return err
+		d.makes(c)
+		if res, err = d.host.Exec(ctx, c); err != nil {
+			return err
+		}
+		return unchanged(d.inputs)
 	}, texts...)
 	out.Flush()
 	d.maskResult(&res)
@@ -193,19 +262,13 @@ func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error
 
 // execEvent is what the trace says of c.
 func (d *door) execEvent(c host.Cmd) trace.Event {
-	e := trace.Event{Call: "exec", Argv: c.Argv, User: c.User, Stdin: d.stdin(c.Stdin), Volatile: c.Volatile}
+	e := trace.Event{Call: "exec", Argv: c.Argv, User: c.User, Stdin: d.stdin(c.Stdin)}
 	e.Sets = map[string]string{}
 	for f, v := range c.Sets {
 		e.Sets[f.String()] = v
 	}
-	e.Detail = map[string]any{}
+	e.Detail = around(c.Process)
 	maps.Copy(e.Detail, c.Detail)
-	if len(c.Env) > 0 {
-		e.Detail["env"] = c.Env
-	}
-	if c.Dir != "" {
-		e.Detail["cwd"] = c.Dir
-	}
 	if exposed := d.run.vault.Names(strings.Join(c.Argv, "\x00")); len(exposed) > 0 {
 		e.Detail["argv_exposed"] = exposed
 	}
@@ -222,7 +285,14 @@ func (d *door) execEvent(c host.Cmd) trace.Event {
 func (d *door) WriteTree(ctx context.Context, dir string, m host.Entries,
 	fill func(context.Context, *host.Root) error) error {
 	return d.effect(trace.Event{Call: "tree", Path: dir, Detail: tree(m)}, func() error {
-		return d.host.WriteTree(ctx, dir, m, fill)
+		real := d.real(dir)
+		for e := range m {
+			d.run.made.file(path.Join(real, e.Name))
+		}
+		if err := d.host.WriteTree(ctx, dir, m, fill); err != nil {
+			return err
+		}
+		return unchanged(d.inputs)
 	})
 }
 
@@ -297,6 +367,7 @@ func (d *door) Move(src, dst string) error {
 		return err
 	}
 	return d.effect(trace.Event{Call: "move", Path: dst, Detail: map[string]any{"from": src}}, func() error {
+		d.run.made.tree(d.real(dst)) // its content is in the trace already
 		return d.host.Move(src, dst)
 	})
 }

@@ -26,6 +26,7 @@ type Runbook struct {
 	Secrets []SecretDecl
 	Steps   []Step
 	Sources []trace.Source // the file itself and what it loads
+	Asks    []Question     // of Sources
 
 	texts        []string // of Sources
 	placeholders *secret.Placeholders
@@ -137,6 +138,7 @@ func (l *loader) exec(name string, src []byte) (*module, error) {
 	if len(l.stack) == 1 {
 		l.book.Doc = docstring(f)
 	}
+	l.book.Asks = append(l.book.Asks, questions(f, src)...)
 	guard(f)
 	prog, err := starlark.FileProgram(f, l.pre.Has)
 	if err != nil {

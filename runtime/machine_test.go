@@ -31,12 +31,14 @@ type machine struct {
 	host.Host
 	files map[string]string
 	execs []host.Cmd
-	fail  int // how many commands fail before one succeeds
+	fail  int // how many commands fail before one succeeds, or are told to fail although a file is written
 }
 
 func (m *machine) Fact(context.Context, host.Fact) (string, error) { return "", nil }
 
 func (m *machine) Lstat(name string) (host.Meta, error) { return host.Meta{}, nil }
+
+func (m *machine) Resolve(name string, _ bool) (string, error) { return name, nil }
 
 func (m *machine) Content(name string) (host.Content, error) {
 	return host.Bytes([]byte(m.files[name])), nil
@@ -44,6 +46,10 @@ func (m *machine) Content(name string) (host.Content, error) {
 
 func (m *machine) WriteFile(name string, c host.Content, _ host.Meta) error {
 	m.files[name] = string(c.Text)
+	if m.fail > 0 {
+		m.fail--
+		return context.DeadlineExceeded
+	}
 	return nil
 }
 
@@ -86,9 +92,6 @@ func (op *putOp) Check(_ context.Context, h host.Reader) ([]runtime.Action, erro
 func (op *putOp) do(_ context.Context, h host.Host) error {
 	return h.WriteFile(op.path, host.Bytes([]byte(op.text)), host.Meta{Mode: 0o644})
 }
-
-// Resolve knows of no links.
-func (m *machine) Resolve(name string, _ bool) (string, error) { return name, nil }
 
 // call runs a command.
 var call = &runtime.Builtin{

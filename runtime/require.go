@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -23,6 +24,9 @@ func require(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
 		return nil, err
 	}
 	r := l.run
+	if r.reading {
+		return nil, Hint(errors.New("require: a condition may only read"), "move it into a step")
+	}
 	op := trace.Event{Kind: trace.Op, Op: "require", Target: u.message, Pos: c.pos(), User: r.Info.User.Name,
 		Args: c.args()}
 	if err := r.emit(op); err != nil {

@@ -30,11 +30,16 @@ type Options struct {
 	Made []string
 	// Remember, if not nil, is told each directory that this run made.
 	Remember func(dir string) error
+	// Keep, if not nil, gets each text that is too long for the trace, which has its digest.
+	Keep     func(sha256, text string) error
 	Person   Person                           // answers questions; nil: a question is an error
 	Output   io.Writer                        // gets what commands print, without secrets; may be nil
 	Progress func(text string)                // may be nil
 	Select   func(Step) (ok bool, why string) // nil: all steps
+	Mute     bool                             // predicted: nothing that the runbook names is asked; assume= answers
 	Info     trace.RunInfo                    // what the trace says first; Do adds vars and sources
+	Digests  *host.Digests                    // of files that are read, known from another run; may be nil
+	Ask      func(trace.Event) error          // may refuse what the runbook asks, before it is asked; may be nil
 }
 
 // A Run is one execution of a runbook, on a machine or predicted. Do puts a door
@@ -51,11 +56,13 @@ type Run struct {
 	vault   *secret.Vault    // hides every secret
 	public  *secret.Vault    // hides what the runbook's own texts do not hold
 	thread  *starlark.Thread // of the step under way
+	loose   string           // why the question just asked was not confined
 	misuse  error            // why thread was cancelled, if a value did it
 	step    string
 	user    string // of the step under way
-	made    map[string]bool
-	reading bool // a condition is being evaluated
+	reading bool   // a condition is being evaluated
+	made    *made
+	dirs    map[string]bool // that this run or an earlier one made
 
 	mu       sync.Mutex // a tree is filled by several goroutines that read
 	assumed  []string   // since the last op
@@ -80,14 +87,14 @@ func Predicted(machine *host.Local, o Options) *Run {
 	overlay := host.NewOverlay(withDir(machine, o.State, self), self)
 	r := newRun(overlay, o)
 	r.predicted, r.sleep, r.Person = true, noWaiting, Assuming{}
-	machine.Asked, overlay.Assume = r.probed, r.assume
+	machine.Asked, overlay.Assume, overlay.Mute = r.probed, r.assume, o.Mute
 	return r
 }
 
 func newRun(h host.Host, o Options) *Run {
-	r := &Run{Options: o, host: h, sleep: wait, made: map[string]bool{}}
+	r := &Run{Options: o, host: h, sleep: wait, made: newMade(), dirs: map[string]bool{}}
 	for _, dir := range o.Made {
-		r.made[dir] = true
+		r.dirs[dir] = true
 	}
 	if r.Sink == nil {
 		r.Sink = trace.Tee{}
@@ -97,6 +104,12 @@ func newRun(h host.Host, o Options) *Run {
 	}
 	if r.Person == nil {
 		r.Person = nobody{}
+	}
+	if r.Digests == nil {
+		r.Digests = &host.Digests{}
+	}
+	if r.Ask == nil {
+		r.Ask = func(trace.Event) error { return nil }
 	}
 	return r
 }
@@ -119,7 +132,7 @@ func (r *Run) remember(dir string) error {
 	if err != nil {
 		return err
 	}
-	r.made[real] = true
+	r.dirs[real] = true
 	if r.Remember == nil {
 		return nil
 	}
@@ -129,8 +142,12 @@ func (r *Run) remember(dir string) error {
 // probed emits a command that only read, whoever asked: a script, a fact's probe
 // or an overlay.
 func (r *Run) probed(p host.Process, code int) error {
-	if r.door == nil {
-		return nil // before the run
+	switch {
+	case r.door == nil: // before the run
+		return nil
+	case p.Asker != "": // told by who asks
+		r.loose = p.Loose
+		return nil
 	}
 	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code})
 }
@@ -146,10 +163,13 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	r.ctx = context.WithValue(ctx, runKey{}, r)
 	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted)
 	r.public = r.vault.Public()
-	r.door = &door{Reader: r.host, host: r.host, run: r}
+	r.door = &door{Reader: r.host, host: r.host, run: r, opState: &opState{}}
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
-	r.Info.Runbook, r.Info.Sources, r.Info.Vars = book.Name, book.Sources, traceVars(book)
+	if r.Info.Mode == "" {
+		r.Info.Mode = map[bool]string{true: trace.DryRun, false: trace.RealRun}[r.predicted]
+	}
+	r.Info = book.Describe(r.Info)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err
 	}
@@ -212,6 +232,12 @@ func (r *Run) end(err error) error {
 		return err // which stopped the run
 	}
 	return errors.Join(err, refused)
+}
+
+// Describe returns info with what a trace says of the runbook.
+func (book *Runbook) Describe(info trace.RunInfo) trace.RunInfo {
+	info.Runbook, info.Sources, info.Vars = book.Name, book.Sources, traceVars(book)
+	return info
 }
 
 func traceVars(book *Runbook) (vars []trace.Var) {
@@ -331,15 +357,47 @@ func cutHint(err error) error {
 func (r *Run) emit(e trace.Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	e, err := r.told(e)
+	if err != nil {
+		return err
+	}
+	return r.Sink.Emit(e)
+}
+
+// asks lets the caller of the run refuse a question of the runbook.
+func (r *Run) asks(e trace.Event) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, err := r.told(e)
+	if err != nil {
+		return err
+	}
+	return r.Ask(e)
+}
+
+// told returns e as it is told: where and when, and without secrets.
+func (r *Run) told(e trace.Event) (trace.Event, error) {
 	if e.Kind != trace.Run && e.Kind != trace.End {
 		e.Step = r.step
 	}
 	e.Time = r.Now()
 	e = r.shown(e)
 	if r.vault.Damaged() {
-		return secret.ErrDamaged
+		return e, secret.ErrDamaged
 	}
-	return r.Sink.Emit(e)
+	for i := range e.Changes {
+		text := e.Changes[i].To
+		sum := trace.Shorten(&e.Changes[i])
+		if sum == "" {
+			continue
+		}
+		if e.Whole = append(e.Whole, sum); r.Keep != nil {
+			if err := r.Keep(sum, text); err != nil {
+				return e, err
+			}
+		}
+	}
+	return e, nil
 }
 
 // shown returns e without secrets. What the runbook itself says is public; errors,
@@ -363,6 +421,10 @@ func (r *Run) shown(e trace.Event) trace.Event {
 	}
 	e.Changes = changes
 	e.Argv, e.Assumed = v.ShowAll(e.Argv), v.ShowAll(e.Assumed)
+	e.Inputs = slices.Clone(e.Inputs)
+	for i := range e.Inputs {
+		e.Inputs[i].Path = v.Show(e.Inputs[i].Path)
+	}
 	e.Args, e.Detail, e.Observed = v.ShowMap(e.Args), v.ShowMap(e.Detail), r.vault.ShowMap(e.Observed)
 	e.Args, _ = withoutCredentials(e.Args).(map[string]any)
 	e.Sets, _ = v.ShowValue(e.Sets).(map[string]string)

@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -112,6 +113,38 @@ func TestRetries(t *testing.T) {
 	}
 	if effects != 1 {
 		t.Errorf("got %d effects, want 1", effects)
+	}
+}
+
+// What one try did and the next one found done was changed, and the trace is whole.
+func TestARetryThatFindsItDone(t *testing.T) {
+	_, events, err := play(t, &machine{fail: 1}, "def s():\n  put('/a', 'b', retries=1, delay=0)\nstep(s)", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events.Events {
+		if e.Kind == trace.Result && e.Outcome != trace.Changed {
+			t.Errorf("got %s, want changed", e.Outcome)
+		}
+	}
+	var file bytes.Buffer
+	if err := trace.Show(&file, events.Events, "json"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := trace.Verify(&file); err != nil || !r.OK() {
+		t.Errorf("got %s, %v", r, err)
+	}
+}
+
+// A condition is asked before and inside of ops, where another op has no place.
+func TestARequirementIsNoCondition(t *testing.T) {
+	for _, src := range []string{
+		"def s():\n  pass\ndef c():\n  require(True, 'x')\n  return True\nstep(s, when=c)",
+		"def c():\n  require(True, 'x')\n  return True\nmanual('m', 'do it', done=c)",
+	} {
+		if _, _, err := play(t, &machine{}, src, nil); err == nil || !strings.Contains(err.Error(), "a condition may only read") {
+			t.Errorf("%s: got %v", src, err)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ var doors = map[string][]string{
 	"os/exec":                             {"runtime/host"},
 	"net/http":                            {"runtime/fetch", "runtime/fetch/fetchtest"},
 	"github.com/google/rpmpack":           {},
-	"github.com/rogpeppe/go-internal/...": {},
+	"github.com/rogpeppe/go-internal/...": {"runtime/trace"},
 }
 
 const testTools = "cmd/runbook/internal/..."

@@ -16,8 +16,9 @@ func (p *program) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "check [FILE|DIR...]", Short: "Find mistakes in runbooks, without running anything",
 		Long: "Find mistakes in runbooks without running anything: syntax, unknown names and arguments, unused loads\n" +
-			"and vars, functions that are no step. Without operands all *.star files below the current directory\n" +
-			"are checked. The exit code is 2 if there are any.",
+			"and vars, functions that are no step. What a runbook itself asks this machine\n" +
+			"is listed: query, unless= and wait_for act in a dry run too. Without operands all *.star files below the\n" +
+			"current directory are checked. The exit code is 2 if there are any.",
 		Example: "  runbook check\n  runbook check install.star lib/",
 		Args:    operands(0, -1, ""), ValidArgsFunction: p.completeRunbook,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -98,6 +99,9 @@ func (p *program) fromTop(lib *library, dir string) (*library, string, error) {
 }
 
 func (p *program) checkIn(lib *library, dir string) int {
+	for _, q := range p.rt.Questions(lib.Library, lib.name) {
+		fmt.Fprintln(p.out, trace.Quote(filepath.Join(dir, q.Pos)+": asks: "+q.Asker+" "+q.Text))
+	}
 	problems := p.rt.Check(lib.Library, lib.name)
 	for _, e := range problems {
 		line := filepath.Join(dir, e.Pos) + ": " + e.Err.Error()

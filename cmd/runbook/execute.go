@@ -22,12 +22,13 @@ type session struct {
 	*program
 	flags runFlags
 	loaded
-	sources  map[string]source
-	approved []trace.Event // nil if there is none to follow
-	state    state
-	local    *host.Local
-	console  *console
-	watch    watch
+	sources map[string]source
+	plan    *plan // nil if there is none to follow
+	state   state
+	local   *host.Local
+	digests *host.Digests // of what this session has read
+	console *console
+	watch   watch
 }
 
 // dryRun runs against a copy-on-write view of this machine, and asks nobody.
@@ -35,6 +36,7 @@ func (s *session) dryRun(ctx context.Context) error {
 	ctx, stop := s.interruptible(ctx, false)
 	defer stop()
 	o := s.options(trace.DryRun)
+	o.Mute = s.flags.noProbes
 	var file *os.File
 	var err error
 	if o.Secrets, err = s.availableSecrets(ctx); err != nil {
@@ -50,7 +52,7 @@ func (s *session) dryRun(ctx context.Context) error {
 		return err
 	}
 	if s.flags.exitCode && s.watch.Changed > 0 {
-		return exit(10)
+		return exit(changesToMake)
 	}
 	return nil
 }
@@ -59,7 +61,7 @@ func (s *session) dryRun(ctx context.Context) error {
 func (s *session) realRun(ctx context.Context) (err error) {
 	ctx, stop := s.interruptible(ctx, true)
 	defer stop()
-	unix.Umask(0o022) // what commands make must not depend on the shell that the run was started from
+	s.out.alone = true
 	if err := s.state.prepare(); err != nil {
 		return err
 	}
@@ -68,19 +70,16 @@ func (s *session) realRun(ctx context.Context) (err error) {
 		return err
 	}
 	defer unlock.Close()
+	if err := s.foresee(ctx); err != nil {
+		return s.refuse(err)
+	}
 	o := s.options(trace.RealRun)
 	if o.Secrets, err = s.askedSecrets(ctx); err != nil {
 		return err
 	}
 	o.Remember = s.state.remember
 	o.Person = &person{ctx, s.console, s.flags.yes, s.flags.acks}
-	name := s.flags.trace
-	if name == "" {
-		if name, err = s.state.traceName(s.book.Name, s.now()); err != nil {
-			return fmt.Errorf("trace: %w", err)
-		}
-	}
-	file, err := create(name)
+	name, file, err := s.newTrace()
 	if err != nil {
 		return err
 	}
@@ -90,15 +89,32 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	return errors.Join(err, s.conclude(name, head, printed, s.flags.quiet && err == nil))
 }
 
+// newTrace makes the file of a real run's trace.
+func (s *session) newTrace() (name string, file *os.File, err error) {
+	if name = s.flags.trace; name == "" {
+		if name, err = s.state.traceName(s.book.Name, s.now()); err != nil {
+			return name, nil, fmt.Errorf("trace: %w", err)
+		}
+	}
+	file, err = create(name)
+	return name, file, err
+}
+
 // options are those of both modes.
 func (s *session) options(mode string) runtime.Options {
-	return runtime.Options{
-		Now:    s.now,
-		State:  string(s.state),
-		Made:   s.state.made(),
-		Select: s.flags.selection.chooser(),
-		Info:   info(mode, s.flags.ticket, s.state.head()),
+	unix.Umask(0o022) // what commands make, and see, must not depend on the shell that the run was started from
+	o := runtime.Options{
+		Now:     s.now,
+		State:   string(s.state),
+		Made:    s.state.made(),
+		Select:  s.flags.selection.chooser(),
+		Info:    info(mode, s.flags.ticket, s.state.head()),
+		Digests: s.digests,
 	}
+	if s.plan != nil {
+		o.Info.Follows, o.Info.Edited = s.plan.head, s.plan.edited(s.book.Sources)
+	}
+	return o
 }
 
 // A constructor of runs chooses their mode: runtime.OnMachine or runtime.Predicted.
@@ -134,9 +150,14 @@ func (s *session) do(
 			printed.tail = t.Tail
 		}
 	}
-	refusing := trace.Tee{trace.NewGuard(s.book.Leaks(o.Secrets, o.Info))}
-	if s.flags.follow != "" {
-		refusing = append(refusing, trace.NewFollow(s.approved))
+	leaks := s.book.Leaks(o.Secrets, o.Info)
+	if file != nil {
+		o.Keep = (&blobs{dir: file.Name() + ".blobs", leaks: leaks}).keep
+	}
+	refusing := trace.Tee{trace.NewGuard(leaks)}
+	if s.plan != nil {
+		follow := trace.NewFollow(s.plan.events, s.flags.edited)
+		refusing, o.Ask = append(refusing, follow), follow.Ask
 	}
 	o.Sink = append(refusing, accepting...)
 	err = run(s.local, o).Do(ctx, s.book)
@@ -160,7 +181,7 @@ func (s *session) display(out io.Writer) trace.Sink {
 	case "sh":
 		return trace.NewShell(out)
 	}
-	fd := int(s.out.Fd())
+	fd := int(s.out.file.Fd())
 	opts := trace.Options{Quiet: f.quiet, Verbose: f.verbose, Reported: true}
 	if term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
 		opts.Live = true

@@ -10,9 +10,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,9 +23,11 @@ import (
 	"runbook/builtins"
 	"runbook/runbooks"
 	"runbook/runtime"
+	"runbook/runtime/host"
 )
 
 func main() {
+	host.MaybeConfine()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // hosts are small, and little is allocated in large runs
 	}
@@ -31,26 +36,42 @@ func main() {
 
 // A program is what the subcommands share.
 type program struct {
-	in, out, err *os.File
-	now          func() time.Time
-	rt           *runtime.Runtime
-	shipped      fs.FS
-	rootState    string // state directory of root
+	in        *os.File
+	out       *stdout
+	err       io.Writer
+	argv      []string // as the kernel knows it; see setTitle
+	now       func() time.Time
+	rt        *runtime.Runtime
+	shipped   fs.FS
+	rootState string // state directory of root
 }
 
 func newProgram() *program {
 	return &program{
-		os.Stdin, os.Stdout, os.Stderr, time.Now, runtime.New(builtins.All()...), runbooks.FS, "/var/lib/runbook",
+		in: os.Stdin, out: &stdout{file: os.Stdout}, err: printable{os.Stderr}, argv: os.Args, now: time.Now,
+		rt: runtime.New(builtins.All()...), shipped: runbooks.FS, rootState: "/var/lib/runbook",
 	}
 }
 
 // main runs a command line and returns the exit code.
 func (p *program) main(args []string) int {
+	own := []string{} // which setTitle does not reach
+	for _, a := range args {
+		own = append(own, strings.Clone(a))
+	}
 	root := p.rootCommand()
-	root.SetArgs(args)
+	root.SetArgs(own)
 	err := root.ExecuteContext(context.Background())
+	lost := p.out.lost()
+	if lost != nil && errors.Is(err, p.out.err) {
+		err = nil // it says the same
+	}
 	report(p.err, err)
-	return exitCode(err)
+	report(p.err, lost)
+	if code := exitCode(err); lost == nil || code != 0 && code != changesToMake {
+		return code
+	}
+	return exitCode(lost)
 }
 
 func (p *program) rootCommand() *cobra.Command {

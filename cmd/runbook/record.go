@@ -48,6 +48,39 @@ func (s state) traceName(runbook string, now time.Time) (string, error) {
 	return filepath.Join(dir, name), os.MkdirAll(dir, 0o700)
 }
 
+// A blobs is the directory beside a trace that holds the texts which are too long for
+// it, each under its digest. It is made with the first of them.
+type blobs struct {
+	dir   string
+	leaks func(text string) bool
+	made  bool
+}
+
+// keep writes a text, on the disk, before the trace tells of it.
+func (b *blobs) keep(sum, text string) error {
+	if b.leaks(text) {
+		return trace.ErrSecret
+	}
+	if !b.made {
+		if err := os.Mkdir(b.dir, 0o700); err != nil {
+			return fmt.Errorf("trace: %w", err)
+		}
+		b.made = true
+	}
+	f, err := os.OpenFile(filepath.Join(b.dir, sum), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // an op before this one has the same text
+	}
+	if err == nil {
+		_, err = f.WriteString(text)
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("trace: %w", err)
+	}
+	return nil
+}
+
 // An outputFile takes what commands print. It writes it to a file beside the trace,
 // which it makes with the first line, and passes lines on to the terminal. Its
 // errors never stop a command.

@@ -21,6 +21,9 @@ type exit int
 
 func (exit) Error() string { return "" }
 
+// changesToMake is the exit code of a dry run with --exit-code.
+const changesToMake = 10
+
 // exitCode returns the exit code for err.
 func exitCode(err error) int {
 	var code exit
@@ -154,13 +157,4 @@ func operands(least, most int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// shown returns text that is safe for a terminal, with its lines kept.
-func shown(text string) string {
-	var out []string
-	for line := range strings.SplitSeq(text, "\n") {
-		out = append(out, trace.Quote(line))
-	}
-	return strings.Join(out, "\n")
 }

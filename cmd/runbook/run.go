@@ -21,7 +21,8 @@ type runFlags struct {
 	secrets, acks                 []string
 	trace, follow, format, ticket string
 	state                         string
-	dryRun, exitCode, yes         bool
+	dryRun, exitCode, yes, edited bool
+	noProbes                      bool
 	noColor, quiet, verbose       bool
 }
 
@@ -34,6 +35,10 @@ looked up as a path, then among the shipped runbooks.
 Vars, first found wins: --var, RUNBOOK_VAR_NAME in the environment, --vars, the
 default. A secret comes from --secret, from a --vars file that only you can read,
 or is asked for on the terminal; a dry run never asks.
+
+With --follow the runbook's files, vars and host must be those of the approved trace,
+and a dry run must equal it, what is read from local files included; then each effect
+is compared before it happens.
 
 Interrupt (Ctrl-C) ends the command under way, then the run; a package manager is
 waited for. A terminal that goes away does not end a run.
@@ -62,8 +67,11 @@ func (p *program) runCommand() *cobra.Command {
 		"where a secret comes from: `NAME=file:PATH`, NAME=env:VARIABLE or NAME=cmd:COMMAND; repeatable")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "change nothing, tell what would be changed")
 	fl.BoolVar(&f.exitCode, "exit-code", false, "with --dry-run: exit with 10 if there are changes to make")
+	fl.BoolVar(&f.noProbes, "no-probes", false, "with --dry-run: run nothing that the runbook asks; assume= answers")
 	fl.StringVar(&f.trace, "trace", "", "write the trace to `FILE`, which must not exist")
-	fl.StringVar(&f.follow, "follow", "", "stop before the first effect that the approved `TRACE` does not have next")
+	fl.StringVar(&f.follow, "follow", "", "do what the approved `TRACE` has, and nothing else")
+	fl.BoolVar(&f.edited, "accept-sources", false,
+		"with --follow: the runbook's files may differ from those of the approved trace")
 	fl.StringVar(&f.format, "format", "text", "standard output: `text`, json (the events) or sh (a shell transcript)")
 	fl.BoolVar(&f.yes, "yes", false, "answer every confirmation with yes")
 	fl.StringSliceVar(&f.acks, "ack", nil, "say that the manual step `NAME` is done; repeatable, or with commas")
@@ -87,6 +95,12 @@ func (f runFlags) check() error {
 		problems = append(problems,
 			mistake("a real run makes the changes: its exit code is 0 then", "--exit-code needs --dry-run"))
 	}
+	if f.edited && f.follow == "" {
+		problems = append(problems, mistake("name the approved trace: --follow TRACE", "--accept-sources needs --follow"))
+	}
+	if f.noProbes && !f.dryRun {
+		problems = append(problems, mistake("a real run needs the answers", "--no-probes needs --dry-run"))
+	}
 	if f.quiet && f.verbose {
 		problems = append(problems, mistake("give one of them", "--quiet and --verbose contradict each other"))
 	}
@@ -106,7 +120,7 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err := errors.Join(serr, f.selection.check(l.book), checkAcks(f.acks, l.book), err); err != nil {
 		return err // names that are unknown come before vars that are missing
 	}
-	approved, err := approvedTrace(f.follow)
+	plan, err := readPlan(f.follow)
 	if err != nil {
 		return err
 	}
@@ -114,16 +128,22 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err != nil {
 		return err
 	}
-	local := host.NewLocal("/")
-	local.Net = fetch.New().Get
+	setTitle(p.argv, p.argv[0]+" run "+file)
 	s := &session{
-		program: p, flags: f, loaded: l, sources: sources, approved: approved, state: dir, local: local,
-		console: newConsole(p.in, p.err),
+		program: p, flags: f, loaded: l, sources: sources, plan: plan, state: dir, local: newLocal(),
+		console: newConsole(p.in, p.err), digests: &host.Digests{},
 	}
 	if f.dryRun {
 		return s.dryRun(ctx)
 	}
 	return s.realRun(ctx)
+}
+
+// newLocal returns this machine.
+func newLocal() *host.Local {
+	local := host.NewLocal("/")
+	local.Net, local.Helper = fetch.New().Get, "/proc/self/exe"
+	return local
 }
 
 func checkAcks(acks []string, book *runtime.Runbook) error {
@@ -140,25 +160,6 @@ func checkAcks(acks []string, book *runtime.Runbook) error {
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// approvedTrace reads the trace to follow, which must be whole; nil without one.
-func approvedTrace(name string) ([]trace.Event, error) {
-	if name == "" {
-		return nil, nil
-	}
-	report, err := verify(name)
-	if err != nil {
-		return nil, err
-	}
-	if !report.OK() {
-		return nil, mistake("see: runbook audit verify "+name, "--follow %s: the trace is not whole and unaltered", name)
-	}
-	if report.Outcome != trace.Done {
-		return nil, mistake("approve the trace of a dry run that is done",
-			"--follow %s: the run that it tells of ended %s", name, report.Outcome)
-	}
-	return readTrace(name)
 }
 
 func readTrace(name string) ([]trace.Event, error) {

@@ -17,12 +17,14 @@ import (
 
 	"runbook/cmd/runbook/internal/lab"
 	"runbook/runtime"
+	"runbook/runtime/host"
 )
 
 var update = flag.Bool("update", false, "write the goldens of scripts and generated pages anew")
 
 func TestMain(m *testing.M) {
 	lab.MaybeInit()
+	host.MaybeConfine()
 	// Much of what the tests do is waiting for programs to come up. A -parallel of the command line goes before this.
 	flag.Set("test.parallel", strconv.Itoa(3*goruntime.NumCPU()))
 	testscript.Main(tidied{m}, map[string]func(){"runbook": scriptMain})
@@ -62,7 +64,7 @@ func TestScripts(t *testing.T) {
 			}
 			return os.Geteuid() == 0, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": exitsWith, "waitfor": waitFor},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": exitsWith, "full": toFull, "waitfor": waitFor},
 	})
 }
 
@@ -106,6 +108,12 @@ func exitsWith(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(have) != args[0] {
 		ts.Fatalf("%s: got exit code %d, want %s", strings.Join(args[1:], " "), have, args[0])
 	}
+}
+
+// toFull is a command of scripts: full ARG... runs runbook with its output to a full disk, which must be said, with exit code 1.
+func toFull(ts *testscript.TestScript, neg bool, args []string) {
+	const lost = `runbook "$@" >/dev/full 2>err; code=$?; grep -q "^runbook: standard output: no space left on device$" err && exit $code; exit 99`
+	exitsWith(ts, neg, append([]string{"1", "sh", "-c", lost, "sh"}, args...))
 }
 
 // waitFor is a command of scripts: waitfor FILE TEXT waits until the file holds the text.

@@ -20,7 +20,7 @@ func (p *program) showCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "show FILE", Short: "Show a runbook's vars and steps, without running anything",
-		Long:    "Show what can be set in a runbook, its secrets, its steps and the files it is made of.\nNothing is run and nothing of this machine is read.",
+		Long:    "Show what can be set in a runbook, its secrets, its steps, the questions that it asks this machine and the files\nit is made of. Nothing is run and nothing of this machine is read.",
 		Example: "  runbook show install.star\n  runbook show install.star --var airgap=true\n  runbook show install.star --json",
 		Args:    operands(1, 1, "FILE"), ValidArgsFunction: p.completeRunbook,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -58,7 +58,7 @@ func showText(w io.Writer, book *runtime.Runbook) error {
 	if doc := strings.TrimSpace(book.Doc); doc != "" {
 		fmt.Fprintln(w, shown(doc))
 	}
-	var vars, secrets, steps, files [][]string
+	var vars, secrets, steps, asks, files [][]string
 	for _, v := range book.Vars {
 		vars = append(vars, []string{v.Name, v.Type, valueText(v), help(v.Help, v.Choices, v.Pattern)})
 	}
@@ -69,11 +69,14 @@ func showText(w io.Writer, book *runtime.Runbook) error {
 	for i, s := range book.Steps {
 		steps = append(steps, []string{fmt.Sprint(i + 1), s.Name, s.Title, strings.Join(notes(s), "; ")})
 	}
+	for _, q := range book.Asks {
+		asks = append(asks, []string{q.Pos, q.Asker, q.Text})
+	}
 	for _, s := range book.Sources {
 		files = append(files, []string{s.Name, s.Origin, "sha256 " + s.SHA256[:16]})
 	}
 	return errors.Join(table(w, "\nVars\n", vars), table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps),
-		table(w, "\nFiles\n", files))
+		table(w, "\nAsks, in a dry run too\n", asks), table(w, "\nFiles\n", files))
 }
 
 // widest is how wide a column gets; a wider cell goes over its edge.
@@ -186,6 +189,7 @@ func showJSON(w io.Writer, book *runtime.Runbook) error {
 	}
 	text, err := json.MarshalIndent(object{
 		"name": book.Name, "doc": book.Doc, "vars": vars, "secrets": secrets, "steps": steps, "files": book.Sources,
+		"asks": append([]runtime.Question{}, book.Asks...),
 	}, "", "  ")
 	if err != nil {
 		return err

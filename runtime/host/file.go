@@ -186,18 +186,78 @@ func (e *Entry) line() string {
 	return fmt.Sprintf("%q %s %d %q %s\n", e.Name, e.Mode, e.size(), e.Target, e.Sum)
 }
 
-// Differ counts the files at and below name that do not belong to o.
-func Differ(r Reader, name string, o Owner) (n int, err error) {
+// Differ counts the files at and below name that do not belong to o, as Chown would: spared are those of them that it
+// leaves alone.
+func Differ(r Reader, name string, o Owner) (n, spared int, err error) {
 	if o, err = o.Resolve(context.Background(), r); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	err = Walk(r, name, func(_ string, m Meta) error {
-		if o.Or(m.Owner) != m.Owner {
+	t, err := treeLinks(r, name)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = Walk(r, name, func(name string, m Meta) error {
+		switch {
+		case o.Or(m.Owner) == m.Owner:
+		case t.outside[name]:
+			spared++
+		default:
 			n++
 		}
 		return nil
 	})
-	return n, err
+	return n, spared, err
+}
+
+// An inode is a file, whatever its names are.
+type inode struct{ dev, ino uint64 }
+
+// A linkage is what the files of a tree with several names have outside of it.
+type linkage struct {
+	inside  map[inode]bool  // all names are in the tree
+	outside map[string]bool // names in the tree of files that have others elsewhere
+}
+
+// treeLinks finds the files below dir that have several names. What is done to one of these would be done to a file
+// elsewhere, which may be nobody's to give.
+func treeLinks(r Reader, dir string) (t linkage, err error) {
+	names, links := map[inode][]string{}, map[inode]uint64{}
+	var look func(dir string) error
+	look = func(dir string) error {
+		found, err := r.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		for i, s := range r.LstatAll(dir, found) {
+			name := path.Join(dir, found[i])
+			switch id := (inode{s.Dev, s.Ino}); {
+			case s.Err != nil:
+				return s.Err
+			case s.Mode.IsDir():
+				err = look(name)
+			case s.Links > 1:
+				names[id], links[id] = append(names[id], name), s.Links
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if m, err := r.Lstat(dir); err != nil || !m.Mode.IsDir() {
+		return t, err
+	}
+	if err := look(dir); err != nil {
+		return t, err
+	}
+	t = linkage{map[inode]bool{}, map[string]bool{}}
+	for id, all := range names {
+		t.inside[id] = uint64(len(all)) >= links[id]
+		for _, n := range all {
+			t.outside[n] = !t.inside[id]
+		}
+	}
+	return t, nil
 }
 
 // Walk calls f for name and all below it, a directory before what it holds.

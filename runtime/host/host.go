@@ -64,7 +64,7 @@ type Host interface {
 	// SetMeta sets permission bits and, where m names one, the owner.
 	SetMeta(name string, m Meta) error
 	// Chown gives name and all below it to o; files is how many differ from that.
-	// Symbolic links are changed, not followed.
+	// Symbolic links are changed, not followed. Files below name that have other names elsewhere keep their owner.
 	Chown(name string, o Owner, files int) error
 	// Move renames src to dst, which must not exist, with all below it.
 	Move(src, dst string) error
@@ -83,6 +83,11 @@ type Process struct {
 	Env   map[string]string // added to PATH HOME USER LOGNAME SHELL LANG and proxies
 	Dir   string            // working directory; the home of User, or /, if empty
 	User  string            // account that runs it; whoever runs now if empty
+	// Asker is what of a script asks with this Query: query or unless; "" if a builtin does by itself.
+	Asker string
+	// Confined has it read only, where the kernel can. Local says in Loose why it could not.
+	Confined bool
+	Loose    string
 	// Output, if not nil, gets what the process prints while it runs.
 	Output io.Writer
 	// Hide, if not nil, takes out of words and output what errors must not tell.
@@ -107,8 +112,7 @@ type Cmd struct {
 	Settle       time.Duration   // how long Sets may take to hold; a real host asks again until then
 	Hopeless     []string        // values of facts in Sets that no waiting will change
 
-	Detail   map[string]any // more for the trace
-	Volatile []string       // names of trace fields in which a dry run and a run may differ
+	Detail map[string]any // more for the trace
 }
 
 // Result is what a command left behind.
@@ -135,6 +139,7 @@ type Request struct {
 	Head   bool   // only look: the body stays empty
 	Fresh  bool   // past the caches on the way
 	Once   bool   // one try: who asks does so again
+	Asker  string // wait_for, if a script asks; "" if a builtin does by itself
 	// Bearer is a token that, like a user in URL, goes to URL's own origin only:
 	// no redirect to another one takes it along. There may be one of the two.
 	Bearer string

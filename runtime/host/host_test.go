@@ -3,7 +3,9 @@ package host_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -51,5 +53,34 @@ func TestManyLinks(t *testing.T) {
 		if _, err := host.ReadFile(c.h, path.Join(c.dir, "41")); !errors.Is(err, syscall.ELOOP) {
 			t.Errorf("%s: got %v after 41 links", name, err)
 		}
+	}
+}
+
+// TestHardLinks shows that a tree is given away without the files that have names outside of it.
+func TestHardLinks(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root gives files away")
+	}
+	var left [2]string
+	for i := range left {
+		dir := hosttest.Machine(t)
+		ok(t, os.MkdirAll(dir+"/d/e", 0o755), os.WriteFile(dir+"/out", []byte("o"), 0o644), os.WriteFile(dir+"/d/f", nil, 0o644),
+			os.Link(dir+"/out", dir+"/d/e/in"), os.Link(dir+"/d/f", dir+"/d/e/f2"))
+		var h host.Host = host.NewLocal(dir)
+		if i == 1 {
+			h = host.NewOverlay(h, host.Owner{})
+		}
+		ann := host.Owner{User: "ann", Group: "staff"}
+		if n, spared, err := host.Differ(h, "/d", ann); n != 4 || spared != 1 || err != nil {
+			t.Errorf("got %d, %d, %v, want 4 to give and 1 to spare", n, spared, err)
+		}
+		ok(t, h.Chown("/d", ann, 4))
+		left[i] = hosttest.Tree(h, "/")
+		if n, spared, err := host.Differ(h, "/d", ann); n != 0 || spared != 1 || err != nil {
+			t.Errorf("afterwards: got %d, %d, %v, want 0 to give and 1 to spare", n, spared, err)
+		}
+	}
+	if left[0] != left[1] || strings.Count(left[0], "{root root}") != 2 {
+		t.Errorf("got\n%s\nand predicted\n%s", left[0], left[1])
 	}
 }

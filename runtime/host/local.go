@@ -33,10 +33,14 @@ type Local struct {
 	// Asked, if not nil, gets each command that Query ran and its exit
 	// status, those of fact probes too. Its error becomes Query's.
 	Asked func(p Process, code int) error
+	// Helper is the file of a program whose main calls MaybeConfine first, such as "/proc/self/exe".
+	// Without it only root can run what is Confined.
+	Helper string
 
 	dir    string // the root
 	facts  map[Fact]string
-	naming bool // an account's name is being looked up for an error
+	naming bool   // an account's name is being looked up for an error
+	loose  string // why nothing can be confined, once that is known
 }
 
 var _ Host = (*Local)(nil)
@@ -173,7 +177,7 @@ func (l *Local) forget() { clear(l.facts) }
 
 // Query is Reader's.
 func (l *Local) Query(ctx context.Context, p Process) (Result, error) {
-	res, err := l.run(ctx, p, false)
+	res, err := l.ask(ctx, &p)
 	if err != nil {
 		return res, &fs.PathError{Op: "query", Path: title(p), Err: err}
 	}

@@ -18,6 +18,8 @@ import (
 type Overlay struct {
 	// Assume, if not nil, gets each guess of the overlay.
 	Assume func(note string)
+	// Mute leaves all that a script asks unanswered: it is unknown.
+	Mute bool
 
 	base    Reader
 	self    Owner
@@ -160,8 +162,25 @@ func (o *Overlay) list(n *node) (names []string, err error) {
 	return names, nil
 }
 
-// Get asks the base.
-func (o *Overlay) Get(ctx context.Context, r Request) (*Response, error) { return o.base.Get(ctx, r) }
+// Get asks the base. A script's question does not leave the machine: it could carry
+// out what only root can read.
+func (o *Overlay) Get(ctx context.Context, r Request) (*Response, error) {
+	switch {
+	case r.Asker != "" && o.Mute:
+		return nil, guest("get", RedactURL(r.URL), mute{})
+	case r.Asker != "" && !Loopback(r.URL):
+		return nil, guest("get", RedactURL(r.URL), abroad{})
+	}
+	return o.base.Get(ctx, r)
+}
+
+// abroad is the error of a question that a script has for another machine.
+type abroad struct{}
+
+func (abroad) Error() string {
+	return "not asked: only a run on the machine asks other machines what the runbook names"
+}
+func (abroad) Is(target error) bool { return target == ErrUnknown }
 
 // find returns what is called name.
 func (o *Overlay) find(name string, follow bool) (*place, error) {

@@ -22,13 +22,16 @@ func (o *Overlay) isRoot() bool { return o.self.User == root }
 
 // may reports whether self may do with a file what bits say.
 func (o *Overlay) may(m Meta, bits fs.FileMode) bool {
+	return o.isRoot() || m.allows(o.self.User, o.member, bits)
+}
+
+// allows reports whether the mode of a file lets a user do what bits say.
+func (m Meta) allows(user string, member func(group string) bool, bits fs.FileMode) bool {
 	perm := m.Mode.Perm()
 	switch {
-	case o.isRoot():
-		return true
-	case m.User == o.self.User:
+	case m.User == user:
 		perm >>= 6
-	case o.member(m.Group):
+	case member(m.Group):
 		perm >>= 3
 	}
 	return perm&bits == bits
@@ -36,12 +39,49 @@ func (o *Overlay) may(m Meta, bits fs.FileMode) bool {
 
 func (o *Overlay) member(group string) bool {
 	if o.groups == nil {
-		ctx := context.Background()
-		names, _ := o.base.Fact(ctx, Fact{Groups, o.self.User}) // whom the base does not know is in no group
-		primary, _ := o.base.Fact(ctx, Fact{Primary, o.self.User})
-		o.groups = append(strings.Split(names, ","), primary, o.self.Group)
+		o.groups = append(groupsOf(o.base, o.self.User), o.self.Group)
 	}
 	return group != "" && slices.Contains(o.groups, group)
+}
+
+// groupsOf returns the groups of a user; whom r does not know is in none.
+func groupsOf(r Reader, user string) []string {
+	ctx := context.Background()
+	names, _ := r.Fact(ctx, Fact{Groups, user})
+	primary, _ := r.Fact(ctx, Fact{Primary, user})
+	return append(strings.Split(names, ","), primary)
+}
+
+// MayRead returns an error if user, an account or "" for whoever runs, may not read what name leads to. Where root reads
+// a file of an account to write it anew for that account, another name of a file of somebody else must not lie there.
+// It goes by owners and modes; a file that is not there is no error.
+func MayRead(r Reader, name, user string) error {
+	if user == "" || user == root || user == "0" {
+		return nil
+	}
+	real, err := r.Resolve(name, true)
+	if absent(err) || errors.Is(err, ErrUnknown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	groups := groupsOf(r, user)
+	member := func(group string) bool { return group != "" && slices.Contains(groups, group) }
+	bits := read
+	for ; ; real = path.Dir(real) {
+		switch m, err := r.Lstat(real); {
+		case absent(err), errors.Is(err, ErrUnknown):
+			return nil
+		case err != nil:
+			return err
+		case !m.allows(user, member, bits):
+			return hinted{guest("open", name, errAccess), user + " may not read it: see who made it, and whether it should be there"}
+		}
+		if bits = search; real == "/" {
+			return nil
+		}
+	}
 }
 
 // readable refuses to read what self may not read, or what is unknown.

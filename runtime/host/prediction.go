@@ -230,14 +230,49 @@ func (o *Overlay) Chown(name string, own Owner, _ int) error {
 	if own, err = o.owner(own); err != nil {
 		return guest("chown", name, err)
 	}
+	links, err := treeLinks(o, name)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return err
+	}
 	if err := o.mayGiveAll(name, p, own); err != nil {
 		return err
 	}
 	o.suppose(p)
+	spared, err := o.spared(links)
+	if err != nil {
+		return guest("chown", name, err)
+	}
 	p.pin()
 	p.give(own)
+	for name, m := range spared {
+		kept, err := o.find(name, false)
+		if err != nil {
+			return guest("chown", name, err)
+		}
+		kept.pin()
+		kept.meta, kept.below = m, Owner{}
+	}
 	o.change()
 	return nil
+}
+
+// spared are the files in a tree that keep their owner, because they have names outside of it.
+func (o *Overlay) spared(links linkage) (map[string]Meta, error) {
+	all := map[string]Meta{}
+	for name, out := range links.outside {
+		if !out {
+			continue
+		}
+		p, err := o.find(name, false)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = p.meta
+		if o.changed {
+			o.assume(name + " still has names elsewhere")
+		}
+	}
+	return all, nil
 }
 
 func (n *node) give(own Owner) {

@@ -36,7 +36,7 @@ func (l *Local) run(ctx context.Context, p Process, critical bool) (Result, erro
 	if critical {
 		err = runCritical(cmd, out, errs)
 	} else {
-		err = runPlain(ctx, cmd, out, errs)
+		err = l.runPlain(ctx, cmd, out, errs, p.Confined)
 	}
 	res := Result{Stdout: out.Bytes(), Stderr: errs.Bytes()}
 	var exit *exec.ExitError
@@ -167,9 +167,13 @@ func lookPath(search, dir, name string) (string, error) {
 }
 
 // runPlain waits for cmd or for the end of ctx.
-func runPlain(ctx context.Context, cmd *exec.Cmd, out, errs *capture) error {
+func (l *Local) runPlain(ctx context.Context, cmd *exec.Cmd, out, errs *capture, confined bool) (err error) {
 	cmd.Stdout, cmd.Stderr = out, errs
-	cmd, err := start(cmd)
+	if confined {
+		cmd, err = l.startConfined(cmd)
+	} else {
+		cmd, err = start(cmd)
+	}
 	if err != nil {
 		return err
 	}
@@ -321,19 +325,4 @@ func cut(s string, n int) string {
 		s = string(r[:n]) + "..."
 	}
 	return s
-}
-
-// lastWords returns the last lines a process wrote to its standard error or,
-// if it was silent there, its standard output.
-func lastWords(p Process, res Result) string {
-	text := strings.TrimSpace(p.hide(string(res.Stderr)))
-	if text == "" {
-		text = strings.TrimSpace(p.hide(string(res.Stdout)))
-	}
-	if text == "" {
-		return ""
-	}
-	lines := strings.Split(text, "\n")
-	text = strings.Join(lines[max(0, len(lines)-3):], "\n")
-	return ": " + text[max(0, len(text)-600):]
 }

@@ -11,14 +11,25 @@ import (
 	"strings"
 )
 
-// Query asks the base, if nothing changed here can matter to the answer.
+// Query asks the base, if nothing changed here can matter to the answer. What a
+// script asks can only read there.
 func (o *Overlay) Query(ctx context.Context, p Process) (Result, error) {
+	if p.Asker != "" && o.Mute {
+		return Result{}, mute{}
+	}
+	p.Confined = p.Asker != ""
 	res, err := o.query(ctx, p)
 	if err == nil && o.changed {
 		o.assume(title(p) + " answers as it did before the run")
 	}
 	return res, err
 }
+
+// mute is the error of a question that a run without questions leaves out.
+type mute struct{}
+
+func (mute) Error() string        { return "not asked: this run asks nothing that the runbook names" }
+func (mute) Is(target error) bool { return target == ErrUnknown }
 
 func (o *Overlay) query(ctx context.Context, p Process) (Result, error) {
 	if p.User != "" {
@@ -75,17 +86,17 @@ func (o *Overlay) meets(ctx context.Context, p Process) string {
 		words = append(words, p.Env[k])
 	}
 	for _, w := range words {
-		if slices.ContainsFunc(pathsIn(w, path.Join("/", dir)), o.touches) {
+		if slices.ContainsFunc(PathsIn(w, path.Join("/", dir)), o.touches) {
 			return cut(w, 80)
 		}
 	}
 	return ""
 }
 
-// pathsIn returns the names of files that w may mean: all of it as seen from
+// PathsIn returns the names of files that w may mean: all of it as seen from
 // dir, and whatever begins with a slash in it ("--config=/x", "file:///x",
 // "-C/x", "/a:/b", "cat /x | wc").
-func pathsIn(w, dir string) []string {
+func PathsIn(w, dir string) []string {
 	if w == "" {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"net"
 	"net/url"
 	"strings"
 	"unicode"
@@ -62,4 +63,14 @@ func redactPath(p string) string {
 		after = after || err != nil || strings.EqualFold(plain, "t")
 	}
 	return strings.Join(segments, "/")
+}
+
+// Loopback reports whether a URL is one of this machine itself.
+func Loopback(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -13,10 +13,11 @@ import (
 // Seen is what LstatAll found under one name.
 type Seen struct {
 	Meta
-	Ino uint64 // inode number; 0 where a dry run made the file
-	// Linked says that the file has other names as well: whoever changes it may change what is not theirs.
-	Linked bool
-	Err    error // wraps fs.ErrNotExist if there is no such file
+	Dev, Ino uint64 // device and inode number; 0 where a dry run made the file
+	// Links is how many names a regular file has; 0 where a dry run made it. Whoever changes a file with others may change
+	// what is not theirs.
+	Links uint64
+	Err   error // wraps fs.ErrNotExist if there is no such file
 }
 
 // LstatAll is Reader's. It holds the directory open, so that each name costs one system call.
@@ -70,7 +71,10 @@ func (s *Seen) describe(st *unix.Stat_t) (ids [2]uint32) {
 	if s.Err != nil {
 		return ids
 	}
-	s.Ino, s.Linked = st.Ino, st.Nlink > 1 && st.Mode&unix.S_IFMT == unix.S_IFREG
+	s.Dev, s.Ino = uint64(st.Dev), st.Ino
+	if st.Mode&unix.S_IFMT == unix.S_IFREG {
+		s.Links = uint64(st.Nlink)
+	}
 	s.Meta = Meta{Mode: fileMode(st.Mode), Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())}
 	return [2]uint32{st.Uid, st.Gid}
 }
@@ -142,8 +146,16 @@ func (o *Overlay) LstatAll(dir string, names []string) []Seen {
 	case p.base != "" && !p.unknown && !p.touched && len(p.kids) == 0 && p.below == (Owner{}):
 		return o.base.LstatAll(p.base, names)
 	}
+	var base []Seen
+	if p.base != "" && !p.unknown {
+		base = o.base.LstatAll(p.base, names)
+	}
 	for i, n := range names {
 		all[i].Meta, all[i].Err = o.Lstat(path.Join(dir, n))
+		kid, kept := p.kids[n]
+		if shows := !kept || kid != nil && kid.base != ""; shows && base != nil && base[i].Err == nil {
+			all[i].Dev, all[i].Ino, all[i].Links = base[i].Dev, base[i].Ino, base[i].Links
+		}
 	}
 	return all
 }

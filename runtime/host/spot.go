@@ -147,12 +147,20 @@ func (s *spot) fsync(name string, flags int) error {
 type ids struct{ uid, gid int }
 
 // give sets the owner where it differs. Links are given, not followed.
-func (s *spot) give(o ids) error {
-	st, err := s.stat()
-	if err != nil || !o.differ(st) {
+func (s *spot) give(o ids) error { return s.giveUnless(o, func(*unix.Stat_t) bool { return false }) }
+
+// giveUnless is give for a file that is none of those to be spared. What was looked at is what is given.
+func (s *spot) giveUnless(o ids, spared func(*unix.Stat_t) bool) error {
+	fd, err := unix.Openat(s.fd, s.base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return err
 	}
-	return unix.Fchownat(s.fd, s.base, o.uid, o.gid, unix.AT_SYMLINK_NOFOLLOW)
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || !o.differ(st) || spared(&st) {
+		return err
+	}
+	return unix.Fchownat(fd, "", o.uid, o.gid, unix.AT_EMPTY_PATH)
 }
 
 func (o ids) differ(st unix.Stat_t) bool {

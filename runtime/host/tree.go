@@ -30,12 +30,19 @@ func (l *Local) Chown(name string, o Owner, files int) error {
 	if err != nil {
 		return s.error(err)
 	}
+	links, err := treeLinks(l, name)
+	if err != nil {
+		return err
+	}
 	defer l.forget()
-	if err := s.giveAll(owner); err != nil {
+	if err := s.give(owner); err != nil {
+		return s.error(err)
+	}
+	if err := s.each(func(kid *spot) error { return kid.giveAll(owner, links) }); err != nil {
 		return err
 	}
 	l.forget()
-	switch n, err := Differ(l, name, o); {
+	switch n, _, err := Differ(l, name, o); {
 	case err != nil:
 		return err
 	case n > 0:
@@ -44,12 +51,15 @@ func (l *Local) Chown(name string, o Owner, files int) error {
 	return nil
 }
 
-// giveAll gives what is at s, then what is below it, in the order of names.
-func (s *spot) giveAll(o ids) error {
-	if err := s.give(o); err != nil {
+// giveAll gives what is at s, then what is below it, in the order of names; but for files with names outside the tree.
+func (s *spot) giveAll(o ids, links linkage) error {
+	if err := s.giveUnless(o, func(st *unix.Stat_t) bool {
+		several := st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink > 1
+		return several && !links.inside[inode{uint64(st.Dev), st.Ino}]
+	}); err != nil {
 		return s.error(err)
 	}
-	return s.each(func(kid *spot) error { return kid.giveAll(o) })
+	return s.each(func(kid *spot) error { return kid.giveAll(o, links) })
 }
 
 // each calls f for what lies in the directory at s, if it is one.

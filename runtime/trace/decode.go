@@ -24,7 +24,7 @@ func ReadAll(r io.Reader) ([]Event, error) {
 		if err != nil {
 			return events, err
 		}
-		e, err := decode(line)
+		e, _, err := decode(line)
 		if err != nil && !whole {
 			return events, nil
 		}
@@ -35,34 +35,33 @@ func ReadAll(r io.Reader) ([]Event, error) {
 	}
 }
 
-// decode returns the event of a line, which has no newline. Unknown keys are
-// ignored; a key given twice, also in other case, is an error, because two
-// readers could take two meanings from it.
-func decode(line []byte) (Event, error) {
+// decode returns the event of a line, which has no newline, and the members of its
+// object. Unknown keys are ignored; a key given twice, also in other case, is an
+// error, because two readers could take two meanings from it.
+func decode(line []byte) (e Event, members map[string]json.RawMessage, err error) {
 	if err := unique(line); err != nil {
-		return Event{}, err
+		return e, nil, err
 	}
-	var members map[string]json.RawMessage
 	if err := json.Unmarshal(line, &members); err != nil {
-		return Event{}, err
+		return e, nil, err
 	}
-	e := Event{Run: &RunInfo{}}
+	e.Run = &RunInfo{}
 	for name, p := range map[string]any{"seq": &e.Seq, "prev": &e.Prev, "kind": &e.Kind} {
 		if err := unmarshal(name, members[name], p); err != nil {
-			return Event{}, err
+			return Event{}, nil, err
 		}
 	}
 	for _, s := range e.slots() {
 		if raw, ok := members[s.key]; ok {
 			if err := unmarshal(s.key, raw, s.at); err != nil {
-				return Event{}, err
+				return Event{}, nil, err
 			}
 		}
 	}
 	if e.Kind != Run {
 		e.Run = nil
 	}
-	return e, nil
+	return e, members, nil
 }
 
 func unmarshal(name string, raw json.RawMessage, p any) error {

@@ -12,25 +12,26 @@ import (
 	"runbook/runtime/host"
 )
 
-// A Difference is how two traces compare.
+// A Difference is how two traces, or two events of theirs, compare.
 type Difference struct {
 	Equal   bool
-	Assumed int // ops that differ, but only as an op may that rested on a guess
+	Assumed []Difference // that only such ops have as may, because they rested on a guess
 
 	// The rest is about the first difference.
 	A, B  *Event // nil where a trace has no event to compare with the other's
 	Step  string
-	Op    string // the op under way and its target; may be empty
-	Field string // in which A and B differ, such as "detail.mode" or "changes[0].to"
-	InA   string // what the field holds, as JSON; empty if there is no such field
-	InB   string
+	Op    string   // the op under way and its target; may be empty
+	Field string   // in which A and B differ, such as "detail.mode" or "changes[0].to"
+	InA   string   // what the field holds, as JSON; empty if there is no such field
+	InB   string   // the same of B
+	Rests []string // the guesses of the op
 }
 
-// Diff compares two traces by their step, op, effect and result events, and
-// returns the first difference. Left out are numbers, hashes, times, what was
-// observed or assumed, and what an event lists as volatile. Where an op of the
-// dry run rested on a guess, the run may find that nothing is to be changed,
-// leave out effects, or change from something else; if not exactly one of the
+// Diff compares two traces by their step, op, effect and result events and by what
+// the runbook asks, and returns the first difference. Left out are numbers, hashes,
+// times, positions, what was observed or assumed, and what the effects of some ops may
+// differ in. Where an op of the dry run rested on a guess, the run may find that nothing
+// is to be changed, leave out effects, or change from something else; if not exactly one of the
 // traces is of a dry run, either may be taken for it.
 func Diff(a, b []Event) Difference {
 	ua, ub := units(a), units(b)
@@ -38,16 +39,16 @@ func Diff(a, b []Event) Difference {
 	if dryA == dryB {
 		dryA, dryB = true, true
 	}
-	assumed := 0
+	var assumed []Difference
 	for i := range min(len(ua), len(ub)) {
 		strict := firstGap(ua[i], ub[i])
 		if strict == nil {
 			continue
 		}
-		if g := tolerantGap(strict, ua[i], ub[i], dryA, dryB); g != nil {
+		if g := tolerantGap(*strict, ua[i], ub[i], dryA, dryB); g != nil {
 			return g.difference(ua[i], ub[i])
 		}
-		assumed++
+		assumed = append(assumed, strict.difference(ua[i], ub[i]))
 	}
 	if len(ua) != len(ub) {
 		return uneven(ua, ub)
@@ -63,13 +64,29 @@ func isDryRun(events []Event) bool {
 
 // String returns one line if the traces are equal, else three: where, A, B.
 func (d Difference) String() string {
-	if d.Equal && d.Assumed > 0 {
-		return fmt.Sprintf("equal, %d assumed differ", d.Assumed)
+	if d.Equal && len(d.Assumed) > 0 {
+		return fmt.Sprintf("equal, %d assumed differ", len(d.Assumed))
 	}
 	if d.Equal {
 		return "equal"
 	}
-	where := "different"
+	return d.lines("different")
+}
+
+// Explained returns String and, of each op that rested on a guess, what differs and
+// what was guessed.
+func (d Difference) Explained() string {
+	text := d.String()
+	for _, a := range d.Assumed {
+		text += "\n" + a.lines("assumed")
+		for _, r := range a.Rests {
+			text += "\n  assumed: " + Quote(r)
+		}
+	}
+	return text
+}
+
+func (d Difference) lines(where string) string {
 	if d.Step != "" {
 		where += " in step " + Quote(d.Step)
 	}
@@ -96,46 +113,124 @@ func (d Difference) side(e *Event, value string) string {
 // shownValue returns the value of a field, as JSON, in a length that can be read.
 func shownValue(value string) string { return cut(Quote(cmp.Or(value, "(nothing)")), 300) }
 
-// A unit is what is compared at a time: an op with its effects and its result,
-// or an event that stands alone.
+// Err returns nil if the traces are equal, else an error that wraps ErrDeviates and
+// says how B differs from A, which is approved.
+func (d Difference) Err() error {
+	if d.Equal {
+		return nil
+	}
+	text := fmt.Sprintf("got %s, want %s", placed(d.B), placed(d.A))
+	if d.Field != "" {
+		text += fmt.Sprintf(": field %s: got %s, want %s", Quote(d.Field), shownValue(d.InB), shownValue(d.InA))
+	}
+	return fmt.Errorf("%w: %s", ErrDeviates, text)
+}
+
+// placed describes an event and, of one in a file, which it is.
+func placed(e *Event) string {
+	switch {
+	case e == nil:
+		return "nothing"
+	case e.Kind == End:
+		return "the end"
+	case e.Seq == 0:
+		return describe(*e)
+	}
+	return fmt.Sprintf("%s (its event %d)", describe(*e), e.Seq)
+}
+
+// comparison returns how two events differ, each of which may be missing.
+func comparison(a, b *Event) Difference {
+	d := Difference{A: a, B: b}
+	if a != nil && b != nil {
+		d.Field, d.InA, d.InB = differing(compared(*a), compared(*b))
+	}
+	if d.Field == "kind" { // the descriptions of the events say so
+		d.Field = ""
+	}
+	return d
+}
+
+// A unit is what is compared at a time: an op with what the runbook asks for it, its
+// effects and its result, or an event that stands alone.
 type unit struct {
+	asked   []Event
 	head    Event
 	effects []Event
 	result  *Event
 }
 
 // units groups those events on which the equality of traces rests.
-func units(events []Event) (all []unit) {
-	var op *unit
-	flush := func() {
-		if op != nil {
-			all = append(all, *op)
-		}
-		op = nil
-	}
+func units(events []Event) []unit {
+	g := grouping{seen: map[string]bool{}}
 	for _, e := range events {
-		switch {
-		case e.Kind == Effect && op != nil:
-			op.effects = append(op.effects, e)
-		case e.Kind == Result && op != nil:
-			op.result = &e
-			flush()
-		case e.Kind == Op:
-			flush()
-			op = &unit{head: e}
-		case e.Kind == Step || e.Kind == Effect || e.Kind == Result:
-			flush()
-			all = append(all, unit{head: e})
-		}
+		g.add(e)
 	}
-	flush()
-	return all
+	g.flush()
+	return g.all
+}
+
+// A grouping is the work of units.
+type grouping struct {
+	all   []unit
+	op    *unit
+	asked []Event // for the op that follows
+	seen  map[string]bool
+}
+
+func (g *grouping) add(e Event) {
+	switch {
+	case e.Kind == Probe:
+		g.question(e)
+	case e.Kind == Effect && g.op != nil:
+		e.Op = g.op.head.Op
+		g.op.effects = append(g.op.effects, e)
+	case e.Kind == Result && g.op != nil:
+		g.op.result = &e
+		g.flush()
+	case e.Kind == Op:
+		asked := g.asked
+		g.asked = nil
+		g.flush()
+		g.op = &unit{head: e, asked: asked}
+	case e.Kind == Step || e.Kind == Effect || e.Kind == Result:
+		g.flush()
+		g.all = append(g.all, unit{head: e})
+	}
+}
+
+// question takes what the runbook asks, each in a step once: how often something is
+// asked until it holds is not for a plan to say.
+func (g *grouping) question(e Event) {
+	id := identity(e)
+	if e.Asker == "" || g.seen[id] {
+		return
+	}
+	g.seen[id] = true
+	switch {
+	case g.op != nil:
+		g.op.asked = append(g.op.asked, e)
+	case e.Asker == "query":
+		g.all = append(g.all, unit{head: e})
+	default:
+		g.asked = append(g.asked, e)
+	}
+}
+
+func (g *grouping) flush() {
+	if g.op != nil {
+		g.all = append(g.all, *g.op)
+	}
+	for _, e := range g.asked {
+		g.all = append(g.all, unit{head: e})
+	}
+	g.op, g.asked = nil, nil
 }
 
 func (u unit) assumed() bool { return u.result != nil && len(u.result.Assumed) > 0 }
 
 func (u unit) events() []Event {
-	all := append([]Event{u.head}, u.effects...)
+	all := append(append(slices.Clone(u.asked), u.head), u.effects...)
 	if u.result != nil {
 		all = append(all, *u.result)
 	}
@@ -162,8 +257,8 @@ func firstGap(a, b unit) *gap {
 
 // tolerantGap returns what of a difference remains if a side that is of a dry
 // run rested on a guess.
-func tolerantGap(strict *gap, a, b unit, dryA, dryB bool) *gap {
-	left := strict
+func tolerantGap(strict gap, a, b unit, dryA, dryB bool) *gap {
+	left := &strict
 	if dryA && a.assumed() {
 		left = firstGap(excuse(a, b))
 	}
@@ -185,7 +280,7 @@ func uneven(a, b []unit) Difference {
 }
 
 func (g *gap) difference(a, b unit) Difference {
-	d := Difference{A: g.a, B: g.b}
+	d := comparison(g.a, g.b)
 	u := a
 	if u.head.Kind == "" {
 		u = b
@@ -193,11 +288,11 @@ func (g *gap) difference(a, b unit) Difference {
 	if d.Step = u.head.Step; u.head.Kind == Op {
 		d.Op = strings.TrimSpace(u.head.Op + " " + u.head.Target)
 	}
-	if g.a != nil && g.b != nil {
-		d.Field, d.InA, d.InB = differing(compared(*g.a), compared(*g.b))
-	}
-	if d.Field == "kind" { // the descriptions of the events say so
-		d.Field = ""
+	for _, u := range []unit{a, b} {
+		if u.assumed() {
+			d.Rests = u.result.Assumed
+			break
+		}
 	}
 	return d
 }
@@ -217,6 +312,7 @@ func excuse(dry, run unit) (unit, unit) {
 		dry.result = &result
 	}
 	dry.effects = withoutOmitted(dry.effects, run.effects)
+	dry.asked = withoutOmitted(dry.asked, run.asked)
 	return dry, run
 }
 
@@ -266,17 +362,27 @@ func identity(e Event) string {
 }
 
 // compared returns the fields that must be equal: not the number, the hash, the
-// times, what was observed or assumed, and what the event calls volatile.
+// times, the position, what was observed or assumed, and what differs between equal
+// commands of the op whose effect e is: no trace has a say in that. Of a question the
+// answer is left out, too.
 func compared(e Event) []field {
-	e.Detail = maps.Clone(e.Detail)
-	for _, name := range e.Volatile {
-		delete(e.Detail, strings.TrimPrefix(name, "detail."))
+	if e.Kind == Effect && e.Call == "exec" {
+		switch e.Op {
+		case "cron": // the other lines of a crontab belong to others
+			e.Stdin = ""
+		case "yum": // a dry run lacks the headers of packages that are yet to be downloaded
+			e.Detail = maps.Clone(e.Detail)
+			delete(e.Detail, "touches")
+		}
 	}
 	fs, err := fields(e)
 	if err != nil { // a value without a JSON form, which no writer accepts
 		return []field{{"error", json.RawMessage(err.Error())}}
 	}
-	free := append([]string{"time", "elapsed_ms", "observed", "assumed"}, e.Volatile...)
+	free := []string{"time", "elapsed_ms", "observed", "assumed", "pos"}
+	if e.Kind == Probe {
+		free = append(free, "code")
+	}
 	fs = slices.DeleteFunc(fs, func(f field) bool { return slices.Contains(free, f.name) })
 	return append([]field{{"kind", quoteJSON(string(e.Kind))}}, fs...)
 }
@@ -350,12 +456,18 @@ func jsonText(v any) string {
 func describe(e Event) string {
 	var words []string
 	switch e.Kind {
+	case Run:
+		if words = []string{"run"}; e.Run != nil {
+			words = append(words, "of", e.Run.Runbook)
+		}
 	case Step:
 		words = []string{"step", e.Step, e.State}
 	case Op:
 		words = []string{"op", e.Op, e.Target}
 	case Effect:
 		words = append([]string{e.Call}, cmp.Or(e.Path, spaced(e.Argv)))
+	case Probe:
+		words = []string{cmp.Or(e.Asker, "probe"), cmp.Or(e.URL, spaced(e.Argv))}
 	case Result:
 		words = []string{"result", string(e.Outcome), e.Op, e.Target}
 	default:

@@ -6,8 +6,8 @@ import (
 	"reflect"
 )
 
-// errSecret is what a guard refuses with.
-var errSecret = errors.New("a secret, or a piece of its placeholder, would be written down")
+// ErrSecret is what a guard refuses with.
+var ErrSecret = errors.New("a secret, or a piece of its placeholder, would be written down")
 
 type guard struct{ leaks func(text string) bool }
 
@@ -16,10 +16,10 @@ type guard struct{ leaks func(text string) bool }
 // it finds is a fault of the program.
 func NewGuard(leaks func(text string) bool) Sink { return &guard{leaks} }
 
-// Emit returns errSecret if e leaks. The error does not say which text.
+// Emit returns ErrSecret if e leaks. The error does not say which text.
 func (g *guard) Emit(e Event) error {
 	if g.leaksIn(reflect.ValueOf(e)) {
-		return fmt.Errorf("trace %s: %w", e.Kind, errSecret)
+		return fmt.Errorf("trace %s: %w", e.Kind, ErrSecret)
 	}
 	return nil
 }

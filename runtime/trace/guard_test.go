@@ -25,7 +25,7 @@ func TestGuardLooksEverywhere(t *testing.T) {
 		"vars":     {Kind: Run, Run: &RunInfo{Vars: []Var{{Value: s}}}},
 		"ticket":   {Kind: Run, Run: &RunInfo{Ticket: s}},
 	} {
-		if err := g.Emit(e); !errors.Is(err, errSecret) || strings.Contains(err.Error(), "hunter2") {
+		if err := g.Emit(e); !errors.Is(err, ErrSecret) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

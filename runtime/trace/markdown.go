@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"runbook/runtime/host"
 )
 
 // A markdown is a Sink that writes a document: a heading for each step, an item
@@ -97,22 +99,34 @@ func (m *markdown) result(e Event) {
 	if m.dry && e.Outcome == Changed {
 		outcome = "would change"
 	}
-	m.print("- **%s** %s: %s", prose(e.Op), code(e.Target), prose(outcome))
+	name := code(e.Target)
+	if e.Op == "require" && e.Outcome != Failed { // its target is what is wrong if it is not met
+		name = "at " + code(m.op.Pos)
+	}
+	m.print("- **%s** %s: %s", prose(e.Op), name, prose(outcome))
 	if e.Elapsed > 100*time.Millisecond {
 		m.print(" (%s)", spent(e.Elapsed))
 	}
 	m.print("\n")
-	for _, c := range m.op.Changes {
+	for _, c := range changesOf(m.op) {
 		if isText(c) {
-			_, lines := textDiff(c.From, c.To, 1000)
-			m.print("  - %s:\n", prose(c.What))
-			m.fence("    ", "diff", lines)
+			m.text(c)
 			continue
 		}
 		m.print("  - %s: %s → %s\n", prose(c.What), code(cmp.Or(c.From, "(none)")), code(cmp.Or(c.To, "(none)")))
 	}
+	for _, where := range wholeTexts(m.op) {
+		m.print("  - %s\n", prose(where))
+	}
 	for _, d := range m.did {
-		m.print("  - does %s\n", code(describe(d)))
+		m.print("  - does %s", code(describe(d)))
+		if a := aspects(d); a != "" {
+			m.print(" %s", prose(a))
+		}
+		m.print("\n")
+		if s := exposure(d); s != "" {
+			m.print("  - **%s**\n", prose(s))
+		}
 	}
 	for _, a := range e.Assumed {
 		m.print("  - assumed: %s\n", prose(a))
@@ -122,6 +136,17 @@ func (m *markdown) result(e Event) {
 		m.print("\n%s\n", lined("  ", "Hint: "+e.Hint))
 	}
 	m.did = nil
+}
+
+// text writes how a text changes.
+func (m *markdown) text(c host.Change) {
+	head, lines := hunks(c)
+	m.print("  - %s:\n", prose(head))
+	texts := make([]string, len(lines))
+	for i, l := range lines {
+		texts[i] = l.text
+	}
+	m.fence("    ", "diff", texts)
 }
 
 // lined returns text of several lines as prose, each behind prefix.

@@ -16,7 +16,7 @@ func Show(w io.Writer, events []Event, format string) error {
 	var s Sink
 	switch format {
 	case "text":
-		s = NewTerminal(w, Options{Width: 100})
+		s = NewTerminal(w, Options{Whole: true})
 	case "sh":
 		sh := newShell(w)
 		sh.used = sh.secretsUsed(events)

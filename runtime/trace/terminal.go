@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"runbook/runtime/host"
 )
@@ -18,18 +19,22 @@ import (
 type Options struct {
 	Color    bool             // paint
 	Live     bool             // the writer is a terminal: keep a last line that shows the op under way
-	Width    int              // columns; 80 if 0
+	Width    int              // columns of that line; 80 if 0. No other line is cut
 	Quiet    bool             // only what changed or failed, and the summary
-	Verbose  bool             // also manual texts, effects, probes and what commands print
+	Verbose  bool             // also manual texts, effects, probes, what commands print, and all lines of texts
+	Whole    bool             // all lines of texts, and all effects
 	Reported bool             // the caller reports why the run failed
 	Now      func() time.Time // time.Now if nil
 }
 
 const (
-	column    = len("changed")   // width of markers
-	below     = "           "    // indent of what belongs to an op's line
-	tailLines = 8                // of a command's output, shown when it fails
-	between   = 30 * time.Second // two lines of progress of an op, where no line is live
+	column       = len("changed")   // width of markers
+	below        = "           "    // indent of what belongs to an op's line
+	tailLines    = 8                // of a command's output, shown when it fails
+	between      = 30 * time.Second // two lines of progress of an op, where no line is live
+	textLines    = 40               // of the hunks of a text
+	textLinesDry = 1000             // of those in a dry run, which is there to be read
+	effectLines  = 12               // of an op
 )
 
 // Terminal is a Sink for people: a line for each op, below it what changed. It
@@ -48,6 +53,7 @@ type Terminal struct {
 	start      time.Time    // of the run
 	heading    string       // of the step; not yet shown
 	op         Event        // under way, or the zero Event
+	did        []Event      // effects of op
 	met        int          // requirements that hold, since the last line
 	progress   string       // of op
 	progressAt time.Time    // when op began, or its last line of progress was written
@@ -79,9 +85,10 @@ func (t *Terminal) Emit(e Event) error {
 	case Op:
 		t.begin(e)
 	case Effect:
-		t.aside("does " + Quote(describe(e)))
+		t.did = append(t.did, e)
+		t.aside("does " + Quote(describe(e)) + prefixed("  ", aspects(e)))
 	case Probe:
-		t.aside("asks " + Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code)))
+		t.probe(e)
 	case Result:
 		t.result(e)
 	case Log:
@@ -171,9 +178,27 @@ func (t *Terminal) step(e Event) {
 }
 
 func (t *Terminal) begin(e Event) {
-	t.op, t.tail, t.progress, t.progressAt = e, nil, "", t.opts.Now()
+	t.op, t.did, t.tail, t.progress, t.progressAt = e, nil, nil, "", t.opts.Now()
 	if t.opts.Verbose {
-		t.line("  ", t.paint.dim.Sprint(pad("begins", column)+"  "+nameOf(e)+prefixed("  ", e.Pos)))
+		begins := nameOf(e)
+		if e.Op != "require" {
+			begins += prefixed("  ", e.Pos)
+		}
+		t.line("  ", t.paint.dim.Sprint(pad("begins", column)+"  "+begins))
+	}
+}
+
+// probe shows a question; of a dry run, which runs nothing else, each that the
+// runbook asks.
+func (t *Terminal) probe(e Event) {
+	what := Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code))
+	if e.Asker == "" || !t.dry {
+		t.aside("asks " + what)
+		return
+	}
+	t.sum.asked++
+	if t.allMet(); !t.opts.Quiet || e.Why != "" {
+		t.line("  ", t.paint.dim.Sprint(pad("asks:", column)+"  "+what)+t.paint.bad.Sprint(prefixed("  ", e.Why)))
 	}
 }
 
@@ -211,8 +236,10 @@ func (t *Terminal) result(e Event) {
 	if e.Elapsed > 100*time.Millisecond {
 		elapsed = t.paint.dim.Sprint("  " + spent(e.Elapsed))
 	}
-	t.line("  ", marker+"  "+nameOf(e)+elapsed)
+	e.Pos = op.Pos
+	t.line("  ", marker+"  "+nameOf(e)+t.aspects(op)+elapsed)
 	t.changes(op)
+	t.effects(op)
 	for _, s := range e.Assumed {
 		t.line(below, t.paint.change.Sprint("assumed: ")+Quote(s))
 	}
@@ -230,21 +257,74 @@ func (t *Terminal) allMet() {
 	t.met = 0
 }
 
+// aspects returns what the line of op tells of the effects on what it names.
+func (t *Terminal) aspects(op Event) (text string) {
+	for _, e := range t.did {
+		if a := aspects(e, op.Changes...); targets(op, e) && a != "" && !strings.Contains(text, a) {
+			text += t.paint.dim.Sprint("  (" + a + ")")
+		}
+	}
+	return text
+}
+
 // changes shows what changed, unless the line of the op has said it.
 func (t *Terminal) changes(op Event) {
 	said := func(c host.Change) bool { return c.From == "" && c.To == op.Target }
-	limit, width := 12, t.opts.Width
-	if t.opts.Verbose {
-		limit, width = 1000, 10_000
+	limit := textLines
+	switch {
+	case t.opts.Verbose || t.opts.Whole:
+		limit = 0
+	case t.dry:
+		limit = textLinesDry
 	}
-	for _, l := range changeLines(slices.DeleteFunc(slices.Clone(op.Changes), said), limit, width-len(below)) {
-		switch l.sign {
+	changes := slices.DeleteFunc(slices.Clone(changesOf(op)), said)
+	for _, l := range changeLines(changes, limit, "--verbose shows them") {
+		switch l.text = t.clipped(l.text); l.sign {
 		case '-':
 			l.text = t.paint.bad.Sprint(l.text)
 		case '+':
 			l.text = t.paint.good.Sprint(l.text)
 		}
 		t.line(below, l.text)
+	}
+	for _, where := range wholeTexts(op) {
+		t.line(below, t.paint.change.Sprint(where))
+	}
+}
+
+// clipped returns a line that does not fill a screen. It says how much is cut.
+func (t *Terminal) clipped(s string) string {
+	if !t.opts.Live || t.opts.Verbose {
+		return s
+	}
+	short := trimTo(s, 10*t.opts.Width)
+	if n := utf8.RuneCountInString(s[len(short):]); n > 0 {
+		return fmt.Sprintf("%s (%d more characters; --verbose shows them)", short, n)
+	}
+	return s
+}
+
+// effects shows the effects on something else than the line of op names, and what
+// every account can see of them.
+func (t *Terminal) effects(op Event) {
+	var lines []string
+	for _, e := range t.did {
+		more := aspects(e, op.Changes...)
+		told := slices.ContainsFunc(op.Changes, func(c host.Change) bool { return c.What == e.Path }) && more == ""
+		if !targets(op, e) && !told && !t.opts.Verbose { // a verbose terminal has shown them
+			lines = append(lines, t.clipped("does "+Quote(describe(e))+prefixed("  ", more)))
+		}
+	}
+	if n := len(lines); n > effectLines && !t.opts.Whole {
+		lines = append(lines[:effectLines], fmt.Sprintf("(%d more effects; --verbose shows them)", n-effectLines))
+	}
+	for _, l := range lines {
+		t.line(below, t.paint.dim.Sprint(l))
+	}
+	for _, e := range t.did {
+		if s := exposure(e); s != "" {
+			t.line(below, t.paint.bad.Sprint(s))
+		}
 	}
 }
 
@@ -353,8 +433,14 @@ func (t *Terminal) marker(o Outcome) string {
 	return Quote(string(o))
 }
 
-// nameOf returns builtin and target of an op or a result.
-func nameOf(e Event) string { return pad(Quote(e.Op), 10) + " " + Quote(e.Target) }
+// nameOf returns builtin and target of an op or a result; of a requirement where it
+// stands, because its target is what is wrong if it is not met.
+func nameOf(e Event) string {
+	if e.Op == "require" && e.Outcome != Failed {
+		return pad(e.Op, 10) + prefixed(" ", e.Pos)
+	}
+	return pad(Quote(e.Op), 10) + " " + Quote(e.Target)
+}
 
 // prefixed returns text, fit to be shown, behind prefix; "" if there is no text.
 func prefixed(prefix, text string) string {
@@ -381,6 +467,7 @@ type summary struct {
 	counts  Counts
 	left    int    // steps left out
 	assumed int    // ops that rest on a guess
+	asked   int    // questions of the runbook that a dry run put
 	failed  string // error of the last op that failed
 }
 
@@ -410,7 +497,7 @@ func (s summary) words(dry bool) string {
 		format string
 	}{
 		{s.counts.Failed, "%d failed"}, {s.counts.Changed, changed}, {s.counts.Same, "%d already so"},
-		{s.counts.Skipped, "%d skipped"}, {s.left, steps}, {s.assumed, "%d assumed"},
+		{s.counts.Skipped, "%d skipped"}, {s.left, steps}, {s.assumed, "%d assumed"}, {s.asked, "%d asked"},
 	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf(p.format, p.n))

@@ -92,7 +92,9 @@ func poisoned(s string) []Event {
 			*p += s
 		}
 		e.Argv, e.Assumed = append(e.Argv, s), append(e.Assumed, s)
-		e.Changes = append(e.Changes, host.Change{What: s, From: s, To: s}, host.Change{What: s, From: s + "\n", To: "a\n" + s + "\n"})
+		if len(e.Changes) > 0 {
+			e.Changes = append(e.Changes, host.Change{What: s, From: s, To: s}, host.Change{What: s, From: s + "\n", To: "a\n" + s + "\n"})
+		}
 		e.Args, e.Sets = map[string]any{s: s}, map[string]string{s: s}
 		if e.Kind == Effect {
 			e.Detail = map[string]any{"mode": "0644", "owner": s, "cwd": s, "target": s, "env": map[string]string{"A": s}}
@@ -145,26 +147,6 @@ func TestCut(t *testing.T) {
 	} {
 		if have := cut(c.in, c.width); have != c.want {
 			t.Errorf("%q, %d: got %q, want %q", c.in, c.width, have, c.want)
-		}
-	}
-}
-
-func TestTextDiff(t *testing.T) {
-	for _, c := range []struct {
-		from, to string
-		at       int
-		want     string
-	}{
-		{"a\nb\nc\n", "a\nx\nc\n", 2, "- b|+ x"},
-		{"", "a\nb\n", 1, "+ a|+ b"},
-		{"a\nb\n", "", 1, "- a|- b"},
-		{"a\n", "a\nb\n", 2, "+ b"},
-		{"a\na\n", "a\n", 2, "- a"},
-		{"1\n2\n3\n4\n", "", 1, "- 1|- 2|- 3|- (1 more)"},
-	} {
-		at, lines := textDiff(c.from, c.to, 3)
-		if have := strings.Join(lines, "|"); have != c.want || at != c.at {
-			t.Errorf("%q to %q: got %d %s, want %d %s", c.from, c.to, at, have, c.at, c.want)
 		}
 	}
 }

@@ -31,25 +31,27 @@ type Event struct {
 	Title string // of Step
 	Text  string // of Step: its manual text; of Log: the line for people
 	State string // of Step: begin, end or skipped
-	Why   string // of Step: why it was skipped
+	Why   string // of Step: why it was skipped; of Probe: why it could do more than read
 
-	Op      string // of Op and Result: the builtin
+	Op      string // of Op and Result: the builtin; in memory also of Effect
 	Target  string
 	Pos     string // of Op: "file.star:line:col"
 	User    string // of Op and Effect: the account that acts
 	Args    map[string]any
 	Changes []host.Change
+	Whole   []string // of Op: hex SHA-256 of each new text of which Changes has only head and tail
 
-	Call     string   // of Effect: exec, mkdir, write, symlink, meta, move, remove or tree
-	Argv     []string // of Effect and Probe
-	Path     string
-	Stdin    string // of Effect: hex SHA-256 of the redacted text
-	Sets     map[string]string
-	Detail   map[string]any
-	Volatile []string // names of fields, or of keys of Detail, that may differ between equal traces
+	Call   string   // of Effect: exec, mkdir, write, symlink, meta, move, remove or tree
+	Inputs []Input  // of Effect
+	Argv   []string // of Effect and Probe
+	Path   string
+	Stdin  string // of Effect and Probe: hex SHA-256 of the redacted text
+	Sets   map[string]string
+	Detail map[string]any
 
-	URL  string // of Probe: redacted
-	Code int    // of Probe: exit status, or HTTP status
+	URL   string // of Probe: redacted
+	Code  int    // of Probe: exit status, or HTTP status
+	Asker string // of Probe: query, unless or wait_for where the runbook asks, "" where a builtin does
 
 	Outcome  Outcome // of Result and End
 	Assumed  []string
@@ -73,6 +75,17 @@ type RunInfo struct {
 	User     Person
 	Ticket   string
 	Previous string // head of the last run on this host
+	Follows  string // head of the approved trace, where there is one
+	Edited   bool   // other sources than those of the approved trace were accepted
+}
+
+// An Input is a file of this machine that an effect reads and the run did not make,
+// or a directory with what is read below it.
+type Input struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`        // hex; "" where the effect verifies the file by MD5 alone
+	MD5    string `json:"md5,omitempty"` // hex
+	Of     string `json:"of,omitempty"`  // what SHA256 is the digest of, if not of the file's bytes
 }
 
 // A Source is a file that the runbook was read from.

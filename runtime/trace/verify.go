@@ -2,9 +2,14 @@ package trace
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -13,7 +18,7 @@ import (
 // is in the report. A trace that stops without an end event is incomplete, not
 // broken.
 func Verify(r io.Reader) (Report, error) {
-	v := &verifier{in: newLines(r)}
+	v := &verifier{in: newLines(r), begun: map[string]bool{}}
 	v.Head = zeroHash
 	for {
 		line, whole, err := v.in.next()
@@ -43,10 +48,13 @@ const mostProblems = 100
 type verifier struct {
 	Report
 	in      *lines
-	seq     int     // of the line under way, 0 if it cannot be read
-	ended   bool    // an end event was read
-	op      *Event  // under way
-	effects []Event // of op
+	seq     int             // of the line under way, 0 if it cannot be read
+	ended   bool            // an end event was read
+	step    string          // under way
+	begun   map[string]bool // steps
+	op      *Event          // under way
+	effects []Event         // of op
+	failed  *Event          // the result of the first op that failed
 }
 
 func (v *verifier) broken(format string, args ...any) {
@@ -58,12 +66,17 @@ func (v *verifier) broken(format string, args ...any) {
 func (v *verifier) line(line []byte) {
 	v.Events++
 	v.seq = 0
-	e, err := decode(line)
+	e, members, err := decode(line)
 	if err != nil {
 		v.broken("is no event: %s", err)
 		e.Seq = v.Seq + 1
 	} else {
 		v.seq = e.Seq
+		for _, key := range requiredKeys(e.Kind) {
+			if members[key] == nil && key != "inputs" { // which older traces lack
+				v.broken("lacks %q", key)
+			}
+		}
 		v.event(e, line)
 	}
 	if what := unclean(line); what != "" {
@@ -86,6 +99,12 @@ func unclean(line []byte) string {
 		return "has a NUL byte"
 	case !utf8.Valid(line):
 		return "is not UTF-8"
+	case bytes.ContainsFunc(line, func(r rune) bool { return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }):
+		return "has characters that are hidden, and not escaped"
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, line); err == nil && compact.Len() != len(line) {
+		return "has white space between its members"
 	}
 	return ""
 }
@@ -103,20 +122,90 @@ func (v *verifier) event(e Event, line []byte) {
 	v.Counts.add(e)
 	switch e.Kind {
 	case Run:
-		v.Run = e.Run
-		if e.Run.V != version {
-			v.broken("got format version %d, want %d", e.Run.V, version)
-		}
+		v.run(e)
+	case Step:
+		v.unfinished()
+		v.inStep(e)
 	case Op:
 		v.unfinished()
-		v.op = &e
+		v.begin(e)
 	case Effect:
-		v.effects = append(v.effects, e)
+		v.effect(e)
 	case Result:
 		v.result(e)
 	case End:
+		v.unfinished()
 		v.end(e, line)
+	case Probe, Log:
+	default:
+		v.broken("got kind %q, which no run writes", e.Kind)
 	}
+}
+
+func (v *verifier) run(e Event) {
+	v.Run = e.Run
+	if e.Run.V != version {
+		v.broken("got format version %d, want %d", e.Run.V, version)
+	}
+	if !slices.Contains([]string{RealRun, DryRun, Rehearsal}, e.Run.Mode) {
+		v.broken("got mode %q, want %s, %s or %s", e.Run.Mode, RealRun, DryRun, Rehearsal)
+	}
+	if len(e.Run.Sources) == 0 {
+		v.broken("names no sources, want the files that the runbook was read from")
+	}
+}
+
+// inStep takes the beginning or the end of a step: one is under way at a time, and
+// each only once.
+func (v *verifier) inStep(e Event) {
+	switch e.State {
+	case Begin, LeftOut:
+		if v.step != "" {
+			v.broken("comes before the end of step %q", v.step)
+		}
+		if v.begun[e.Step] {
+			v.broken("is step %q once more", e.Step)
+		}
+		if v.failed != nil {
+			v.broken("comes after %s %q, which failed", v.failed.Op, v.failed.Target)
+		}
+		v.begun[e.Step] = true
+	case Ended:
+		if v.step != e.Step {
+			v.broken("ends step %q, which is not under way", e.Step)
+		}
+		if v.failed != nil {
+			v.broken("ends a step in which %s %q failed", v.failed.Op, v.failed.Target)
+		}
+	default:
+		v.broken("got state %q, want %s, %s or %s", e.State, Begin, Ended, LeftOut)
+	}
+	if v.step = ""; e.State == Begin {
+		v.step = e.Step
+	}
+}
+
+// begin takes an op. What fails ends the run, but for requirements, which gather.
+func (v *verifier) begin(e Event) {
+	if e.Step != v.step || e.Step == "" {
+		v.broken("is an op of step %q, which is not under way", e.Step)
+	}
+	if v.failed != nil && (e.Op != "require" || v.failed.Op != "require") {
+		v.broken("comes after %s %q, which failed", v.failed.Op, v.failed.Target)
+	}
+	v.op = &e
+}
+
+func (v *verifier) effect(e Event) {
+	switch calls := strings.Fields("exec mkdir write symlink meta move remove tree"); {
+	case v.op == nil:
+		v.broken("is an effect outside of an op: %s", describe(e))
+	case v.op.Step != e.Step:
+		v.broken("is an effect of step %q, want step %q of %s %q", e.Step, v.op.Step, v.op.Op, v.op.Target)
+	case !slices.Contains(calls, e.Call):
+		v.broken("got call %q, want one of %s", e.Call, strings.Join(calls, ", "))
+	}
+	v.effects = append(v.effects, e)
 }
 
 func (v *verifier) result(e Event) {
@@ -125,11 +214,22 @@ func (v *verifier) result(e Event) {
 		v.broken("is a result without an op")
 	case v.op.Op != e.Op || v.op.Target != e.Target || v.op.Step != e.Step && e.Step != "":
 		v.broken("is the result of %s %q, want that of %s %q", e.Op, e.Target, v.op.Op, v.op.Target)
+	case (e.Outcome == Same || e.Outcome == Skipped) && len(v.effects)+len(v.op.Changes) > 0:
+		v.broken("is %s, but the op has %d changes and %d effects", e.Outcome, len(v.op.Changes), len(v.effects))
 	}
 	switch e.Outcome {
-	case Same, Changed, Failed, Skipped:
+	case Same, Skipped:
+	case Changed:
+		if v.op != nil && len(v.effects)+len(v.op.Changes) == 0 {
+			v.broken("is %s, but the op has no changes and no effects", e.Outcome)
+		}
+	case Failed:
+		v.failed = cmp.Or(v.failed, &e)
 	default:
 		v.broken("got outcome %q, want same, changed, failed or skipped", e.Outcome)
+	}
+	if e.Elapsed < 0 {
+		v.broken("took %s", e.Elapsed)
 	}
 	v.op, v.effects = nil, nil
 }
@@ -143,9 +243,23 @@ func (v *verifier) unfinished() {
 }
 
 func (v *verifier) end(e Event, line []byte) {
-	v.unfinished()
 	if v.ended {
 		v.broken("is another end event")
+	}
+	switch e.Outcome {
+	case Failed, Interrupted:
+	case Done:
+		if v.failed != nil {
+			v.broken("is done, although %s %q failed", v.failed.Op, v.failed.Target)
+		}
+		if v.step != "" {
+			v.broken("is done before the end of step %q", v.step)
+		}
+		if e.Error != "" {
+			v.broken("is done, with an error")
+		}
+	default:
+		v.broken("got outcome %q, want done, failed or interrupted", e.Outcome)
 	}
 	if e.Counts != v.Counts {
 		v.broken("counts %s; the lines before have %s", e.Counts, v.Counts)

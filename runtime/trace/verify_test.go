@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"runbook/runtime/host"
 )
 
 func verify(t *testing.T, file []byte) Report {
@@ -140,6 +143,8 @@ func TestTamperingWithBytes(t *testing.T) {
 		"version of the future":    {bytes.Replace(file, []byte(`"v":1`), []byte(`"v":2`), 1), "format version 2"},
 		"one more digit in a seq":  {replaced(`{"seq":2,`, `{"seq":20,`), "got seq 20, want 2"},
 		"upper-case seal":          {append(bytes.Clone(file[:len(file)-67]), bytes.ToUpper(file[len(file)-67:])...), "seal"},
+		"a space between members":  {replaced(`,"target":`, `, "target":`), "white space"},
+		"a hidden character":       {replaced("anaconda", "ana\u202econda"), "hidden, and not escaped"},
 		"a space that JSON allows": {append(bytes.Clone(file[:last]), bytes.Replace(file[last:], []byte(`:"failed"`), []byte(`: "failed"`), 1)...), "seal"},
 	} {
 		c.check(t, name)
@@ -147,18 +152,97 @@ func TestTamperingWithBytes(t *testing.T) {
 }
 
 func TestLinesThatCannotStandTogether(t *testing.T) {
-	for name, c := range map[string]tampered{
-		"two run events":         {again(t, func(e []Event) []Event { return append(e[:1:1], e...) }), "one run event"},
-		"no run event":           {again(t, func(e []Event) []Event { return e[1:] }), "one run event"},
-		"two end events":         {again(t, func(e []Event) []Event { return append(e, e[len(e)-1]) }), "another end"},
-		"end in the middle":      {again(t, func(e []Event) []Event { return slices.Insert(e, 3, e[len(e)-1]) }), "after the end"},
-		"op without result":      {again(t, func(e []Event) []Event { return slices.Delete(e, 6, 7) }), "before the result of event 4"},
-		"result without op":      {again(t, func(e []Event) []Event { return slices.Delete(e, 3, 4) }), "without an op"},
-		"result of another op":   {again(t, func(e []Event) []Event { e[6].Target = "root"; return e }), `result of useradd "root"`},
-		"result without outcome": {again(t, func(e []Event) []Event { e[6].Outcome = "fine"; return e }), `outcome "fine"`},
-	} {
-		c.check(t, name)
+	set := func(i int, change func(e *Event)) func([]Event) []Event {
+		return func(events []Event) []Event { return with(events, i, change) }
 	}
+	insert := func(at int, from ...int) func([]Event) []Event {
+		return func(events []Event) []Event {
+			for i, n := range from {
+				events = slices.Insert(events, at+i, sample(RealRun)[n])
+			}
+			return events
+		}
+	}
+	drop := func(i, n int) func([]Event) []Event {
+		return func(events []Event) []Event { return slices.Delete(events, i, n) }
+	}
+	for name, c := range map[string]struct {
+		change func([]Event) []Event
+		want   string
+	}{
+		"two run events":             {insert(1, 0), "one run event"},
+		"no run event":               {drop(0, 1), "one run event"},
+		"two end events":             {insert(22, 21), "another end"},
+		"end in the middle":          {insert(3, 21), "after the end"},
+		"op without result":          {drop(6, 7), "before the result of event 4"},
+		"op in an op":                {insert(5, 7), "before the result of event 4"},
+		"result without op":          {drop(3, 4), "without an op"},
+		"result of another op":       {set(6, func(e *Event) { e.Target = "root" }), `result of useradd "root"`},
+		"result without outcome":     {set(6, func(e *Event) { e.Outcome = "fine" }), `outcome "fine"`},
+		"effect before its op":       {insert(3, 8), "outside of an op: write /etc/motd"},
+		"effect after the result":    {insert(7, 8), "outside of an op: write /etc/motd"},
+		"effect of another step":     {set(5, func(e *Event) { e.Step = "data" }), `effect of step "data", want step "system"`},
+		"effect that no host has":    {set(8, func(e *Event) { e.Call = "wipe" }), `got call "wipe"`},
+		"effects of what is same":    {insert(14, 8), "is same, but the op has 0 changes and 1 effects"},
+		"changes of what is same":    {set(13, func(e *Event) { e.Changes = []host.Change{{What: "mode", To: "0777"}} }), "1 changes and 0 effects"},
+		"effects of what is skipped": {set(9, func(e *Event) { e.Outcome = Skipped }), "is skipped, but"},
+		"done though an op failed":   {set(21, func(e *Event) { e.Outcome, e.Error = Done, "" }), `is done, although run "conda install x" failed`},
+		"done in a step":             {set(21, func(e *Event) { e.Outcome = Done }), `before the end of step "data"`},
+		"done with an error":         {set(21, func(e *Event) { e.Outcome = Done }), "is done, with an error"},
+		"outcome of no run":          {set(21, func(e *Event) { e.Outcome = "perfect" }), `outcome "perfect"`},
+		"no outcome":                 {set(21, func(e *Event) { e.Outcome = "" }), `outcome ""`},
+		"kind of no event":           {set(4, func(e *Event) { e.Kind = "zzz" }), `got kind "zzz"`},
+		"kind in other case":         {set(5, func(e *Event) { e.Kind = "Effect" }), `got kind "Effect"`},
+		"mode of no run":             {set(0, func(e *Event) { e.Run.Mode = "reaI" }), `got mode "reaI"`},
+		"no sources":                 {set(0, func(e *Event) { e.Run.Sources = nil }), "names no sources"},
+		"state of no step":           {set(1, func(e *Event) { e.State = "maybe" }), `got state "maybe"`},
+		"step that has not begun":    {drop(1, 2), `op of step "system", which is not under way`},
+		"end of another step":        {set(10, func(e *Event) { e.Step = "mail" }), `ends step "mail", which is not under way`},
+		"step in a step":             {drop(10, 11), `before the end of step "system"`},
+		"step once more":             {insert(11, 1, 10), `is step "system" once more`},
+		"op in no step":              {insert(11, 13, 14), `op of step "data", which is not under way`},
+		"op after one that failed":   {insert(21, 13, 14), `after run "conda install x", which failed`},
+		"end of a step that failed":  {insert(21, 10), `in which run "conda install x" failed`},
+		"step after one that failed": {insert(21, 11), `after run "conda install x", which failed`},
+		"changes of nothing":         {set(14, func(e *Event) { e.Outcome = Changed }), "has no changes and no effects"},
+		"less than no time":          {set(6, func(e *Event) { e.Elapsed = -time.Second }), "took -1s"},
+	} {
+		tampered{again(t, c.change), c.want}.check(t, name)
+	}
+}
+
+func TestEveryLineHasTheKeysOfItsKind(t *testing.T) {
+	lines := bytes.SplitAfter(written(t, sample(RealRun)), []byte("\n"))
+	for i, e := range sample(RealRun) {
+		for _, key := range slices.DeleteFunc(requiredKeys(e.Kind), func(key string) bool { return key == "inputs" }) {
+			var file []byte
+			for j, line := range lines[:len(lines)-1] {
+				if j == i {
+					line = bytes.Replace(line, []byte(`"`+key+`":`), []byte(`"_`+key+`":`), 1)
+				}
+				file = append(file, line...)
+			}
+			tampered{file, fmt.Sprintf("line %d: lacks %q", i+1, key)}.check(t, string(e.Kind)+" "+key)
+		}
+	}
+}
+
+// Requirements that are not met gather before they stop a run.
+func TestRequirementsThatFailTogetherAreWhole(t *testing.T) {
+	require := func(target string, outcome Outcome) []Event {
+		return []Event{{Kind: Op, Step: "s", Op: "require", Target: target},
+			{Kind: Result, Step: "s", Op: "require", Target: target, Outcome: outcome}}
+	}
+	run := func(events ...[]Event) []byte {
+		all := append([]Event{sample(RealRun)[0], {Kind: Step, Step: "s", State: Begin}}, slices.Concat(events...)...)
+		return written(t, append(all, Event{Kind: End, Outcome: Failed}))
+	}
+	r := verify(t, run(require("a", Failed), []Event{{Kind: Log, Step: "s"}}, require("b", Same), require("c", Failed)))
+	if !r.OK() {
+		t.Errorf("got %s", r)
+	}
+	mkdir := []Event{{Kind: Op, Step: "s", Op: "mkdir"}, {Kind: Result, Step: "s", Op: "mkdir", Outcome: Same}}
+	tampered{run(require("a", Failed), mkdir), `after require "a", which failed`}.check(t, "an op after them")
 }
 
 // What a trace alone cannot show must be said.

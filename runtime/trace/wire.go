@@ -75,7 +75,8 @@ func fields(e Event) ([]field, error) {
 	return fs, nil
 }
 
-// requiredKeys returns the keys that every line of a kind has, in their order.
+// requiredKeys returns the keys that every line of a kind has, in their order. A key
+// that is added to the format need not be among them: older traces lack it.
 func requiredKeys(k Kind) []string {
 	switch k {
 	case Run:
@@ -85,7 +86,7 @@ func requiredKeys(k Kind) []string {
 	case Op:
 		return strings.Fields("time step op target pos user args changes")
 	case Effect:
-		return strings.Fields("time step call argv path user stdin sets detail")
+		return strings.Fields("time step call inputs argv path user stdin sets detail")
 	case Probe:
 		return strings.Fields("time argv code")
 	case Result:
@@ -117,15 +118,15 @@ func (e *Event) slots() slots {
 	return slices.DeleteFunc(slots{
 		{"v", &r.V, Run}, {"mode", &r.Mode, Run}, {"runbook", &r.Runbook, Run}, {"sources", &r.Sources, Run},
 		{"vars", &r.Vars, Run}, {"binary", &r.Binary, Run}, {"host", &r.Host, Run}, {"ticket", &r.Ticket, Run},
-		{"previous", &r.Previous, Run},
+		{"previous", &r.Previous, Run}, {"follows", &r.Follows, Run}, {"other_sources", &r.Edited, Run},
 
 		{"time", &e.Time, ""}, {"step", &e.Step, ""}, {"title", &e.Title, ""}, {"text", &e.Text, ""},
 		{"state", &e.State, ""}, {"why", &e.Why, ""}, {"op", &e.Op, ""}, {"target", &e.Target, ""},
 		{"pos", &e.Pos, ""}, {"user", user, ""}, {"args", &e.Args, ""}, {"changes", &e.Changes, ""},
 
-		{"call", &e.Call, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
-		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"volatile", &e.Volatile, ""},
-		{"url", &e.URL, ""}, {"code", &e.Code, ""},
+		{"call", &e.Call, ""}, {"inputs", &e.Inputs, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
+		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"whole", &e.Whole, ""},
+		{"url", &e.URL, ""}, {"code", &e.Code, ""}, {"asker", &e.Asker, ""},
 
 		{"outcome", &e.Outcome, ""}, {"assumed", &e.Assumed, ""}, {"observed", &e.Observed, ""},
 		{"error", &e.Error, ""}, {"hint", &e.Hint, ""}, {"elapsed_ms", (*millis)(&e.Elapsed), Result},
@@ -200,7 +201,7 @@ func quoteJSON(s string) []byte {
 }
 
 func empty(raw []byte) bool {
-	return slices.Contains([]string{`""`, "[]", "{}", "0", "null"}, string(raw))
+	return slices.Contains([]string{`""`, "[]", "{}", "0", "false", "null"}, string(raw))
 }
 
 // orEmpty turns the null of a nil slice or map into its empty form.

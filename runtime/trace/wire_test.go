@@ -16,7 +16,7 @@ func TestKeys(t *testing.T) {
 		Run:    "seq prev kind v time mode runbook sources vars binary host user ticket previous",
 		Step:   "seq prev kind time step title text state why",
 		Op:     "seq prev kind time step op target pos user args changes",
-		Effect: "seq prev kind time step call argv path user stdin sets detail",
+		Effect: "seq prev kind time step call inputs argv path user stdin sets detail",
 		Probe:  "seq prev kind time argv code",
 		Result: "seq prev kind time op target outcome assumed observed error hint elapsed_ms",
 		End:    "seq prev kind time outcome same changed failed skipped seal",
@@ -64,7 +64,7 @@ func TestExtraFieldsStandBehindOthersAndBeforeTheSeal(t *testing.T) {
 		want string
 	}{
 		{Event{Kind: Probe, URL: "https://x/", Code: 200, Step: "s"}, "argv code step url"},
-		{Event{Kind: Effect, Volatile: []string{"digest"}}, "detail volatile"},
+		{Event{Kind: Effect, Op: "x"}, "detail op"},
 		{Event{Kind: Result, Step: "s"}, "elapsed_ms step"},
 		{Event{Kind: End, Error: "e", Hint: "h"}, "skipped error hint seal"},
 		{Event{Kind: "novel", Step: "s", Sets: map[string]string{"a": "b"}}, "time step sets"},
@@ -114,7 +114,7 @@ func TestReadersTakeUnknownKeysAndRefuseDoubleOnes(t *testing.T) {
 		`{"seq":1,"prev":"","kind":"op"`:                                    "EOF",
 		strings.Repeat(`{"a":`, 20_000) + "1" + strings.Repeat(`}`, 20_000): "depth",
 	} {
-		_, err := decode([]byte(line))
+		_, _, err := decode([]byte(line))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: got %v, want %q", line, err, want)
 		}
@@ -148,7 +148,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(l))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		e, err := decode(line)
+		e, _, err := decode(line)
 		if err != nil {
 			return
 		}

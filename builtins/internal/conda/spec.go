@@ -135,16 +135,6 @@ func (s *Spec) setChannel(channel string) (err error) {
 	return err
 }
 
-// isKnown reports whether s is a subdir that exists rather than the end of a channel's name.
-func isKnown(s string) bool {
-	platform, _, ok := strings.Cut(s, "-")
-	switch platform {
-	case "linux", "osx", "win", "freebsd", "emscripten", "wasi", "zos":
-		return ok
-	}
-	return s == Noarch
-}
-
 // positional reads "name version build" with spaces, or with = between them.
 func (s *Spec) positional(text string) (err error) {
 	n := strings.IndexAny(text, " =<>!~")
@@ -207,10 +197,13 @@ func cutBuild(s string) (version, build string, err error) {
 }
 
 // Match reports whether p is what s asks for.
-func (s *Spec) Match(p *Package) bool {
+func (s *Spec) Match(p *Package) bool { return s.matchRest(p) && s.matchChannel(p.Channel) }
+
+// matchRest is Match without the channel.
+func (s *Spec) matchRest(p *Package) bool {
 	return s.MatchName(p.Name) && s.MatchBuild(p.Build, p.BuildNumber) && s.MatchVersion(&p.Version) &&
 		s.subdir.match(p.Subdir) && s.md5.match(p.MD5) && s.sha256.match(p.SHA256) && s.file.match(p.File) &&
-		s.license.match(p.License) && s.family.match(p.LicenseFamily) && s.matchChannel(p.Channel)
+		s.license.match(p.License) && s.family.match(p.LicenseFamily)
 }
 
 // MatchName is Match for the name alone.
@@ -266,6 +259,9 @@ func (s *Spec) AnyVersion() bool { return s.version.op == anything }
 
 // HasChannel reports whether s names a channel.
 func (s *Spec) HasChannel() bool { return !s.channel.all() }
+
+// HasFile reports whether s names a file, as the last part of a path or URL.
+func (s *Spec) HasFile() bool { return s.file.exact() && s.name.all() }
 
 // Optional reports whether a package that depends on s can do without it, at least under
 // some condition.

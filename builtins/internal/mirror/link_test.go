@@ -156,7 +156,7 @@ func TestLinksAreNotGivenAway(t *testing.T) {
 		before := r.medium()
 		m.Link, m.Owner = link, host.Owner{User: "1234", Group: "1235"}
 		r.must(m)
-		n, err := host.Differ(r.local(), "/dst/acc", m.Owner)
+		n, _, err := host.Differ(r.local(), "/dst/acc", m.Owner)
 		if n != 0 || err != nil || r.medium() != before || r.complete("linux-64") != 2 {
 			t.Errorf("link %v: %d files are others', %v, or the medium was given away:\n%s", link, n, err,
 				difference(r.medium(), before))

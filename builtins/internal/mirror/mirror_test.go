@@ -195,12 +195,12 @@ func TestOwner(t *testing.T) {
 	m.Owner = host.Owner{User: "1234", Group: "1235"}
 	r.channel("/src", "linux-64", "a", "b")
 	r.must(m)
-	if n, err := host.Differ(r.local(), "/dst/acc", m.Owner); n != 0 || err != nil {
+	if n, _, err := host.Differ(r.local(), "/dst/acc", m.Owner); n != 0 || err != nil {
 		t.Errorf("%d files belong to others, %v", n, err)
 	}
 	m.Account = "new"
 	r.must(m)
-	if n, err := host.Differ(r.local(), "/dst/new", m.Owner); n != 0 || err != nil {
+	if n, _, err := host.Differ(r.local(), "/dst/new", m.Owner); n != 0 || err != nil {
 		t.Errorf("%d files belong to others, %v", n, err)
 	}
 }

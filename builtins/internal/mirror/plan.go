@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"syscall"
@@ -316,4 +317,29 @@ func (s *subdir) writes() bool {
 		}
 	}
 	return s.publish || s.remembers()
+}
+
+// Reads returns the files of this machine that the tree is made from: indexes, which
+// have the digests of packages, and packages whose record has none.
+func (p *Plan) Reads() (files []string) {
+	for _, s := range p.subdirs {
+		if !s.writes() {
+			continue
+		}
+		for i := range s.sources {
+			if f := s.sources[i].File; f != "" {
+				files = append(files, f)
+			}
+		}
+		for _, it := range s.fetch {
+			at, err := it.where()
+			if it.failed == nil && it.sum.Kind == state.None && err == nil && path.IsAbs(at) {
+				files = append(files, at)
+			}
+		}
+	}
+	if p.delta != nil && p.delta.plan != nil {
+		files = append(files, p.delta.plan.Reads()...)
+	}
+	return files
 }

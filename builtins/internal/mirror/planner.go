@@ -30,7 +30,7 @@ func (w *planner) owned(m host.Seen) bool {
 		return true
 	}
 	w.foreign = true
-	return !m.Linked
+	return m.Links < 2
 }
 
 // tally counts what is to be done in a subdir.
@@ -119,7 +119,7 @@ func (w *planner) findForeign() (err error) {
 		}
 	}
 	if w.foreign && len(p.dirs) == 0 {
-		p.foreign, err = host.Differ(p.r, p.dir, p.mirror.Owner)
+		p.foreign, _, err = host.Differ(p.r, p.dir, p.mirror.Owner)
 	}
 	return err
 }

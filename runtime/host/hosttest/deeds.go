@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"runbook/runtime/host"
@@ -24,7 +25,7 @@ func owners(t *testing.T, h host.Host) {
 	is(t, h, "/d/l", fs.ModeSymlink|0o777, bob)
 	must(t, write(h, "/d/f", "more"))
 	is(t, h, "/d/f", 0o640, ann) // what replaces a file keeps its owner
-	n, err := host.Differ(h, "/d", host.Owner{User: "1000"})
+	n, _, err := host.Differ(h, "/d", host.Owner{User: "1000"})
 	if must(t, err); n != 2 {
 		t.Errorf("%d differ from 1000, want 2", n)
 	}
@@ -38,6 +39,44 @@ func owners(t *testing.T, h host.Host) {
 	is(t, h, "/etc", fs.ModeDir|0o755, host.Owner{User: "root"})
 	if err := h.Chown("/d", host.Owner{User: "carl"}, 3); err == nil {
 		t.Error("nobody knows carl, but now he owns files")
+	}
+}
+
+// foreignLinks asserts that root follows only links that nobody else can have put there, whatever is asked or done.
+func foreignLinks(t *testing.T, h host.Host) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root is led elsewhere")
+	}
+	ann, open := host.Owner{User: "ann", Group: "staff"}, host.Meta{Mode: 0o777}
+	must(t, mkdir(h, "/v"), write(h, "/v/f", "v"), h.Symlink("/v", "/anns", ann), h.Symlink("/v", "/roots", host.Owner{}),
+		h.Mkdir("/d", host.Meta{Mode: 0o755, Owner: ann}), h.Symlink("/v", "/d/l", host.Owner{}),
+		h.Mkdir("/o", open), h.Symlink("/v", "/o/l", host.Owner{}),
+		h.Mkdir("/t", host.Meta{Mode: 0o777 | fs.ModeSticky}), h.Symlink("/v", "/t/l", host.Owner{}),
+		h.Mkdir("/g", host.Meta{Mode: 0o775, Owner: host.Owner{Group: "team"}}), h.Symlink("/v", "/g/l", host.Owner{}))
+	for link, why := range map[string]string{"/anns": "/anns is a link that ann made", "/d/l": "/d/l is a link below /d, which ann can change",
+		"/o/l": "/o/l is a link below /o, which everybody can change", "/g/l": "/g/l is a link below /g, which the group team can change"} {
+		_, errs := h.Lstat(link + "/f")
+		all := []error{errs, h.LstatAll(link, []string{"f"})[0].Err, write(h, link+"/f", "x"), mkdir(h, link+"/m"),
+			h.Symlink("x", link+"/s", ann), h.SetMeta(link+"/f", open), h.Chown(link+"/f", ann, 1), h.Move(link+"/f", "/m"),
+			h.Move("/d", link+"/m"), h.Remove(link+"/f", 1)}
+		for _, name := range []string{link, link + "/f"} {
+			_, err1 := h.Content(name)
+			_, err2 := h.ReadDir(name)
+			_, err3 := h.Resolve(name, true)
+			all = append(all, err1, err2, err3)
+		}
+		for i, err := range all {
+			var hint interface{ Hint() string }
+			if err == nil || !strings.Contains(err.Error(), why) || !errors.As(err, &hint) || hint.Hint() == "" {
+				t.Errorf("%s, %d: got %v, want %s and a hint", link, i, err, why)
+			}
+		}
+	}
+	for _, link := range []string{"/roots", "/t/l"} {
+		text(t, h, link+"/f", "v")
+		if real, err := h.Resolve(link+"/new", false); real != "/v/new" || err != nil {
+			t.Errorf("%s leads to %s, %v", link, real, err)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ func Suite(t *testing.T, newHost func(t *testing.T) host.Host) {
 		name string
 		f    func(*testing.T, host.Host)
 	}{
-		{"files", files}, {"modes", fileModes}, {"directories", directories}, {"links", links}, {"owners", owners},
+		{"files", files}, {"modes", fileModes}, {"directories", directories}, {"links", links}, {"links of others", foreignLinks}, {"owners", owners},
 		{"moves", moves}, {"removal", removal}, {"trees", trees}, {"refused trees", refusedTrees},
 		{"facts", facts}, {"accounts", accounts}, {"missing network", network},
 	} {

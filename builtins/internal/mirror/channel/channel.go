@@ -38,6 +38,7 @@ type source interface {
 
 // An index is a subdir's as a source has it.
 type Index struct {
+	File string                        // that holds it, of a directory
 	Tag  string                        // changes when the text does; "" if nothing tells
 	Same bool                          // the tag is the one that the caller had
 	Open func() (io.ReadCloser, error) // the text, plain; any number of times

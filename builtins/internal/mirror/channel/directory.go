@@ -63,7 +63,7 @@ func (s files) Index(ctx context.Context, subdir, have string) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{Tag: localTag(name, m)}
+	x := &Index{File: path.Join(s.dir, subdir, name), Tag: localTag(name, m)}
 	if x.Same = x.Tag != "" && x.Tag == have; x.Same {
 		return x, nil
 	}

@@ -25,6 +25,9 @@ type Entry struct {
 func Parse(text string) (Map, error) {
 	var m Map
 	for i, line := range strings.Split(text, "\n") {
+		if code, _, ok := strings.Cut(line, " #"); ok && !strings.ContainsAny(code, "'\"") {
+			line = code
+		}
 		trimmed := strings.TrimSpace(line)
 		switch {
 		case trimmed == "" || trimmed == "---" || strings.HasPrefix(trimmed, "#"):

@@ -1,0 +1,69 @@
+package conda
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+)
+
+// An Installed is a package that is in a prefix.
+type Installed struct {
+	Package
+	URL string // where it came from, if that is known
+}
+
+// ParseInstalled reads a record of PREFIX/conda-meta, of any conda since 2013.
+func ParseInstalled(record []byte) (*Installed, error) {
+	var r struct {
+		Name, Version, Build   string
+		BuildNumber            int64 `json:"build_number"`
+		Channel, Schannel, URL string
+		Fn, Subdir, MD5        string
+		SHA256                 string
+		Platform, Arch         string
+		License                string
+		LicenseFamily          string `json:"license_family"`
+	}
+	if err := json.Unmarshal(record, &r); err != nil {
+		return nil, err
+	}
+	if r.Name == "" || r.Version == "" {
+		return nil, fmt.Errorf("got a record without name or version")
+	}
+	p := &Installed{URL: r.URL, Package: Package{
+		Name: r.Name, Version: VersionOf(r.Version), Build: r.Build, BuildNumber: r.BuildNumber,
+		Channel: cmp.Or(r.Channel, r.Schannel, r.URL), Subdir: r.Subdir, File: r.Fn, MD5: r.MD5, SHA256: r.SHA256,
+		License: r.License, LicenseFamily: r.LicenseFamily,
+	}}
+	if p.Subdir == "" { // records had none before 2017
+		p.Subdir = cmp.Or(readChannel(r.Channel).subdir, readChannel(r.URL).subdir, subdirOf(r.Platform, r.Arch))
+	}
+	return p, nil
+}
+
+// subdirOf returns the subdir of what old records say of the platform.
+func subdirOf(platform, arch string) string {
+	switch {
+	case platform == "":
+		return Noarch
+	case arch == "x86_64":
+		arch = "64"
+	case arch == "x86":
+		arch = "32"
+	}
+	return platform + "-" + arch
+}
+
+// MatchInstalled is Match for a package of a prefix. Unlike a mirror, conda knows which channel
+// is meant by a name.
+func (s *Spec) MatchInstalled(p *Installed) bool {
+	return s.matchRest(&p.Package) && s.matchSource(readChannel(p.Channel))
+}
+
+func (s *Spec) matchSource(have channel) bool {
+	if !s.channel.exact() {
+		return s.channel.match(have.canonical)
+	}
+	want := readChannel(s.channel.text).name
+	return want != "" && (want == have.name || want == have.canonical)
+}
