@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -30,6 +31,8 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 		}
 		c := &Call{Builtin: b, given: given, placeholders: l.book.placeholders, run: l.run, at: position(t)}
 		switch {
+		case b.declare != nil && b != requireBuiltin && l.run != nil:
+			return nil, tooLate(b.Name)
 		case b.declare != nil:
 			return b.declare(l, t, c)
 		case b.Pure != nil:
@@ -53,6 +56,19 @@ func position(t *starlark.Thread) string {
 
 func notWhileLoading(name string) error {
 	return Hint(fmt.Errorf("%s called while loading", name), "call it from a function given to step()")
+}
+
+func propertyWhileLoading(name string) error {
+	return Hint(fmt.Errorf("%s read while loading", name),
+		"read it in a step; as a condition of one: when=lambda: "+name+" == \"...\"")
+}
+
+// prefixed puts the name of a builtin before an error that does not begin with it.
+func prefixed(name string, err error) error {
+	if text := err.Error(); strings.HasPrefix(text, name+":") || strings.HasPrefix(text, name+" ") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 func (c *Call) pos() string { return c.at }
@@ -80,7 +96,7 @@ func (r *Run) call(c *Call) (starlark.Value, error) {
 	}
 	op, target, err := c.Builtin.New(c)
 	if err != nil {
-		return nil, err
+		return nil, prefixed(c.Builtin.Name, err)
 	}
 	var again again
 	if err := again.unpack(c); err != nil {
