@@ -55,7 +55,7 @@ func newExtract(c *runtime.Call) (runtime.Op, string, error) {
 	var sha256, md5 string
 	err := c.Unpack("archive", &name, "dest", &dest, "strip_components", &op.strip, "keep_existing", &op.keep,
 		"sha256", &sha256, "md5", &md5, "listing", &listing,
-		"owner", &op.owner.User, "group", &op.owner.Group, "adopt", &op.adopt)
+		"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group), "adopt", &op.adopt)
 	if err != nil {
 		return nil, "", err
 	}

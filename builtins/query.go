@@ -56,7 +56,7 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	res, err := h.Query(c.Context(), p)
 	predicted := runtime.Predicting(c.Context())
 	if runtime.ClassOf(err) == runtime.Deviates {
-		return nil, err
+		return nil, fmt.Errorf("query %s: %w", quote(p.Argv), err)
 	}
 	failed := err != nil || !slices.Contains(ok, res.Code)
 	if errors.Is(err, host.ErrUnknown) || predicted {

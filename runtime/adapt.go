@@ -77,7 +77,7 @@ func (c *Call) pos() string { return c.at }
 func (r *Run) call(c *Call) (starlark.Value, error) {
 	c.user = r.user
 	if c.Builtin.RunsAs {
-		if err := c.unpack("user", &c.user); err != nil {
+		if err := c.unpack("user", Account(&c.user)); err != nil {
 			return nil, err
 		}
 	}

@@ -82,7 +82,8 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 		if given[p.Name] == starlark.None {
 			delete(given, p.Name)
 			if p.Default == "" {
-				return nil, Hint(fmt.Errorf("%s: argument %q is None, want a value", b.Name, p.Name), "see: runbook builtins "+b.Name)
+				err := fmt.Errorf("%s: argument %q is None, want a value", b.Name, p.Name)
+				return nil, Hint(err, "a function without return gives None; see: runbook builtins "+b.Name)
 			}
 		}
 		if _, ok := given[p.Name]; !ok && p.Default == "" {

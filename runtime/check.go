@@ -35,7 +35,7 @@ func (rt *Runtime) Check(lib Library, name string) Errors {
 		return problemsOf(err)
 	}
 	if err := resolve.File(f, c.pre.Has, starlark.Universe.Has); err != nil {
-		c.found = problemsOf(parseError(err, known(f, c.pre)))
+		c.found = problemsOf(parseError(err, known(f, c.pre), strings.HasPrefix(name, "lib/")))
 	}
 	c.learn(f)
 	c.walk(f)
@@ -84,7 +84,10 @@ func (c *checker) learn(f *syntax.File) {
 }
 
 func (c *checker) add(pos syntax.Position, err error) {
-	e := &Error{Class: Mistake, Pos: pos.String(), Err: cutHint(err), Advice: HintOf(err)}
+	e := &Error{Class: Mistake, Pos: pos.String(), Err: err, Advice: HintOf(err)}
+	if hinted, ok := err.(*Error); ok {
+		e.Err = hinted.Err
+	}
 	c.found = append(c.found, explain(e))
 }
 

@@ -9,6 +9,8 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"runbook/runtime/secret"
 )
 
 // What people write out of habit, and what it does not mean here.
@@ -66,6 +68,26 @@ func (c *checker) condition(x syntax.Expr) {
 		c.add(start, Hint(fmt.Errorf("the text %q is true as a condition, as any text that is not empty is", word),
 			"make the var a bool: its default is True or False, without quotes"))
 	}
+}
+
+// constantConditions refuses conditions that a person's answer does not change.
+func (rt *Runtime) constantConditions(f *syntax.File, pre starlark.StringDict) error {
+	c := &checker{rt: rt, pre: pre, placeholders: secret.NewPlaceholders()}
+	c.know.c = c
+	c.know.learn(f)
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.IfStmt:
+			c.condition(n.Cond)
+		case *syntax.CondExpr:
+			c.condition(n.Cond)
+		}
+		return true
+	})
+	if len(c.found) > 0 {
+		return c.found
+	}
+	return nil
 }
 
 // alwaysTrue returns the default of a var that x names, if that is the name of a
@@ -137,7 +159,8 @@ func (c *checker) augmented(n *syntax.AssignStmt) {
 }
 
 func changesList(method string) bool {
-	return slices.Contains(strings.Fields("append extend insert remove pop clear update setdefault popitem add discard"), method)
+	methods := strings.Fields("append extend insert remove pop clear update setdefault popitem add discard")
+	return slices.Contains(methods, method)
 }
 
 // frozen refuses a step's change of a list or dict of the file.
@@ -253,7 +276,8 @@ func (c *checker) ownCall(n *syntax.CallExpr) {
 	}
 	signature := id.Name + "(" + strings.Join(free, ", ") + ")"
 	if given > positional && !star {
-		c.add(start, Hint(fmt.Errorf("%s: got %d arguments, want at most %d", id.Name, given, positional), "it is "+signature))
+		err := fmt.Errorf("%s: got %d arguments, want at most %d", id.Name, given, positional)
+		c.add(start, Hint(err, "it is "+signature))
 		return
 	}
 	for _, name := range free {

@@ -64,7 +64,7 @@ const loadSteps = 10_000_000 // Starlark instructions, far above what a declarat
 // name is unknown) and the runbook is returned as far as it goes, for show.
 func (rt *Runtime) Load(lib Library, name string, in Inputs) (*Runbook, error) {
 	book := &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}
-	l := &loader{book: book, lib: lib, in: in, modules: map[string]*module{}}
+	l := &loader{rt: rt, book: book, lib: lib, in: in, modules: map[string]*module{}, declared: map[string]string{}}
 	book.loader = l
 	l.pre = rt.predeclared(l)
 	_, err := l.load(name)
@@ -79,6 +79,7 @@ func (rt *Runtime) Load(lib Library, name string, in Inputs) (*Runbook, error) {
 
 // A loader is one load of a runbook, and what its builtins hang on to.
 type loader struct {
+	rt      *Runtime
 	book    *Runbook
 	lib     Library
 	in      Inputs
@@ -87,6 +88,8 @@ type loader struct {
 	stack   []string           // being loaded, outermost first
 	wrong   []*Error           // vars missing or wrong
 	run     *Run               // nil while loading
+
+	declared map[string]string // where vars, secrets and steps are declared
 }
 
 type module struct {
@@ -142,7 +145,10 @@ func (l *loader) exec(name string, src []byte) (*module, error) {
 	guard(f)
 	prog, err := starlark.FileProgram(f, l.pre.Has)
 	if err != nil {
-		return nil, parseError(err, known(f, l.pre))
+		return nil, parseError(err, known(f, l.pre), len(l.stack) > 1)
+	}
+	if err := l.rt.constantConditions(f, l.pre); err != nil {
+		return nil, err
 	}
 	thread := &starlark.Thread{Name: "load " + name, Load: l.loadStatement, Print: l.print}
 	thread.SetMaxExecutionSteps(loadSteps)
@@ -157,7 +163,7 @@ var dialect = &syntax.FileOptions{Set: true}
 func parse(name string, src []byte, pre starlark.StringDict) (*syntax.File, error) {
 	f, err := dialect.Parse(name, src, 0)
 	if err != nil {
-		return nil, parseError(err, nil)
+		return nil, syntaxError(src, err)
 	}
 	var all Errors
 	for _, id := range boundAnywhere(f) {

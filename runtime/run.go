@@ -344,14 +344,6 @@ func (r *Run) located(err error) error {
 	return e
 }
 
-func cutHint(err error) error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
-}
-
 // emit shows every text of e without secrets, then hands e to the sink. A piece
 // of a placeholder stops the run.
 func (r *Run) emit(e trace.Event) error {

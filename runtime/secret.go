@@ -101,10 +101,8 @@ func declareSecret(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, erro
 	if _, err := wholePattern(d.Pattern); err != nil {
 		return nil, fmt.Errorf("secret %s: %w", d.Name, err)
 	}
-	for _, old := range l.book.Secrets {
-		if old.Name == d.Name {
-			return nil, fmt.Errorf("secret %s: declared twice", d.Name)
-		}
+	if err := l.first("secret "+d.Name, c.pos()); err != nil {
+		return nil, err
 	}
 	l.book.Secrets = append(l.book.Secrets, d)
 	return secretValue{l.book.placeholders.Of(d.Name)}, nil

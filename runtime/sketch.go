@@ -103,7 +103,7 @@ func (c *Call) look() (err error) {
 		_, _, err = b.New(c)
 	}
 	if b.RunsAs && (err == nil || errors.Is(err, errSketched)) {
-		err = c.unpack("user", &c.user)
+		err = c.unpack("user", Account(&c.user))
 	}
 	if b.New != nil && err == nil {
 		err = new(again).unpack(c)
@@ -135,6 +135,8 @@ func fits(typ, arg string, v starlark.Value) error {
 		want, takes = "a string", "string secret"
 	case "int":
 		want, takes = "an int", "int"
+	case "string or bytes":
+		want, takes = "a string or bytes", "string bytes secret"
 	case "bool":
 		want, takes = "a bool", "bool"
 	case "dict":
@@ -144,6 +146,9 @@ func fits(typ, arg string, v starlark.Value) error {
 	}
 	if typ == "" || want == "" || slices.Contains(strings.Fields(takes), typ) {
 		return nil
+	}
+	if typ == "result" {
+		return (*result)(nil).misuse()
 	}
 	return wantType(v, want)
 }
