@@ -25,6 +25,7 @@ type Tweak struct {
 	Kind string // default, before, after, replace or skip
 	Name string // of the var or of the step that is meant
 	Text string // the value, the step added, or why
+	For  string // the runbook that it is meant for, if that is another one
 	Pos  string
 
 	fn          *starlark.Function
@@ -169,15 +170,29 @@ func (l *loader) loadSite() error {
 	return err
 }
 
-// tweak does to the loaded runbook what the site's file says.
+// tweak does to the loaded runbook what the site's file says. What it does not have, but another runbook beside it has,
+// is meant for that one.
 func (l *loader) tweak() error {
 	var wrong Errors
-	for _, t := range l.tweaks {
+	for i, t := range l.tweaks {
+		names := l.stepNames()
+		if t.Kind == "default" {
+			names = l.varNames()
+		}
+		if !slices.Contains(names, t.Name) {
+			if l.tweaks[i].For = l.elsewhere(t.Kind == "default", t.Name); l.tweaks[i].For != "" {
+				continue
+			}
+		}
 		if t.Kind == "default" {
 			continue
 		}
 		if err := l.tweakStep(t); err != nil {
-			wrong = append(wrong, &Error{Class: Mistake, Pos: t.Pos, Err: cutHint(err), Advice: HintOf(err)})
+			e := &Error{Class: Mistake, Pos: t.Pos, Err: err, Advice: HintOf(err)}
+			if hinted, ok := err.(*Error); ok {
+				e.Err = hinted.Err
+			}
+			wrong = append(wrong, e)
 		}
 	}
 	wrong = append(wrong, l.wrongVars()...)
@@ -192,10 +207,7 @@ func (l *loader) tweakStep(t Tweak) error {
 	steps := l.book.Steps
 	at := slices.IndexFunc(steps, func(s Step) bool { return s.Name == t.Name })
 	if at < 0 {
-		var names []string
-		for _, s := range steps {
-			names = append(names, s.Name)
-		}
+		names := l.stepNames()
 		err := fmt.Errorf("%s: no step %q in %s", t.Kind, t.Name, l.book.Name)
 		if near := nearest.Of(t.Name, names); near != "" {
 			return Hint(err, fmt.Sprintf("did you mean %q?", near))
@@ -264,7 +276,7 @@ func (l *loader) wrongVars() (wrong Errors) {
 	}
 	for _, t := range l.tweaks {
 		switch {
-		case t.Kind != "default" || slices.ContainsFunc(l.book.Vars, func(v Var) bool { return v.Name == t.Name }):
+		case t.Kind != "default" || t.For != "" || slices.ContainsFunc(l.book.Vars, func(v Var) bool { return v.Name == t.Name }):
 		case slices.Contains(l.varNames(), t.Name):
 			wrong = append(wrong, &Error{Class: Mistake, Pos: t.Pos, Err: fmt.Errorf("defaults: %s is a secret", t.Name),
 				Advice: "say where it comes from: --secret " + t.Name + "=file:PATH"})
@@ -280,12 +292,56 @@ func (l *loader) wrongVars() (wrong Errors) {
 		if !ok {
 			return true
 		}
-		if x, ok := dot.X.(*syntax.Ident); ok && x.Name == "vars" && !slices.Contains(l.varNames(), dot.Name.Name) {
-			add(dot.NamePos.String(), "vars", dot.Name.Name)
+		if x, ok := dot.X.(*syntax.Ident); ok && x.Name == "vars" && !slices.Contains(l.varNames(), dot.Name.Name) &&
+			l.elsewhere(true, dot.Name.Name) == "" {
+			add(dot.Name.NamePos.String(), "vars", dot.Name.Name)
 		}
 		return true
 	})
 	return wrong
+}
+
+// elsewhere returns the runbook, among those beside this one and the shipped ones, that has a var or secret, or a step,
+// of that name; "" if none has.
+func (l *loader) elsewhere(ofVar bool, name string) string {
+	if l.others == nil {
+		l.others = l.siblings()
+	}
+	for _, book := range l.others {
+		other := &loader{book: book}
+		if ofVar && slices.Contains(other.varNames(), name) || !ofVar && slices.Contains(other.stepNames(), name) {
+			return book.Name
+		}
+	}
+	return ""
+}
+
+// siblings loads the other runbooks, as far as they can be loaded.
+func (l *loader) siblings() []*Runbook {
+	books := []*Runbook{}
+	for _, fsys := range []fs.FS{l.lib.Dir, l.lib.Shipped} {
+		if fsys == nil {
+			continue
+		}
+		files, _ := fs.Glob(fsys, "*.star") // only a malformed pattern is an error
+		for _, file := range files {
+			known := slices.ContainsFunc(books, func(b *Runbook) bool { return b.Name == file })
+			if known || file == l.book.Name || file == l.lib.Site.Name || strings.HasSuffix(file, "_test.star") {
+				continue
+			}
+			if book, _ := l.rt.Load(Library{Dir: l.lib.Dir, Shipped: l.lib.Shipped}, file, Inputs{}); book != nil {
+				books = append(books, book)
+			}
+		}
+	}
+	return books
+}
+
+func (l *loader) stepNames() (names []string) {
+	for _, s := range l.book.Steps {
+		names = append(names, s.Name)
+	}
+	return names
 }
 
 // varNames are the names of the runbook's vars and secrets.

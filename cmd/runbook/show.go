@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func (p *program) showCommand() *cobra.Command {
 			case asJSON:
 				return showJSON(p.out, book)
 			}
-			return showText(p.out, book)
+			return showText(printable{p.out}, book)
 		},
 	}
 	f.add(c, p)
@@ -54,7 +55,7 @@ func wrong(err error) bool {
 }
 
 func showText(w io.Writer, book *runtime.Runbook) error {
-	fmt.Fprintln(w, book.Name)
+	fmt.Fprintln(w, trace.Quote(book.Name))
 	if doc := strings.TrimSpace(book.Doc); doc != "" {
 		fmt.Fprintln(w, shown(doc))
 	}
@@ -77,7 +78,11 @@ func showText(w io.Writer, book *runtime.Runbook) error {
 	}
 	var tweaks [][]string
 	for _, t := range book.Tweaks {
-		tweaks = append(tweaks, []string{t.Pos, t.Kind, t.Name, t.Text})
+		about := t.Text
+		if t.For != "" {
+			about += " (for " + t.For + ")"
+		}
+		tweaks = append(tweaks, []string{t.Pos, t.Kind, t.Name, about})
 	}
 	return errors.Join(table(w, "\nSite\n", tweaks), table(w, "\nVars\n", vars), table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps),
 		table(w, "\nAsks, in a dry run too\n", asks), table(w, "\nFiles\n", files))
@@ -196,18 +201,23 @@ func showJSON(w io.Writer, book *runtime.Runbook) error {
 	}
 	tweaks := []object{}
 	for _, t := range book.Tweaks {
-		tweaks = append(tweaks, object{"kind": t.Kind, "name": t.Name, "text": t.Text, "pos": t.Pos})
+		tweaks = append(tweaks, object{"kind": t.Kind, "name": t.Name, "text": t.Text, "pos": t.Pos, "for": t.For})
 	}
-	text, err := json.MarshalIndent(object{
+	text, err := json.Marshal(object{
 		"site": tweaks,
 		"name": book.Name, "doc": book.Doc, "vars": vars, "secrets": secrets, "steps": steps, "files": book.Sources,
 		"asks": append([]runtime.Question{}, book.Asks...),
-	}, "", "  ")
+	})
 	if err != nil {
 		return err
 	}
-	_, werr := w.Write(append(text, '\n'))
-	return werr
+	var b bytes.Buffer
+	if err := json.Indent(&b, trace.Escape(text), "", "  "); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	_, err = b.WriteTo(w)
+	return err
 }
 
 func orEmpty(list []string) []string { return append([]string{}, list...) }

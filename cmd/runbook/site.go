@@ -36,8 +36,8 @@ func (p *program) siteFor(lib *library, dir, named string) (*runtime.Site, error
 	}
 	for _, name := range []string{real, filepath.Dir(real)} {
 		if err := trusted(name); err != nil {
-			return nil, runtime.Hint(fmt.Errorf("site's file %s: %w", file, err),
-				"what it says is run: see who could have written it, then chown and chmod go-w, or name another with --site")
+			return nil, mistake("what it says is run: see who could have written it, then chown and chmod go-w, "+
+				"or name another with --site", "site's file %s: %w", file, err)
 		}
 	}
 	root, err := os.OpenRoot(filepath.Dir(real))
