@@ -22,12 +22,13 @@ func (p *program) checkCommand() *cobra.Command {
 		Example: "  runbook check\n  runbook check install.star lib/",
 		Args:    operands(0, -1, ""), ValidArgsFunction: p.completeRunbook,
 		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				args = []string{"."}
+			files, err := starFiles(args)
+			if err != nil {
+				return err
 			}
 			found := 0
-			for _, a := range args {
-				n, err := p.check(a)
+			for _, name := range files {
+				n, err := p.check(name)
 				if err != nil {
 					return err
 				}
@@ -36,17 +37,14 @@ func (p *program) checkCommand() *cobra.Command {
 			if found > 0 {
 				return exit(2)
 			}
+			fmt.Fprintf(p.out, "%d files, no mistakes\n", len(files))
 			return nil
 		},
 	}
 }
 
-// check prints the mistakes in a file, or in all files below a directory, and
-// returns their number.
+// check prints the mistakes in a file, and returns their number.
 func (p *program) check(operand string) (found int, err error) {
-	if fi, err := os.Stat(operand); err == nil && fi.IsDir() {
-		return p.checkBelow(operand)
-	}
 	lib, err := p.findWithSite(operand, "")
 	if err != nil {
 		return 0, err
@@ -62,27 +60,42 @@ func (p *program) check(operand string) (found int, err error) {
 	return p.checkIn(lib, dir), nil
 }
 
-// checkBelow checks every runbook below dir, and refuses to find none.
-func (p *program) checkBelow(dir string) (found int, err error) {
-	files := 0
-	err = filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return mistake("", "%w", err)
-		case e.IsDir() && name != dir && strings.HasPrefix(e.Name(), "."):
-			return filepath.SkipDir
-		case e.IsDir() || filepath.Ext(name) != ".star" || strings.HasSuffix(name, "_test.star"):
-			return nil
-		}
-		files++
-		n, err := p.check(name)
-		found += n
-		return err
-	})
-	if err == nil && files == 0 {
-		err = mistake("", "no .star files in %s", dir)
+// starFiles returns the operands, and in the place of a directory the runbooks below it: all *.star files but those of
+// tests, of hidden directories, module caches and test data. Without operands it is the current directory.
+func starFiles(operands []string) (files []string, err error) {
+	if len(operands) == 0 {
+		operands = []string{"."}
 	}
-	return found, err
+	for _, o := range operands {
+		if fi, err := os.Stat(o); err != nil || !fi.IsDir() {
+			files = append(files, o) // perhaps the name of a shipped one
+			continue
+		}
+		before := len(files)
+		err := filepath.WalkDir(o, func(name string, e fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return mistake("", "%w", err)
+			case e.IsDir() && name != o && passedOver(e.Name()):
+				return filepath.SkipDir
+			case !e.IsDir() && filepath.Ext(name) == ".star" && !strings.HasSuffix(name, "_test.star"):
+				files = append(files, name)
+			}
+			return nil
+		})
+		if err == nil && len(files) == before {
+			err = mistake("", "no .star files in %s", o)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// passedOver says which directories hold nothing that a person writes as a runbook.
+func passedOver(dir string) bool {
+	return strings.HasPrefix(dir, ".") || dir == "testdata" || dir == "node_modules" || dir == "vendor"
 }
 
 // fromTop returns the library of the directory above lib/ for a file in lib/,
