@@ -109,13 +109,12 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	if err != nil {
 		return host.Result{}, err
 	}
-	d.run.loose = ""
 	res, err := d.Reader.Query(ctx, p)
 	d.maskResult(&res)
-	question.Code, question.Why = res.Code, d.run.loose
+	question.Code, question.Why = res.Code, res.Loose
 	if question.Asker != "" && (err == nil || errors.Is(err, host.ErrUnknown)) {
 		if err != nil {
-			question.Assumed = []string{"not asked"}
+			question.Assumed = notAsked
 		}
 		if terr := d.run.emit(question); terr != nil {
 			return res, terr
@@ -123,6 +122,8 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	}
 	return res, d.run.vault.MaskError(err)
 }
+
+var notAsked = []string{"not asked"}
 
 // question is what the trace says of p.
 func (d *door) question(p host.Process) trace.Event {
@@ -173,7 +174,13 @@ func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) 
 		return nil, err
 	}
 	res, err := d.Reader.Get(ctx, r)
+	if errors.Is(err, host.ErrUnknown) {
+		question.Assumed = []string{"not asked"}
+	}
 	if err != nil && r.Asker != "" {
+		if errors.Is(err, host.ErrUnknown) {
+			question.Assumed = notAsked
+		}
 		err = errors.Join(err, d.run.emit(question))
 	}
 	if err != nil {

@@ -93,7 +93,8 @@ func guarded(x syntax.Expr, pos syntax.Position, of string) syntax.Expr {
 // guards adds the guards to what a file sees.
 func (l *loader) guards(pre starlark.StringDict) {
 	add := func(name string, refuse func(starlark.Value) error) {
-		pre[name] = starlark.NewBuiltin(strings.Trim(name, "()"), func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple,
+		pre[name] = starlark.NewBuiltin(strings.Trim(name, "()"), func(_ *starlark.Thread, _ *starlark.Builtin,
+			args starlark.Tuple,
 			_ []starlark.Tuple) (starlark.Value, error) {
 			return args[0], refuse(args[0])
 		})

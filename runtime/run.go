@@ -56,7 +56,6 @@ type Run struct {
 	vault   *secret.Vault    // hides every secret
 	public  *secret.Vault    // hides what the runbook's own texts do not hold
 	thread  *starlark.Thread // of the step under way
-	loose   string           // why the question just asked was not confined
 	misuse  error            // why thread was cancelled, if a value did it
 	step    string
 	user    string // of the step under way
@@ -142,12 +141,8 @@ func (r *Run) remember(dir string) error {
 // probed emits a command that only read, whoever asked: a script, a fact's probe
 // or an overlay.
 func (r *Run) probed(p host.Process, code int) error {
-	switch {
-	case r.door == nil: // before the run
-		return nil
-	case p.Asker != "": // told by who asks
-		r.loose = p.Loose
-		return nil
+	if r.door == nil || p.Asker != "" {
+		return nil // before the run, or told by who asks
 	}
 	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code})
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -124,9 +126,16 @@ func readVarsFile(name string) (varsFile, error) {
 
 // mapping parses YAML that maps names to values; an empty text is an empty mapping.
 func mapping(data []byte) (map[string]yaml.Node, error) {
-	var doc yaml.Node
+	var doc, more yaml.Node
 	var nodes map[string]yaml.Node
-	err := yaml.Unmarshal(data, &doc)
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	err := d.Decode(&doc)
+	if err == io.EOF {
+		return nil, nil
+	}
+	if err == nil && d.Decode(&more) != io.EOF {
+		return nil, errors.New("got more than one document, want one")
+	}
 	if err == nil && len(doc.Content) > 0 && doc.Content[0].Kind != yaml.MappingNode {
 		return nil, errors.New("got no mapping of names to values")
 	}

@@ -177,7 +177,7 @@ func (l *Local) forget() { clear(l.facts) }
 
 // Query is Reader's.
 func (l *Local) Query(ctx context.Context, p Process) (Result, error) {
-	res, err := l.ask(ctx, &p)
+	res, err := l.ask(ctx, p)
 	if err != nil {
 		return res, &fs.PathError{Op: "query", Path: title(p), Err: err}
 	}

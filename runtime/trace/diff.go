@@ -15,7 +15,7 @@ import (
 // A Difference is how two traces, or two events of theirs, compare.
 type Difference struct {
 	Equal   bool
-	Assumed []Difference // that only such ops have as may, because they rested on a guess
+	Assumed []Difference // before the first one, which only such ops have as may, because they rested on a guess
 
 	// The rest is about the first difference.
 	A, B  *Event // nil where a trace has no event to compare with the other's
@@ -46,7 +46,9 @@ func Diff(a, b []Event) Difference {
 			continue
 		}
 		if g := tolerantGap(*strict, ua[i], ub[i], dryA, dryB); g != nil {
-			return g.difference(ua[i], ub[i])
+			d := g.difference(ua[i], ub[i])
+			d.Assumed = assumed
+			return d
 		}
 		assumed = append(assumed, strict.difference(ua[i], ub[i]))
 	}
@@ -317,7 +319,10 @@ func (g *gap) difference(a, b unit) Difference {
 // nothing to change, leave out effects, or change from something else.
 func excuse(dry, run unit) (unit, unit) {
 	dry.head.Changes, run.head.Changes = withoutFrom(dry.head.Changes), withoutFrom(run.head.Changes)
-	added := func(c host.Change) bool { return !slices.Contains(dry.head.Changes, c) }
+	added := func(c host.Change) bool {
+		return !slices.Contains(dry.head.Changes, c) &&
+			!slices.Contains(dry.head.Changes, host.Change{What: c.What, To: host.InTheRun})
+	}
 	if !slices.ContainsFunc(run.head.Changes, added) {
 		dry.head.Changes = run.head.Changes
 	}
@@ -396,7 +401,7 @@ func compared(e Event) []field {
 	}
 	free := []string{"time", "elapsed_ms", "observed", "assumed", "pos"}
 	if e.Kind == Probe {
-		free = append(free, "code")
+		free = append(free, "code", "why")
 	}
 	fs = slices.DeleteFunc(fs, func(f field) bool { return slices.Contains(free, f.name) })
 	return append([]field{{"kind", quoteJSON(string(e.Kind))}}, fs...)

@@ -17,7 +17,7 @@ type summary struct {
 
 func (s *summary) count(e Event) {
 	s.counts.add(e)
-	if len(e.Assumed) > 0 {
+	if len(e.Assumed) > 0 && e.Kind == Result {
 		s.assumed++
 	}
 	if e.Outcome == Failed {

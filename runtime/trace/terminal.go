@@ -193,6 +193,10 @@ func (t *Terminal) begin(e Event) {
 // runbook asks.
 func (t *Terminal) probe(e Event) {
 	what := Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code))
+	if len(e.Assumed) > 0 {
+		t.aside("does not ask " + Quote(cmp.Or(e.URL, spaced(e.Argv))))
+		return
+	}
 	if e.Asker == "" || !t.dry {
 		t.aside("asks " + what)
 		return
