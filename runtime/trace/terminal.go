@@ -23,7 +23,7 @@ type Options struct {
 	Quiet    bool             // only what changed or failed, and the summary
 	Verbose  bool             // also manual texts, effects, probes, what commands print, and all lines of texts
 	Whole    bool             // all lines of texts, and all effects
-	Reported bool             // the caller reports why the run failed
+	Reported bool             // the caller reports why the run failed: it is not said here, too
 	Now      func() time.Time // time.Now if nil
 }
 
@@ -55,7 +55,7 @@ type Terminal struct {
 	heading    string       // of the step; not yet shown
 	op         Event        // under way, or the zero Event
 	did        []Event      // effects of op
-	met        int          // requirements that hold, since the last line
+	met, unmet int          // requirements that hold and that do not, since the last line
 	progress   string       // of op
 	progressAt time.Time    // when op began, or its last line of progress was written
 	tail       []string     // the last lines of output of op
@@ -233,6 +233,10 @@ func (t *Terminal) result(e Event) {
 		t.met++ // its target is what would be wrong if it did not hold
 		return
 	}
+	if e.Op == "require" && e.Outcome == Failed && t.opts.Reported && !t.opts.Verbose {
+		t.unmet++
+		return
+	}
 	if t.opts.Quiet && e.Outcome != Changed && e.Outcome != Failed {
 		return
 	}
@@ -253,13 +257,19 @@ func (t *Terminal) result(e Event) {
 	}
 }
 
-// allMet says in one line how many requirements hold.
+// allMet says in a line how many requirements hold, and in one how many do not.
 func (t *Terminal) allMet() {
 	if t.met > 0 && !t.opts.Quiet {
-		marker := t.paint.of(Same).Sprint(pad("ok", column))
-		t.line("  ", marker+"  "+pad("require", 10)+" "+strconv.Itoa(t.met)+" met")
+		t.requirements(Same, t.met, " met")
 	}
-	t.met = 0
+	if t.unmet > 0 {
+		t.requirements(Failed, t.unmet, " not met")
+	}
+	t.met, t.unmet = 0, 0
+}
+
+func (t *Terminal) requirements(o Outcome, n int, what string) {
+	t.line("  ", t.paint.of(o).Sprint(pad(t.marker(o), column))+"  "+pad("require", 10)+" "+strconv.Itoa(n)+what)
 }
 
 // changes shows what changed, unless the line of the op has said it.
@@ -339,10 +349,10 @@ func (t *Terminal) effects(op Event) {
 // failure shows why an op failed, its position, what the command printed last
 // and what may cure it.
 func (t *Terminal) failure(op, e Event) {
-	if Quote(e.Error) != Quote(op.Target) { // the line of a requirement has said it
+	if Quote(e.Error) != Quote(op.Target) && !t.opts.Reported { // the line of a requirement has said it
 		t.problem(below, e.Error)
 	}
-	if op.Pos != "" {
+	if op.Pos != "" && !t.opts.Reported {
 		t.line(below, t.paint.dim.Sprint("at "+Quote(op.Pos)))
 	}
 	for _, s := range t.tail {
@@ -350,7 +360,9 @@ func (t *Terminal) failure(op, e Event) {
 			t.line(below, t.paint.dim.Sprint("| "+s))
 		}
 	}
-	t.hint(below, e.Hint)
+	if !t.opts.Reported {
+		t.hint(below, e.Hint)
+	}
 }
 
 func (t *Terminal) hint(indent, hint string) {
