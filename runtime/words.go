@@ -59,15 +59,16 @@ func filesIn(err error) (names []string) {
 
 // texts returns the texts in the arguments of a call, also those in lists.
 func (c *Call) texts() (all []string) {
-	for _, v := range c.given {
+	add := func(v starlark.Value) {
 		if s, ok := starlark.AsString(v); ok {
 			all = append(all, s)
 		}
+	}
+	for _, v := range c.given {
+		add(v)
 		if l, ok := v.(*starlark.List); ok {
-			for x := range l.Elements() {
-				if s, ok := starlark.AsString(x); ok {
-					all = append(all, s)
-				}
+			for i := range l.Len() {
+				add(l.Index(i))
 			}
 		}
 	}
