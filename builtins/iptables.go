@@ -108,6 +108,10 @@ func (op *iptablesOp) compare(set iptables.Ruleset) ([]host.Change, error) {
 		return nil, runtime.Hint(fmt.Errorf("table %s has no chain %s", op.rule.Table, op.rule.Chain),
 			"see the spelling; chains are written in capitals")
 	}
+	if !iptables.Target(op.rule.Table, op.rule.Jump) && set[op.rule.Table][op.rule.Jump] == nil {
+		return nil, runtime.Hint(fmt.Errorf("table %s has no target and no chain %s", op.rule.Table, op.rule.Jump),
+			"see the spelling; targets and chains are mostly written in capitals")
+	}
 	chain := set.Chain(op.rule.Table, op.rule.Chain)
 	at := chain.Index(op.rule)
 	place := at

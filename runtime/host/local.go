@@ -399,6 +399,9 @@ func (l *Local) Mkdir(name string, m Meta) error {
 
 // Symlink is Host's.
 func (l *Local) Symlink(target, name string, o Owner) error {
+	if err := checkTarget(target); err != nil {
+		return guest("symlink", name, err)
+	}
 	return l.create("symlink", name, Meta{Mode: fs.ModeSymlink, Owner: o}, target, func(s *spot) error {
 		return unix.Symlinkat(target, s.fd, s.base)
 	})

@@ -27,6 +27,8 @@ type Overlay struct {
 	top     *node
 	changed bool
 	mayMake bool // a believed command may have made directories
+	brought bool // a believed command may have brought programs, or mounted something
+	mounts  []mount
 
 	facts   map[Fact]string // believed
 	touched map[Fact]bool   // changed in unknowable ways

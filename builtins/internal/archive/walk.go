@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"runbook/runtime/host"
 )
@@ -92,6 +93,9 @@ func convert(hdr *tar.Header, strip int) (m member, err error) {
 		if len(parts) == 0 || strings.HasSuffix(hdr.Name, "/") {
 			return m, refuse(hdr.Name, "is a file with the name of a directory")
 		}
+		if !host.KeepsTime(hdr.ModTime) {
+			return m, refuse(hdr.Name, "has the time %s, want one from 1902 to 2261, which file systems keep", showTime(hdr.ModTime))
+		}
 		m.Meta = host.Meta{Mode: perm, Size: hdr.Size, ModTime: hdr.ModTime}
 	case tar.TypeDir:
 		m.Meta = host.Meta{Mode: fs.ModeDir | perm}
@@ -126,3 +130,5 @@ func convertLink(m *member, hdr *tar.Header, parts []string, strip int) error {
 	}
 	return nil
 }
+
+func showTime(t time.Time) string { return t.UTC().Format(time.DateTime) }
