@@ -53,7 +53,7 @@ func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 	var dest runtime.Path
 	var sha256, md5 string
 	err := c.Unpack("url", &op.url, "dest", &dest, "sha256", &sha256, "md5", &md5, "mode", &op.mode,
-		"owner", &op.owner.User, "group", &op.owner.Group)
+		"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group))
 	if err != nil {
 		return nil, "", err
 	}
@@ -73,7 +73,8 @@ func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 		return nil, "", runtime.Hint(fmt.Errorf("argument \"url\": got %s, want http://, https:// or file:///", op.shown),
 			"the absolute name of a file will do, too")
 	}
-	op.digests, err = parseDigests(sha256, md5, op.dest)
+	named, _, _ := strings.Cut(op.url, "?")
+	op.digests, err = parseDigests(sha256, md5, named, op.dest)
 	return op, op.shown, errors.Join(checkSecretPaths("url", op.url), err)
 }
 

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"gopkg.in/yaml.v3"
-
 	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/mirror"
 	"runbook/runtime"
@@ -56,6 +54,7 @@ var mirrorBuiltin = &runtime.Builtin{
 		"A bad package is left out of the index; all else is done, then the step fails and names it.",
 		"Records are copied byte for byte. Order of filters: platforms, python_versions, license_blacklist, blacklist, whitelist (or pkg_list alone), newer_than, formats, latest, with_depends.",
 		"ACCOUNT/.runbook-mirror holds what was verified and, for each subdir, a manifest of every file (SUBDIR.jsonl) whose digest the trace has.",
+		"ACCOUNT/channeldata.json names the subdirs. A server that has none is asked for all that there are; those that it lacks are asked for again after a week, or with verify=\"full\".",
 		"A delta is brought to the other tree by mirroring it there: mirror(DELTA, dest).",
 	},
 	Example: `mkdir("/srv/media/noarch")
@@ -86,20 +85,17 @@ func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 		"python_versions", &a.PythonVersions, "newer_than", &a.NewerThan, "formats", &a.Formats, "latest", &a.Latest,
 		"with_depends", &a.WithDepends, "connections", &m.Connections, "rate", &m.Rate, "bearer", &m.Access.Bearer,
 		"ca_bundle", &ca, "proxy", &m.Access.Proxy,
-		"base_urls", &m.Access.BaseURLs, "verify", &verify, "digests", &compared, "link", &m.Link, "prune", &m.Prune,
+		"base_urls", &m.Access.BaseURLs, "verify", runtime.OneOf(&verify, "changed", "full"),
+		"digests", runtime.OneOf(&compared, "strongest", "both"), "link", &m.Link, "prune", &m.Prune,
 		"prune_removed", &m.PruneRemoved, "max_loss", &m.MaxLoss, "bzip2", &bzip2, "shards", &m.Shards, "delta", &delta,
 		"since", &since,
-		"owner", &op.owner.User, "group", &op.owner.Group, "adopt", &op.adopt)
+		"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group), "adopt", &op.adopt)
 	m.Dest, op.config, op.ca, m.Delta, m.Since = string(dest), string(config), string(ca), string(delta), string(since)
 	m.Full, m.Both, m.NoBzip2 = verify == "full", compared == "both", !bzip2
 	switch {
 	case err != nil:
 	case checkSecretPaths("channels", a.Channels...) != nil:
 		err = checkSecretPaths("channels", a.Channels...)
-	case verify != "full" && verify != "changed":
-		err = fmt.Errorf(`verify: got %q, want "changed" or "full"`, verify)
-	case compared != "both" && compared != "strongest":
-		err = fmt.Errorf(`digests: got %q, want "strongest" or "both"`, compared)
 	case dest == "" && config == "":
 		err = runtime.Hint(errors.New("got no dest"), "say where to: dest=, or mirror_dir in the file that config= names")
 	}
@@ -161,7 +157,7 @@ func (op mirrorOp) configure(h host.Reader) (choose.Config, error) {
 		text, err := host.ReadFile(h, op.config)
 		var values map[string]any
 		if err == nil {
-			err = yaml.Unmarshal(text, &values)
+			values, err = vendorYAML(string(text))
 		}
 		if err == nil {
 			c, err = choose.Decode(values)
@@ -203,7 +199,7 @@ func observe(ctx context.Context, plan *mirror.Plan, c choose.Config) error {
 	if len(warnings) > 0 {
 		runtime.Observe(ctx, "warnings", warnings)
 	}
-	if len(r.Subdirs) > 0 {
+	if len(r.Subdirs) > 0 && len(plan.Changes()) == 0 {
 		warnings = append(warnings, plan.Summary())
 	}
 	var errs []error
@@ -220,6 +216,7 @@ func applyPlan(ctx context.Context, h host.Host, plan *mirror.Plan) error {
 	if hasEnded(ctx, err) {
 		return ctx.Err()
 	}
+	err = errors.Join(err, runtime.Note(ctx, plan.Summary()))
 	if text := plan.Done(); text != "" {
 		err = errors.Join(err, runtime.Note(ctx, text))
 	}

@@ -120,6 +120,9 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err := errors.Join(serr, f.selection.check(l.book), checkAcks(f.acks, l.book), err); err != nil {
 		return err // names that are unknown come before vars that are missing
 	}
+	if len(l.book.Steps) == 0 {
+		return mistake("make its functions steps: step(install)", "%s declares no step: there is nothing to do", l.book.Name)
+	}
 	plan, err := readPlan(f.follow)
 	if err != nil {
 		return err
@@ -160,19 +163,6 @@ func checkAcks(acks []string, book *runtime.Runbook) error {
 		}
 	}
 	return errors.Join(problems...)
-}
-
-func readTrace(name string) ([]trace.Event, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, mistake("", "trace: %w", err)
-	}
-	defer f.Close()
-	events, err := trace.ReadAll(f)
-	if err != nil {
-		return nil, runtime.Hint(err, "see: runbook audit verify "+name)
-	}
-	return events, nil
 }
 
 func verify(name string) (trace.Report, error) {

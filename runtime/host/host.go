@@ -86,11 +86,10 @@ type Process struct {
 	Env   map[string]string // added to PATH HOME USER LOGNAME SHELL LANG and proxies
 	Dir   string            // working directory; the home of User, or /, if empty
 	User  string            // account that runs it; whoever runs now if empty
-	// Asker is what of a script asks with this Query: query or unless; "" if a builtin does by itself.
+	// Asker is what of a runbook asks with this Query: query or unless; "" if a builtin does by itself.
 	Asker string
-	// Confined has it read only, where the kernel can. Local says in Loose why it could not.
+	// Confined has it read only, where the kernel can; see Result.Loose.
 	Confined bool
-	Loose    string
 	// Output, if not nil, gets what the process prints while it runs.
 	Output io.Writer
 	// Hide, if not nil, takes out of words and output what errors must not tell.
@@ -123,7 +122,8 @@ type Cmd struct {
 type Result struct {
 	Code           int
 	Stdout, Stderr []byte
-	Unknown        bool // nothing ran: an overlay believed the command
+	Unknown        bool   // nothing ran: an overlay believed the command
+	Loose          string // why it could do more than read, though Confined
 }
 
 // Succeeded reports whether r is a success of c.
@@ -142,6 +142,7 @@ type Request struct {
 	Since  string // Modified of what the caller has; asks, as ETag does without an Offset, for 304 if it still is that
 	Head   bool   // only look: the body stays empty
 	Fresh  bool   // past the caches on the way
+	Once   bool   // one try: who asks does so again
 	Asker  string // wait_for, if a script asks; "" if a builtin does by itself
 	// Bearer is a token that, like a user in URL, goes to URL's own origin only:
 	// no redirect to another one takes it along. There may be one of the two.

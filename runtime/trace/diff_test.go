@@ -278,6 +278,18 @@ func followed(approved, run []Event) string {
 	return ""
 }
 
+// However long two values are, what differs in them is shown.
+func TestTheDifferenceOfLongValuesIsShown(t *testing.T) {
+	change := func(end string) []Event {
+		return with(plain(), 0, func(e *Event) { e.Changes = []host.Change{{What: "content", To: strings.Repeat("ä\n", 5000) + end}} })
+	}
+	text := Diff(change("good"), change("evil"+strings.Repeat("x", 2000))).String()
+	if !strings.Contains(text, `...`) || !strings.Contains(text, `good"`) || !strings.Contains(text, "evil") ||
+		!strings.Contains(text, "more bytes)") || len(text) > 3000 {
+		t.Errorf("got %s", text)
+	}
+}
+
 // A trace has no say in what is compared, whatever its lines claim to be volatile.
 func TestATraceDoesNotSayWhatIsCompared(t *testing.T) {
 	claims := func(events []Event) []Event {
