@@ -118,7 +118,7 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	question.Code, question.Why = res.Code, res.Loose
 	if question.Asker != "" && (err == nil || errors.Is(err, host.ErrUnknown)) {
 		if err != nil {
-			question.Assumed = []string{"not asked"}
+			question.Assumed = notAsked
 		}
 		if terr := d.run.emit(question); terr != nil {
 			return res, terr
@@ -126,6 +126,8 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	}
 	return res, d.run.vault.MaskError(err)
 }
+
+var notAsked = []string{"not asked"}
 
 // question is what the trace says of p.
 func (d *door) question(p host.Process) trace.Event {
@@ -180,6 +182,9 @@ func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) 
 		question.Assumed = []string{"not asked"}
 	}
 	if err != nil && r.Asker != "" {
+		if errors.Is(err, host.ErrUnknown) {
+			question.Assumed = notAsked
+		}
 		err = errors.Join(err, d.run.emit(question))
 	}
 	if err != nil {

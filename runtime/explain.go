@@ -29,7 +29,8 @@ var explanations = []explanation{
 	{regexp.MustCompile(`frozen`), "", "values made while loading cannot be changed in a step: make a new one there"},
 	{regexp.MustCompile(`called recursively`), "", "functions may not call themselves: use a loop"},
 	{regexp.MustCompile(`^(got indent|got outdent|inconsistent indentation|unindent does not match)`), "", "check that the lines of a block begin with the same spaces"},
-	{regexp.MustCompile(`too many steps`), "the script ran too long without an end", "look for a loop that is larger than meant"},
+	{regexp.MustCompile(`too many steps|` + errTime.Error()), errTime.Error(), "look for a loop or a value that is larger than meant"},
+	{regexp.MustCompile(errMemory.Error()), errMemory.Error(), "look for a value that grows in a loop"},
 }
 
 // explain adds a hint to messages that newcomers meet.

@@ -64,6 +64,14 @@ func declareManual(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, erro
 }
 
 func (l *loader) addStep(s Step, when starlark.Value) error {
+	if err := checkName("step", s.Name); err != nil {
+		return err
+	}
+	for _, tag := range s.Tags {
+		if err := checkName("tag", tag); err != nil {
+			return fmt.Errorf("step %s: %w", s.Name, err)
+		}
+	}
 	if slices.ContainsFunc(l.book.Steps, func(o Step) bool { return o.Name == s.Name }) {
 		return fmt.Errorf("step %s: declared twice", s.Name)
 	}

@@ -164,6 +164,9 @@ type Change struct {
 	To   string `json:"to"`
 }
 
+// InTheRun is what a Change says where only a real run could know.
+const InTheRun = "known only in the run"
+
 // A Fact names something a host knows that is not a file, such as
 // {RPM, "nginx"}. Its value is "" when the thing is absent.
 type Fact struct {

@@ -53,7 +53,8 @@ func longLines(value string) (lines []string) {
 func inAddresses(value string) (texts []string) {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	path, query := url.PathEscape(value), url.QueryEscape(value)
-	texts = append(texts, path, query, host.PlainPath(value), host.PlainPath(path), url.UserPassword("", value).String()[1:])
+	texts = append(texts, path, query, host.PlainPath(value), host.PlainPath(path),
+		url.UserPassword("", value).String()[1:])
 	for _, plain := range []string{"-_.~", "-_.~/", "-_.!~*'()", "-_.!~*'();,/?:@&=+$#", "-_.", ""} {
 		text := escapeBytes(value, func(b byte) bool { return strings.IndexByte(letters+plain, b) >= 0 }, "%%%02X")
 		texts = append(texts, text, strings.ReplaceAll(text, "%20", "+"))
@@ -82,7 +83,9 @@ func lowerEscapes(s string) string {
 // JSON, YAML, SQL, CSV and configuration files.
 func inLiterals(value string) (texts []string) {
 	for _, quotes := range []string{`"`, "'", `"'`, ""} {
-		for _, escape := range []func(rune) string{pythonEscape(false), pythonEscape(true), jsonEscape(false), jsonEscape(true)} {
+		for _, escape := range []func(rune) string{
+			pythonEscape(false), pythonEscape(true), jsonEscape(false), jsonEscape(true),
+		} {
 			texts = append(texts, escapeRunes(value, quotes, escape))
 		}
 		texts = append(texts, escapeRunes(value, quotes, octalEscape))
@@ -142,7 +145,8 @@ func inHex(value string) (texts []string) {
 			}
 			text = strings.Join(pairs, between)
 		}
-		texts = append(texts, text, strings.NewReplacer("a", "A", "b", "B", "c", "C", "d", "D", "e", "E", "f", "F").Replace(text))
+		texts = append(texts, text,
+			strings.NewReplacer("a", "A", "b", "B", "c", "C", "d", "D", "e", "E", "f", "F").Replace(text))
 	}
 	return append(texts, broken(digits, 60)...) // as xxd -p breaks lines
 }
