@@ -61,7 +61,7 @@ func newExtract(c *runtime.Call) (runtime.Op, string, error) {
 	err := c.Unpack("archive", &name, "dest", &dest, "strip_components", &op.strip, "only", &op.only,
 		"keep_existing", &op.keep,
 		"sha256", &sha256, "md5", &md5, "listing", &listing,
-		"owner", &op.owner.User, "group", &op.owner.Group, "adopt", &op.adopt)
+		"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group), "adopt", &op.adopt)
 	if err != nil {
 		return nil, "", err
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -38,6 +39,8 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 // answer answers a call.
 func (l *loader) answer(t *starlark.Thread, c *Call) (starlark.Value, error) {
 	switch b := c.Builtin; {
+	case b.declare != nil && b != requireBuiltin && l.run != nil:
+		return nil, tooLate(b.Name)
 	case b.declare != nil:
 		return b.declare(l, t, c)
 	case b.Pure != nil:
@@ -69,13 +72,26 @@ func notWhileLoading(name string) error {
 	return Hint(fmt.Errorf("%s called while loading", name), "call it from a function given to step()")
 }
 
+func propertyWhileLoading(name string) error {
+	return Hint(fmt.Errorf("%s read while loading", name),
+		"read it in a step; as a condition of one: when=lambda: "+name+" == \"...\"")
+}
+
+// prefixed puts the name of a builtin before an error that does not begin with it.
+func prefixed(name string, err error) error {
+	if text := err.Error(); strings.HasPrefix(text, name+":") || strings.HasPrefix(text, name+" ") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
 func (c *Call) pos() string { return c.at }
 
 // call answers a builtin that reads or changes a host.
 func (r *Run) call(c *Call) (starlark.Value, error) {
 	c.user = r.user
 	if c.Builtin.RunsAs {
-		if err := c.unpack("user", &c.user); err != nil {
+		if err := c.unpack("user", Account(&c.user)); err != nil {
 			return nil, err
 		}
 	}
@@ -94,7 +110,7 @@ func (r *Run) call(c *Call) (starlark.Value, error) {
 	}
 	op, target, err := c.Builtin.New(c)
 	if err != nil {
-		return nil, err
+		return nil, prefixed(c.Builtin.Name, err)
 	}
 	var again again
 	if err := again.unpack(c); err != nil {
@@ -116,6 +132,9 @@ type again struct {
 func (a *again) unpack(c *Call) error {
 	a.delay = 5 * time.Second
 	for name, v := range map[string]any{"timeout": &a.timeout, "delay": &a.delay, "retries": &a.retries} {
+		if c.Builtin.has(name) {
+			continue // which then means what the builtin says
+		}
 		if err := c.unpack(name, v); err != nil {
 			return err
 		}

@@ -13,7 +13,8 @@ import (
 	"runbook/runtime/trace"
 )
 
-// do is the life of an op: check, emit, do what differs, emit.
+// do is the life of an op: check, emit, do what differs, emit. What was assumed by
+// what the script read before it belongs to it, too.
 func (r *Run) do(op Op, a again, e trace.Event, paths []string) (starlark.Value, error) {
 	start := r.Now()
 	r.observed = nil // what was assumed since the last op belongs to this one

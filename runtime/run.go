@@ -396,11 +396,3 @@ func (r *Run) located(err error) error {
 	e.Err, e.Advice = r.vault.ShowError(e.Err), r.vault.Show(e.Hint())
 	return e
 }
-
-func cutHint(err error) error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
-}

@@ -155,7 +155,7 @@ func (n *namespace) Attr(name string) (starlark.Value, error) {
 		return fn, nil
 	}
 	if n.loader.run == nil {
-		return nil, notWhileLoading(n.name + "." + name)
+		return nil, propertyWhileLoading(n.name + "." + name)
 	}
 	return starlark.Call(n.loader.run.thread, fn, nil, nil)
 }

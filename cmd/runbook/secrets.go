@@ -189,8 +189,11 @@ func readSecret(ctx context.Context, name string) ([]byte, error) {
 // output runs a command, without a shell, and returns what it prints.
 func output(ctx context.Context, r host.Reader, command string) ([]byte, error) {
 	argv, err := builtins.SplitWords(command)
-	if err != nil || len(argv) == 0 {
-		return nil, fmt.Errorf("got command %q, want words with balanced quotes", command)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("got command %q, %w", command, err)
+	case len(argv) == 0:
+		return nil, errors.New("got no command")
 	}
 	res, err := r.Query(ctx, host.Process{Argv: argv})
 	if err == nil && res.Code != 0 {
