@@ -383,7 +383,9 @@ func (r *Run) condition(fn starlark.Callable) (bool, error) {
 func (r *Run) located(err error) error {
 	class, why := Failed, r.misuse
 	if why != nil {
-		class = Mistake
+		if r.counts.Changed == 0 {
+			class = Mistake
+		}
 	} else if r.ctx.Err() != nil {
 		class = Interrupted
 		if strings.Contains(err.Error(), "Starlark computation cancelled") || errors.Is(err, r.ctx.Err()) {
