@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
@@ -64,8 +63,8 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	case err != nil:
 		return nil, fmt.Errorf("query %s: %w", quote(p.Argv), err)
 	case !slices.Contains(ok, res.Code):
-		return nil, runtime.Hint(fmt.Errorf("query %s: exit status %d: %s", quote(p.Argv), res.Code,
-			strings.TrimSpace(string(res.Stderr))),
+		return nil, runtime.Hint(fmt.Errorf("query %s: exit status %d%s", quote(p.Argv), res.Code,
+			res.LastWords()),
 			fmt.Sprintf("if that is no error: ok=[0, %d]", res.Code))
 	}
 	return queryAnswer(starlark.MakeInt(res.Code), starlark.String(res.Stdout), starlark.String(res.Stderr)), nil

@@ -3,7 +3,8 @@ package conda
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
+	"errors"
+	"runtime"
 )
 
 // An Installed is a package that is in a prefix.
@@ -24,11 +25,12 @@ func ParseInstalled(record []byte) (*Installed, error) {
 		License                string
 		LicenseFamily          string `json:"license_family"`
 	}
-	if err := json.Unmarshal(record, &r); err != nil {
+	var odd *json.UnmarshalTypeError // of a field such as license, which is left out
+	if err := json.Unmarshal(record, &r); err != nil && !errors.As(err, &odd) {
 		return nil, err
 	}
 	if r.Name == "" || r.Version == "" {
-		return nil, fmt.Errorf("got a record without name or version")
+		return nil, errors.New("got a record without name or version")
 	}
 	p := &Installed{URL: r.URL, Package: Package{
 		Name: r.Name, Version: VersionOf(r.Version), Build: r.Build, BuildNumber: r.BuildNumber,
@@ -41,11 +43,13 @@ func ParseInstalled(record []byte) (*Installed, error) {
 	return p, nil
 }
 
-// subdirOf returns the subdir of what old records say of the platform.
+// subdirOf returns the subdir of what old records say of the platform: if they say nothing, this machine's.
 func subdirOf(platform, arch string) string {
 	switch {
+	case platform == "" && runtime.GOARCH == "arm64":
+		return "linux-aarch64"
 	case platform == "":
-		return Noarch
+		return "linux-64"
 	case arch == "x86_64":
 		arch = "64"
 	case arch == "x86":

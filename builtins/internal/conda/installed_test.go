@@ -45,6 +45,10 @@ func TestInstalledAsCondaSaysIt(t *testing.T) {
 }
 
 func TestNoRecords(t *testing.T) {
+	p, err := ParseInstalled([]byte(`{"name":"x","version":"1","license":["MIT"],"channel":null,"build":"0"}`))
+	if err != nil || p.Name != "x" || p.Build != "0" {
+		t.Errorf("an odd licence: got %v, %v", p, err)
+	}
 	for _, text := range []string{"", "{", "[]", "{}", `{"name":"x"}`, `{"name":1}`} {
 		if p, err := ParseInstalled([]byte(text)); err == nil {
 			t.Errorf("%q: got %v", text, p)
