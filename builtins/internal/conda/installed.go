@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"runtime"
+	"slices"
 )
 
 // An Installed is a package that is in a prefix.
@@ -59,15 +60,20 @@ func subdirOf(platform, arch string) string {
 }
 
 // MatchInstalled is Match for a package of a prefix. Unlike a mirror, conda knows which channel
-// is meant by a name.
-func (s *Spec) MatchInstalled(p *Installed) bool {
-	return s.matchRest(&p.Package) && s.matchSource(readChannel(p.Channel))
+// is meant by a name: one at Anaconda's servers, or below one of bases.
+func (s *Spec) MatchInstalled(p *Installed, bases ...string) bool {
+	return s.matchRest(&p.Package) && s.matchSource(readChannel(p.Channel), bases)
 }
 
-func (s *Spec) matchSource(have channel) bool {
-	if !s.channel.exact() {
-		return s.channel.match(have.canonical)
+func (s *Spec) matchSource(have channel, bases []string) bool {
+	names := []string{have.name, have.canonical}
+	for _, b := range bases {
+		names = append(names, have.under(b))
 	}
-	want := readChannel(s.channel.text).name
-	return want != "" && (want == have.name || want == have.canonical)
+	if !s.channel.exact() {
+		return s.channel.match(have.canonical) || slices.ContainsFunc(names[2:], s.channel.match)
+	}
+	want := readChannel(s.channel.text)
+	return slices.ContainsFunc(names, func(n string) bool { return n != "" && n == want.name }) ||
+		have.at != "" && have.at == want.at
 }
