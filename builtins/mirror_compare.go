@@ -56,6 +56,7 @@ func readMirrorCompare(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.shown = strings.TrimSuffix(channel, "/")
 	t.channel, t.tree = path.Clean(strings.TrimPrefix(channel, "file://")), string(tree)
 	if !path.IsAbs(t.channel) {
 		err := fmt.Errorf("argument \"channel\": got %q, want an absolute directory or a file:// URL", channel)
@@ -81,6 +82,7 @@ type treeComparison struct {
 	ctx       context.Context
 	h         host.Reader
 	channel   string
+	shown     string // the channel as the call names it
 	tree      string
 	platforms []string
 	digests   bool
@@ -152,7 +154,8 @@ func (t *treeComparison) compareSubdir(subdir string) error {
 		return t.flawed
 	})
 	if err != nil && t.flawed == nil && t.ctx.Err() == nil {
-		return fmt.Errorf("%s: %w", path.Join(t.channel, subdir, indexFile), err)
+		return runtime.Hint(fmt.Errorf("channel %s/%s/%s: %w", t.shown, subdir, indexFile, err),
+			"the index is damaged or cut off: fetch it again, or let conda index make it anew")
 	}
 	if err == nil {
 		err = t.flush(subdir)

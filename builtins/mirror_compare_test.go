@@ -82,7 +82,7 @@ func TestMirrorCompareRefuses(t *testing.T) {
 	m.fails(`mirror.compare("https://x/y", "/store")`, "want an absolute directory")
 	m.fails(`mirror.compare("/none", "/store")`, "no such file")
 	m.write("/media/noarch/repodata.json", "{")
-	m.fails(`mirror.compare("/media", "/store")`, "/media/noarch/repodata.json: line 1")
+	m.fails(`mirror.compare("/media", "/store")`, "channel /media/noarch/repodata.json: line 1")
 	m.failsDry("run('fill', touches = ['/store'])\nmirror.compare('/media', '/store', platforms = ['linux-64'])", "say what to assume")
 	m.write("/media/noarch/repodata.json", "{}")
 	events, err := m.dry("run('fill', touches = ['/store'])\nc = mirror.compare('/media', '/store', assume = [])\nlog(str(c.differ))")
