@@ -129,8 +129,8 @@ func holds(version, condition string) bool {
 	return condition == "" || compareVersions(version, condition) == 0
 }
 
-// compareVersions compares part by part as conda does: what a shorter version lacks is 0, and within a part letters come
-// before numbers, so that 1.0.2h is older than 1.0.2.
+// compareVersions compares part by part as conda does: what a shorter version lacks is 0, and within a part letters
+// come before numbers, so that 1.0.2h is older than 1.0.2.
 func compareVersions(a, b string) int {
 	as, bs := strings.Split(strings.ToLower(a), "."), strings.Split(strings.ToLower(b), ".")
 	for i := range max(len(as), len(bs)) {
