@@ -323,6 +323,7 @@ func TestCondaChannelsRefuses(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"channels: [a]\nchannels: [b]\n": "line 2: got channels again", "channel: [a]\nchannels: [b]\n": "again", "a: 1\na: 2\n": "got a again",
+		"channels: &c [x]\ny: *c\n":  "without anchors",
 		"channels: [a]\n---\nx: 1\n": "more than one document", "- a\n": "want settings", "channels: {a: b}\n": "want a list", "channels: [[a]]\n": "want a channel",
 	} {
 		newMachine(t, map[string]string{"/srv/c/.condarc": text}).fails(`conda.channels("/srv/c", only = ["a"])`, want)

@@ -199,7 +199,12 @@ func (rc *condarc) with(channels []string, final bool) ([]byte, error) {
 		out = append(out, line)
 	}
 	out = append(append(out, rest...), rc.lines[max(rc.from, rc.to):]...)
-	return []byte(strings.Join(out, "")), nil
+	text := strings.Join(out, "")
+	if again, err := parseCondarc(text); err != nil || !slices.EqualFunc(again.channels(), channels, sameChannel) {
+		return nil, runtime.Hint(errors.New("its list of channels is written in a way that cannot be edited"),
+			"write it as a plain list, an item a line, without anchors")
+	}
+	return []byte(text), nil
 }
 
 // head returns the line of the key, and comments that must give way to a flag in it.
