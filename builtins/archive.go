@@ -38,8 +38,9 @@ var archiveBuiltin = &runtime.Builtin{
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := archiveOp{mode: 0o644, owner: ownership{user: c.User()}}
 		var p runtime.Path
-		err := c.Unpack("path", &p, "texts", &op.texts, "files", &op.files, "mode", &op.mode, "owner", &op.owner.User,
-			"group", &op.owner.Group)
+		err := c.Unpack("path", &p, "texts", &op.texts, "files", &op.files, "mode", &op.mode,
+			"owner", runtime.Account(&op.owner.User),
+			"group", runtime.Account(&op.owner.Group))
 		if err != nil {
 			return nil, "", err
 		}

@@ -28,7 +28,8 @@ chown("/srv/site", "root")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := chownOp{recursive: true}
 		var p runtime.Path
-		err := c.Unpack("path", &p, "owner", &op.owner.User, "group", &op.owner.Group, "recursive", &op.recursive,
+		err := c.Unpack("path", &p, "owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group),
+			"recursive", &op.recursive,
 			"adopt", &op.adopt)
 		if err == nil && op.owner.User == "" {
 			err = errors.New("argument \"owner\": got no name, want an account")

@@ -33,8 +33,8 @@ var copyBuiltin = &runtime.Builtin{
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := copyOp{mode: noMode, owner: ownership{user: c.User()}}
 		var src, dest runtime.Path
-		if err := c.Unpack("src", &src, "dest", &dest, "mode", &op.mode, "owner", &op.owner.User,
-			"group", &op.owner.Group); err != nil {
+		if err := c.Unpack("src", &src, "dest", &dest, "mode", &op.mode, "owner", runtime.Account(&op.owner.User),
+			"group", runtime.Account(&op.owner.Group)); err != nil {
 			return nil, "", err
 		}
 		op.src, op.dest = string(src), string(dest)

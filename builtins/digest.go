@@ -19,8 +19,9 @@ import (
 
 // The parameters of builtins that verify a file.
 var (
-	sha256Param = param("sha256", "string", `""`, "what it must hash to, in hex; a line or a whole list of sha256sum, or of BSD, will do")
-	md5Param    = param("md5", "string", `""`,
+	sha256Param = param("sha256", "string", `""`,
+		"what it must hash to, in hex; a line or a whole list of sha256sum, or of BSD, will do")
+	md5Param = param("md5", "string", `""`,
 		"the same for media that come with nothing better; a line or a whole list of md5sum will do")
 )
 

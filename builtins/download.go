@@ -53,7 +53,7 @@ func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 	var dest runtime.Path
 	var sha256, md5 string
 	err := c.Unpack("url", &op.url, "dest", &dest, "sha256", &sha256, "md5", &md5, "mode", &op.mode,
-		"owner", &op.owner.User, "group", &op.owner.Group)
+		"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group))
 	if err != nil {
 		return nil, "", err
 	}

@@ -71,3 +71,21 @@ func (m *machine) stats() map[string]string {
 	}))
 	return all
 }
+
+// No builtin lists a parameter twice, and those that may hold secrets exist.
+func TestParams(t *testing.T) {
+	for _, b := range All() {
+		seen := map[string]bool{}
+		for _, p := range b.Params() {
+			if seen[p.Name] {
+				t.Errorf("%s: %s is listed twice", b.Name, p.Name)
+			}
+			seen[p.Name] = true
+		}
+		for _, name := range b.Secrets {
+			if !seen[name] {
+				t.Errorf("%s: no argument %s, which may hold a secret", b.Name, name)
+			}
+		}
+	}
+}

@@ -34,6 +34,7 @@ var extractBuiltin = &runtime.Builtin{
 		"What is there with the same type, size, time and link is left alone. Owners and modes may be changed by later steps.",
 		"A member that would leave the directory, a device, a damaged or ambiguous archive is refused before anything is written.",
 		"Nothing gets its name before it is complete; with a digest, nothing before the whole archive has it.",
+		"Holes that tar -S left out are filled with zeros.",
 		"The archive's owners, and set-user-ID and group-writable bits, are ignored.",
 		"A dry run does not read contents, so it does not check the digest.",
 	},
@@ -60,7 +61,7 @@ func newExtract(c *runtime.Call) (runtime.Op, string, error) {
 	err := c.Unpack("archive", &name, "dest", &dest, "strip_components", &op.strip, "only", &op.only,
 		"keep_existing", &op.keep,
 		"sha256", &sha256, "md5", &md5, "listing", &listing,
-		"owner", &op.owner.User, "group", &op.owner.Group, "adopt", &op.adopt)
+		"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group), "adopt", &op.adopt)
 	if err != nil {
 		return nil, "", err
 	}

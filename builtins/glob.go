@@ -16,7 +16,7 @@ import (
 var globBuiltin = &runtime.Builtin{
 	Name: "glob",
 	Args: []runtime.Arg{
-		param("pattern", "path", "", "an absolute name in which each part may hold *, ? and [a-z]"),
+		param("pattern", "pattern", "", "an absolute name in which each part may hold *, ? and [a-z]"),
 		assumeParam("list of string"),
 	},
 	Summary: "return the files whose names match a pattern, sorted",

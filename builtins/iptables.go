@@ -49,13 +49,11 @@ func newIptables(c *runtime.Call) (runtime.Op, string, error) {
 	op := &iptablesOp{rule: iptables.Rule{Table: "filter"}}
 	r, position := &op.rule, "insert"
 	var dport, toPort starlark.Value
-	err := c.Unpack("chain", &r.Chain, "table", &r.Table, "position", &position, "protocol", &r.Protocol,
+	err := c.Unpack("chain", &r.Chain, "table", &r.Table,
+		"position", runtime.OneOf(&position, "insert", "append"), "protocol", &r.Protocol,
 		"dport", &dport, "in_interface", &r.InInterface, "jump", &r.Jump, "to_port", &toPort, "comment", &r.Comment)
 	if err != nil {
 		return nil, "", err
-	}
-	if position != "insert" && position != "append" {
-		return nil, "", fmt.Errorf("argument \"position\": got %q, want insert or append", position)
 	}
 	if r.Jump == "" {
 		return nil, "", errors.New(`argument "jump": got none, want ACCEPT or another target`)

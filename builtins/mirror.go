@@ -85,20 +85,17 @@ func newMirror(c *runtime.Call) (runtime.Op, string, error) {
 		"python_versions", &a.PythonVersions, "newer_than", &a.NewerThan, "formats", &a.Formats, "latest", &a.Latest,
 		"with_depends", &a.WithDepends, "connections", &m.Connections, "rate", &m.Rate, "bearer", &m.Access.Bearer,
 		"ca_bundle", &ca, "proxy", &m.Access.Proxy,
-		"base_urls", &m.Access.BaseURLs, "verify", &verify, "digests", &compared, "link", &m.Link, "prune", &m.Prune,
+		"base_urls", &m.Access.BaseURLs, "verify", runtime.OneOf(&verify, "changed", "full"),
+		"digests", runtime.OneOf(&compared, "strongest", "both"), "link", &m.Link, "prune", &m.Prune,
 		"prune_removed", &m.PruneRemoved, "max_loss", &m.MaxLoss, "bzip2", &bzip2, "shards", &m.Shards, "delta", &delta,
 		"since", &since,
-		"owner", &op.owner.User, "group", &op.owner.Group, "adopt", &op.adopt)
+		"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group), "adopt", &op.adopt)
 	m.Dest, op.config, op.ca, m.Delta, m.Since = string(dest), string(config), string(ca), string(delta), string(since)
 	m.Full, m.Both, m.NoBzip2 = verify == "full", compared == "both", !bzip2
 	switch {
 	case err != nil:
 	case checkSecretPaths("channels", a.Channels...) != nil:
 		err = checkSecretPaths("channels", a.Channels...)
-	case verify != "full" && verify != "changed":
-		err = fmt.Errorf(`verify: got %q, want "changed" or "full"`, verify)
-	case compared != "both" && compared != "strongest":
-		err = fmt.Errorf(`digests: got %q, want "strongest" or "both"`, compared)
 	case dest == "" && config == "":
 		err = runtime.Hint(errors.New("got no dest"), "say where to: dest=, or mirror_dir in the file that config= names")
 	}

@@ -26,7 +26,8 @@ var mkdirBuiltin = &runtime.Builtin{
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := mkdirOp{mode: 0o755, owner: ownership{user: c.User()}}
 		var p runtime.Path
-		err := c.Unpack("path", &p, "mode", &op.mode, "owner", &op.owner.User, "group", &op.owner.Group, "adopt", &op.adopt)
+		err := c.Unpack("path", &p, "mode", &op.mode,
+			"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group), "adopt", &op.adopt)
 		op.path = string(p)
 		return op, op.path, err
 	},

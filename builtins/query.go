@@ -27,7 +27,7 @@ var queryBuiltin = &runtime.Builtin{
 	Positional: 1,
 	Summary:    "run a command that only reads and return .code, .stdout and .stderr",
 	Detail: []string{
-		"A dry run asks, too, unless the program or the user is not there yet or a word of argv meets a path that the run changed; then it needs assume=.",
+		"A dry run asks, too, unless the program or the user is not there yet or a word of argv meets a path that the run changed; then it needs assume=. Once the run would have changed anything, assume= also takes the place of a failure.",
 		"There it can only read, where the kernel can see to that: every file system is read-only, the network is away, " +
 			"and nothing gives it rights. With --no-probes it does not run, and assume= is the answer.",
 		"A command that changes anything belongs into run().",
@@ -54,21 +54,41 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	}
 	p.Argv, p.Dir, p.Stdin = argv, string(cwd), []byte(stdin)
 	res, err := h.Query(c.Context(), p)
+	predicted := runtime.Predicting(c.Context())
+	if runtime.ClassOf(err) == runtime.Deviates {
+		return nil, fmt.Errorf("query %s: %w", quote(p.Argv), err)
+	}
+	failed := err != nil || !slices.Contains(ok, res.Code)
+	if errors.Is(err, host.ErrUnknown) || predicted {
+		if assume != nil || !failed {
+			runtime.Assume(c.Context(), "the answer of "+quote(p.Argv))
+		}
+		if assume != nil && failed {
+			return assumed, nil
+		}
+	}
 	switch {
-	case errors.Is(err, host.ErrUnknown) && assume != nil:
-		runtime.Assume(c.Context(), "the answer of "+quote(p.Argv))
-		return assumed, nil
+	case failed && predicted && c.Context().Err() == nil:
+		return nil, runtime.Hint(fmt.Errorf("query %s: %w", quote(p.Argv), failure(res, err)),
+			"if that is only so because nothing is changed yet, state what a dry run may assume: assume=\"...\"")
 	case errors.Is(err, host.ErrUnknown):
 		return nil, runtime.Hint(fmt.Errorf("query %s: %w", quote(p.Argv), err),
 			"state what a dry run may assume: assume=\"...\"")
 	case err != nil:
 		return nil, fmt.Errorf("query %s: %w", quote(p.Argv), err)
-	case !slices.Contains(ok, res.Code):
-		return nil, runtime.Hint(fmt.Errorf("query %s: exit status %d: %s", quote(p.Argv), res.Code,
-			strings.TrimSpace(string(res.Stderr))),
+	case failed:
+		return nil, runtime.Hint(fmt.Errorf("query %s: %w", quote(p.Argv), failure(res, err)),
 			fmt.Sprintf("if that is no error: ok=[0, %d]", res.Code))
 	}
 	return queryAnswer(starlark.MakeInt(res.Code), starlark.String(res.Stdout), starlark.String(res.Stderr)), nil
+}
+
+// failure is err, or what an exit status that is an error says.
+func failure(res host.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("exit status %d: %s", res.Code, strings.TrimSpace(string(res.Stderr)))
 }
 
 // assumedAnswer returns the answer that assume= stands for, nil if there is none.

@@ -14,7 +14,7 @@ var removeBuiltin = &runtime.Builtin{
 	Args:    []runtime.Arg{param("path", "path", "", "a file, a symbolic link, or a directory")},
 	Summary: "delete a file, or a directory with all below it",
 	Detail: []string{
-		"A symbolic link is deleted itself. The directories that a system is made of are refused.",
+		"A symbolic link is deleted itself. A pattern is refused. The directories that a system is made of are refused.",
 		"A tree is one effect, which tells how many files go.",
 	},
 	Example: `write("/srv/old", "")
@@ -36,7 +36,7 @@ func (op removeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, 
 		return nil, err
 	}
 	if ok, err := host.Exists(h, op.path); err == nil && !ok {
-		return nil, nil
+		return nil, runtime.NoPattern(op.path)
 	}
 	files := 0
 	err := host.Walk(h, op.path, func(string, host.Meta) error { files++; return ctx.Err() })

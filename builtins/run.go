@@ -171,7 +171,7 @@ func (op *runOp) done(ctx context.Context, h host.Reader) (bool, error) {
 		return false, nil
 	}
 	res, err := h.Query(ctx, op.unless)
-	if errors.Is(err, host.ErrUnknown) {
+	if errors.Is(err, host.ErrUnknown) || err != nil && ctx.Err() == nil && runtime.Predicting(ctx) {
 		runtime.Assume(ctx, quote(op.unless.Argv)+" fails")
 		return false, nil
 	}

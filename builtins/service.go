@@ -57,16 +57,13 @@ var serviceName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@:-]*$`)
 func newService(c *runtime.Call) (runtime.Op, string, error) {
 	op := &serviceOp{state: "started"}
 	var enabled starlark.Value
-	if err := c.Unpack("name", &op.name, "state", &op.state, "enabled", &enabled, "ports", &op.ports,
-		"newer_than", (*[]runtime.Path)(&op.newer)); err != nil {
+	if err := c.Unpack("name", &op.name, "state", runtime.OneOf(&op.state, "started", "stopped", "restarted"),
+		"enabled", &enabled, "ports", &op.ports, "newer_than", (*[]runtime.Path)(&op.newer)); err != nil {
 		return nil, "", err
 	}
 	op.name = strings.TrimSuffix(op.name, ".service")
 	if !serviceName.MatchString(op.name) {
 		return nil, "", fmt.Errorf("got %q, want the name of a service", op.name)
-	}
-	if op.state != "started" && op.state != "stopped" && op.state != "restarted" {
-		return nil, "", fmt.Errorf("argument \"state\": got %q, want started, stopped or restarted", op.state)
 	}
 	if len(op.newer) > 0 && op.state != "started" {
 		return nil, "", fmt.Errorf("argument \"newer_than\": got it with state %q, want it with \"started\"", op.state)

@@ -21,7 +21,8 @@ var symlinkBuiltin = &runtime.Builtin{
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := symlinkOp{owner: ownership{user: c.User()}}
 		var p runtime.Path
-		err := c.Unpack("path", &p, "target", &op.target, "owner", &op.owner.User, "group", &op.owner.Group)
+		err := c.Unpack("path", &p, "target", &op.target,
+			"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group))
 		op.path = string(p)
 		if err == nil && op.target == "" {
 			err = errors.New("argument \"target\": got no name, want a file")

@@ -102,26 +102,45 @@ func (op *waitOp) probe(ctx context.Context, h host.Reader, n int) (why string, 
 	if op.url == "" {
 		return op.probePort(ctx, h, n)
 	}
-	r := host.Request{URL: op.url, Head: true}
+	asker := ""
 	if n == 1 {
-		r.Asker = "wait_for"
+		asker = "wait_for"
 	}
-	res, err := h.Get(ctx, r)
+	status, err := op.ask(ctx, h, host.Request{URL: op.url, Head: true, Asker: asker})
+	if err == nil && (status == 405 || status == 501) { // it does not know HEAD
+		status, err = op.ask(ctx, h, host.Request{URL: op.url})
+	}
 	switch {
 	case runtime.ClassOf(err) == runtime.Deviates:
 		return "", err
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, host.RedactURL(op.url)+" answers")
 		return "", nil
-	}
-	if err != nil {
-		return err.Error(), ctx.Err()
-	}
-	res.Body.Close()
-	if res.Status >= 400 {
-		return fmt.Sprintf("answers with status %d", res.Status), nil
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil:
+		return err.Error(), nil
+	case status >= 400:
+		return fmt.Sprintf("answers with status %d", status), nil
 	}
 	return "", nil
+}
+
+// ask makes one request and returns the status of the answer.
+func (op *waitOp) ask(ctx context.Context, h host.Reader, r host.Request) (status int, err error) {
+	const most = 10 * time.Second
+	limit := min(max(op.timeout, time.Second), most)
+	asked, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+	defer cancel()
+	r.Once = true
+	res, err := h.Get(asked, r)
+	if err != nil {
+		if ctx.Err() == nil && asked.Err() != nil {
+			err = context.Cause(asked)
+		}
+		return 0, err
+	}
+	return res.Status, res.Body.Close()
 }
 
 func (op *waitOp) probePort(ctx context.Context, h host.Reader, n int) (why string, err error) {

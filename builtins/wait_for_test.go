@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +60,37 @@ func TestWaitForURL(t *testing.T) {
 		if want == "" && err != nil || want != "" && !says(err, want) {
 			t.Errorf("%s: got %v, want %q", url, err, want)
 		}
+	}
+}
+
+// A server that does not know HEAD is asked with GET. Each look is one request.
+func TestWaitForGET(t *testing.T) {
+	m := newMachine(t, nil)
+	for _, status := range []int{405, 501} {
+		var asked []string
+		url := m.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked = append(asked, r.Method); r.Method == "HEAD" {
+				w.WriteHeader(status)
+			}
+		}))
+		m.twice("wait_for(url = '" + url + "/')")
+		if want := []string{"HEAD", "GET", "HEAD", "GET"}; !slices.Equal(asked, want) {
+			t.Errorf("%d: asked %v, want %v", status, asked, want)
+		}
+	}
+	asked := 0
+	url := m.serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		w.WriteHeader(503)
+	}))
+	began := time.Now()
+	m.failsDry("wait_for(url = '"+url+"/')", "answers with status 503")
+	m.failsDry("wait_for(url = 'http://127.0.0.1:9/')", "connection refused")
+	if took := time.Since(began); asked != 1 || took > 3*time.Second {
+		t.Errorf("a dry run asked %d times and took %s", asked, took)
+	}
+	if _, err := m.real("wait_for(url = '" + url + "/', timeout = 0.2)"); !says(err, "answers with status 503, after 200ms") || asked < 3 {
+		t.Errorf("asked %d times, got %v", asked, err)
 	}
 }
 

@@ -26,7 +26,7 @@ func (w *words) Unpack(v starlark.Value) error {
 	}
 	if _, ok := v.(starlark.String); ok {
 		if list, err = SplitWords(list[0]); err != nil {
-			return fmt.Errorf("got %s, want words with balanced quotes", v)
+			return fmt.Errorf("got %s, %w", v, err)
 		}
 	}
 	if len(list) == 0 {
@@ -37,9 +37,54 @@ func (w *words) Unpack(v starlark.Value) error {
 }
 
 // SplitWords splits a command line as a shell splits words, without expanding
-// anything. Unbalanced quotes are an error. The library is from 2019 and stays:
-// the rules of quoting do not change.
-func SplitWords(command string) ([]string, error) { return shlex.Split(command) }
+// anything. Unbalanced quotes are an error, and so is what a shell would do
+// something with: nothing would be done with it here. The library is from 2019 and
+// stays: the rules of quoting do not change.
+func SplitWords(command string) ([]string, error) {
+	if sign := shellSign(runtime.WithoutSecrets(command)); sign != "" {
+		return nil, runtime.Hint(fmt.Errorf("want words: no shell runs it, so an unquoted %s would mean nothing", sign),
+			fmt.Sprintf(`quote what is meant as it is; for a shell write ["sh", "-c", %q]`, runtime.Readable(command)))
+	}
+	words, err := shlex.Split(command)
+	if err != nil {
+		return nil, errors.New("want words with balanced quotes")
+	}
+	return words, nil
+}
+
+// shellSign returns the first sign of a command line that is not quoted and means
+// something to a shell other than where a word ends, "" if there is none.
+func shellSign(command string) string {
+	quote := rune(0)
+	escaped, begins := false, true // the character; a word
+	for _, r := range strings.TrimSpace(command) {
+		switch {
+		case escaped:
+			escaped = false
+		case r == '\\' && quote != '\'':
+			escaped = true
+		case quote != 0 || r == '\'' || r == '"':
+			quote = toggled(quote, r)
+		case strings.ContainsRune("|><&;$*?`()", r), r == '~' && begins:
+			return string(r)
+		case r == '\n':
+			return "end of line"
+		}
+		begins = quote == 0 && (r == ' ' || r == '\t')
+	}
+	return ""
+}
+
+// toggled returns the quote that is open after r, where quote was before.
+func toggled(quote, r rune) rune {
+	switch quote {
+	case 0:
+		return r
+	case r:
+		return 0
+	}
+	return quote
+}
 
 // quote returns argv as a command line of a POSIX shell.
 func quote(argv []string) string {

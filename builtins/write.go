@@ -42,8 +42,8 @@ func newWrite(c *runtime.Call) (runtime.Op, string, error) {
 	op := writeOp{mode: noMode, owner: ownership{user: c.User()}}
 	var p runtime.Path
 	var content starlark.Value
-	if err := c.Unpack("path", &p, "content", &content, "mode", &op.mode, "owner", &op.owner.User,
-		"group", &op.owner.Group); err != nil {
+	if err := c.Unpack("path", &p, "content", &content, "mode", &op.mode, "owner", runtime.Account(&op.owner.User),
+		"group", runtime.Account(&op.owner.Group)); err != nil {
 		return nil, "", err
 	}
 	op.path = string(p)

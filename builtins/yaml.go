@@ -277,6 +277,9 @@ func yamlScalar(n *yaml.Node) (starlark.Value, error) {
 	case "!!timestamp", "!!binary":
 		return starlark.String(n.Value), nil
 	case "!!int", "!!float": // the library takes large integers for floats
+		if len(n.Value) > maxDigits {
+			return nil, fmt.Errorf("line %d: got a number of more than %d digits", n.Line, maxDigits)
+		}
 		if i, ok := new(big.Int).SetString(strings.ReplaceAll(n.Value, "_", ""), 0); ok {
 			return starlark.MakeBigInt(i), nil
 		}

@@ -51,11 +51,8 @@ var (
 func newYum(c *runtime.Call) (runtime.Op, string, error) {
 	var packages []string
 	state := "present"
-	if err := c.Unpack("packages", &packages, "state", &state); err != nil {
+	if err := c.Unpack("packages", &packages, "state", runtime.OneOf(&state, "present", "absent")); err != nil {
 		return nil, "", err
-	}
-	if state != "present" && state != "absent" {
-		return nil, "", fmt.Errorf("argument \"state\": got %q, want present or absent", state)
 	}
 	if len(packages) == 0 {
 		return nil, "", errors.New("argument \"packages\": got none, want at least one")

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -20,8 +21,7 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 		kwargs []starlark.Tuple) (v starlark.Value, err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				err = Hint(fmt.Errorf("%s: internal error: %v", b.Name, p),
-					"this is a fault of the program, not of the runbook; please report it")
+				err = fmt.Errorf("%s: %w", b.Name, Internal(p))
 			}
 		}()
 		given, err := b.bind(args, kwargs)
@@ -29,16 +29,33 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 			return nil, err
 		}
 		c := &Call{Builtin: b, given: given, placeholders: l.book.placeholders, run: l.run, at: position(t)}
-		switch {
-		case b.declare != nil:
-			return b.declare(l, t, c)
-		case b.Pure != nil:
-			return b.Pure(c)
-		case l.run == nil:
-			return nil, notWhileLoading(b.Name)
+		if v, err = l.answer(t, c); err != nil {
+			err = Spoken(err, stringsIn(c.args())...)
 		}
-		return l.run.call(c)
+		return v, err
 	}
+}
+
+// answer answers a call.
+func (l *loader) answer(t *starlark.Thread, c *Call) (starlark.Value, error) {
+	switch b := c.Builtin; {
+	case b.declare != nil && b != requireBuiltin && l.run != nil:
+		return nil, tooLate(b.Name)
+	case b.declare != nil:
+		return b.declare(l, t, c)
+	case b.Pure != nil:
+		return b.Pure(c)
+	case l.run == nil:
+		return nil, notWhileLoading(b.Name)
+	}
+	t.Steps += actSteps
+	return l.run.meter.act(c.Builtin.Read != nil, func() (starlark.Value, error) { return l.run.call(c) })
+}
+
+// Internal is the error of a panic with p, which is a fault of the program.
+func Internal(p any) error {
+	return Hint(fmt.Errorf("internal error: %v", p),
+		"this is a fault of the program, not of the runbook; please report it")
 }
 
 // position is where the script calls, before the builtin's own frame.
@@ -55,13 +72,26 @@ func notWhileLoading(name string) error {
 	return Hint(fmt.Errorf("%s called while loading", name), "call it from a function given to step()")
 }
 
+func propertyWhileLoading(name string) error {
+	return Hint(fmt.Errorf("%s read while loading", name),
+		"read it in a step; as a condition of one: when=lambda: "+name+" == \"...\"")
+}
+
+// prefixed puts the name of a builtin before an error that does not begin with it.
+func prefixed(name string, err error) error {
+	if text := err.Error(); strings.HasPrefix(text, name+":") || strings.HasPrefix(text, name+" ") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
 func (c *Call) pos() string { return c.at }
 
 // call answers a builtin that reads or changes a host.
 func (r *Run) call(c *Call) (starlark.Value, error) {
 	c.user = r.user
 	if c.Builtin.RunsAs {
-		if err := c.unpack("user", &c.user); err != nil {
+		if err := c.unpack("user", Account(&c.user)); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +110,7 @@ func (r *Run) call(c *Call) (starlark.Value, error) {
 	}
 	op, target, err := c.Builtin.New(c)
 	if err != nil {
-		return nil, err
+		return nil, prefixed(c.Builtin.Name, err)
 	}
 	var again again
 	if err := again.unpack(c); err != nil {
@@ -102,6 +132,9 @@ type again struct {
 func (a *again) unpack(c *Call) error {
 	a.delay = 5 * time.Second
 	for name, v := range map[string]any{"timeout": &a.timeout, "delay": &a.delay, "retries": &a.retries} {
+		if c.Builtin.has(name) {
+			continue // which then means what the builtin says
+		}
 		if err := c.unpack(name, v); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,9 +19,13 @@ type Call struct {
 	given        map[string]starlark.Value // by name, without None
 	user         string
 	placeholders *secret.Placeholders
-	run          *Run   // nil while loading
-	at           string // position of the call
+	run          *Run    // nil while loading
+	at           string  // position of the call
+	sketch       *sketch // if nothing is run: see Checker
 }
+
+// Literal reports whether only the text of a runbook is looked at, to find mistakes.
+func (c *Call) Literal() bool { return c.sketch != nil }
 
 // The parameters that the runtime adds to builtins that change something.
 var common = []Arg{
@@ -37,10 +42,17 @@ func (b *Builtin) Params() []Arg {
 	if b.RunsAs {
 		args = append(args, userArg)
 	}
-	if b.New != nil {
-		args = append(args, common...)
+	for _, a := range common {
+		if b.New != nil && !b.has(a.Name) {
+			args = append(args, a)
+		}
 	}
 	return args
+}
+
+// has reports whether a parameter of the builtin itself is called name.
+func (b *Builtin) has(name string) bool {
+	return slices.ContainsFunc(b.Args, func(a Arg) bool { return a.Name == name })
 }
 
 // bind matches the arguments of a call with b's parameters.
@@ -70,6 +82,10 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 	for _, p := range params {
 		if given[p.Name] == starlark.None {
 			delete(given, p.Name)
+			if p.Default == "" {
+				err := fmt.Errorf("%s: argument %q is None, want a value", b.Name, p.Name)
+				return nil, Hint(err, "a function without return gives None; see: runbook builtins "+b.Name)
+			}
 		}
 		if _, ok := given[p.Name]; !ok && p.Default == "" {
 			return nil, Hint(fmt.Errorf("%s: argument %q is missing", b.Name, p.Name), "see: runbook builtins "+b.Name)
@@ -118,19 +134,50 @@ func (c *Call) Unpack(pairs ...any) error {
 			return err
 		}
 	}
+	if c.sketch != nil && (c.sketch.unknown || c.Builtin.New == nil) {
+		return errSketched
+	}
 	return nil
 }
 
-func (c *Call) unpack(name string, v any) error {
+func (c *Call) unpack(name string, v any) (err error) {
 	given, ok := c.given[name]
 	if !ok {
 		return nil
 	}
+	if c.sketch != nil {
+		c.sketch.wrong = name
+	}
 	if err := c.refuseSecret(name, given); err != nil {
 		return err
 	}
-	if err := convert(given, v); err != nil {
+	if c.sketch != nil {
+		params := c.Builtin.Params()
+		i := slices.IndexFunc(params, func(a Arg) bool { return a.Name == name })
+		given, err = c.sketch.look(params[i], given)
+	}
+	if err == nil && given != nil {
+		err = convert(given, v)
+	}
+	if env, ok := v.(*map[string]string); ok && err == nil && name == "env" {
+		err = checkEnv(*env)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: argument %q: %w", c.Builtin.Name, name, err)
+	}
+	if c.sketch != nil {
+		c.sketch.wrong = ""
+	}
+	return nil
+}
+
+// checkEnv returns an error if a name is one that an environment cannot hold. What
+// else a name may be, only shells mind.
+func checkEnv(env map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			return fmt.Errorf("got the name %q, want one without =", name)
+		}
 	}
 	return nil
 }

@@ -23,19 +23,23 @@ import (
 //
 // A file without steps is taken for a library: others may use its functions.
 func (rt *Runtime) Check(lib Library, name string) Errors {
+	m := rt.meter(name)
+	defer m.watch()()
 	src, _, err := lib.read(name)
 	if err != nil {
 		return Errors{{Class: Mistake, Pos: name, Err: cause(err)}}
 	}
-	l := &loader{book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib}
-	c := &checker{rt: rt, lib: lib, pre: rt.predeclared(l), uses: map[*syntax.Ident]int{}}
+	l := &loader{rt: rt, meter: m, book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib}
+	c := &checker{rt: rt, lib: lib, pre: rt.predeclared(l), placeholders: l.book.placeholders,
+		uses: map[*syntax.Ident]int{}, set: map[*syntax.Ident]bool{}}
 	f, err := parse(name, src, c.pre)
 	if err != nil {
 		return problemsOf(err)
 	}
 	if err := resolve.File(f, c.pre.Has, starlark.Universe.Has); err != nil {
-		c.found = problemsOf(parseError(err, known(f, c.pre)))
+		c.found = problemsOf(parseError(err, known(f, c.pre), strings.HasPrefix(name, "lib/")))
 	}
+	c.learn(f)
 	c.walk(f)
 	c.unused(f)
 	c.loading(name)
@@ -49,12 +53,43 @@ type checker struct {
 	lib     Library
 	pre     starlark.StringDict
 	uses    map[*syntax.Ident]int // of what the file binds, by its first identifier
-	runbook bool                  // it declares steps
+	set     map[*syntax.Ident]bool
+	runbook bool // it declares steps
 	found   Errors
+
+	placeholders *secret.Placeholders
+	know         knower
+	defs         map[*syntax.Ident]*syntax.DefStmt // functions, by the names that the file has for them
+	loads        map[*syntax.DefStmt]bool          // functions that run while the file loads
+	inside       *syntax.DefStmt                   // of the top level, where the walk is; or nil
+}
+
+// learn gathers what is known of the names of a file before its calls are looked at.
+func (c *checker) learn(f *syntax.File) {
+	c.know.c = c
+	c.know.learn(f)
+	c.learnDefs(f)
+	c.learnLoads(f)
+	for _, id := range boundAnywhere(f) {
+		c.set[firstOf(id)] = true
+	}
+	onlyAdded := map[*syntax.Ident]int{}
+	syntax.Walk(f, func(n syntax.Node) bool {
+		if a, ok := n.(*syntax.AssignStmt); ok && a.Op != syntax.EQ {
+			onlyAdded[firstOf(a.LHS)]++
+		}
+		return true
+	})
+	for id, n := range onlyAdded {
+		c.set[id] = c.know.bound[id] > n
+	}
 }
 
 func (c *checker) add(pos syntax.Position, err error) {
-	e := &Error{Class: Mistake, Pos: pos.String(), Err: cutHint(err), Advice: HintOf(err)}
+	e := &Error{Class: Mistake, Pos: pos.String(), Err: err, Advice: HintOf(err)}
+	if hinted, ok := err.(*Error); ok {
+		e.Err = hinted.Err
+	}
 	c.found = append(c.found, explain(e))
 }
 
@@ -69,8 +104,9 @@ func problemsOf(err error) Errors {
 // walk looks at every name and every call.
 func (c *checker) walk(f *syntax.File) {
 	for _, s := range f.Stmts {
-		_, isDef := s.(*syntax.DefStmt)
+		def, isDef := s.(*syntax.DefStmt)
 		early := !isDef // what stands outside functions runs while loading
+		c.inside = def
 		syntax.Walk(s, func(n syntax.Node) bool {
 			switch n := n.(type) {
 			case *syntax.LambdaExpr:
@@ -108,8 +144,11 @@ func (c *checker) node(n syntax.Node, early bool) {
 	case *syntax.CallExpr:
 		if b := c.builtin(n.Fn); b != nil {
 			c.call(b, n, early)
+		} else {
+			c.ownCall(n)
 		}
 	}
+	c.habits(n, early)
 }
 
 // builtin returns the builtin that x names, nil if it names none.
@@ -226,30 +265,59 @@ func (c *checker) member(n *syntax.DotExpr, early bool) {
 		return
 	}
 	if early && ns.property[n.Name.Name] {
-		c.add(n.Name.NamePos, notWhileLoading(space+"."+n.Name.Name))
+		c.add(n.Dot, propertyWhileLoading(space+"."+n.Name.Name))
 	}
 }
 
 // call compares a call with the builtin's parameters.
 func (c *checker) call(b *Builtin, n *syntax.CallExpr, early bool) {
-	c.runbook = c.runbook || b.Name == "step" || b.Name == "manual"
 	start, _ := n.Span()
-	if early && !b.Property && (b.New != nil || b.Read != nil || b.Name == "require") {
+	acts := b.New != nil || b.Read != nil || b.Name == "require"
+	switch {
+	case early && !b.Property && acts:
 		c.add(start, notWhileLoading(b.Name))
+	case !early && !acts && b.declare != nil && c.inside != nil && !c.loads[c.inside] && c.runbook:
+		c.add(start, tooLate(b.Name))
+		return
 	}
-	args, kwargs := c.arguments(b, n)
-	if _, err := b.bind(args, kwargs); err != nil {
+	args, kwargs, exprs := c.arguments(b, n)
+	given, err := b.bind(args, kwargs)
+	if err != nil {
 		c.add(start, err)
+		return
 	}
+	c.sketch(b, given, exprs, start)
 }
 
-// arguments returns stand-ins for what a call gives, without what b does not know.
-func (c *checker) arguments(b *Builtin, n *syntax.CallExpr) (args starlark.Tuple, kwargs []starlark.Tuple) {
+// sketch has a builtin look at what is known of its arguments.
+func (c *checker) sketch(b *Builtin, given map[string]starlark.Value, exprs map[string]syntax.Expr,
+	start syntax.Position) {
+	s := &sketch{exprs: exprs}
+	call := &Call{Builtin: b, given: given, placeholders: c.placeholders, sketch: s,
+		run: &Run{Options: Options{State: "/var/lib/runbook"}}}
+	err := call.look()
+	if err == nil || errors.Is(err, errSketched) {
+		return
+	}
+	if x := exprs[s.wrong]; x != nil {
+		start, _ = x.Span()
+	}
+	c.add(start, prefixed(b.Name, err))
+}
+
+// arguments returns what is known of what a call gives, without what b does not know.
+func (c *checker) arguments(b *Builtin, n *syntax.CallExpr) (
+	args starlark.Tuple, kwargs []starlark.Tuple, exprs map[string]syntax.Expr,
+) {
+	exprs = map[string]syntax.Expr{}
 	params := argNames(b.Params())
 	spread := false
 	for _, a := range n.Args {
 		if plainArgument(a) {
-			args = append(args, starlark.True)
+			if len(args) < len(params) {
+				exprs[params[len(args)]] = a
+			}
+			args = append(args, c.know.value(a))
 			continue
 		}
 		named, ok := a.(*syntax.BinaryExpr)
@@ -262,15 +330,16 @@ func (c *checker) arguments(b *Builtin, n *syntax.CallExpr) (args starlark.Tuple
 			c.add(id.NamePos, Nearest(fmt.Errorf("%s: no argument %q", b.Name, id.Name), id.Name, params))
 			continue
 		}
-		kwargs = append(kwargs, starlark.Tuple{starlark.String(id.Name), starlark.True})
+		exprs[id.Name] = named.Y
+		kwargs = append(kwargs, starlark.Tuple{starlark.String(id.Name), c.know.value(named.Y)})
 	}
 	if spread {
 		kwargs = nil
 		for _, p := range params[min(len(args), len(params)):] {
-			kwargs = append(kwargs, starlark.Tuple{starlark.String(p), starlark.True})
+			kwargs = append(kwargs, starlark.Tuple{starlark.String(p), unknown{}})
 		}
 	}
-	return args, kwargs
+	return args, kwargs, exprs
 }
 
 // load compares what is loaded with what the other file defines. That there is

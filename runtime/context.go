@@ -36,6 +36,13 @@ func Assume(ctx context.Context, guess string) {
 	}
 }
 
+// Predicting reports whether a dry run has predicted changes already: the real machine
+// may answer otherwise once they are made.
+func Predicting(ctx context.Context) bool {
+	r := runOf(ctx)
+	return r != nil && r.predicted && r.counts.Changed > 0
+}
+
 // Progress shows how far the op under way is; it goes to the terminal only.
 func Progress(ctx context.Context, text string) {
 	if r := runOf(ctx); r != nil && r.Progress != nil {

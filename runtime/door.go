@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -12,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"runbook/runtime/host"
 	"runbook/runtime/secret"
@@ -33,6 +36,7 @@ type door struct {
 
 // An opState is of the op under way; all doors of a run share it.
 type opState struct {
+	changes []host.Change   // that its check found
 	last    *host.Result    // of the last command
 	emitted map[string]bool // effects of earlier tries
 	fresh   []string        // effects of this try
@@ -222,6 +226,7 @@ func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 	if c.Open == nil {
 		texts = []string{string(c.Text)}
 		detail["sha256"] = d.digest(c.Text)
+		d.keep(c.Text, detail)
 		text, err := d.run.vault.Resolve(string(c.Text))
 		if err != nil {
 			return err
@@ -246,6 +251,9 @@ func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error
 	texts := slices.Clone(c.Argv)
 	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
 		texts = append(texts, c.Env[k])
+	}
+	if d.keep(c.Stdin, e.Detail); c.Stdin != nil {
+		texts = append(texts, string(c.Stdin))
 	}
 	if c.Process, err = d.run.vault.ResolveProcess(c.Process); err != nil {
 		return res, err
@@ -393,6 +401,9 @@ func (d *door) Remove(name string, files int) error {
 func tree(m host.Entries) map[string]any {
 	files, bytes, digest := m.Totals()
 	detail := map[string]any{"files": files}
+	if owner, ok := ownerOfAll(m); ok {
+		ownerOf(owner, detail)
+	}
 	known := true
 	for e := range m {
 		known = known && (e.Size >= 0 || e.Derived)
@@ -408,6 +419,18 @@ func tree(m host.Entries) map[string]any {
 		detail["bytes"], detail["digest"] = bytes, digest
 	}
 	return detail
+}
+
+// ownerOfAll returns the owner of what m lists, if it is the same everywhere.
+func ownerOfAll(m host.Entries) (owner host.Owner, ok bool) {
+	first := true
+	for e := range m {
+		if !first && e.Owner != owner {
+			return host.Owner{}, false
+		}
+		owner, first = e.Owner, false
+	}
+	return owner, true
 }
 
 func meta(m host.Meta) map[string]any {
@@ -426,6 +449,22 @@ func ownerOf(o host.Owner, detail map[string]any) {
 }
 
 func modeText(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
+
+// keptText is how many bytes of what is written, or read by a command, are in the trace.
+const keptText = 64 << 10
+
+// keep puts a small text into the detail of an effect, so that the effect can be done
+// again, unless a change of the op has it already.
+func (d *door) keep(text []byte, detail map[string]any) {
+	isChange := func(c host.Change) bool { return c.To == string(text) }
+	switch {
+	case len(text) == 0 || len(text) > keptText || slices.ContainsFunc(d.changes, isChange):
+	case utf8.Valid(text) && !bytes.ContainsRune(text, 0):
+		detail["text"] = string(text)
+	case !d.run.vault.In(string(text)):
+		detail["base64"] = base64.StdEncoding.EncodeToString(text)
+	}
+}
 
 // digest is that of the text as it is shown: it must not let anybody guess a secret.
 func (d *door) digest(text []byte) string {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"runbook/runtime/nearest"
 	"strings"
 
 	"go.starlark.net/resolve"
@@ -21,15 +20,41 @@ type explanation struct {
 
 var explanations = []explanation{
 	{regexp.MustCompile(`^if statement not within a function`), "", "move it into a step's function, or use when= of step()"},
-	{regexp.MustCompile(`^(for|while) loop not within a function`), "", "move it into a function, or write a list comprehension"},
-	{regexp.MustCompile(`does not support while loops|got while,`), "there is no while", "use for over a list, wait_for(), or retries= and delay="},
-	{regexp.MustCompile(`^got string literal, want`), "", "there are no f-strings: write \"%s\" % x, or \"{}\".format(x)"},
-	{regexp.MustCompile(`^got (try|except|raise|with|class|import|from|global|yield|assert|del|is|async|await|nonlocal|finally)\b`), "", "Starlark has no such statement; a builtin that fails ends the step, fail(\"why\") does too"},
-	{regexp.MustCompile(`^unknown binary op: string \+ `), "", "make it text first: str(x), or \"%s\" % x"},
-	{regexp.MustCompile(`frozen`), "", "values made while loading cannot be changed in a step: make a new one there"},
+	{regexp.MustCompile(`^for loop not within a function`), "", "move it into a function, or write a list comprehension"},
+	{regexp.MustCompile(`^while loop not within a function|does not support while loops`), "there is no while",
+		"use for over a list, wait_for(), or retries= and delay="},
+	{regexp.MustCompile(`^return statement not within a function`), "", "a file returns nothing: give the name to others with load()"},
+	{regexp.MustCompile(`^(break|continue) not in a loop`), "", "it ends a for loop; return ends a function, fail(text) a step"},
+	{regexp.MustCompile(`^cannot reassign `), "", "a name at the top of a file is bound once: give one of them another name"},
+	{regexp.MustCompile(`^can't assign to`), "", "a name stands before =; compare with =="},
+	{regexp.MustCompile(`^positional argument may not follow named`), "", "put it before those with names, or name it"},
+	{regexp.MustCompile(`^required parameter may not follow`), "", "put it before those that have a default"},
+	{regexp.MustCompile(`^unknown binary op: (string \+ |\w+ \+ string)`), "", "make it text first: str(x), or \"%s\" % x"},
+	{regexp.MustCompile(`^unknown binary op: (list \+ |\w+ \+ list)`), "", "make it a list first: [x]"},
+	{regexp.MustCompile(`^(unknown binary op|.* not implemented)`), "", "both sides must be of a type that goes together: int(x) and str(x) convert"},
+	{regexp.MustCompile(`frozen`), "", "values made while loading cannot be changed in a step: " +
+		"make a copy there, x = list(items) or x = dict(table)"},
+	{regexp.MustCompile(`^(local|global) variable \w+ referenced before assignment`), "",
+		"a function cannot change a name outside of it: return the value, or set the name in the function first"},
+	{regexp.MustCompile(`^dict has no \.(\w+) field or method`), "", "an entry of a dict is d[\"KEY\"], or d.get(\"KEY\")"},
+	{regexp.MustCompile(`^result has no `), "", "a result has .changed, .code, .stdout and .stderr"},
+	{regexp.MustCompile(`^"?answer"? struct has no |^struct has no `), "", "an answer has .code, .stdout and .stderr"},
+	{regexp.MustCompile(`^NoneType has no |^NoneType value is not`), "", "a function without return gives None: return the value"},
+	{regexp.MustCompile(`has no \.\w+ field or method$`), "", "dir(x) lists what a value has"},
+	{regexp.MustCompile(`^invalid call of non-function`), "", "it is a value: leave the parentheses after it out"},
+	{regexp.MustCompile(`^got string in sequence assignment`), "", "a loop over a dict gets its keys: for k, v in d.items()"},
+	{regexp.MustCompile(`^(got \w+ in sequence assignment|too (few|many) values to unpack)`), "", "write as many names as there are values"},
+	{regexp.MustCompile(`^key .* not in dict`), "", "d.get(\"KEY\", OTHER) takes another value where there is none"},
+	{regexp.MustCompile(`index .* out of range`), "", "look at len(x) first"},
+	{regexp.MustCompile(`value is not iterable|want iterable`), "", "a loop takes a list or a dict: range(n) for a number, x.splitlines() for a text"},
+	{regexp.MustCompile(`arguments? for format string|not enough arguments`), "", "a text with one %s takes one value, with two a tuple: \"%s %s\" % (a, b)"},
+	{regexp.MustCompile(`not all arguments converted`), "", "there is one % sign for each value"},
+	{regexp.MustCompile(`^unhashable`), "", "a key is a text, a number or a tuple"},
+	{regexp.MustCompile(`^(keyword argument .* is repeated|duplicate parameter)`), "", "leave one of the two out"},
 	{regexp.MustCompile(`called recursively`), "", "functions may not call themselves: use a loop"},
 	{regexp.MustCompile(`^(got indent|got outdent|inconsistent indentation|unindent does not match)`), "", "check that the lines of a block begin with the same spaces"},
-	{regexp.MustCompile(`too many steps`), "the script ran too long without an end", "look for a loop that is larger than meant"},
+	{regexp.MustCompile(`too many steps|` + errTime.Error()), errTime.Error(), "look for a loop or a value that is larger than meant"},
+	{regexp.MustCompile(errMemory.Error()), errMemory.Error(), "look for a value that grows in a loop"},
 }
 
 // explain adds a hint to messages that newcomers meet.
@@ -50,28 +75,25 @@ func explain(e *Error) *Error {
 	return e
 }
 
-// parseError explains what parsing or resolving a file of names found: all of
-// it, not only the first.
-func parseError(err error, names []string) error {
-	var se syntax.Error
-	if errors.As(err, &se) {
-		return explain(&Error{Class: Mistake, Pos: se.Pos.String(), Err: errors.New(se.Msg)})
-	}
+// parseError explains what resolving a file of names found: all of it, not only the
+// first. loaded says that another file loads this one.
+func parseError(err error, names []string, loaded bool) error {
 	var list resolve.ErrorList
 	if !errors.As(err, &list) {
 		return &Error{Class: Mistake, Err: err}
 	}
-	all := make(Errors, len(list))
-	for i, re := range list {
+	var all Errors
+	for _, re := range list {
 		e := &Error{Class: Mistake, Pos: re.Pos.String(), Err: errors.New(re.Msg)}
 		if name, ok := strings.CutPrefix(re.Msg, "undefined: "); ok {
 			name, _, _ = strings.Cut(name, " ")
 			e = &Error{Class: Mistake, Pos: e.Pos, Err: fmt.Errorf("undefined: %s", name)}
-			if n := nearest.Of(name, names); n != "" {
-				e.Advice = fmt.Sprintf("did you mean %q?", n)
-			}
+			e.Advice = undefinedHint(name, names, loaded)
 		}
-		all[i] = explain(e)
+		explain(e)
+		if len(all) == 0 || all[len(all)-1].Error() != e.Error() {
+			all = append(all, e)
+		}
 	}
 	if len(all) == 1 {
 		return all[0]

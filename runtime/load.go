@@ -40,9 +40,9 @@ type Library struct{ Dir, Shipped fs.FS }
 
 // read returns a file and whether it is shipped, edited (a shipped one changed) or local.
 func (lib Library) read(name string) (src []byte, origin string, err error) {
-	shipped, serr := fs.ReadFile(lib.Shipped, name)
+	shipped, serr := readText(lib.Shipped, name, maxSource)
 	if lib.Dir != nil {
-		src, err = fs.ReadFile(lib.Dir, name)
+		src, err = readText(lib.Dir, name, maxSource)
 		switch {
 		case err == nil && serr != nil:
 			return src, "local", nil
@@ -55,8 +55,6 @@ func (lib Library) read(name string) (src []byte, origin string, err error) {
 	return shipped, "shipped", serr
 }
 
-const loadSteps = 10_000_000 // Starlark instructions, far above what a declaration needs
-
 // Load executes the top level of the runbook called name. It declares vars,
 // secrets and steps and reads nothing but in and lib.
 //
@@ -64,7 +62,9 @@ const loadSteps = 10_000_000 // Starlark instructions, far above what a declarat
 // name is unknown) and the runbook is returned as far as it goes, for show.
 func (rt *Runtime) Load(lib Library, name string, in Inputs) (*Runbook, error) {
 	book := &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}
-	l := &loader{book: book, lib: lib, in: in, modules: map[string]*module{}}
+	l := &loader{rt: rt, book: book, lib: lib, in: in, modules: map[string]*module{}, declared: map[string]string{},
+		meter: rt.meter(name)}
+	defer l.meter.watch()()
 	book.loader = l
 	l.pre = rt.predeclared(l)
 	_, err := l.load(name)
@@ -79,6 +79,7 @@ func (rt *Runtime) Load(lib Library, name string, in Inputs) (*Runbook, error) {
 
 // A loader is one load of a runbook, and what its builtins hang on to.
 type loader struct {
+	rt      *Runtime
 	book    *Runbook
 	lib     Library
 	in      Inputs
@@ -87,6 +88,9 @@ type loader struct {
 	stack   []string           // being loaded, outermost first
 	wrong   []*Error           // vars missing or wrong
 	run     *Run               // nil while loading
+	meter   *meter
+
+	declared map[string]string // where vars, secrets and steps are declared
 }
 
 type module struct {
@@ -140,14 +144,20 @@ func (l *loader) exec(name string, src []byte) (*module, error) {
 	}
 	l.book.Asks = append(l.book.Asks, questions(f, src)...)
 	guard(f)
+	limit(f)
 	prog, err := starlark.FileProgram(f, l.pre.Has)
 	if err != nil {
-		return nil, parseError(err, known(f, l.pre))
+		return nil, parseError(err, known(f, l.pre), len(l.stack) > 1)
 	}
-	thread := &starlark.Thread{Name: "load " + name, Load: l.loadStatement, Print: l.print}
-	thread.SetMaxExecutionSteps(loadSteps)
+	if err := l.rt.constantConditions(f, l.pre); err != nil {
+		return nil, err
+	}
+	thread := l.meter.thread("load "+name, loadSteps)
+	thread.Load, thread.Print = l.loadStatement, l.print
 	globals, err := prog.Init(thread, l.pre)
-	globals.Freeze()
+	if err := freeze(globals); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	return &module{globals, f}, err
 }
 
@@ -157,10 +167,10 @@ var dialect = &syntax.FileOptions{Set: true}
 func parse(name string, src []byte, pre starlark.StringDict) (*syntax.File, error) {
 	f, err := dialect.Parse(name, src, 0)
 	if err != nil {
-		return nil, parseError(err, nil)
+		return nil, syntaxError(src, err)
 	}
-	var all Errors
-	for _, id := range bound(f) {
+	all := hiddenNames(f)
+	for _, id := range boundAnywhere(f) {
 		if pre.Has(id.Name) {
 			all = append(all, &Error{Class: Mistake, Pos: id.NamePos.String(), Advice: "choose another name",
 				Err: fmt.Errorf("%s is a builtin and cannot be redefined", id.Name)})
@@ -183,6 +193,45 @@ func bound(f *syntax.File) (ids []*syntax.Ident) {
 		case *syntax.AssignStmt:
 			if s.Op == syntax.EQ {
 				ids = append(ids, targets(s.LHS)...)
+			}
+		}
+	}
+	return ids
+}
+
+// boundAnywhere returns the names that a file binds, in whatever scope.
+func boundAnywhere(f *syntax.File) (ids []*syntax.Ident) {
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.DefStmt:
+			ids = append(append(ids, n.Name), params(n.Params)...)
+		case *syntax.LambdaExpr:
+			ids = append(ids, params(n.Params)...)
+		case *syntax.LoadStmt:
+			ids = append(ids, n.To...)
+		case *syntax.AssignStmt:
+			ids = append(ids, targets(n.LHS)...)
+		case *syntax.ForStmt:
+			ids = append(ids, targets(n.Vars)...)
+		case *syntax.ForClause:
+			ids = append(ids, targets(n.Vars)...)
+		}
+		return true
+	})
+	return ids
+}
+
+// params returns the names of parameters: NAME, NAME=VALUE, *NAME and **NAME.
+func params(list []syntax.Expr) (ids []*syntax.Ident) {
+	for _, p := range list {
+		switch p := p.(type) {
+		case *syntax.Ident:
+			ids = append(ids, p)
+		case *syntax.BinaryExpr:
+			ids = append(ids, targets(p.X)...)
+		case *syntax.UnaryExpr:
+			if p.X != nil { // not a lone *
+				ids = append(ids, targets(p.X)...)
 			}
 		}
 	}

@@ -77,11 +77,11 @@ func TestSecretNobodyAskedFor(t *testing.T) {
 
 func TestMisuse(t *testing.T) {
 	for src, want := range map[string]string{
-		"if put('/a', 'b'): put('/b', 'c')": "a result is no condition",
-		"x = put('/a', 'b') == True":        "a result is no condition",
-		"boom()":                            "boom: internal error: boom",
-		"put('a', 'b')":                     "want an absolute one",
-		"put('/a', texd='b')":               `no argument "texd"`,
+		"if [put('/a', 'b')][0]: put('/b', 'c')": "a result is no condition",
+		"x = put('/a', 'b') == True":             "a result is no condition",
+		"boom()":                                 "boom: internal error: boom",
+		"put('a', 'b')":                          "want an absolute one",
+		"put('/a', texd='b')":                    `no argument "texd"`,
 		"require(False, 'no disk', fix='buy one'); require(False, 'no memory'); put('/b', 'b')": "2 requirements are not met",
 	} {
 		m := &machine{}

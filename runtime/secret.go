@@ -101,10 +101,8 @@ func declareSecret(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, erro
 	if _, err := wholePattern(d.Pattern); err != nil {
 		return nil, fmt.Errorf("secret %s: %w", d.Name, err)
 	}
-	for _, old := range l.book.Secrets {
-		if old.Name == d.Name {
-			return nil, fmt.Errorf("secret %s: declared twice", d.Name)
-		}
+	if err := l.first("secret "+d.Name, c.pos()); err != nil {
+		return nil, err
 	}
 	l.book.Secrets = append(l.book.Secrets, d)
 	return secretValue{l.book.placeholders.Of(d.Name)}, nil
@@ -154,6 +152,9 @@ func Readable(text string) string { return secret.Readable(text) }
 
 // HoldsSecret reports whether a text that a script gave holds a secret.
 func HoldsSecret(text string) bool { return secret.Readable(text) != text }
+
+// WithoutSecrets returns text with a letter in the place of each secret.
+func WithoutSecrets(text string) string { return secret.Without(text) }
 
 // SameText reports whether two texts hold the same, where each may hold secrets
 // as they are or as they stand in a quoted text. What Reader.Content returns

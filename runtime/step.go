@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -43,7 +42,7 @@ func declareStep(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error)
 		s.Name = f.Name()
 	}
 	s.fn, s.Doc, s.Pos = f, dedent(f.Doc()), f.Position().String()
-	return starlark.None, l.addStep(s, when)
+	return starlark.None, l.addStep(s, when, c.pos())
 }
 
 func declareManual(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
@@ -60,12 +59,20 @@ func declareManual(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, erro
 		}
 		s.fn = f
 	}
-	return starlark.None, l.addStep(s, when)
+	return starlark.None, l.addStep(s, when, c.pos())
 }
 
-func (l *loader) addStep(s Step, when starlark.Value) error {
-	if slices.ContainsFunc(l.book.Steps, func(o Step) bool { return o.Name == s.Name }) {
-		return fmt.Errorf("step %s: declared twice", s.Name)
+func (l *loader) addStep(s Step, when starlark.Value, pos string) error {
+	if err := checkName("step", s.Name); err != nil {
+		return err
+	}
+	for _, tag := range s.Tags {
+		if err := checkName("tag", tag); err != nil {
+			return fmt.Errorf("step %s: %w", s.Name, err)
+		}
+	}
+	if err := l.first("step "+s.Name, pos); err != nil {
+		return err
 	}
 	switch w := when.(type) {
 	case nil:
@@ -79,6 +86,15 @@ func (l *loader) addStep(s Step, when starlark.Value) error {
 		return fmt.Errorf("step %s: when: got %s, want a bool or a function", s.Name, when.Type())
 	}
 	l.book.Steps = append(l.book.Steps, s)
+	return nil
+}
+
+// first returns an error if what has a name, such as a step, was declared before.
+func (l *loader) first(what, pos string) error {
+	if at, twice := l.declared[what]; twice {
+		return Hint(fmt.Errorf("%s: declared twice, first at %s", what, at), "give one of them another name, or delete it")
+	}
+	l.declared[what] = pos
 	return nil
 }
 

@@ -1,9 +1,13 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -46,20 +50,74 @@ func convert(v starlark.Value, p any) (err error) {
 }
 
 func convertNumber(v starlark.Value, p any) error {
+	if mode, ok := p.(*fs.FileMode); ok {
+		return convertMode(v, mode)
+	}
 	n, err := integer(v)
 	switch p := p.(type) {
 	case *int:
 		*p = n
 	case *int64:
 		*p = int64(n)
-	case *fs.FileMode:
-		if err == nil && (n < 0 || n > 0o777) {
-			return Hint(fmt.Errorf("got mode %#o, want 0 to 0o777", n), "write modes in octal: 0o644")
-		}
-		*p = fs.FileMode(n)
 	default:
 		panic(fmt.Sprintf("runtime: cannot unpack into %T", p))
 	}
+	return err
+}
+
+// Account returns what unpacks the name or the number of one account or group.
+func Account(p *string) starlark.Unpacker { return &account{p} }
+
+type account struct{ name *string }
+
+// Unpack implements starlark.Unpacker.
+func (a *account) Unpack(v starlark.Value) (err error) {
+	if *a.name, err = text(v); err != nil {
+		return err
+	}
+	user, group, both := strings.Cut(*a.name, ":")
+	switch {
+	case both:
+		return Hint(fmt.Errorf("got %q, want one account", *a.name),
+			fmt.Sprintf("name them apart: owner=%q, group=%q", user, group))
+	case strings.ContainsAny(*a.name, " \t\n/,"):
+		return fmt.Errorf("got %q, want one account", *a.name)
+	}
+	return nil
+}
+
+// OneOf returns what unpacks a text that must be one of some words.
+func OneOf(p *string, words ...string) starlark.Unpacker { return &oneOf{p, words} }
+
+type oneOf struct {
+	text  *string
+	words []string
+}
+
+// Unpack implements starlark.Unpacker.
+func (o *oneOf) Unpack(v starlark.Value) (err error) {
+	if *o.text, err = text(v); err != nil || slices.Contains(o.words, *o.text) {
+		return err
+	}
+	last := len(o.words) - 1
+	err = fmt.Errorf("got %q, want %s or %s", *o.text, strings.Join(o.words[:last], ", "), o.words[last])
+	return Nearest(err, *o.text, o.words)
+}
+
+// convertMode takes permission bits. Digits that were meant to be octal are told from
+// others by what they would be.
+func convertMode(v starlark.Value, p *fs.FileMode) error {
+	if text, ok := v.(starlark.String); ok && strings.Trim(string(text), "01234567o") == "" {
+		return Hint(wantType(v, "an int"), "write it without quotes: 0o"+strings.TrimLeft(string(text), "0o"))
+	}
+	n, err := integer(v)
+	if err == nil && (n < 0 || n > 0o777) {
+		if err := octal(v.String()); err != nil {
+			return err
+		}
+		return Hint(fmt.Errorf("got mode %#o, want 0 to 0o777", n), "write modes in octal: 0o644")
+	}
+	*p = fs.FileMode(n)
 	return err
 }
 
@@ -84,9 +142,48 @@ func absolute(v starlark.Value) (Path, error) {
 		return "", err
 	}
 	if !path.IsAbs(s) {
-		return "", Hint(fmt.Errorf("got relative path %q, want an absolute one", s), "begin it with /")
+		return "", relative(s)
 	}
 	return Path(path.Clean(s)), nil
+}
+
+// relative is the error about a path that does not begin with a slash.
+func relative(s string) error {
+	hint := "begin it with /"
+	switch {
+	case s == "":
+		return Hint(errors.New("got an empty path, want an absolute one"), hint)
+	case s[0] == '~':
+		hint = "no shell expands ~: write the home itself, /root or /home/NAME"
+	case strings.HasPrefix(s, "$"):
+		hint = noShell
+	}
+	return Hint(fmt.Errorf("got relative path %q, want an absolute one", s), hint)
+}
+
+const noShell = `no shell expands variables: write the path itself, or take it from var("dir", type="path")`
+
+var (
+	shellVariable = regexp.MustCompile(`\$(\{|[A-Z_]{2})`)
+	namePattern   = regexp.MustCompile(`[*?]|\[[^/]+\]`)
+)
+
+// literalPath returns an error if a path in the text of a runbook is one that only a
+// shell would understand.
+func literalPath(name string) error {
+	if shellVariable.MatchString(name) {
+		return Hint(fmt.Errorf("got %q, want a path without variables", name), noShell)
+	}
+	return NoPattern(name)
+}
+
+// NoPattern returns an error if a name, which is that of no file, is a pattern.
+func NoPattern(name string) error {
+	if !namePattern.MatchString(name) {
+		return nil
+	}
+	return Hint(fmt.Errorf("got pattern %q, want one name", name),
+		fmt.Sprintf("a loop takes each file that matches: for name in glob(%q)", name))
 }
 
 func integer(v starlark.Value) (int, error) {
@@ -165,7 +262,39 @@ func wantType(v starlark.Value, want string) error {
 	if r, ok := v.(*result); ok {
 		return r.misuse()
 	}
-	return fmt.Errorf("got %s, want %s", v.Type(), want)
+	err := fmt.Errorf("got %s, want %s", v.Type(), want)
+	if hint := typeHint(v, want); hint != "" {
+		return Hint(err, hint)
+	}
+	return err
+}
+
+// typeHint is how a value becomes one of the type that is wanted.
+func typeHint(v starlark.Value, want string) string {
+	text, isText := starlark.AsString(v)
+	number := isText && text != "" && strings.Trim(text, "0123456789") == ""
+	switch {
+	case v.Type() == "NoneType":
+		return "a function that returns nothing returns None"
+	case want == "an int" && number:
+		return "write it without quotes: " + text
+	case want == "an int" && v.Type() == "string":
+		return "make it a number first: int(x)"
+	case want == "a bool" && (strings.EqualFold(text, "true") || strings.EqualFold(text, "false")):
+		return "write it without quotes: " + strings.ToUpper(text[:1]) + strings.ToLower(text[1:])
+	case want == "a bool" && v.Type() == "string":
+		return "write the condition: x == \"yes\", or x != \"\""
+	case want != "a string":
+		return ""
+	case v.Type() == "int" || v.Type() == "float" || v.Type() == "bool":
+		if isUnknown(v) {
+			return "make it text first: str(x)"
+		}
+		return fmt.Sprintf("write it in quotes, %q, or as str(x)", strings.ToLower(v.String()))
+	case v.Type() == "list" || v.Type() == "tuple":
+		return "one text is wanted here: join them, or take one of them with [0]"
+	}
+	return ""
 }
 
 // plainValue returns v as Go values that JSON can hold.

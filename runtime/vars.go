@@ -51,8 +51,8 @@ func declareVar(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) 
 	if !names.MatchString(v.Name) {
 		return nil, fmt.Errorf("var: got name %q, want letters, digits and _", v.Name)
 	}
-	if slices.ContainsFunc(l.book.Vars, func(o Var) bool { return o.Name == v.Name }) {
-		return nil, fmt.Errorf("var %s: declared twice", v.Name)
+	if err := l.first("var "+v.Name, c.pos()); err != nil {
+		return nil, err
 	}
 	if err := v.declare(def); err != nil {
 		return nil, fmt.Errorf("var %s: %w", v.Name, err)
@@ -268,6 +268,9 @@ func (l *loader) problems(loadErr error) error {
 			Advice: "the vars are listed by: runbook show " + l.book.Name}
 		if n := nearest.Of(name, declared); n != "" {
 			e.Advice = fmt.Sprintf("did you mean %q?", n)
+		}
+		if slices.ContainsFunc(l.book.Secrets, func(d SecretDecl) bool { return d.Name == name }) {
+			e.Err, e.Advice = fmt.Errorf("%s is a secret, not a var", name), "give it with --secret "+name+"=file:PATH"
 		}
 		unknown = append(unknown, e)
 	}

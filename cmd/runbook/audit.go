@@ -71,7 +71,8 @@ func (p *program) auditShow() *cobra.Command {
 // show prints a trace. What is wrong with it stands at the beginning of what people
 // read, or at the end of a script.
 func (p *program) show(events []trace.Event, t trouble, format string) error {
-	before, after := map[string]string{"text": "%s\n\n", "md": "**%s**\n\n"}[format], map[string]string{"sh": "# %s\n"}[format]
+	before := map[string]string{"text": "%s\n\n", "md": "**%s**\n\n"}[format]
+	after := map[string]string{"sh": "# %s\n"}[format]
 	if t.text != "" && before != "" {
 		fmt.Fprintf(p.out, before, t.text)
 	}

@@ -120,6 +120,9 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err := errors.Join(serr, f.selection.check(l.book), checkAcks(f.acks, l.book), err); err != nil {
 		return err // names that are unknown come before vars that are missing
 	}
+	if len(l.book.Steps) == 0 {
+		return mistake("make its functions steps: step(install)", "%s declares no step: there is nothing to do", l.book.Name)
+	}
 	plan, err := readPlan(f.follow)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ func (c *Client) insist(ctx context.Context, q *request) (*http.Response, error)
 			discard(resp)
 			return nil, ctx.Err()
 		}
-		if try >= c.Tries || !worthAnotherTry(resp, err) {
+		if try >= c.Tries || q.Once || !worthAnotherTry(resp, err) {
 			return resp, err
 		}
 		d := max(backoff(c.Pause, c.MaxPause, try), retryAfter(resp, c.MaxWait))

@@ -138,6 +138,7 @@ type Request struct {
 	Since  string // Modified of what the caller has; asks, as ETag does without an Offset, for 304 if it still is that
 	Head   bool   // only look: the body stays empty
 	Fresh  bool   // past the caches on the way
+	Once   bool   // one try: who asks does so again
 	Asker  string // wait_for, if a script asks; "" if a builtin does by itself
 	// Bearer is a token that, like a user in URL, goes to URL's own origin only:
 	// no redirect to another one takes it along. There may be one of the two.

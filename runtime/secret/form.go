@@ -53,8 +53,8 @@ func longLines(value string) (lines []string) {
 func inAddresses(value string) (texts []string) {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	path, query := url.PathEscape(value), url.QueryEscape(value)
-	texts = append(texts, path, query, host.PlainPath(value), host.PlainPath(path),
-		url.UserPassword("", value).String()[1:])
+	user := url.UserPassword("", value).String()[1:]
+	texts = append(texts, path, query, user, host.PlainPath(value), host.PlainPath(path))
 	for _, plain := range []string{"-_.~", "-_.~/", "-_.!~*'()", "-_.!~*'();,/?:@&=+$#", "-_.", ""} {
 		text := escapeBytes(value, func(b byte) bool { return strings.IndexByte(letters+plain, b) >= 0 }, "%%%02X")
 		texts = append(texts, text, strings.ReplaceAll(text, "%20", "+"))
@@ -84,11 +84,10 @@ func lowerEscapes(s string) string {
 func inLiterals(value string) (texts []string) {
 	for _, quotes := range []string{`"`, "'", `"'`, ""} {
 		for _, escape := range []func(rune) string{
-			pythonEscape(false), pythonEscape(true), jsonEscape(false), jsonEscape(true),
+			pythonEscape(false), pythonEscape(true), jsonEscape(false), jsonEscape(true), octalEscape,
 		} {
 			texts = append(texts, escapeRunes(value, quotes, escape))
 		}
-		texts = append(texts, escapeRunes(value, quotes, octalEscape))
 	}
 	goForms := []string{strconv.Quote(value), strconv.QuoteToASCII(value)}
 	for _, q := range goForms {
@@ -145,8 +144,8 @@ func inHex(value string) (texts []string) {
 			}
 			text = strings.Join(pairs, between)
 		}
-		texts = append(texts, text,
-			strings.NewReplacer("a", "A", "b", "B", "c", "C", "d", "D", "e", "E", "f", "F").Replace(text))
+		upper := strings.NewReplacer("a", "A", "b", "B", "c", "C", "d", "D", "e", "E", "f", "F")
+		texts = append(texts, text, upper.Replace(text))
 	}
 	return append(texts, broken(digits, 60)...) // as xxd -p breaks lines
 }

@@ -471,38 +471,3 @@ func jsonText(v any) string {
 	b, _ := marshal(v) // was JSON before
 	return string(b)
 }
-
-// describe returns an event in a few words, which have not passed Quote.
-func describe(e Event) string {
-	var words []string
-	switch e.Kind {
-	case Run:
-		if words = []string{"run"}; e.Run != nil {
-			words = append(words, "of", e.Run.Runbook)
-		}
-	case Step:
-		words = []string{"step", e.Step, e.State}
-	case Op:
-		words = []string{"op", e.Op, e.Target}
-	case Effect:
-		words = append([]string{e.Call}, cmp.Or(e.Path, spaced(e.Argv)))
-	case Probe:
-		words = []string{cmp.Or(e.Asker, "probe"), cmp.Or(e.URL, spaced(e.Argv))}
-	case Result:
-		words = []string{"result", string(e.Outcome), e.Op, e.Target}
-	default:
-		words = []string{string(e.Kind)}
-	}
-	return strings.TrimSpace(strings.Join(words, " "))
-}
-
-// spaced joins words; those that would not look like one word are quoted.
-func spaced(argv []string) string {
-	words := slices.Clone(argv)
-	for i, a := range words {
-		if a == "" || strings.ContainsAny(a, " \t\n'\"") {
-			words[i] = fmt.Sprintf("%q", a)
-		}
-	}
-	return strings.Join(words, " ")
-}

@@ -16,7 +16,7 @@ type summary struct {
 }
 
 func (s *summary) count(e Event) {
-	s.counts.add(e)
+	s.counts.Add(e)
 	if len(e.Assumed) > 0 && e.Kind == Result {
 		s.assumed++
 	}

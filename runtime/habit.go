@@ -1,0 +1,331 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"runbook/runtime/secret"
+)
+
+// What people write out of habit, and what it does not mean here.
+
+// habits looks at one node of a file for mistakes that are no wrong names or calls.
+func (c *checker) habits(n syntax.Node, early bool) {
+	switch n := n.(type) {
+	case *syntax.IfStmt:
+		c.condition(n.Cond)
+	case *syntax.CondExpr:
+		c.condition(n.Cond)
+	case *syntax.IfClause:
+		c.condition(n.Cond)
+	case *syntax.ForStmt:
+		c.pairs(n.Vars, n.X)
+	case *syntax.ForClause:
+		c.pairs(n.Vars, n.X)
+	case *syntax.BinaryExpr:
+		c.sum(n)
+	case *syntax.AssignStmt:
+		if !early {
+			c.augmented(n)
+		}
+	case *syntax.CallExpr:
+		c.property(n)
+		if dot, ok := n.Fn.(*syntax.DotExpr); ok && !early && changesList(dot.Name.Name) {
+			c.frozen(dot.X, n)
+		}
+	}
+}
+
+// condition refuses results as conditions, and texts that are always true.
+func (c *checker) condition(x syntax.Expr) {
+	switch x := x.(type) {
+	case *syntax.ParenExpr:
+		c.condition(x.X)
+		return
+	case *syntax.UnaryExpr:
+		if x.Op == syntax.NOT {
+			c.condition(x.X)
+		}
+		return
+	case *syntax.BinaryExpr:
+		if x.Op == syntax.AND || x.Op == syntax.OR {
+			c.condition(x.X)
+			c.condition(x.Y)
+		}
+		return
+	}
+	start, _ := x.Span()
+	if c.know.value(x).Type() == "result" {
+		c.add(start, (*result)(nil).misuse())
+	}
+	if word := c.alwaysTrue(x); word != "" {
+		c.add(start, Hint(fmt.Errorf("the text %q is true as a condition, as any text that is not empty is", word),
+			"make the var a bool: its default is True or False, without quotes"))
+	}
+}
+
+// constantConditions refuses conditions that a person's answer does not change.
+func (rt *Runtime) constantConditions(f *syntax.File, pre starlark.StringDict) error {
+	c := &checker{rt: rt, pre: pre, placeholders: secret.NewPlaceholders()}
+	c.know.c = c
+	c.know.learn(f)
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.IfStmt:
+			c.condition(n.Cond)
+		case *syntax.CondExpr:
+			c.condition(n.Cond)
+		}
+		return true
+	})
+	if len(c.found) > 0 {
+		return c.found
+	}
+	return nil
+}
+
+// alwaysTrue returns the default of a var that x names, if that is the name of a
+// truth in quotes.
+func (c *checker) alwaysTrue(x syntax.Expr) string {
+	call, ok := c.know.once[firstOf(x)].(*syntax.CallExpr)
+	if !ok || predeclaredName(call.Fn) != "var" || c.know.value(x).Type() != "string" {
+		return ""
+	}
+	for i, a := range call.Args {
+		named, isNamed := a.(*syntax.BinaryExpr)
+		if isNamed && named.Op == syntax.EQ && named.X.(*syntax.Ident).Name == "default" {
+			a, i = named.Y, 1
+		}
+		text, ok := c.know.value(a).(starlark.String)
+		if ok && i == 1 && slices.Contains(strings.Fields("true false yes no on off 0 1"), strings.ToLower(string(text))) {
+			return string(text)
+		}
+	}
+	return ""
+}
+
+// pairs refuses a loop over the keys of a dict that takes them for pairs.
+func (c *checker) pairs(vars, x syntax.Expr) {
+	if tuple, ok := vars.(*syntax.TupleExpr); ok && len(tuple.List) == 2 && c.know.value(x).Type() == "dict" {
+		start, _ := x.Span()
+		c.add(start, Hint(errors.New("a loop over a dict gets its keys, one at a time"), "for keys and values: "+
+			"for "+names2(tuple.List)+" in "+exprText(x)+".items()"))
+	}
+}
+
+func names2(list []syntax.Expr) string { return exprText(list[0]) + ", " + exprText(list[1]) }
+
+// exprText is an expression in few words.
+func exprText(x syntax.Expr) string {
+	switch x := x.(type) {
+	case *syntax.Ident:
+		return x.Name
+	case *syntax.DotExpr:
+		return exprText(x.X) + "." + x.Name.Name
+	}
+	return "d"
+}
+
+// sum refuses the sum of a text and a number.
+func (c *checker) sum(n *syntax.BinaryExpr) {
+	if n.Op != syntax.PLUS {
+		return
+	}
+	x, y := c.know.value(n.X).Type(), c.know.value(n.Y).Type()
+	if x == "string" && y == "int" || x == "int" && y == "string" {
+		c.add(n.OpPos, fmt.Errorf("unknown binary op: %s + %s", x, y))
+	}
+}
+
+// augmented refuses what only adds to a name that it never sets.
+func (c *checker) augmented(n *syntax.AssignStmt) {
+	if index, ok := n.LHS.(*syntax.IndexExpr); ok {
+		c.frozen(index.X, n)
+		return
+	}
+	id, ok := n.LHS.(*syntax.Ident)
+	if !ok || n.Op == syntax.EQ {
+		return
+	}
+	if first := firstOf(id); first != nil && !c.set[first] {
+		c.add(id.NamePos, fmt.Errorf("local variable %s referenced before assignment", id.Name))
+	}
+}
+
+func changesList(method string) bool {
+	methods := strings.Fields("append extend insert remove pop clear update setdefault popitem add discard")
+	return slices.Contains(methods, method)
+}
+
+// frozen refuses a step's change of a list or dict of the file.
+func (c *checker) frozen(x syntax.Expr, n syntax.Node) {
+	id, ok := x.(*syntax.Ident)
+	if !ok || c.loads[c.inside] {
+		return
+	}
+	b, ok := id.Binding.(*resolve.Binding)
+	if !ok || b.Scope != resolve.Global || c.know.once[b.First] == nil {
+		return
+	}
+	if typ := c.know.value(id).Type(); typ == "list" || typ == "dict" {
+		start, _ := n.Span()
+		c.add(start, fmt.Errorf("cannot change the frozen %s %s", typ, id.Name))
+	}
+}
+
+// property refuses a call of host.family and the like.
+func (c *checker) property(n *syntax.CallExpr) {
+	dot, ok := n.Fn.(*syntax.DotExpr)
+	if !ok {
+		return
+	}
+	space := predeclaredName(dot.X)
+	if ns, ok := c.pre[space].(*namespace); ok && ns.property[dot.Name.Name] {
+		name := space + "." + dot.Name.Name
+		c.add(dot.Dot, Hint(fmt.Errorf("%s is a value, not a function", name), "leave the parentheses out: "+name))
+	}
+}
+
+// learnLoads finds the functions that run while the file loads: those are called at
+// its top level, or by such functions. And it finds whether steps are declared.
+func (c *checker) learnLoads(f *syntax.File) {
+	defs := map[*syntax.Ident]*syntax.DefStmt{}
+	for _, s := range f.Stmts {
+		if d, ok := s.(*syntax.DefStmt); ok {
+			defs[d.Name] = d
+		}
+	}
+	c.loads = map[*syntax.DefStmt]bool{}
+	var follow func(n syntax.Node) bool
+	follow = func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.CallExpr:
+			if name := predeclaredName(n.Fn); name == "step" || name == "manual" {
+				c.runbook = true
+				return false
+			}
+		case *syntax.Ident:
+			if d := defs[firstOf(n)]; d != nil && !c.loads[d] {
+				c.loads[d] = true
+				for _, s := range d.Body {
+					syntax.Walk(s, follow)
+				}
+			}
+		}
+		return true
+	}
+	for _, s := range f.Stmts {
+		if _, ok := s.(*syntax.DefStmt); !ok {
+			syntax.Walk(s, follow)
+		}
+	}
+}
+
+// ownCall compares a call with the function of the file, or of one that it loads.
+func (c *checker) ownCall(n *syntax.CallExpr) {
+	id, ok := n.Fn.(*syntax.Ident)
+	if !ok {
+		return
+	}
+	d := c.defs[firstOf(id)]
+	if d == nil || c.know.bound[firstOf(id)] != 1 {
+		return
+	}
+	start, _ := n.Span()
+	var free []string // parameters that may be given by name
+	want := map[string]bool{}
+	positional, star, stars, kwonly := 0, false, false, false
+	for _, p := range d.Params {
+		switch p := p.(type) {
+		case *syntax.Ident:
+			free, want[p.Name] = append(free, p.Name), true
+		case *syntax.BinaryExpr:
+			free = append(free, p.X.(*syntax.Ident).Name)
+		case *syntax.UnaryExpr:
+			star, stars, kwonly = star || p.Op == syntax.STAR && p.X != nil, stars || p.Op == syntax.STARSTAR, true
+			continue
+		}
+		if !kwonly {
+			positional++
+		}
+	}
+	given := 0
+	for _, a := range n.Args {
+		if plainArgument(a) {
+			if given < positional {
+				delete(want, free[given])
+			}
+			given++
+			continue
+		}
+		named, ok := a.(*syntax.BinaryExpr)
+		if !ok {
+			return // *args or **kwargs: what they hold is not known here
+		}
+		name := named.X.(*syntax.Ident)
+		if !slices.Contains(free, name.Name) && !stars {
+			c.add(name.NamePos, Nearest(fmt.Errorf("%s: no argument %q", id.Name, name.Name), name.Name, free))
+		}
+		delete(want, name.Name)
+	}
+	signature := id.Name + "(" + strings.Join(free, ", ") + ")"
+	if given > positional && !star {
+		err := fmt.Errorf("%s: got %d arguments, want at most %d", id.Name, given, positional)
+		c.add(start, Hint(err, "it is "+signature))
+		return
+	}
+	for _, name := range free {
+		if want[name] {
+			c.add(start, Hint(fmt.Errorf("%s: argument %q is missing", id.Name, name), "it is "+signature))
+			return
+		}
+	}
+}
+
+// learnDefs finds the functions that a file defines at its top level or loads.
+func (c *checker) learnDefs(f *syntax.File) {
+	c.defs = map[*syntax.Ident]*syntax.DefStmt{}
+	for _, s := range f.Stmts {
+		switch s := s.(type) {
+		case *syntax.DefStmt:
+			c.defs[s.Name] = s
+		case *syntax.LoadStmt:
+			there := c.defsOf(s.ModuleName())
+			for i, from := range s.From {
+				c.defs[s.To[i]] = there[from.Name]
+			}
+		}
+	}
+}
+
+// defsOf returns the functions of another file by name.
+func (c *checker) defsOf(module string) map[string]*syntax.DefStmt {
+	defs := map[string]*syntax.DefStmt{}
+	src, _, err := c.lib.read(module)
+	if err != nil {
+		return nil
+	}
+	f, err := dialect.Parse(module, src, 0)
+	if err != nil {
+		return nil
+	}
+	for _, s := range f.Stmts {
+		if d, ok := s.(*syntax.DefStmt); ok {
+			defs[d.Name.Name] = d
+		}
+	}
+	return defs
+}
+
+// tooLate returns an error for what belongs to the top of a file and is called by a
+// step.
+func tooLate(name string) error {
+	return Hint(fmt.Errorf("%s called in a step", name), "write it at the top of the file, outside functions: "+
+		"what can be set and done is known before anything runs")
+}

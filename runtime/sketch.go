@@ -1,0 +1,456 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+
+	"go.starlark.net/resolve"
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+)
+
+// A sketch is what Check knows of a call without running anything.
+type sketch struct {
+	exprs   map[string]syntax.Expr // of arguments, by name
+	unknown bool                   // an argument's value is not known
+	wrong   string                 // the argument that the error is about
+}
+
+// errSketched ends a call of which only the arguments were looked at.
+var errSketched = errors.New("only looked at")
+
+// An unknown is a value of which Check knows at most the type and how it begins.
+type unknown struct {
+	typ    string // of the language, or "" if not known
+	prefix string // of a string
+}
+
+func (u unknown) String() string        { return "unknown" }
+func (u unknown) Type() string          { return u.typ }
+func (u unknown) Freeze()               {}
+func (u unknown) Truth() starlark.Bool  { return true }
+func (u unknown) Hash() (uint32, error) { return 0, errors.New("unhashable: unknown") }
+
+// look returns what is known of an argument's value; nil if that is too little for a
+// conversion.
+func (s *sketch) look(arg Arg, v starlark.Value) (starlark.Value, error) {
+	if u, ok := v.(unknown); ok {
+		s.unknown = true
+		if strings.HasPrefix(arg.Type, "path") && u.prefix != "" && u.prefix[0] != '/' {
+			return nil, relative(u.prefix + "...")
+		}
+		return nil, fits(u.typ, arg.Type, v)
+	}
+	if lit, ok := s.exprs[arg.Name].(*syntax.Literal); ok && arg.Name == "mode" {
+		if err := octal(lit.Raw); err != nil {
+			return nil, err
+		}
+	}
+	if text, ok := v.(starlark.String); ok && arg.Type == "path" {
+		return v, literalPath(string(text))
+	}
+	l, ok := v.(starlark.Iterable)
+	if _, dict := v.(*starlark.Dict); !ok || dict {
+		return v, nil
+	}
+	of, _ := strings.CutPrefix(arg.Type, "list of ")
+	var all []starlark.Value
+	for x := range starlark.Elements(l) {
+		u, ok := x.(unknown)
+		if !ok {
+			all = append(all, x)
+			continue
+		}
+		s.unknown = true
+		if err := fits(u.typ, of, x); err != nil {
+			return nil, fmt.Errorf("element %d: %w", len(all), err)
+		}
+	}
+	if s.unknown && len(all) == 0 {
+		return nil, nil
+	}
+	return starlark.NewList(all), nil
+}
+
+// look has a builtin convert and check the arguments of a call of which nothing is run.
+func (c *Call) look() (err error) {
+	defer func() {
+		if recover() != nil { // a builtin that expects more than it gets here
+			err = errSketched
+		}
+	}()
+	b := c.Builtin
+	switch {
+	case b.declare != nil:
+		for _, a := range b.Args {
+			var v starlark.Value
+			if err := c.unpack(a.Name, &v); err != nil {
+				return err
+			}
+			if err := fits(typeName(v), a.Type, v); err != nil {
+				c.sketch.wrong = a.Name
+				return fmt.Errorf("%s: argument %q: %w", b.Name, a.Name, err)
+			}
+		}
+	case b.Pure != nil:
+		_, err = b.Pure(c)
+	case b.Read != nil:
+		_, err = b.Read(c, nil)
+	default:
+		_, _, err = b.New(c)
+	}
+	if b.RunsAs && (err == nil || errors.Is(err, errSketched)) {
+		err = c.unpack("user", Account(&c.user))
+	}
+	if b.New != nil && err == nil {
+		err = new(again).unpack(c)
+	}
+	return err
+}
+
+func typeName(v starlark.Value) string {
+	if v == nil {
+		return ""
+	}
+	return v.Type()
+}
+
+// octal returns an error about a mode whose digits are meant to be octal but do not
+// say so.
+func octal(digits string) error {
+	if strings.Trim(digits, "01234567") != "" || len(digits) < 3 {
+		return nil
+	}
+	return Hint(fmt.Errorf("got %s, which is decimal, want an octal number", digits), "write 0o"+digits)
+}
+
+// fits returns an error if no value of a type of the language is one of an argument.
+func fits(typ, arg string, v starlark.Value) error {
+	want, takes := "", ""
+	switch arg {
+	case "string", "path", "pattern", "regexp":
+		want, takes = "a string", "string secret"
+	case "int":
+		want, takes = "an int", "int"
+	case "string or bytes":
+		want, takes = "a string or bytes", "string bytes secret"
+	case "bool":
+		want, takes = "a bool", "bool"
+	case "dict":
+		want, takes = "a dict", "dict"
+	case "list of string", "list of int", "list of path":
+		want, takes = "a list", "list tuple set string secret int"
+	}
+	if typ == "" || want == "" || slices.Contains(strings.Fields(takes), typ) {
+		return nil
+	}
+	if typ == "result" {
+		return (*result)(nil).misuse()
+	}
+	return wantType(v, want)
+}
+
+// A knower finds what Check knows of the values of expressions.
+type knower struct {
+	c     *checker
+	once  map[*syntax.Ident]syntax.Expr // what a name is bound to, if that is done once
+	bound map[*syntax.Ident]int         // how often a name is bound
+	depth int
+}
+
+// learn remembers what the names of a file are bound to.
+func (k *knower) learn(f *syntax.File) {
+	k.once, k.bound = map[*syntax.Ident]syntax.Expr{}, map[*syntax.Ident]int{}
+	for _, id := range boundAnywhere(f) {
+		if b, ok := id.Binding.(*resolve.Binding); ok && b.First != nil {
+			k.bound[b.First]++
+		}
+	}
+	syntax.Walk(f, func(n syntax.Node) bool {
+		if a, ok := n.(*syntax.AssignStmt); ok && a.Op == syntax.EQ {
+			if first := firstOf(a.LHS); first != nil && k.bound[first] == 1 {
+				k.once[first] = a.RHS
+			}
+		}
+		return true
+	})
+}
+
+// firstOf returns the identifier that stands for the variable that x names, or nil.
+func firstOf(x syntax.Expr) *syntax.Ident {
+	if id, ok := x.(*syntax.Ident); ok {
+		if b, ok := id.Binding.(*resolve.Binding); ok {
+			return b.First
+		}
+	}
+	return nil
+}
+
+const sketchDepth = 50 // of names and expressions within each other
+
+// value returns a value, or an unknown one.
+func (k *knower) value(e syntax.Expr) starlark.Value {
+	if k.depth++; k.depth > sketchDepth {
+		k.depth--
+		return unknown{}
+	}
+	defer func() { k.depth-- }()
+	switch e := e.(type) {
+	case *syntax.ParenExpr:
+		return k.value(e.X)
+	case *syntax.Literal:
+		return literal(e)
+	case *syntax.Ident:
+		return k.name(e)
+	case *syntax.ListExpr:
+		return starlark.NewList(k.values(e.List))
+	case *syntax.TupleExpr:
+		return starlark.Tuple(k.values(e.List))
+	case *syntax.DictExpr:
+		return k.dict(e)
+	case *syntax.BinaryExpr:
+		return k.binary(e)
+	case *syntax.UnaryExpr:
+		if e.Op == syntax.NOT {
+			return unknown{typ: "bool"}
+		}
+	case *syntax.CondExpr:
+		return k.either(k.value(e.True), k.value(e.False))
+	case *syntax.CallExpr:
+		return k.call(e)
+	case *syntax.DotExpr:
+		return k.field(e)
+	case *syntax.Comprehension:
+		if e.Curly {
+			return unknown{}
+		}
+		return unknown{typ: "list"}
+	}
+	return unknown{}
+}
+
+func (k *knower) values(list []syntax.Expr) []starlark.Value {
+	values := make([]starlark.Value, len(list))
+	for i, x := range list {
+		values[i] = k.value(x)
+	}
+	return values
+}
+
+func literal(e *syntax.Literal) starlark.Value {
+	switch v := e.Value.(type) {
+	case string:
+		if e.Token == syntax.BYTES {
+			return starlark.Bytes(v)
+		}
+		return starlark.String(v)
+	case int64:
+		return starlark.MakeInt64(v)
+	case *big.Int:
+		return starlark.MakeBigInt(v)
+	case float64:
+		return starlark.Float(v)
+	}
+	return unknown{}
+}
+
+// name follows a name that is bound once. What a list or dict holds may have changed
+// since.
+func (k *knower) name(id *syntax.Ident) starlark.Value {
+	b, ok := id.Binding.(*resolve.Binding)
+	switch {
+	case !ok:
+		return unknown{}
+	case b.Scope == resolve.Universal:
+		if v := starlark.Universe[id.Name]; id.Name == "True" || id.Name == "False" || id.Name == "None" {
+			return v
+		}
+		return unknown{}
+	}
+	rhs, ok := k.once[b.First]
+	if !ok {
+		return unknown{}
+	}
+	switch v := k.value(rhs).(type) {
+	case *starlark.List:
+		if k.holds(v) {
+			return v
+		}
+		return unknown{typ: "list"}
+	case *starlark.Dict:
+		return unknown{typ: "dict"}
+	default:
+		return v
+	}
+}
+
+func (k *knower) holds(v starlark.Value) bool { return holdsSecret(k.c.placeholders, v) }
+
+func (k *knower) dict(e *syntax.DictExpr) starlark.Value {
+	d := starlark.NewDict(len(e.List))
+	for _, x := range e.List {
+		entry := x.(*syntax.DictEntry)
+		if err := d.SetKey(k.value(entry.Key), k.value(entry.Value)); err != nil {
+			return unknown{typ: "dict"}
+		}
+	}
+	return d
+}
+
+// text is what is known of a text that is put together from parts: that it holds a
+// secret, or how it begins.
+func (k *knower) text(prefix string, parts ...starlark.Value) starlark.Value {
+	for _, p := range parts {
+		if k.holds(p) {
+			return starlark.String(prefix + k.c.placeholders.Of("any"))
+		}
+	}
+	return unknown{typ: "string", prefix: prefix}
+}
+
+func (k *knower) either(a, b starlark.Value) starlark.Value {
+	switch {
+	case k.holds(a):
+		return a
+	case k.holds(b):
+		return b
+	case a.Type() == b.Type():
+		return unknown{typ: a.Type()}
+	}
+	return unknown{}
+}
+
+func (k *knower) binary(e *syntax.BinaryExpr) starlark.Value {
+	if compares(e.Op) {
+		return unknown{typ: "bool"}
+	}
+	if e.Op == syntax.AND || e.Op == syntax.OR {
+		return k.either(k.value(e.X), k.value(e.Y))
+	}
+	x, y := k.value(e.X), k.value(e.Y)
+	prefix, isText := beginning(x)
+	switch {
+	case e.Op == syntax.PERCENT && isText:
+		prefix, _, _ = strings.Cut(prefix, "%")
+		return k.text(prefix, x, y)
+	case e.Op == syntax.PLUS && (k.holds(x) || k.holds(y)) && x.Type() != "list":
+		return k.text(prefix, x, y)
+	case e.Op == syntax.PLUS && isText && isUnknown(y):
+		return unknown{typ: "string", prefix: prefix}
+	case isUnknown(x) || isUnknown(y):
+		if x.Type() == y.Type() {
+			return unknown{typ: x.Type()}
+		}
+		return unknown{}
+	}
+	v, err := starlark.Binary(e.Op, x, y)
+	if err != nil {
+		return unknown{}
+	}
+	return v
+}
+
+func isUnknown(v starlark.Value) bool { _, ok := v.(unknown); return ok }
+
+// beginning returns how a string begins, and whether v is one.
+func beginning(v starlark.Value) (prefix string, ok bool) {
+	switch v := v.(type) {
+	case starlark.String:
+		return string(v), true
+	case unknown:
+		return v.prefix, v.typ == "string"
+	}
+	return "", false
+}
+
+// The types of what functions and methods return; of builtins those that read.
+var returns = map[string]string{
+	"str": "string", "repr": "string", "int": "int", "len": "int", "bool": "bool", "list": "list", "dict": "dict",
+	"sorted": "list", "exists": "bool", "read": "string", "sha256": "string", "glob": "list", "query": "answer",
+	"yaml.encode": "string", "json.encode": "string", "json.indent": "string",
+	".format": "string", ".join": "string", ".strip": "string", ".replace": "string", ".upper": "string",
+	".lower": "string", ".removeprefix": "string", ".removesuffix": "string", ".split": "list", ".splitlines": "list",
+	".startswith": "bool", ".endswith": "bool", ".keys": "list", ".values": "list", ".items": "list",
+}
+
+func (k *knower) call(e *syntax.CallExpr) starlark.Value {
+	var args []starlark.Value
+	for _, a := range e.Args {
+		if named, ok := a.(*syntax.BinaryExpr); ok && named.Op == syntax.EQ {
+			a = named.Y
+		}
+		args = append(args, k.value(a))
+	}
+	name := predeclaredName(e.Fn)
+	switch b := k.c.builtin(e.Fn); {
+	case name == "var":
+		return k.varValue(e)
+	case name == "secret":
+		return secretValue{k.c.placeholders.Of("any")}
+	case b != nil && b.New != nil:
+		return unknown{typ: "result"}
+	case b != nil:
+		name = b.Name
+	}
+	var self starlark.Value = starlark.None
+	if id, ok := e.Fn.(*syntax.Ident); ok && name == "" && isUniversal(id) {
+		name = id.Name
+	}
+	if dot, ok := e.Fn.(*syntax.DotExpr); ok && name == "" {
+		name, self = "."+dot.Name.Name, k.value(dot.X)
+	}
+	if returns[name] != "string" {
+		return unknown{typ: returns[name]}
+	}
+	prefix, _ := beginning(self)
+	if name == ".format" {
+		prefix, _, _ = strings.Cut(prefix, "{")
+	} else {
+		prefix = ""
+	}
+	return k.text(prefix, append(args, self)...)
+}
+
+func isUniversal(id *syntax.Ident) bool {
+	b, ok := id.Binding.(*resolve.Binding)
+	return ok && b.Scope == resolve.Universal
+}
+
+// varValue is the type of a var.
+func (k *knower) varValue(e *syntax.CallExpr) starlark.Value {
+	v := unknown{typ: "string"}
+	for i, a := range e.Args {
+		name := [...]string{"name", "default", "help", "type", "choices", "pattern"}[min(i, 5)]
+		if named, ok := a.(*syntax.BinaryExpr); ok && named.Op == syntax.EQ {
+			name, a = named.X.(*syntax.Ident).Name, named.Y
+		}
+		switch given := k.value(a); name {
+		case "type":
+			text, _ := starlark.AsString(given)
+			if text == "path" {
+				text = "string"
+			}
+			return unknown{typ: text}
+		case "default":
+			v.typ = given.Type()
+		}
+	}
+	return v
+}
+
+// field is the type of what a dot leads to.
+func (k *knower) field(e *syntax.DotExpr) starlark.Value {
+	types := map[string]string{
+		"host.os": "string", "host.version": "string", "host.family": "string", "host.user": "string",
+		"host.hostname": "string", "host.cpus": "int", "host.memory": "int", "answer.code": "int", "result.code": "int",
+		"answer.stdout": "string", "answer.stderr": "string", "result.stdout": "string", "result.stderr": "string",
+		"result.changed": "bool",
+	}
+	if space := predeclaredName(e.X); space != "" {
+		return unknown{typ: types[space+"."+e.Name.Name]}
+	}
+	return unknown{typ: types[k.value(e.X).Type()+"."+e.Name.Name]}
+}
