@@ -54,8 +54,21 @@ func TestInstallVars(t *testing.T) {
 	s := newSite(t, expandedMedia(t))
 	s.Must("mkdir -p /media/again && mount --bind /installer /media/again")
 	base := []string{"--var", "interface=lo"}
-	s.install(0, base...)
+	// With nobody there the licence stays open, and all else is done.
+	out := s.run(4, slices.Concat([]string{"run", "install.star"}, all[:len(all)-2], base)...)
+	if !strings.Contains(out, "then run again with --ack licence") {
+		t.Errorf("got %s", out)
+	}
+	s.Must("test -d " + usual + "/anaconda-cluster/linux-64 && grep -q REDIRECT /etc/iptables/rules.v4")
+	if out := s.install(0, base...); strings.Count(out, "\n  changed ") != 1 {
+		t.Errorf("more than the licence was left:\n%s", out)
+	}
 	checkAllVars(t, s)
+	t.Run("primary group", func(t *testing.T) {
+		s := site{s.Jail, t}
+		s.Must("usermod -g users anaconda-server")
+		s.changesTo("test $(id -gn anaconda-server) = anaconda-server", base)
+	})
 	for _, name := range []string{"storage", "port", "service_group", "mirror_dir", "register_from", "platforms", "installer_path", "superuser_name", "superuser_email",
 		"interface", "mirror_r", "mirror_wakari", "mirror_cluster", "port80", "server"} {
 		v := settings[name]

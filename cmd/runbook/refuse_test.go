@@ -107,6 +107,35 @@ func TestUnready(t *testing.T) {
 	}
 }
 
+// Hosts and command lines that look odd and are fine: the dry run goes through.
+func TestReady(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]refusal{
+		"rules are restored by init":      {": > /sbin/init; ln -s ../init.d/x /etc/rc2.d/S01netfilter-persistent", nil, 0, nil, ""},
+		"rules are restored by systemd":   {": > /sbin/init; mkdir -p /etc/systemd/system/basic.target.wants; ln -s x /etc/systemd/system/basic.target.wants/iptables.service", nil, 0, nil, ""},
+		"rules are restored by something": {": > /sbin/init", []string{"--var", "rules_restored=true"}, 0, nil, ""},
+		"nothing restores rules":          {"", nil, 0, []string{"nothing here restores firewall rules at boot: those for port 80 will be gone; and there is no /sbin/init"}, ""},
+		"storage below /usr/local":        {"", []string{"--var", "storage=/usr/local/anaconda/store"}, 0, nil, ""},
+		"storage is there and empty":      {"mkdir /srv/data", []string{"--var", "storage=/srv/data"}, 0, nil, ""},
+		"the site's account":              {"useradd -m -s /bin/bash -g users builder", []string{"--var", "service_user=builder", "--var", "service_group=users"}, 0, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSpoilt(t, c)
+			defer s.Kill()
+			r := s.Exec(lab.Cmd{Argv: append(fromMedia("/usr/local/bin/runbook", "run", "install.star", "--dry-run"), c.args...)})
+			if r.Code != c.code {
+				t.Errorf("got exit %d, want %d\n%s%s", r.Code, c.code, r.Out, r.Err)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(r.Out+r.Err, want) {
+					t.Errorf("does not say %q:\n%s%s", want, r.Out, r.Err)
+				}
+			}
+		})
+	}
+}
+
 // What fails underway leaves nothing that the next run does not mend, once the message was heeded.
 func TestUnfit(t *testing.T) {
 	t.Parallel()
