@@ -23,6 +23,7 @@ func All() []*runtime.Builtin {
 
 		mkdirBuiltin, writeBuiltin, lineBuiltin, copyBuiltin, moveBuiltin, removeBuiltin, symlinkBuiltin, chownBuiltin,
 		downloadBuiltin, extractBuiltin, archiveBuiltin, mirrorBuiltin,
+		mirrorCompareBuiltin,
 
 		yumBuiltin, serviceBuiltin, groupBuiltin, useraddBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
 		iptablesBuiltin, iptablesSaveBuiltin, condaBootstrapBuiltin, condaChannelsBuiltin, condaInstallBuiltin,

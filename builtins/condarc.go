@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"slices"
 	"strings"
@@ -62,15 +61,9 @@ func parseCondarc(text string) (*condarc, error) {
 // condarcRoot returns the mapping of the settings, nil if there are none. What conda refuses is
 // an error: two documents, and a setting that is there twice.
 func condarcRoot(text string) (*yaml.Node, error) {
-	var doc, more yaml.Node
-	d := yaml.NewDecoder(strings.NewReader(text))
-	if err := d.Decode(&doc); err == io.EOF {
-		return nil, nil
-	} else if err != nil {
+	doc, err := oneDocument(text)
+	if doc == nil || err != nil {
 		return nil, err
-	}
-	if d.Decode(&more) != io.EOF {
-		return nil, errors.New("got more than one document, want one")
 	}
 	root := doc.Content[0]
 	if root.Tag == "!!null" {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"runbook/runtime"
@@ -18,60 +19,100 @@ import (
 
 // The parameters of builtins that verify a file.
 var (
-	sha256Param = param("sha256", "string", `""`, "what it must hash to, in hex; a line or all lines of sha256sum will do")
-	md5Param    = param("md5", "string", `""`,
-		"the same for media that come with nothing better; a line or all lines of md5sum will do")
+	sha256Param = param("sha256", "string", `""`,
+		"what it must hash to, in hex; a line or a whole list of sha256sum, or of BSD, will do")
+	md5Param = param("md5", "string", `""`,
+		"the same for media that come with nothing better; a line or a whole list of md5sum will do")
 )
 
 // digests are what a file must hash to, in lower-case hex; "" means anything.
 type digests struct{ sha256, md5 string }
 
-// parseDigests returns what the arguments sha256= and md5= say of the file called file.
-func parseDigests(sha256Text, md5Text, file string) (d digests, err error) {
-	if d.sha256, err = parseDigest("sha256", sha256Text, file, sha256.Size); err != nil {
+// parseDigests returns what the arguments sha256= and md5= say of the file that goes by these names.
+func parseDigests(sha256Text, md5Text string, files ...string) (d digests, err error) {
+	if d.sha256, err = parseDigest("sha256", sha256Text, sha256.Size, files...); err != nil {
 		return d, err
 	}
-	d.md5, err = parseDigest("md5", md5Text, file, md5.Size)
+	d.md5, err = parseDigest("md5", md5Text, md5.Size, files...)
 	return d, err
 }
 
-// The lines that md5sum(1) and sha256sum(1) write: "HEX  NAME" or "HEX *NAME", and
-// with --tag "SHA256 (NAME) = HEX". A backslash in front says that NAME is escaped.
+// The lines that md5sum(1) and sha256sum(1) write: "HEX  NAME" or "HEX *NAME", and as those of
+// BSD, or with --tag, "SHA256 (NAME) = HEX". A backslash in front says that NAME is escaped.
 var (
 	sumLine = regexp.MustCompile(`^\\?([0-9A-Fa-f]+)(?:\s+\*?(.+))?$`)
-	tagLine = regexp.MustCompile(`^\\?[A-Za-z0-9-]+\s*\((.+)\)\s*=\s*([0-9A-Fa-f]+)$`)
+	tagLine = regexp.MustCompile(`^\\?([A-Za-z0-9-]+)\s*\((.+)\)\s*=\s*([0-9A-Fa-f]+)$`)
 )
 
-// parseDigest returns the digest of size bytes in text: hex alone, or lines as md5sum
-// and sha256sum write them. Of several lines it reads that of file.
-func parseDigest(arg, text, file string, size int) (string, error) {
+// A sumEntry is a line of a list of digests.
+type sumEntry struct{ line, sum, name string }
+
+// parseDigest returns the digest of size bytes in text: hex alone, or lines as md5sum and sha256sum
+// write them, with comments behind # or ;. Of several lines it reads that of the file, by the first of
+// its names that has one.
+func parseDigest(arg, text string, size int, files ...string) (string, error) {
 	if text == "" {
 		return "", nil
 	}
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	for _, l := range lines {
-		sum, name := splitSum(strings.TrimSpace(l))
-		if len(lines) > 1 && path.Base(name) != path.Base(file) {
-			continue
-		}
-		if b, err := hex.DecodeString(sum); err != nil || len(b) != size {
-			return "", fmt.Errorf("argument %q: got %q, want %d hex digits, or a line of %ssum", arg, strings.TrimSpace(l),
-				2*size, arg)
-		}
-		return strings.ToLower(sum), nil
+	list := sumEntries(arg, text)
+	if len(list) == 1 {
+		return list[0].digest(arg, size)
 	}
-	return "", fmt.Errorf("argument %q: got %d lines, none for %s", arg, len(lines), path.Base(file))
+	for _, file := range files {
+		var sums []string
+		var wrong error
+		for _, e := range list {
+			if path.Base(e.name) != path.Base(file) {
+				continue
+			}
+			sum, err := e.digest(arg, size)
+			if err != nil {
+				wrong = err
+			} else if !slices.Contains(sums, sum) {
+				sums = append(sums, sum)
+			}
+		}
+		switch {
+		case len(sums) > 1:
+			return "", fmt.Errorf("argument %q: got %d different digests for %s, want one", arg, len(sums), path.Base(file))
+		case len(sums) == 1:
+			return sums[0], nil
+		case wrong != nil:
+			return "", wrong
+		}
+	}
+	return "", fmt.Errorf("argument %q: got %d lines, none for %s", arg, len(list), path.Base(files[0]))
 }
 
-// splitSum returns the digest and the name in a line; sum is "" if it has none.
-func splitSum(line string) (sum, name string) {
-	if m := tagLine.FindStringSubmatch(line); m != nil {
-		return m[2], m[1]
+// sumEntries returns the lines of a list but for comments and those of other algorithms, at least one.
+func sumEntries(arg, text string) (list []sumEntry) {
+	for l := range strings.Lines(text) {
+		l = strings.TrimSpace(strings.TrimPrefix(l, string(byteOrderMark)))
+		if l == "" || l[0] == '#' || l[0] == ';' {
+			continue
+		}
+		e := sumEntry{line: l}
+		if m := tagLine.FindStringSubmatch(l); m != nil {
+			if e.name = m[2]; strings.EqualFold(strings.ReplaceAll(m[1], "-", ""), arg) {
+				e.sum = m[3]
+			}
+		} else if m := sumLine.FindStringSubmatch(l); m != nil {
+			e.sum, e.name = m[1], m[2]
+		}
+		list = append(list, e)
 	}
-	if m := sumLine.FindStringSubmatch(line); m != nil {
-		return m[1], m[2]
+	if list == nil {
+		list = []sumEntry{{line: strings.TrimSpace(text)}}
 	}
-	return "", ""
+	return list
+}
+
+// digest returns the digest in lower case.
+func (e sumEntry) digest(arg string, size int) (string, error) {
+	if b, err := hex.DecodeString(e.sum); err != nil || len(b) != size {
+		return "", fmt.Errorf("argument %q: got %q, want %d hex digits, or a line of %ssum", arg, e.line, 2*size, arg)
+	}
+	return strings.ToLower(e.sum), nil
 }
 
 // given reports whether there is a digest to verify.

@@ -73,7 +73,8 @@ func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 		return nil, "", runtime.Hint(fmt.Errorf("argument \"url\": got %s, want http://, https:// or file:///", op.shown),
 			"the absolute name of a file will do, too")
 	}
-	op.digests, err = parseDigests(sha256, md5, op.dest)
+	named, _, _ := strings.Cut(op.url, "?")
+	op.digests, err = parseDigests(sha256, md5, named, op.dest)
 	return op, op.shown, errors.Join(checkSecretPaths("url", op.url), err)
 }
 

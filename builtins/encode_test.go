@@ -56,6 +56,14 @@ func TestEncodingRefuses(t *testing.T) {
 		`yaml.decode("a: *x")`:                "unknown anchor",
 		"x = 'a: &a [x,x,x,x,x,x,x,x,x]\\n'\nfor i in range(9):\n    x += '%s: &%s [%s]\\n' % ('bcdefghij'[i], 'bcdefghij'[i], ','.join(['*' + 'abcdefghi'[i]] * 9))\nyaml.decode(x)": "too large",
 		"yaml.decode('[' * 5000)": "yaml.decode",
+
+		`json.decode("[" * 5000000)`:                                  "at offset 200: value is nested too deep",
+		`json.decode('{"a":' * 1000000)`:                              "value is nested too deep",
+		`json.decode("[" + "9" * 5000000 + "]")`:                      "got a number of more than 20000 digits",
+		`json.indent("[1,1]", indent=" " * 16000000)`:                 "json.indent: got a text of",
+		`json.indent("[" + "1," * 1000000 + "1]", prefix="x" * 1000)`: "json.indent: got a text of",
+		`json.indent("[" * 5000 + "]" * 5000)`:                        "value is nested too deep",
+		`yaml.decode("- " * 5000000)`:                                 "yaml.decode",
 	} {
 		m.fails(body, want)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
+	"strings"
 
 	"runbook/builtins/internal/archive"
 	"runbook/runtime"
@@ -18,6 +20,7 @@ var extractBuiltin = &runtime.Builtin{
 		param("archive", "path", "", "a tar archive: plain, or compressed with gzip, bzip2, zstd or xz, whatever its name says"),
 		param("dest", "path", "", "the directory to unpack into, which must exist"),
 		param("strip_components", "int", "0", `how many leading directories to take off each name; a leading "./" is none`),
+		param("only", "list of string", "[]", `patterns such as "*.rpm" or "lib/*": of the names that are left, only what matches one of them, with all below it`),
 		param("keep_existing", "bool", "False", "leave what is there, whatever it holds"),
 		sha256Param,
 		md5Param,
@@ -31,6 +34,7 @@ var extractBuiltin = &runtime.Builtin{
 		"What is there with the same type, size, time and link is left alone. Owners and modes may be changed by later steps.",
 		"A member that would leave the directory, a device, a damaged or ambiguous archive is refused before anything is written.",
 		"Nothing gets its name before it is complete; with a digest, nothing before the whole archive has it.",
+		"Holes that tar -S left out are filled with zeros.",
 		"The archive's owners, and set-user-ID and group-writable bits, are ignored.",
 		"A dry run does not read contents, so it does not check the digest.",
 	},
@@ -43,6 +47,7 @@ extract("/srv/site.tar", "/srv", strip_components = 1)`,
 type extractOp struct {
 	archive, dest, listing string
 	strip                  int
+	only                   []string
 	keep                   bool
 	digests                digests
 	owner                  ownership
@@ -53,7 +58,8 @@ func newExtract(c *runtime.Call) (runtime.Op, string, error) {
 	op := extractOp{owner: ownership{user: c.User()}}
 	var name, dest, listing runtime.Path
 	var sha256, md5 string
-	err := c.Unpack("archive", &name, "dest", &dest, "strip_components", &op.strip, "keep_existing", &op.keep,
+	err := c.Unpack("archive", &name, "dest", &dest, "strip_components", &op.strip, "only", &op.only,
+		"keep_existing", &op.keep,
 		"sha256", &sha256, "md5", &md5, "listing", &listing,
 		"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group), "adopt", &op.adopt)
 	if err != nil {
@@ -62,6 +68,11 @@ func newExtract(c *runtime.Call) (runtime.Op, string, error) {
 	op.archive, op.dest, op.listing = string(name), string(dest), string(listing)
 	if op.strip < 0 {
 		return nil, "", fmt.Errorf("argument \"strip_components\": got %d, want 0 or more", op.strip)
+	}
+	for _, pattern := range op.only {
+		if _, err := path.Match(pattern, ""); err != nil || path.IsAbs(pattern) || pattern == "" {
+			return nil, "", fmt.Errorf("argument \"only\": got %q, want a pattern of names below dest", pattern)
+		}
 	}
 	op.digests, err = parseDigests(sha256, md5, op.archive)
 	return op, op.archive, err
@@ -82,10 +93,14 @@ func (op extractOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 	if err != nil {
 		return nil, err
 	}
+	entries, err := op.choose(list.Entries)
+	if err != nil {
+		return nil, err
+	}
 	var changes []host.Change
 	var missing host.Manifest
 	replaced := 0
-	for _, e := range list.Entries {
+	for _, e := range entries {
 		have, differs, err := op.compare(ctx, h, e)
 		if err != nil {
 			return nil, err
@@ -104,11 +119,46 @@ func (op extractOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 	if len(missing) == 0 {
 		return nil, nil
 	}
-	total := fmt.Sprintf("%d of %d entries", len(missing), len(list.Entries))
+	total := fmt.Sprintf("%d of %d entries", len(missing), len(entries))
 	if replaced > 0 {
 		total += fmt.Sprintf(", %d replaced", replaced)
 	}
 	return runtime.Actions(op.unpack(list, missing, owner), append(changes, change(op.dest, "", total))...), nil
+}
+
+// choose returns the entries that only= asks for, with the directories above them.
+func (op extractOp) choose(all host.Manifest) (chosen host.Manifest, err error) {
+	if len(op.only) == 0 {
+		return all, nil
+	}
+	wanted := map[string]bool{}
+	for _, e := range all {
+		if !op.chosen(e.Name) {
+			continue
+		}
+		for name := e.Name; name != "."; name = path.Dir(name) {
+			wanted[name] = true
+		}
+	}
+	for _, e := range all {
+		if wanted[e.Name] {
+			chosen = append(chosen, e)
+		}
+	}
+	if len(chosen) == 0 {
+		err = fmt.Errorf("only: nothing among %d entries matches %s", len(all), strings.Join(op.only, ", "))
+	}
+	return chosen, err
+}
+
+// chosen reports whether a pattern matches name or a directory above it.
+func (op extractOp) chosen(name string) bool {
+	for ; name != "."; name = path.Dir(name) {
+		if slices.ContainsFunc(op.only, func(p string) bool { ok, err := path.Match(p, name); return ok && err == nil }) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkDest returns an error if dest is not a directory.

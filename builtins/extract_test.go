@@ -194,3 +194,27 @@ func TestExtractAgainReadsHeadersOnly(t *testing.T) {
 	m.must(f.Close())
 	m.again("extract('/srv/a.tar', '/var', sha256='" + hexSum("other") + "')")
 }
+
+func TestExtractOnly(t *testing.T) {
+	data := tarOf("top/", "top/a.rpm=one", "top/b=two", "top/d/", "top/d/e/c=three", "top/d/f=four", "top/h=>top/b")
+	for only, want := range map[string]string{
+		`"*.rpm"`: "a.rpm", `["d", "b"]`: "b d/e/c d/f", `"d/e"`: "d/e/c", `"h"`: "h", `["*.rpm", "d/f"]`: "a.rpm d/f",
+	} {
+		m := newMachine(t, map[string]string{"/srv/a.tar": data, "/opt/keep": ""})
+		m.thrice("extract('/srv/a.tar', '/opt', strip_components = 1, only = " + only + ")")
+		if out, err := os.ReadDir(filepath.Join(m.root, "/opt")); err != nil || len(out) != strings.Count(strings.ReplaceAll(want, "d/e/c d/f", "d"), " ")+2 {
+			t.Errorf("%s: got %v, %v, want %s", only, out, err, want)
+		}
+		for name := range strings.FieldsSeq(want) {
+			if _, err := os.Stat(filepath.Join(m.root, "/opt", name)); err != nil {
+				t.Errorf("%s: %v", only, err)
+			}
+		}
+		m.must(os.RemoveAll(filepath.Join(m.root, "/opt", strings.Fields(want)[0])))
+		m.thrice("extract('/srv/a.tar', '/opt', strip_components = 1, only = " + only + ")")
+	}
+	m := newMachine(t, map[string]string{"/srv/a.tar": data, "/opt/keep": ""})
+	m.fails(`extract("/srv/a.tar", "/opt", only = "*.deb")`, "nothing among 8 entries matches *.deb")
+	m.fails(`extract("/srv/a.tar", "/opt", only = "[")`, "want a pattern")
+	m.fails(`extract("/srv/a.tar", "/opt", only = "/x")`, "want a pattern")
+}

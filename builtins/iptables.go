@@ -86,6 +86,10 @@ func (op *iptablesOp) Check(ctx context.Context, h host.Reader) ([]runtime.Actio
 			`install it first: yum("iptables") or apt("iptables")`)
 	}
 	rules, set, err := firewall(ctx, h)
+	if errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, "the firewall lacks the rule")
+		return runtime.Actions(op.add, change("rule", "", op.rule.String())), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -144,20 +148,35 @@ func needInterface(h host.Reader, name string) error {
 
 // put adds the rule to its chain; rules are those of all tables before.
 func (op *iptablesOp) put(ctx context.Context, h host.Host, rules string) error {
-	argv, edit := op.rule.Insert(), iptables.Inserted
+	edit := iptables.Inserted
 	if op.last {
-		argv, edit = op.rule.Append(), iptables.Appended
+		edit = iptables.Appended
 	}
 	after, err := edit(rules, op.rule)
 	if err != nil {
 		return err
 	}
-	_, err = h.Exec(ctx, host.Cmd{
+	cmd := op.command()
+	cmd.Follows = map[host.Fact]string{fact(firewallKind, "rules"): after}
+	_, err = h.Exec(ctx, cmd)
+	return err
+}
+
+// add adds the rule to a chain that a dry run does not know.
+func (op *iptablesOp) add(ctx context.Context, h host.Host) error {
+	_, err := h.Exec(ctx, op.command())
+	return err
+}
+
+func (op *iptablesOp) command() host.Cmd {
+	argv := op.rule.Insert()
+	if op.last {
+		argv = op.rule.Append()
+	}
+	return host.Cmd{
 		Process: host.Process{Argv: argv},
 		Sets:    map[host.Fact]string{fact(ruleKind, op.chain()+" "+op.rule.String()): host.Present},
-		Follows: map[host.Fact]string{fact(firewallKind, "rules"): after},
-	})
-	return err
+	}
 }
 
 var iptablesSaveBuiltin = &runtime.Builtin{
@@ -169,6 +188,7 @@ var iptablesSaveBuiltin = &runtime.Builtin{
 	Summary: "keep the rules of the firewall for the next boot",
 	Detail: []string{
 		"The text has no counters and no times, so that equal rules give equal files.",
+		"Where a command of the runbook changes the firewall, a dry run cannot know the rules: it assumes that they differ.",
 		"At boot the service of the package iptables-services, or netfilter-persistent on Debian, restores them.",
 	},
 	Example: `iptables.save(path = "/etc/rules")`,
@@ -214,11 +234,17 @@ func (op *saveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	if err := noFirewalld(h); err != nil {
 		return nil, err
 	}
-	rules, err := h.Fact(ctx, fact(firewallKind, "rules"))
+	have, err := readText(ctx, h, file)
 	if err != nil {
 		return nil, err
 	}
-	have, err := readText(ctx, h, file)
+	rules, err := h.Fact(ctx, fact(firewallKind, "rules"))
+	if errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, "the rules differ from those in "+file)
+		return runtime.Actions(func(_ context.Context, h host.Host) error {
+			return saveRules(h, file, host.Unknown(file), -1)
+		}, change(file, have, host.InTheRun)), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -227,16 +253,16 @@ func (op *saveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 		return nil, err
 	}
 	return runtime.Actions(func(_ context.Context, h host.Host) error {
-		return saveRules(h, file, rules)
+		return saveRules(h, file, host.Bytes([]byte(rules)), int64(len(rules)))
 	}, change(file, have, rules)), nil
 }
 
-func saveRules(h host.Host, file, rules string) error {
+func saveRules(h host.Host, file string, rules host.Content, size int64) error {
 	if err := runtime.MkdirAll(h, path.Dir(file), 0o755); err != nil {
 		return err
 	}
 	// Only root needs to know which ports are open.
-	err := h.WriteFile(file, host.Bytes([]byte(rules)), host.Meta{Mode: 0o600, Size: int64(len(rules))})
+	err := h.WriteFile(file, rules, host.Meta{Mode: 0o600, Size: size})
 	if errors.Is(err, host.ErrUnknown) {
 		return fmt.Errorf("%s: %w", file, err)
 	}

@@ -1,8 +1,11 @@
 package builtins
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"runbook/runtime/trace"
 )
 
 // fakeIptables keeps what iptables-save would print in a file; it knows -I and
@@ -107,4 +110,40 @@ func TestIptablesRefuses(t *testing.T) {
 	m = newMachine(t, nil)
 	m.fails(`iptables("INPUT", jump = "ACCEPT")`, "there is no iptables")
 	m.fails(`iptables.save()`, "say where")
+}
+
+// What a command of the runbook did to the firewall only a run can know: its rules are
+// saved as they are then, and the dry run says that it assumes so.
+func TestIptablesSaveAfterACommand(t *testing.T) {
+	for _, command := range []string{
+		`run("iptables -t filter -A INPUT -j DROP")`,
+		`run(["sh", "-c", "true; iptables -t filter -A INPUT -j DROP"])`,
+		`run(["sh", "-c", "echo -A INPUT -j DROP >/dev/null"], touches = ["firewall:rules"])`,
+	} {
+		m := newMachine(t, fakeIptables)
+		body := command + `
+iptables("INPUT", protocol = "tcp", dport = 80, jump = "ACCEPT")
+iptables.save()`
+		dry, dryErr := m.dry(body)
+		real, err := m.real(body)
+		if dryErr != nil || err != nil {
+			t.Fatalf("%s: got %v and %v", command, dryErr, err)
+		}
+		want := []string{"the firewall lacks the rule", "the rules differ from those in /etc/iptables/rules.v4"}
+		if notes := guesses(dry); !slices.Equal(notes, want) {
+			t.Errorf("%s: got %q assumed, want %q", command, notes, want)
+		}
+		if d := trace.Diff(dry, real); !d.Equal {
+			t.Errorf("%s: %v", command, d)
+		}
+		f := trace.NewFollow(dry, false)
+		for _, e := range real {
+			if err := f.Emit(e); err != nil {
+				t.Errorf("%s: %v", command, err)
+			}
+		}
+		if saved := m.read("/etc/iptables/rules.v4"); !strings.Contains(saved, "--dport 80") {
+			t.Errorf("%s: saved %s", command, saved)
+		}
+	}
 }

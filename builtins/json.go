@@ -53,6 +53,9 @@ var jsonDecodeBuiltin = &runtime.Builtin{
 		if err := c.Unpack("text", &text, "default", &other); err != nil {
 			return nil, err
 		}
+		if _, err := jsonShape(text, 0, 0); err != nil {
+			return nil, fmt.Errorf("json.decode: %w", err)
+		}
 		args := starlark.Tuple{starlark.String(text)}
 		if other != nil {
 			args = append(args, other)
@@ -77,6 +80,13 @@ var jsonIndentBuiltin = &runtime.Builtin{
 		if err := c.Unpack("text", &text, "prefix", &prefix, "indent", &indent); err != nil {
 			return nil, err
 		}
+		size, err := jsonShape(text, len(prefix), len(indent))
+		if err == nil && size > textLimit {
+			err = fmt.Errorf("got a text of %d MiB, want at most %d", size>>20, textLimit>>20)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("json.indent: %w", err)
+		}
 		var b bytes.Buffer
 		if err := json.Indent(&b, []byte(text), prefix, indent); err != nil {
 			return nil, fmt.Errorf("json.indent: %w", err)
@@ -89,6 +99,56 @@ var jsonIndentBuiltin = &runtime.Builtin{
 const maxDepth = 200
 
 var errDeep = errors.New("value is nested too deep, or holds itself")
+
+// maxDigits is how long a number in a text may be.
+const maxDigits = 20_000
+
+// jsonShape returns the size that text has at most when it is indented. It refuses
+// one that is nested too deep and one with a number that is too long: to read
+// those takes too much. It does not look for other errors.
+func jsonShape(text string, prefix, indent int) (size int, err error) {
+	depth, digits := 0, 0
+	size = len(text)
+	for i := 0; i < len(text); i++ {
+		digits++
+		switch text[i] {
+		case '"':
+			i = endOfString(text, i+1)
+			digits = 0
+		case '[', '{':
+			depth++
+			digits = 0
+		case ']', '}':
+			depth--
+			digits = 0
+		case ',':
+			digits = 0
+		case ' ', '\t', '\n', '\r', ':':
+			digits = 0
+			continue
+		default:
+			if digits > maxDigits {
+				return size, fmt.Errorf("at offset %d: got a number of more than %d digits", i, maxDigits)
+			}
+			continue
+		}
+		if depth > maxDepth {
+			return size, fmt.Errorf("at offset %d: %w", i, errDeep)
+		}
+		size += 2 + prefix + max(depth, 0)*indent
+	}
+	return size, nil
+}
+
+// endOfString returns where the quote is that ends the string whose text begins at i.
+func endOfString(text string, i int) int {
+	for ; i < len(text) && text[i] != '"'; i++ {
+		if text[i] == '\\' {
+			i++
+		}
+	}
+	return i
+}
 
 func writeJSON(b *bytes.Buffer, v starlark.Value, depth int) error {
 	if depth == 0 {

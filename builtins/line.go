@@ -2,6 +2,7 @@ package builtins
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ var lineBuiltin = &runtime.Builtin{
 	Summary: "make sure that a file has a line",
 	Detail: []string{
 		"The line is put in the place of the last one that matches, or at the end. It is there already if a line equals text, unless text itself matches: then the last match must be it.",
-		"Mode and owner stay, but a file that gets a secret cannot be read by others any more. A file that is written ends with a newline.",
+		"Mode and owner stay, but a file that gets a secret cannot be read by others any more. Line endings (CRLF) and a byte order mark stay, too. A file that is written ends with a newline.",
 	},
 	Example: `line("/etc/hosts", "127.0.0.1 localhost", match="^127[.]0[.]0[.]1")`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
@@ -81,20 +82,17 @@ func (op lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	case len(data) > textLimit:
 		return nil, fmt.Errorf("got a file of %d bytes, want a text of at most %d", m.Size, textLimit)
 	}
-	lines := splitLines(data)
-	i, there := op.place(lines)
+	text := splitText(data)
+	i, there := op.place(text.lines)
 	if there {
 		meta := host.Meta{Mode: op.mode(m)}
 		return runtime.Actions(setMeta(op.path, meta), metaChanges(m, meta)...), nil
 	}
 	from := ""
-	if i < len(lines) {
-		from = showOld(lines[i], m)
-		lines[i] = []byte(op.text)
-	} else {
-		lines = append(lines, []byte(op.text))
+	if i < len(text.lines) {
+		from = showOld(text.lines[i], m)
 	}
-	return op.write(host.Bytes(append(bytes.Join(lines, []byte("\n")), '\n')), m, from), nil
+	return op.write(host.Bytes(text.with(i, op.text)), m, from), nil
 }
 
 // write returns the action that writes the file, which is now as m says, and whose
@@ -134,10 +132,47 @@ func (op lineOp) place(lines [][]byte) (i int, there bool) {
 	return len(lines), false
 }
 
-// splitLines returns the lines of a text, without their ends.
-func splitLines(data []byte) [][]byte {
-	if len(data) == 0 {
-		return nil
+// A text is lines, and what people do not see of them.
+type text struct {
+	mark  []byte // byte order mark
+	lines [][]byte
+	ends  []string // of each line
+	end   string   // of a new one, as the first has it
+}
+
+// byteOrderMark begins texts of some editors.
+var byteOrderMark = []byte("\ufeff")
+
+func splitText(data []byte) text {
+	t := text{end: "\n"}
+	if bytes.HasPrefix(data, byteOrderMark) {
+		t.mark, data = byteOrderMark, data[len(byteOrderMark):]
 	}
-	return bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))
+	for l := range bytes.Lines(data) {
+		body := bytes.TrimSuffix(l, []byte("\n"))
+		if len(body) < len(l) {
+			body = bytes.TrimSuffix(body, []byte("\r"))
+		}
+		end := string(l[len(body):])
+		if len(t.lines) == 0 && end != "" {
+			t.end = end
+		}
+		t.lines, t.ends = append(t.lines, body), append(t.ends, cmp.Or(end, t.end))
+	}
+	return t
+}
+
+// with returns the text with another line i, or one behind the last.
+func (t text) with(i int, line string) []byte {
+	if i == len(t.lines) {
+		t.lines, t.ends = append(t.lines, nil), append(t.ends, t.end)
+	}
+	out := bytes.Clone(t.mark)
+	for n, l := range t.lines {
+		if n == i {
+			l = []byte(line)
+		}
+		out = append(append(out, l...), t.ends[n]...)
+	}
+	return out
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"gopkg.in/yaml.v3"
-
 	"runbook/builtins/internal/choose"
 	"runbook/builtins/internal/mirror"
 	"runbook/runtime"
@@ -56,6 +54,7 @@ var mirrorBuiltin = &runtime.Builtin{
 		"A bad package is left out of the index; all else is done, then the step fails and names it.",
 		"Records are copied byte for byte. Order of filters: platforms, python_versions, license_blacklist, blacklist, whitelist (or pkg_list alone), newer_than, formats, latest, with_depends.",
 		"ACCOUNT/.runbook-mirror holds what was verified and, for each subdir, a manifest of every file (SUBDIR.jsonl) whose digest the trace has.",
+		"ACCOUNT/channeldata.json names the subdirs. A server that has none is asked for all that there are; those that it lacks are asked for again after a week, or with verify=\"full\".",
 		"A delta is brought to the other tree by mirroring it there: mirror(DELTA, dest).",
 	},
 	Example: `mkdir("/srv/media/noarch")
@@ -158,7 +157,7 @@ func (op mirrorOp) configure(h host.Reader) (choose.Config, error) {
 		text, err := host.ReadFile(h, op.config)
 		var values map[string]any
 		if err == nil {
-			err = yaml.Unmarshal(text, &values)
+			values, err = vendorYAML(string(text))
 		}
 		if err == nil {
 			c, err = choose.Decode(values)
@@ -200,7 +199,7 @@ func observe(ctx context.Context, plan *mirror.Plan, c choose.Config) error {
 	if len(warnings) > 0 {
 		runtime.Observe(ctx, "warnings", warnings)
 	}
-	if len(r.Subdirs) > 0 {
+	if len(r.Subdirs) > 0 && len(plan.Changes()) == 0 {
 		warnings = append(warnings, plan.Summary())
 	}
 	var errs []error
@@ -217,6 +216,7 @@ func applyPlan(ctx context.Context, h host.Host, plan *mirror.Plan) error {
 	if hasEnded(ctx, err) {
 		return ctx.Err()
 	}
+	err = errors.Join(err, runtime.Note(ctx, plan.Summary()))
 	if text := plan.Done(); text != "" {
 		err = errors.Join(err, runtime.Note(ctx, text))
 	}

@@ -69,6 +69,22 @@ func TestMirrorConfig(t *testing.T) {
 	if strings.Contains(m.read("/srv/cfg/main/linux-64/repodata.json"), "wheel") {
 		t.Error("pkg_list was not followed")
 	}
+	for text, want := range map[string]string{
+		"fetch_installers: no": "", "fetch_installers: Yes": "installers are not mirrored", "fetch_installers: ON # here": "installers are not mirrored",
+		"with_depends: off": "", "fetch_installers: y": "want true or false", `fetch_installers: "no"`: "want true or false", "pkg_list: [no]": "pkg_list",
+		"latest: 1\n---\nlatest: 2": "more than one document", "latest: 1\n...\n": "",
+	} {
+		m.write("/etc/v.yaml", "channels: [/media]\nmirror_dir: /srv/v\n"+text+"\n")
+		events, err := m.dry(`mirror(config = "/etc/v.yaml")`)
+		said := fmt.Sprint(err)
+		for _, e := range events {
+			said += e.Text
+		}
+		if (want == "" || strings.Contains(want, "installers")) != (err == nil) || !strings.Contains(said, want) ||
+			want == "" && strings.Contains(said, "installers") {
+			t.Errorf("%s: got %s, want %s", text, said, want)
+		}
+	}
 	m.write("/etc/n.yaml", "chanels: [/media]\n")
 	m.write("/etc/o.yaml", "channels: [a\n")
 	for body, want := range map[string]string{

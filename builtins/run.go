@@ -38,6 +38,7 @@ var runBuiltin = &runtime.Builtin{
 		"Say with creates=, unless= or once= how to tell that it is done: without one of them it runs every time.",
 		"What creates= names does not count as done where an earlier run saw the command fail, " +
 			"or the machine went down meanwhile: that is an error which says what to do.",
+		"The files that its words name are part of a plan, but those of the system and those that touches= names.",
 		"A dry run does not run it. It believes creates=, and of what touches= names it knows nothing any more.",
 	},
 	Example: `run(["ssh-keygen", "-A"], creates = "/etc/ssh/ssh_host_ed25519_key")`,
@@ -79,9 +80,17 @@ func newRun(c *runtime.Call) (runtime.Op, string, error) {
 	if op.once != "" {
 		op.marker = path.Join(c.StateDir(), "once", op.once+".json")
 	}
+	if slices.ContainsFunc(argv, firewallCommand.MatchString) {
+		op.cmd.TouchesFacts = append(op.cmd.TouchesFacts, fact(firewallKind, "rules"))
+	}
 	return &op, quote(p.Argv), errors.Join(op.setCreates(creates, c.StateDir()),
 		op.setAlready(already), op.setTouches(touches), checkKey(op.once))
 }
+
+// firewallCommand is a word, or a word of a script, that changes the rules of the firewall.
+var firewallCommand = regexp.MustCompile(`(^|[\s/;|&(])` +
+	`((x|ip6?|eb|arp)tables(-legacy|-nft)?(-restore|-apply)?|nft|ufw|firewall-cmd|netfilter-persistent|shorewall)` +
+	`($|[\s;|&)])`)
 
 func (op *runOp) setCreates(name, state string) error {
 	if name == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -25,14 +26,18 @@ var serviceBuiltin = &runtime.Builtin{
 			`"started", "stopped" or "restarted"; the last restarts it whenever it is called`),
 		param("enabled", "bool", "None", "whether it starts at boot; left alone if not given"),
 		param("ports", "list of int", "[]", "TCP ports that it opens; verified, with a wait of up to 30 seconds"),
+		newerThanParam("it"),
 	},
 	Summary: "start or stop a service, and have it start at boot or not",
 	Detail: []string{
 		"It goes through systemd where systemd runs, and through the init script elsewhere.",
 		"A service that runs but does not open its ports is a failure.",
+		"newer_than= compares the time when its process started with that of each file's last change. " +
+			"Unlike `if written.changed: service(..., state = \"restarted\")` it also holds after a run that was cut short, " +
+			"and after a change by hand.",
 	},
-	Example: `if exists("/etc/init.d/cron"):
-    service("cron")`,
+	Example: `if exists("/etc/init.d/cron") and exists("/etc/crontab"):
+    service("cron", newer_than = ["/etc/crontab"])`,
 	New: newService,
 }
 
@@ -41,6 +46,7 @@ type serviceOp struct {
 	name, state string
 	boot        string // "enabled", "disabled", or "" to leave it alone
 	ports       []int
+	newer       newerThan
 }
 
 // answerTime is how long a daemon may take to answer after it was started.
@@ -52,12 +58,15 @@ func newService(c *runtime.Call) (runtime.Op, string, error) {
 	op := &serviceOp{state: "started"}
 	var enabled starlark.Value
 	if err := c.Unpack("name", &op.name, "state", runtime.OneOf(&op.state, "started", "stopped", "restarted"),
-		"enabled", &enabled, "ports", &op.ports); err != nil {
+		"enabled", &enabled, "ports", &op.ports, "newer_than", (*[]runtime.Path)(&op.newer)); err != nil {
 		return nil, "", err
 	}
 	op.name = strings.TrimSuffix(op.name, ".service")
 	if !serviceName.MatchString(op.name) {
 		return nil, "", fmt.Errorf("got %q, want the name of a service", op.name)
+	}
+	if len(op.newer) > 0 && op.state != "started" {
+		return nil, "", fmt.Errorf("argument \"newer_than\": got it with state %q, want it with \"started\"", op.state)
 	}
 	switch enabled {
 	case nil:
@@ -76,7 +85,7 @@ func (op *serviceOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action
 	if err != nil {
 		return nil, err
 	}
-	now, err := op.checkNow(ctx, h, state)
+	verb, now, err := op.checkNow(ctx, h, state)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +97,7 @@ func (op *serviceOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action
 			}
 		}
 		if len(now) > 0 {
-			return op.control(ctx, h)
+			return op.control(ctx, h, verb, state)
 		}
 		return nil
 	}, slices.Concat(now, boot)...), err
@@ -130,20 +139,55 @@ func noService(name string, names []string) error {
 	return runtime.Hint(errors.New("there is no such service"), hint)
 }
 
-// checkNow compares state, which the service is in, and its ports with what is wanted.
-func (op *serviceOp) checkNow(ctx context.Context, h host.Reader, state string) ([]host.Change, error) {
-	var changes []host.Change
+// checkNow compares state, which the service is in, its age and its ports with what is
+// wanted. The verb is what brings that about.
+func (op *serviceOp) checkNow(ctx context.Context, h host.Reader, state string) (verb string, changes []host.Change,
+	err error) {
+	if err := op.newer.check(h); err != nil {
+		return "", nil, err
+	}
+	verb = "start"
 	switch {
-	case op.state == "stopped" && !isDown(state):
-		changes = append(changes, change("service", state, stopped))
+	case op.state == "stopped":
+		verb = "stop"
+		if !isDown(state) {
+			changes = append(changes, change("service", state, stopped))
+		}
+		return verb, changes, nil
 	case op.state == "restarted":
-		changes = append(changes, change("service", state, "restarted"))
-	case op.state == "started" && state != running:
+		verb, changes = "restart", append(changes, change("service", state, "restarted"))
+	case state != running:
 		changes = append(changes, change("service", state, running))
+	case len(op.newer) > 0:
+		file, err := op.outdated(ctx, h)
+		if err != nil {
+			return "", nil, err
+		}
+		if file != "" {
+			verb, changes = "restart", append(changes, change("service", "running, older than "+file, "restarted"))
+		}
 	}
-	if op.state == "stopped" {
-		return changes, nil
+	ports, err := op.checkPorts(ctx, h, state)
+	return verb, append(changes, ports...), err
+}
+
+// outdated returns the first of the files that changed after the service, which runs,
+// started; "" if none did.
+func (op *serviceOp) outdated(ctx context.Context, h host.Reader) (string, error) {
+	value, err := h.Fact(ctx, fact(serviceStartKind, op.name))
+	if err == nil && value == "" {
+		err = runtime.Hint(errors.New("newer_than: it is not known when the service started: "+
+			"got no process of it, by its status, by a pid file or by its name"),
+			"leave newer_than= out, or have its status tell the number: \"NAME (pid 123) is running\"")
 	}
+	if err != nil {
+		return "", err
+	}
+	return op.newer.changedAfter(ctx, h, value)
+}
+
+// checkPorts compares the ports of a service that is to run with those that are open.
+func (op *serviceOp) checkPorts(ctx context.Context, h host.Reader, state string) (changes []host.Change, err error) {
 	for _, n := range op.ports {
 		port := strconv.Itoa(n)
 		owner, err := ask(ctx, h, fact(host.Port, port))
@@ -187,22 +231,26 @@ func (op *serviceOp) setBoot(ctx context.Context, h host.Host) error {
 	return err
 }
 
-// control starts, stops or restarts the service.
-func (op *serviceOp) control(ctx context.Context, h host.Host) error {
-	_, err := h.Exec(ctx, op.command(h))
-	if err != nil && underSystemd(h) {
+// control starts, stops or restarts the service, which is in a state.
+func (op *serviceOp) control(ctx context.Context, h host.Host, verb, state string) error {
+	if err := op.newer.settle(ctx, h); err != nil {
+		return err
+	}
+	_, err := h.Exec(ctx, op.command(h, verb))
+	switch {
+	case err != nil && verb == "start" && state == running: // for the sake of its ports
+		return runtime.Hint(err, "it runs: see its log, and which ports its configuration names; "+
+			"newer_than=[FILE] restarts it where that changed")
+	case err != nil && underSystemd(h):
 		return runtime.Hint(err, "see why: journalctl -n 50 -u "+op.name)
 	}
 	return err
 }
 
-func (op *serviceOp) command(h host.Reader) host.Cmd {
-	state, verb, port := running, "start", host.Present
-	switch op.state {
-	case "stopped":
-		state, verb, port = stopped, "stop", ""
-	case "restarted":
-		verb = "restart"
+func (op *serviceOp) command(h host.Reader, verb string) host.Cmd {
+	state, port := running, host.Present
+	if verb == "stop" {
+		state, port = stopped, ""
 	}
 	cmd := host.Cmd{
 		Sets:     map[host.Fact]string{fact(serviceKind, op.name): state},
@@ -217,6 +265,10 @@ func (op *serviceOp) command(h host.Reader) host.Cmd {
 	}
 	for _, n := range op.ports {
 		cmd.Sets[fact(host.Port, strconv.Itoa(n))] = port
+	}
+	if verb != "stop" {
+		cmd.Follows = map[host.Fact]string{fact(serviceStartKind, op.name): predictedStart()}
+		maps.Copy(cmd.Sets, op.newer.started(op.name, fact(serviceStartKind, op.name)))
 	}
 	return cmd
 }
@@ -266,6 +318,8 @@ var (
 	}}
 	// unitKind is the state of a unit as systemctl shows it.
 	unitKind = &host.Kind{Name: "unit", Probe: showUnit}
+	// scriptStatusKind is what an init script says of its service: the exit status, a blank, and its text.
+	scriptStatusKind = &host.Kind{Name: "init-status", Probe: askScript}
 )
 
 // The directories of units and init scripts; the first that has a name wins.
@@ -321,7 +375,8 @@ func unstartedUnit(r host.Reader, name string) string {
 
 // showUnit asks for states: systemctl(1) warns against relying on exit statuses.
 func showUnit(ctx context.Context, r host.Reader, name string) (string, error) {
-	argv := []string{"systemctl", "show", "-p", "LoadState,ActiveState,UnitFileState", name + ".service"}
+	const wanted = "LoadState,ActiveState,UnitFileState,MainPID,ActiveEnterTimestampMonotonic"
+	argv := []string{"systemctl", "show", "-p", wanted, name + ".service"}
 	res, err := r.Query(ctx, host.Process{Argv: argv})
 	return string(res.Stdout), err
 }
@@ -342,19 +397,27 @@ func scriptState(ctx context.Context, r host.Reader, name string) (string, error
 	if ok, err := host.Exists(r, script); !ok || err != nil {
 		return "", err
 	}
+	status, err := r.Fact(ctx, fact(scriptStatusKind, name))
+	code, text, _ := strings.Cut(status, " ")
+	switch {
+	case err != nil:
+		return "", err
+	case strings.Contains(text, "unrecognized service"):
+		return stopped, nil // the script is there only in an overlay
+	case code == "0":
+		return running, nil
+	case code == "1" || code == "2":
+		return dead, nil
+	}
+	return stopped, nil
+}
+
+func askScript(ctx context.Context, r host.Reader, name string) (string, error) {
 	res, err := r.Query(ctx, host.Process{Argv: scriptCommand(r, name, "status")})
 	if err != nil {
 		return "", err
 	}
-	switch {
-	case strings.Contains(string(res.Stdout)+string(res.Stderr), "unrecognized service"):
-		return stopped, nil // the script is there only in an overlay
-	case res.Code == 0:
-		return running, nil
-	case res.Code == 1 || res.Code == 2:
-		return dead, nil
-	}
-	return stopped, nil
+	return fmt.Sprintf("%d %s%s", res.Code, res.Stdout, res.Stderr), nil
 }
 
 // scriptCommand goes through service(8), which cleans the environment, where there is one.

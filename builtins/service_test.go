@@ -61,7 +61,7 @@ func TestServicePortIsVerified(t *testing.T) {
 	if err != nil || len(todo) != 2 {
 		t.Fatalf("got %v, %v", todo, err)
 	}
-	cmd := op.command(h)
+	cmd := op.command(h, "start")
 	cmd.Settle = 0
 	if _, err := h.Exec(t.Context(), cmd); err == nil || !strings.Contains(err.Error(), `port:1`) {
 		t.Errorf("got %v, want a complaint about port 1", err)

@@ -34,13 +34,23 @@ var sha256Builtin = &runtime.Builtin{
 
 // digestOf returns the hex digest of what name holds, secrets not masked.
 func digestOf(ctx context.Context, h host.Reader, name string, d hash.Hash) (string, error) {
-	f, err := openFile(h, name)
+	c, err := runtime.Unmasked(h).Content(name)
+	if err == nil {
+		err = readInto(ctx, d, c)
+	}
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	if _, err := io.Copy(d, untilDone{ctx, f}); err != nil {
-		return "", err
-	}
 	return hex.EncodeToString(d.Sum(nil)), nil
+}
+
+// readInto copies a content until ctx ends.
+func readInto(ctx context.Context, w io.Writer, c host.Content) error {
+	f, err := c.Reader()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, untilDone{ctx, f})
+	return err
 }

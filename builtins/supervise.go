@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -30,6 +31,7 @@ var superviseBuiltin = &runtime.Builtin{
 		param("expect", "list of string", "[]", `processes that must run, as supervisorctl names them, or "GROUP:*"; `+
 			`taken from the configuration if not given`),
 		param("ports", "list of int", "[]", "TCP ports that they open; verified"),
+		newerThanParam("the processes"),
 		param("wait", "duration", "60", "how long processes may take to run and ports to open"),
 	},
 	Secrets: []string{"programs"},
@@ -38,6 +40,7 @@ var superviseBuiltin = &runtime.Builtin{
 		"A line of the account's crontab starts it at boot. " +
 			"Lines that start supervisord without naming a configuration are replaced by it.",
 		"A process that is not RUNNING in time is a failure, whatever supervisorctl's exit status says.",
+		"A file named in newer_than= reaches the processes whoever changed it, and when: no run has to remember that it did.",
 	},
 	Example: `mkdir("/srv/app/etc")
 supervise(config = "/srv/app/etc/supervisord.conf", ` +
@@ -52,7 +55,9 @@ type superviseOp struct {
 	text         string // of the configuration; "" if the runbook does not describe it
 	expect       []string
 	ports        []string
+	newer        newerThan
 	wait         time.Duration
+	marker       string // there from before a new configuration is written until supervisord has read it
 }
 
 func newSupervise(c *runtime.Call) (runtime.Op, string, error) {
@@ -60,11 +65,13 @@ func newSupervise(c *runtime.Call) (runtime.Op, string, error) {
 	var config runtime.Path
 	var programs starlark.Value
 	var ports []int
-	err := c.Unpack("config", &config, "programs", &programs, "expect", &op.expect, "ports", &ports, "wait", &op.wait)
+	err := c.Unpack("config", &config, "programs", &programs, "expect", &op.expect, "ports", &ports,
+		"newer_than", (*[]runtime.Path)(&op.newer), "wait", &op.wait)
 	if err != nil {
 		return nil, "", err
 	}
 	op.config = string(config)
+	op.marker = newBegun(c.StateDir(), "supervise "+op.config).file
 	for _, n := range ports {
 		op.ports = append(op.ports, strconv.Itoa(n))
 	}
@@ -133,17 +140,6 @@ func (op *superviseOp) Check(ctx context.Context, h host.Reader) ([]runtime.Acti
 	if err != nil {
 		return nil, err
 	}
-	var actions []runtime.Action
-	rewrite := op.text != "" && have != op.text
-	if rewrite {
-		owner, err := ownerFor(ctx, h, op.user)
-		if err != nil {
-			return nil, err
-		}
-		meta := host.Meta{Mode: modeFor(op.text), Size: int64(len(op.text)), Owner: owner}
-		write := writeFile(op.config, host.Bytes([]byte(op.text)), meta)
-		actions = runtime.Actions(write, change("config", have, op.text))
-	}
 	boot, err := op.atBoot(ctx, h)
 	if err != nil {
 		return nil, err
@@ -152,25 +148,106 @@ func (op *superviseOp) Check(ctx context.Context, h host.Reader) ([]runtime.Acti
 	if err != nil {
 		return nil, err
 	}
+	d, err := op.compare(ctx, h, have, len(line) > 0)
+	if err != nil {
+		return nil, err
+	}
+	var actions []runtime.Action
+	switch {
+	case d.rewrite:
+		owner, err := ownerFor(ctx, h, op.user)
+		if err != nil {
+			return nil, err
+		}
+		actions = runtime.Actions(op.write(owner, d.up), change("config", have, op.text))
+	case d.pending:
+		actions = runtime.Actions(func(context.Context, host.Host) error { return nil },
+			change("config", "written by a run that was cut short", "read by supervisord"))
+	}
 	actions = append(actions, line...)
-	sets, err := op.sets(have)
+	if len(d.changes) == 0 && (d.rewrite || d.pending) { // supervisord has to read the new configuration
+		return inTurn(actions, op.start(d)), nil
+	}
+	return append(actions, runtime.Actions(op.start(d), d.changes...)...), nil
+}
+
+// A supervisedState is what of a supervisord is as it should be, and what is not.
+type supervisedState struct {
+	sets     map[host.Fact]string // facts that should hold
+	up       bool                 // supervisord runs
+	rewrite  bool                 // the configuration is to be written
+	pending  bool                 // supervisord may not have read the configuration that is there
+	old      []string             // processes that should be newer
+	changes  []host.Change        // of processes and ports
+	commands [][]string
+}
+
+// compare looks at what runs. It is asked before anything changes: a dry run gets no
+// answer about a configuration that a deed changed.
+func (op *superviseOp) compare(ctx context.Context, h host.Reader, have string, differs bool) (
+	d supervisedState, err error) {
+	d.rewrite = op.text != "" && have != op.text
+	if d.pending, err = present(ctx, h, op.marker); err != nil {
+		return d, err
+	}
+	if d.sets, err = op.sets(have); err != nil {
+		return d, err
+	}
+	if d.changes, err = checkFacts(ctx, h, d.sets); err != nil {
+		return d, err
+	}
+	if d.up, err = op.isUp(ctx, h, differs || d.rewrite || len(d.changes) > 0); err != nil {
+		return d, err
+	}
+	old, err := op.outdated(ctx, h, d.sets)
 	if err != nil {
+		return d, err
+	}
+	for _, c := range old {
+		d.old = append(d.old, c.What)
+	}
+	d.changes = append(d.changes, old...)
+	status, err := ask(ctx, h, fact(statusKind, op.config))
+	d.commands = op.commands(h, d, status)
+	return d, err
+}
+
+// write returns the deed that writes the configuration. If the run is cut short before
+// supervisord, which is up, has read it, the marker tells the next one.
+func (op *superviseOp) write(owner host.Owner, up bool) runtime.Deed {
+	return func(_ context.Context, h host.Host) error {
+		if up {
+			text := []byte("written and not read yet: " + op.config + "\n")
+			if err := runtime.WriteMarker(h, op.marker, host.Bytes(text), len(text)); err != nil {
+				return err
+			}
+		}
+		meta := host.Meta{Mode: modeFor(op.text), Size: int64(len(op.text)), Owner: owner}
+		return h.WriteFile(op.config, host.Bytes([]byte(op.text)), meta)
+	}
+}
+
+// outdated compares the processes that run with the files that they should be newer
+// than.
+func (op *superviseOp) outdated(ctx context.Context, h host.Reader, sets map[host.Fact]string) (
+	changes []host.Change, err error) {
+	if err := op.newer.check(h); err != nil {
 		return nil, err
 	}
-	states, err := checkFacts(ctx, h, sets)
-	if err != nil {
-		return nil, err
+	for _, name := range processes(sets) {
+		start, err := ask(ctx, h, fact(processStartKind, op.config+" "+name))
+		if err != nil || start == "" {
+			continue // it does not run
+		}
+		file, err := op.newer.changedAfter(ctx, h, start)
+		if err != nil {
+			return nil, err
+		}
+		if file != "" {
+			changes = append(changes, change(name, supervisor.Running+", older than "+file, "restarted"))
+		}
 	}
-	// Asked now: a dry run gets no answer about a configuration that a deed changed.
-	up, err := op.isUp(ctx, h, len(actions)+len(states) > 0)
-	if err != nil {
-		return nil, err
-	}
-	start := op.start(sets, up, rewrite)
-	if rewrite && len(states) == 0 { // supervisord has to read the new configuration
-		return inTurn(actions, start), nil
-	}
-	return append(actions, runtime.Actions(start, states...)...), nil
+	return changes, nil
 }
 
 // checkFacts compares what is known with the facts that should hold.
@@ -273,33 +350,101 @@ func (op *superviseOp) atBoot(ctx context.Context, h host.Reader) (*cronOp, erro
 	return line, err
 }
 
-// start returns the deed that starts what does not run or, if supervisord is up
-// and its configuration was rewritten, has it read that. Then sets hold.
-func (op *superviseOp) start(sets map[host.Fact]string, up, rewritten bool) runtime.Deed {
+// start returns the deed that runs the commands. Then d.sets hold, and nothing is old.
+func (op *superviseOp) start(d supervisedState) runtime.Deed {
 	return func(ctx context.Context, h host.Host) error {
-		ctl := []string{besideConfig(h, op.config, "supervisorctl"), "-c", op.config}
-		cmd := host.Cmd{
-			Sets:         sets,
-			Follows:      map[host.Fact]string{fact(statusKind, op.config): believedStatus(sets)},
-			Settle:       op.wait,
-			Hopeless:     []string{supervisor.Fatal},
-			Already:      regexp.MustCompile(`already started`),
-			TouchesFacts: []host.Fact{fact(openedKind, "others")},
+		if err := op.newer.settle(ctx, h); err != nil {
+			return err
 		}
-		cmd.User = op.user
-		switch {
-		case !up:
-			cmd.Argv = []string{besideConfig(h, op.config, "supervisord"), "-c", op.config}
-		case rewritten:
-			cmd.Argv = slices.Concat(ctl, []string{"update"})
-		default:
-			cmd.Argv = slices.Concat(ctl, []string{"start"}, processes(sets))
+		cmd := host.Cmd{Process: host.Process{User: op.user}, Already: regexp.MustCompile(`already started`)}
+		for i, argv := range d.commands {
+			cmd.Argv = argv
+			if i == len(d.commands)-1 {
+				cmd.Settle, cmd.Hopeless = op.wait, []string{supervisor.Fatal}
+				cmd.TouchesFacts = []host.Fact{fact(openedKind, "others")}
+				cmd.Sets, cmd.Follows = op.wanted(ctx, h, d)
+			}
+			if _, err := h.Exec(ctx, cmd); err != nil {
+				return op.explain(h, d, err)
+			}
 		}
-		if _, err := h.Exec(ctx, cmd); err != nil {
-			return runtime.Hint(err, "see why: "+quote(ctl)+" status, and its tail NAME stderr")
+		if d.pending || d.rewrite && d.up {
+			return h.Remove(op.marker, 1)
 		}
 		return nil
 	}
+}
+
+// explain adds where to look.
+func (op *superviseOp) explain(h host.Reader, d supervisedState, err error) error {
+	hint := "see why: " + quote(op.control(h)) + " status, and its tail NAME stderr"
+	running := !slices.ContainsFunc(d.changes, func(c host.Change) bool { return !strings.HasPrefix(c.What, "port:") })
+	if d.up && running && len(d.changes) > 0 {
+		hint = "all processes run: see which ports their configuration names, and what uses these; " +
+			"newer_than=[FILE] restarts them where that changed"
+	}
+	return runtime.Hint(err, hint)
+}
+
+func (op *superviseOp) control(h host.Reader) []string {
+	return []string{besideConfig(h, op.config, "supervisorctl"), "-c", op.config}
+}
+
+// commands returns what is to be run, in order; status is that of the processes now.
+func (op *superviseOp) commands(h host.Reader, d supervisedState, status string) (commands [][]string) {
+	ctl, again := op.control(h), d.old
+	if !d.up {
+		return [][]string{{besideConfig(h, op.config, "supervisord"), "-c", op.config}}
+	}
+	if d.rewrite || d.pending {
+		commands = append(commands, slices.Concat(ctl, []string{"update"}))
+	}
+	switch {
+	case len(again) > 0:
+		for _, name := range processes(d.sets) {
+			if len(commands) == 0 && stateIn(status, name) != supervisor.Running {
+				again = append(slices.Clone(again), name)
+			}
+		}
+		commands = append(commands, slices.Concat(ctl, []string{"restart"}, wholeGroups(status, again)))
+	case len(commands) == 0:
+		commands = append(commands, slices.Concat(ctl, []string{"start"}, processes(d.sets)))
+	}
+	return commands
+}
+
+// wanted returns what holds once the last command has run, and what a dry run concludes from that.
+func (op *superviseOp) wanted(ctx context.Context, h host.Reader, d supervisedState) (
+	sets, follows map[host.Fact]string) {
+	sets, follows = maps.Clone(d.sets), map[host.Fact]string{fact(statusKind, op.config): believedStatus(d.sets)}
+	for _, name := range processes(d.sets) {
+		start := fact(processStartKind, op.config+" "+name)
+		if have, err := h.Fact(ctx, start); err != nil || have == "" || slices.Contains(d.old, name) {
+			follows[start] = predictedStart()
+		}
+		maps.Copy(sets, op.newer.started(op.config+" "+name, start))
+	}
+	return sets, follows
+}
+
+// wholeGroups puts "GROUP:*" for names that are all of a group in a status: these are
+// restarted at once, others one after the other.
+func wholeGroups(status string, names []string) (short []string) {
+	for _, name := range names {
+		group, _, grouped := strings.Cut(name, ":")
+		all := group + ":*"
+		missing := !grouped || slices.ContainsFunc(slices.Collect(strings.Lines(status)), func(l string) bool {
+			n, _, _ := strings.Cut(l, " ")
+			return strings.HasPrefix(n, group+":") && !slices.Contains(names, n)
+		})
+		if missing {
+			all = name
+		}
+		if !slices.Contains(short, all) {
+			short = append(short, all)
+		}
+	}
+	return short
 }
 
 // processes returns the names of the processes among facts, sorted.
@@ -310,88 +455,4 @@ func processes(sets map[host.Fact]string) (names []string) {
 		}
 	}
 	return names
-}
-
-// The kinds of facts about supervisord.
-var (
-	// statusKind is the processes of the supervisord of a configuration, which
-	// is the fact's name: "up" and a line "NAME STATE" for each; "" if none runs.
-	statusKind = &host.Kind{Name: "supervisord", Probe: askSupervisord}
-	// processKind is one process; the fact's name is "CONFIG NAME", its value
-	// its state. Of "GROUP:*" it is the first state that is not RUNNING, if any.
-	processKind = &host.Kind{Name: "supervisor", Probe: processState}
-)
-
-func processState(ctx context.Context, r host.Reader, name string) (string, error) {
-	i := strings.LastIndexByte(name, ' ')
-	status, err := r.Fact(ctx, fact(statusKind, name[:i]))
-	return stateIn(status, name[i+1:]), err
-}
-
-// stateIn returns the state of a process, or of all processes of "GROUP:*", in a status.
-func stateIn(status, name string) (state string) {
-	group, all := strings.CutSuffix(name, "*")
-	for l := range strings.Lines(status) {
-		n, s, _ := strings.Cut(strings.TrimSpace(l), " ")
-		if n != name && !(all && strings.HasPrefix(n, group)) {
-			continue
-		}
-		if state = s; s != supervisor.Running {
-			break
-		}
-	}
-	return state
-}
-
-// believedStatus is the status in which the wanted processes run.
-func believedStatus(sets map[host.Fact]string) string {
-	text := "up\n"
-	for _, name := range processes(sets) {
-		text += name + " " + supervisor.Running + "\n"
-	}
-	return text
-}
-
-// askSupervisord asks as the owner of the configuration: the socket is his,
-// and root should not run his programs.
-func askSupervisord(ctx context.Context, r host.Reader, config string) (string, error) {
-	m, err := r.Lstat(config)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	res, err := r.Query(ctx, statusQuery(r, config, m.User))
-	if err != nil {
-		return "", err
-	}
-	list, err := supervisor.ParseStatus(string(res.Stdout) + string(res.Stderr))
-	if errors.Is(err, supervisor.ErrDown) {
-		return "", nil
-	}
-	text := "up\n"
-	for _, p := range list {
-		text += p.Name + " " + p.State + "\n"
-	}
-	return text, err
-}
-
-// besideConfig returns the program that goes with a configuration: for
-// PREFIX/etc/FILE that of PREFIX/bin, if it is there or may be.
-func besideConfig(r host.Reader, config, name string) string {
-	if dir := path.Dir(config); path.Base(dir) == "etc" && dir != "/etc" {
-		file := path.Join(path.Dir(dir), "bin", name)
-		if ok, err := host.Exists(r, file); ok || errors.Is(err, host.ErrUnknown) {
-			return file
-		}
-	}
-	if file := program(r, name); file != "" {
-		return file
-	}
-	return name
-}
-
-func statusQuery(r host.Reader, config, user string) host.Process {
-	return host.Process{Argv: []string{besideConfig(r, config, "supervisorctl"), "-c", config, "status"}, User: user}
 }

@@ -128,18 +128,61 @@ func yamlString(s string) (*yaml.Node, error) {
 }
 
 func decodeYAML(text string) (starlark.Value, error) {
+	doc, err := oneDocument(text)
+	if err != nil {
+		return nil, err
+	}
+	if doc == nil {
+		return starlark.None, nil
+	}
+	y := yamlReader{budget: 1_000_000}
+	return y.value(doc, maxDepth)
+}
+
+// oneDocument returns the document that a text holds, nil if it holds none. A second one is
+// an error: whoever reads only the first would be silent about it.
+func oneDocument(text string) (*yaml.Node, error) {
 	d := yaml.NewDecoder(strings.NewReader(text))
 	var doc, more yaml.Node
 	switch err := d.Decode(&doc); {
 	case err == io.EOF:
-		return starlark.None, nil
+		return nil, nil
 	case err != nil:
 		return nil, err
 	case d.Decode(&more) != io.EOF:
 		return nil, errors.New("got more than one document, want one")
 	}
-	y := yamlReader{budget: 1_000_000}
-	return y.value(&doc, maxDepth)
+	return &doc, nil
+}
+
+// vendorYAML returns the mapping in a file of the vendor's programs, which read YAML 1.1:
+// yes, no, on and off are bools unless they are quoted.
+func vendorYAML(text string) (values map[string]any, err error) {
+	doc, err := oneDocument(text)
+	if doc == nil || err != nil {
+		return nil, err
+	}
+	findBools(doc)
+	return values, doc.Decode(&values)
+}
+
+// findBools gives the values below n that YAML 1.1 takes for bools (yaml.org/type/bool, as PyYAML
+// has it) that tag. Keys stay.
+func findBools(n *yaml.Node) {
+	for i, kid := range n.Content {
+		if n.Kind != yaml.MappingNode || i%2 == 1 {
+			findBools(kid)
+		}
+	}
+	if n.Kind != yaml.ScalarNode || n.Style != 0 || n.Tag != "!!str" {
+		return
+	}
+	switch n.Value {
+	case "yes", "Yes", "YES", "on", "On", "ON":
+		n.Tag, n.Value = "!!bool", "true"
+	case "no", "No", "NO", "off", "Off", "OFF":
+		n.Tag, n.Value = "!!bool", "false"
+	}
 }
 
 // A yamlReader turns trees of the yaml package into values. Its budget, a number of
@@ -234,6 +277,9 @@ func yamlScalar(n *yaml.Node) (starlark.Value, error) {
 	case "!!timestamp", "!!binary":
 		return starlark.String(n.Value), nil
 	case "!!int", "!!float": // the library takes large integers for floats
+		if len(n.Value) > maxDigits {
+			return nil, fmt.Errorf("line %d: got a number of more than %d digits", n.Line, maxDigits)
+		}
 		if i, ok := new(big.Int).SetString(strings.ReplaceAll(n.Value, "_", ""), 0); ok {
 			return starlark.MakeBigInt(i), nil
 		}

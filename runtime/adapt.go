@@ -21,8 +21,7 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 		kwargs []starlark.Tuple) (v starlark.Value, err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				err = Hint(fmt.Errorf("%s: internal error: %v", b.Name, p),
-					"this is a fault of the program, not of the runbook; please report it")
+				err = fmt.Errorf("%s: %w", b.Name, Internal(p))
 			}
 		}()
 		given, err := b.bind(args, kwargs)
@@ -30,18 +29,33 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 			return nil, err
 		}
 		c := &Call{Builtin: b, given: given, placeholders: l.book.placeholders, run: l.run, at: position(t)}
-		switch {
-		case b.declare != nil && b != requireBuiltin && l.run != nil:
-			return nil, tooLate(b.Name)
-		case b.declare != nil:
-			return b.declare(l, t, c)
-		case b.Pure != nil:
-			return b.Pure(c)
-		case l.run == nil:
-			return nil, notWhileLoading(b.Name)
+		if v, err = l.answer(t, c); err != nil {
+			err = Spoken(err, stringsIn(c.args())...)
 		}
-		return l.run.call(c)
+		return v, err
 	}
+}
+
+// answer answers a call.
+func (l *loader) answer(t *starlark.Thread, c *Call) (starlark.Value, error) {
+	switch b := c.Builtin; {
+	case b.declare != nil && b != requireBuiltin && l.run != nil:
+		return nil, tooLate(b.Name)
+	case b.declare != nil:
+		return b.declare(l, t, c)
+	case b.Pure != nil:
+		return b.Pure(c)
+	case l.run == nil:
+		return nil, notWhileLoading(b.Name)
+	}
+	t.Steps += actSteps
+	return l.run.meter.act(c.Builtin.Read != nil, func() (starlark.Value, error) { return l.run.call(c) })
+}
+
+// Internal is the error of a panic with p, which is a fault of the program.
+func Internal(p any) error {
+	return Hint(fmt.Errorf("internal error: %v", p),
+		"this is a fault of the program, not of the runbook; please report it")
 }
 
 // position is where the script calls, before the builtin's own frame.

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -158,11 +159,25 @@ func (c *Call) unpack(name string, v any) (err error) {
 	if err == nil && given != nil {
 		err = convert(given, v)
 	}
+	if env, ok := v.(*map[string]string); ok && err == nil && name == "env" {
+		err = checkEnv(*env)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: argument %q: %w", c.Builtin.Name, name, err)
 	}
 	if c.sketch != nil {
 		c.sketch.wrong = ""
+	}
+	return nil
+}
+
+// checkEnv returns an error if a name is one that an environment cannot hold. What
+// else a name may be, only shells mind.
+func checkEnv(env map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			return fmt.Errorf("got the name %q, want one without =", name)
+		}
 	}
 	return nil
 }

@@ -23,11 +23,13 @@ import (
 //
 // A file without steps is taken for a library: others may use its functions.
 func (rt *Runtime) Check(lib Library, name string) Errors {
+	m := rt.meter(name)
+	defer m.watch()()
 	src, _, err := lib.read(name)
 	if err != nil {
 		return Errors{{Class: Mistake, Pos: name, Err: cause(err)}}
 	}
-	l := &loader{book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib}
+	l := &loader{meter: m, book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib}
 	c := &checker{rt: rt, lib: lib, pre: rt.predeclared(l), placeholders: l.book.placeholders,
 		uses: map[*syntax.Ident]int{}, set: map[*syntax.Ident]bool{}}
 	f, err := parse(name, src, c.pre)

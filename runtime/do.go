@@ -39,6 +39,7 @@ func (r *Run) do(op Op, a again, e trace.Event, paths []string) (starlark.Value,
 	if err != nil && ctx.Err() != nil {
 		err = r.cutShort(ctx, err)
 	}
+	err = Spoken(err, stringsIn(e.Args)...)
 	done := trace.Event{Kind: trace.Result, Op: e.Op, Target: e.Target, Outcome: trace.Same, Elapsed: r.Now().Sub(start)}
 	if changed {
 		done.Outcome = trace.Changed
@@ -52,7 +53,7 @@ func (r *Run) do(op Op, a again, e trace.Event, paths []string) (starlark.Value,
 func (r *Run) cutShort(ctx context.Context, err error) error {
 	cause, class := context.Cause(ctx), ClassOf(err)
 	switch {
-	case err == ctx.Err():
+	case errors.Is(err, ctx.Err()) || errors.Is(err, cause): // it says no more than that
 		return cause
 	case r.ctx.Err() == nil:
 		return fmt.Errorf("%w (%w)", cause, err)
@@ -71,14 +72,6 @@ func (r *Run) tellResult(done trace.Event, err error) error {
 		done.Outcome, done.Error, done.Hint = trace.Failed, err.Error(), HintOf(err)
 		err = named(done, err)
 	}
-	switch done.Outcome {
-	case trace.Same:
-		r.counts.Same++
-	case trace.Changed:
-		r.counts.Changed++
-	case trace.Failed:
-		r.counts.Failed++
-	}
 	return cmp.Or(err, r.emit(done))
 }
 
@@ -87,7 +80,7 @@ func named(e trace.Event, err error) error {
 	if strings.HasPrefix(err.Error(), e.Op+" ") || strings.HasPrefix(err.Error(), e.Op+":") {
 		return err
 	}
-	return fmt.Errorf("%s %s: %w", e.Op, e.Target, err)
+	return fmt.Errorf("%s %s: %w", e.Op, trace.Quote(e.Target), err)
 }
 
 // try checks op and does what differs. The op is emitted only once, also when it
@@ -102,6 +95,7 @@ func (r *Run) try(ctx context.Context, op Op, e *trace.Event, paths []string) (c
 		for _, a := range actions {
 			e.Changes = append(e.Changes, a.Change)
 		}
+		r.door.changes = e.Changes
 		if terr := r.emit(*e); terr != nil {
 			return false, terr
 		}

@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -12,6 +14,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"runbook/runtime/host"
 	"runbook/runtime/secret"
@@ -33,6 +36,7 @@ type door struct {
 
 // An opState is of the op under way; all doors of a run share it.
 type opState struct {
+	changes []host.Change   // that its check found
 	last    *host.Result    // of the last command
 	emitted map[string]bool // effects of earlier tries
 	fresh   []string        // effects of this try
@@ -109,13 +113,12 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	if err != nil {
 		return host.Result{}, err
 	}
-	d.run.loose = ""
 	res, err := d.Reader.Query(ctx, p)
 	d.maskResult(&res)
-	question.Code, question.Why = res.Code, d.run.loose
+	question.Code, question.Why = res.Code, res.Loose
 	if question.Asker != "" && (err == nil || errors.Is(err, host.ErrUnknown)) {
 		if err != nil {
-			question.Assumed = []string{"not asked"}
+			question.Assumed = notAsked
 		}
 		if terr := d.run.emit(question); terr != nil {
 			return res, terr
@@ -123,6 +126,8 @@ func (d *door) Query(ctx context.Context, p host.Process) (host.Result, error) {
 	}
 	return res, d.run.vault.MaskError(err)
 }
+
+var notAsked = []string{"not asked"}
 
 // question is what the trace says of p.
 func (d *door) question(p host.Process) trace.Event {
@@ -173,7 +178,13 @@ func (d *door) Get(ctx context.Context, r host.Request) (*host.Response, error) 
 		return nil, err
 	}
 	res, err := d.Reader.Get(ctx, r)
+	if errors.Is(err, host.ErrUnknown) {
+		question.Assumed = []string{"not asked"}
+	}
 	if err != nil && r.Asker != "" {
+		if errors.Is(err, host.ErrUnknown) {
+			question.Assumed = notAsked
+		}
 		err = errors.Join(err, d.run.emit(question))
 	}
 	if err != nil {
@@ -215,6 +226,7 @@ func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 	if c.Open == nil {
 		texts = []string{string(c.Text)}
 		detail["sha256"] = d.digest(c.Text)
+		d.keep(c.Text, detail)
 		text, err := d.run.vault.Resolve(string(c.Text))
 		if err != nil {
 			return err
@@ -239,6 +251,9 @@ func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error
 	texts := slices.Clone(c.Argv)
 	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
 		texts = append(texts, c.Env[k])
+	}
+	if d.keep(c.Stdin, e.Detail); c.Stdin != nil {
+		texts = append(texts, string(c.Stdin))
 	}
 	if c.Process, err = d.run.vault.ResolveProcess(c.Process); err != nil {
 		return res, err
@@ -386,6 +401,9 @@ func (d *door) Remove(name string, files int) error {
 func tree(m host.Entries) map[string]any {
 	files, bytes, digest := m.Totals()
 	detail := map[string]any{"files": files}
+	if owner, ok := ownerOfAll(m); ok {
+		ownerOf(owner, detail)
+	}
 	known := true
 	for e := range m {
 		known = known && (e.Size >= 0 || e.Derived)
@@ -401,6 +419,18 @@ func tree(m host.Entries) map[string]any {
 		detail["bytes"], detail["digest"] = bytes, digest
 	}
 	return detail
+}
+
+// ownerOfAll returns the owner of what m lists, if it is the same everywhere.
+func ownerOfAll(m host.Entries) (owner host.Owner, ok bool) {
+	first := true
+	for e := range m {
+		if !first && e.Owner != owner {
+			return host.Owner{}, false
+		}
+		owner, first = e.Owner, false
+	}
+	return owner, true
 }
 
 func meta(m host.Meta) map[string]any {
@@ -419,6 +449,22 @@ func ownerOf(o host.Owner, detail map[string]any) {
 }
 
 func modeText(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
+
+// keptText is how many bytes of what is written, or read by a command, are in the trace.
+const keptText = 64 << 10
+
+// keep puts a small text into the detail of an effect, so that the effect can be done
+// again, unless a change of the op has it already.
+func (d *door) keep(text []byte, detail map[string]any) {
+	isChange := func(c host.Change) bool { return c.To == string(text) }
+	switch {
+	case len(text) == 0 || len(text) > keptText || slices.ContainsFunc(d.changes, isChange):
+	case utf8.Valid(text) && !bytes.ContainsRune(text, 0):
+		detail["text"] = string(text)
+	case !d.run.vault.In(string(text)):
+		detail["base64"] = base64.StdEncoding.EncodeToString(text)
+	}
+}
 
 // digest is that of the text as it is shown: it must not let anybody guess a secret.
 func (d *door) digest(text []byte) string {

@@ -38,10 +38,10 @@ type Error struct {
 func (e *Error) Error() string {
 	s := e.Err.Error()
 	if e.Step != "" {
-		s = "step " + e.Step + ": " + s
+		s = "step " + trace.Quote(e.Step) + ": " + s
 	}
 	if e.Pos != "" {
-		s = e.Pos + ": " + s
+		s = trace.Quote(e.Pos) + ": " + s
 	}
 	return s
 }

@@ -52,7 +52,8 @@ var explanations = []explanation{
 	{regexp.MustCompile(`^unhashable`), "", "a key is a text, a number or a tuple"},
 	{regexp.MustCompile(`^(keyword argument .* is repeated|duplicate parameter)`), "", "leave one of the two out"},
 	{regexp.MustCompile(`called recursively`), "", "functions may not call themselves: use a loop"},
-	{regexp.MustCompile(`too many steps`), "the script ran too long without an end", "look for a loop that is larger than meant"},
+	{regexp.MustCompile(`too many steps|` + errTime.Error()), errTime.Error(), "look for a loop or a value that is larger than meant"},
+	{regexp.MustCompile(errMemory.Error()), errMemory.Error(), "look for a value that grows in a loop"},
 }
 
 // explain adds a hint to messages that newcomers meet.

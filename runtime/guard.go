@@ -81,20 +81,16 @@ func compares(op syntax.Token) bool {
 	return false
 }
 
-func guarded(x syntax.Expr, pos syntax.Position, of string) syntax.Expr {
-	return &syntax.CallExpr{
-		Fn:     &syntax.Ident{Name: of, NamePos: pos},
-		Lparen: pos,
-		Args:   []syntax.Expr{x},
-		Rparen: pos,
-	}
-}
+func guarded(x syntax.Expr, pos syntax.Position, of string) syntax.Expr { return wrapped(of, x, pos) }
 
 // guards adds the guards to what a file sees.
 func (l *loader) guards(pre starlark.StringDict) {
 	add := func(name string, refuse func(starlark.Value) error) {
 		guard := func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple,
 			_ []starlark.Tuple) (starlark.Value, error) {
+			if err := newScale(maxNesting).add(args[0], 0); err != nil {
+				return nil, err
+			}
 			return args[0], refuse(args[0])
 		}
 		pre[name] = starlark.NewBuiltin(strings.Trim(name, "()"), guard)

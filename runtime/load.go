@@ -40,9 +40,9 @@ type Library struct{ Dir, Shipped fs.FS }
 
 // read returns a file and whether it is shipped, edited (a shipped one changed) or local.
 func (lib Library) read(name string) (src []byte, origin string, err error) {
-	shipped, serr := fs.ReadFile(lib.Shipped, name)
+	shipped, serr := readText(lib.Shipped, name, maxSource)
 	if lib.Dir != nil {
-		src, err = fs.ReadFile(lib.Dir, name)
+		src, err = readText(lib.Dir, name, maxSource)
 		switch {
 		case err == nil && serr != nil:
 			return src, "local", nil
@@ -55,8 +55,6 @@ func (lib Library) read(name string) (src []byte, origin string, err error) {
 	return shipped, "shipped", serr
 }
 
-const loadSteps = 10_000_000 // Starlark instructions, far above what a declaration needs
-
 // Load executes the top level of the runbook called name. It declares vars,
 // secrets and steps and reads nothing but in and lib.
 //
@@ -64,7 +62,9 @@ const loadSteps = 10_000_000 // Starlark instructions, far above what a declarat
 // name is unknown) and the runbook is returned as far as it goes, for show.
 func (rt *Runtime) Load(lib Library, name string, in Inputs) (*Runbook, error) {
 	book := &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}
-	l := &loader{rt: rt, book: book, lib: lib, in: in, modules: map[string]*module{}, declared: map[string]string{}}
+	l := &loader{rt: rt, book: book, lib: lib, in: in, modules: map[string]*module{}, declared: map[string]string{},
+		meter: rt.meter(name)}
+	defer l.meter.watch()()
 	book.loader = l
 	l.pre = rt.predeclared(l)
 	_, err := l.load(name)
@@ -88,6 +88,7 @@ type loader struct {
 	stack   []string           // being loaded, outermost first
 	wrong   []*Error           // vars missing or wrong
 	run     *Run               // nil while loading
+	meter   *meter
 
 	declared map[string]string // where vars, secrets and steps are declared
 }
@@ -143,6 +144,7 @@ func (l *loader) exec(name string, src []byte) (*module, error) {
 	}
 	l.book.Asks = append(l.book.Asks, questions(f, src)...)
 	guard(f)
+	limit(f)
 	prog, err := starlark.FileProgram(f, l.pre.Has)
 	if err != nil {
 		return nil, parseError(err, known(f, l.pre), len(l.stack) > 1)
@@ -150,10 +152,12 @@ func (l *loader) exec(name string, src []byte) (*module, error) {
 	if err := l.rt.constantConditions(f, l.pre); err != nil {
 		return nil, err
 	}
-	thread := &starlark.Thread{Name: "load " + name, Load: l.loadStatement, Print: l.print}
-	thread.SetMaxExecutionSteps(loadSteps)
+	thread := l.meter.thread("load "+name, loadSteps)
+	thread.Load, thread.Print = l.loadStatement, l.print
 	globals, err := prog.Init(thread, l.pre)
-	globals.Freeze()
+	if err := freeze(globals); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	return &module{globals, f}, err
 }
 
@@ -165,7 +169,7 @@ func parse(name string, src []byte, pre starlark.StringDict) (*syntax.File, erro
 	if err != nil {
 		return nil, syntaxError(src, err)
 	}
-	var all Errors
+	all := hiddenNames(f)
 	for _, id := range boundAnywhere(f) {
 		if pre.Has(id.Name) {
 			all = append(all, &Error{Class: Mistake, Pos: id.NamePos.String(), Advice: "choose another name",

@@ -33,11 +33,8 @@ func require(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
 		return nil, err
 	}
 	done := trace.Event{Kind: trace.Result, Op: "require", Target: u.message, Outcome: trace.Same}
-	if ok {
-		r.counts.Same++
-	} else {
-		r.counts.Failed++
-		done.Outcome, done.Error, done.Hint = trace.Failed, u.message, u.fix
+	if !ok {
+		done.Outcome, done.Error, done.Hint = trace.Failed, trace.Quote(u.message), u.fix
 		u.pos = c.pos()
 		r.unmet = append(r.unmet, u)
 	}
@@ -53,9 +50,9 @@ func (r *Run) flush() error {
 	}
 	lines := make([]string, len(r.unmet))
 	for i, u := range r.unmet {
-		lines[i] = "\n  - " + u.message
+		lines[i] = "\n  - " + trace.Quote(u.message)
 		if u.fix != "" {
-			lines[i] += " (" + u.fix + ")"
+			lines[i] += " (" + trace.Quote(u.fix) + ")"
 		}
 	}
 	what := fmt.Sprintf("%d requirements are not met", len(lines))

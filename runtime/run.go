@@ -38,8 +38,11 @@ type Options struct {
 	Select   func(Step) (ok bool, why string) // nil: all steps
 	Mute     bool                             // predicted: nothing that the runbook names is asked; assume= answers
 	Info     trace.RunInfo                    // what the trace says first; Do adds vars and sources
-	Digests  *host.Digests                    // of files that are read, known from another run; may be nil
-	Ask      func(trace.Event) error          // may refuse what the runbook asks, before it is asked; may be nil
+	// GiveUp, if not nil, is called when a script can neither go on nor be stopped. Do does not return then: the program
+	// must call Abort and end.
+	GiveUp  func(error)
+	Digests *host.Digests           // of files that are read, known from another run; may be nil
+	Ask     func(trace.Event) error // may refuse what the runbook asks, before it is asked; may be nil
 }
 
 // A Run is one execution of a runbook, on a machine or predicted. Do puts a door
@@ -56,7 +59,6 @@ type Run struct {
 	vault   *secret.Vault    // hides every secret
 	public  *secret.Vault    // hides what the runbook's own texts do not hold
 	thread  *starlark.Thread // of the step under way
-	loose   string           // why the question just asked was not confined
 	misuse  error            // why thread was cancelled, if a value did it
 	step    string
 	user    string // of the step under way
@@ -64,10 +66,13 @@ type Run struct {
 	made    *made
 	dirs    map[string]bool // that this run or an earlier one made
 
+	meter    *meter
 	mu       sync.Mutex // a tree is filled by several goroutines that read
 	assumed  []string   // since the last op
 	observed map[string]any
-	counts   trace.Counts
+	counts   trace.Counts      // of what was emitted
+	open     trace.Event       // the last of a step, an op or a result
+	ended    bool              // the end was emitted
 	unchosen map[string]string // steps that are left out, and why
 	unmet    []unmet           // requirements since the last change
 }
@@ -142,17 +147,11 @@ func (r *Run) remember(dir string) error {
 // probed emits a command that only read, whoever asked: a script, a fact's probe
 // or an overlay.
 func (r *Run) probed(p host.Process, code int) error {
-	switch {
-	case r.door == nil: // before the run
-		return nil
-	case p.Asker != "": // told by who asks
-		r.loose = p.Loose
-		return nil
+	if r.door == nil || p.Asker != "" {
+		return nil // before the run, or told by who asks
 	}
 	return r.emit(trace.Event{Kind: trace.Probe, Argv: p.Argv, User: p.User, Code: code})
 }
-
-const runSteps = 100_000_000 // Starlark instructions in one step
 
 // Do runs the steps in order and stops at the first that fails.
 func (r *Run) Do(ctx context.Context, book *Runbook) error {
@@ -161,9 +160,14 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 		return err
 	}
 	r.ctx = context.WithValue(ctx, runKey{}, r)
+	r.meter = newMeter(ctx, r.gaveUp())
+	book.loader.meter = r.meter
+	defer r.meter.watch()()
+	r.mu.Lock()
 	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted)
 	r.public = r.vault.Public()
 	r.door = &door{Reader: r.host, host: r.host, run: r, opState: &opState{}}
+	r.mu.Unlock()
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
 	if r.Info.Mode == "" {
@@ -173,12 +177,57 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err
 	}
+	return r.end(r.steps(book))
+}
+
+// steps does all steps. A panic is an error: the trace must tell of it, too.
+func (r *Run) steps(book *Runbook) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = Internal(p)
+		}
+	}()
 	for _, s := range book.Steps {
 		if err := r.doStep(s); err != nil {
-			return r.end(err)
+			return err
 		}
 	}
-	return r.end(nil)
+	return nil
+}
+
+// gaveUp returns the function that tells GiveUp, nil if there is none.
+func (r *Run) gaveUp() func(error) {
+	if r.GiveUp == nil {
+		return nil
+	}
+	return func(err error) {
+		r.mu.Lock()
+		step := r.open.Step
+		r.mu.Unlock()
+		r.GiveUp(explain(&Error{Class: ClassOf(err), Step: step, Err: err, Advice: HintOf(err)}))
+	}
+}
+
+// Abort ends the trace of a run that another goroutine does and that cannot be
+// waited for. Whatever Do still wants to change is refused. The error is that of
+// the sink, or says that the run is within an emission that does not end.
+func (r *Run) Abort(err error) error {
+	for deadline := time.Now().Add(patience); !r.mu.TryLock(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return errors.New("the trace cannot be ended")
+		}
+	}
+	defer r.mu.Unlock()
+	if r.door == nil || r.ended {
+		return nil
+	}
+	if e := r.open; e.Kind == trace.Op {
+		e.Kind, e.Outcome, e.Error = trace.Result, trace.Failed, err.Error()
+		if terr := r.tell(e); terr != nil {
+			return terr
+		}
+	}
+	return r.tell(r.endEvent(err))
 }
 
 // choose asks once which steps are left out.
@@ -216,13 +265,7 @@ func (r *Run) needSecrets(book *Runbook) error {
 // end emits how the run ended.
 func (r *Run) end(err error) error {
 	r.step = ""
-	e := trace.Event{Kind: trace.End, Outcome: trace.Done, Counts: r.counts}
-	if err != nil {
-		e.Outcome, e.Error, e.Hint = trace.Failed, err.Error(), HintOf(err)
-		if ClassOf(err) == Interrupted {
-			e.Outcome = trace.Interrupted
-		}
-	}
+	e := r.endEvent(err)
 	refused := r.emit(e)
 	if err == nil && refused != nil { // a followed trace wants more: the run failed
 		e.Outcome, e.Error = trace.Failed, refused.Error()
@@ -232,6 +275,17 @@ func (r *Run) end(err error) error {
 		return err // which stopped the run
 	}
 	return errors.Join(err, refused)
+}
+
+func (r *Run) endEvent(err error) trace.Event {
+	e := trace.Event{Kind: trace.End, Outcome: trace.Done, Counts: r.counts}
+	if err != nil {
+		e.Outcome, e.Error, e.Hint = trace.Failed, err.Error(), HintOf(err)
+		if ClassOf(err) == Interrupted {
+			e.Outcome = trace.Interrupted
+		}
+	}
+	return e
 }
 
 // Describe returns info with what a trace says of the runbook.
@@ -262,7 +316,6 @@ func (r *Run) doStep(s Step) error {
 	}
 	e := trace.Event{Kind: trace.Step, Title: s.Title, Text: s.Doc, State: trace.Begin}
 	if why != "" {
-		r.counts.Skipped++
 		e.State, e.Why = trace.LeftOut, why
 		return r.emit(e)
 	}
@@ -282,8 +335,8 @@ func (r *Run) doStep(s Step) error {
 
 // newThread makes the thread of a step, which ends when the run is interrupted.
 func (r *Run) newThread(name string) {
-	t := &starlark.Thread{Name: name, Print: func(_ *starlark.Thread, msg string) { r.log(msg) }}
-	t.SetMaxExecutionSteps(runSteps)
+	t := r.meter.step(name)
+	t.Print = func(_ *starlark.Thread, msg string) { r.log(msg) }
 	_ = context.AfterFunc(r.ctx, func() { t.Cancel(context.Cause(r.ctx).Error()) })
 	r.thread = t
 }
@@ -328,7 +381,7 @@ func (r *Run) located(err error) error {
 		class = Mistake
 	} else if r.ctx.Err() != nil {
 		class = Interrupted
-		if strings.Contains(err.Error(), "Starlark computation cancelled") {
+		if strings.Contains(err.Error(), "Starlark computation cancelled") || errors.Is(err, r.ctx.Err()) {
 			why = context.Cause(r.ctx)
 		}
 	}
@@ -342,107 +395,4 @@ func (r *Run) located(err error) error {
 	}
 	e.Err, e.Advice = r.vault.ShowError(e.Err), r.vault.Show(e.Hint())
 	return e
-}
-
-// emit shows every text of e without secrets, then hands e to the sink. A piece
-// of a placeholder stops the run.
-func (r *Run) emit(e trace.Event) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e, err := r.told(e)
-	if err != nil {
-		return err
-	}
-	return r.Sink.Emit(e)
-}
-
-// asks lets the caller of the run refuse a question of the runbook.
-func (r *Run) asks(e trace.Event) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e, err := r.told(e)
-	if err != nil {
-		return err
-	}
-	return r.Ask(e)
-}
-
-// told returns e as it is told: where and when, and without secrets.
-func (r *Run) told(e trace.Event) (trace.Event, error) {
-	if e.Kind != trace.Run && e.Kind != trace.End {
-		e.Step = r.step
-	}
-	e.Time = r.Now()
-	e = r.shown(e)
-	if r.vault.Damaged() {
-		return e, secret.ErrDamaged
-	}
-	for i := range e.Changes {
-		text := e.Changes[i].To
-		sum := trace.Shorten(&e.Changes[i])
-		if sum == "" {
-			continue
-		}
-		if e.Whole = append(e.Whole, sum); r.Keep != nil {
-			if err := r.Keep(sum, text); err != nil {
-				return e, err
-			}
-		}
-	}
-	return e, nil
-}
-
-// shown returns e without secrets. What the runbook itself says is public; errors,
-// notes and what was observed are not.
-func (r *Run) shown(e trace.Event) trace.Event {
-	v := r.public
-	for _, s := range []*string{&e.Target, &e.Path, &e.Title, &e.URL, &e.Stdin, &e.User, &e.Pos} {
-		*s = v.Show(*s)
-	}
-	for _, s := range []*string{&e.Error, &e.Hint, &e.Why} {
-		*s = r.vault.Show(*s)
-	}
-	if e.Kind == trace.Log {
-		e.Text = r.vault.Show(e.Text)
-	} else {
-		e.Text = v.Show(e.Text)
-	}
-	changes := make([]host.Change, len(e.Changes))
-	for i, c := range e.Changes {
-		changes[i] = host.Change{What: v.Show(c.What), From: v.Show(c.From), To: v.Show(c.To)}
-	}
-	e.Changes = changes
-	e.Argv, e.Assumed = v.ShowAll(e.Argv), v.ShowAll(e.Assumed)
-	e.Inputs = slices.Clone(e.Inputs)
-	for i := range e.Inputs {
-		e.Inputs[i].Path = v.Show(e.Inputs[i].Path)
-	}
-	e.Args, e.Detail, e.Observed = v.ShowMap(e.Args), v.ShowMap(e.Detail), r.vault.ShowMap(e.Observed)
-	e.Args, _ = withoutCredentials(e.Args).(map[string]any)
-	e.Sets, _ = v.ShowValue(e.Sets).(map[string]string)
-	return e
-}
-
-// withoutCredentials hides what a URL among a call's arguments carries besides
-// an address: a user, a query, a token in its path.
-func withoutCredentials(v any) any {
-	switch v := v.(type) {
-	case string:
-		if strings.HasPrefix(v, "http://") || strings.HasPrefix(v, "https://") {
-			return host.RedactURL(v)
-		}
-	case []any:
-		for i := range v {
-			v[i] = withoutCredentials(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = withoutCredentials(v[k])
-		}
-	}
-	return v
-}
-
-func (r *Run) log(text string) error {
-	return r.emit(trace.Event{Kind: trace.Log, Text: text})
 }

@@ -60,13 +60,18 @@ import (
 )
 
 // A Runtime knows the builtins that runbooks can call.
-type Runtime struct{ builtins []*Builtin }
+type Runtime struct {
+	// GiveUp, if not nil, is called when a file that is loaded uses too much memory or time and cannot be stopped. Load
+	// does not return then: the program must end.
+	GiveUp   func(error)
+	builtins []*Builtin
+}
 
 // New returns a Runtime with the given builtins and those that belong to every
 // run: var, secret, step, manual, require, confirm and log.
 // Two builtins of one name are a mistake of the program: New panics.
 func New(builtins ...*Builtin) *Runtime {
-	rt := &Runtime{slices.Concat(coreBuiltins(), builtins)}
+	rt := &Runtime{builtins: slices.Concat(coreBuiltins(), builtins)}
 	seen := map[string]bool{}
 	for _, b := range rt.builtins {
 		if seen[b.Name] {
@@ -94,7 +99,7 @@ func (rt *Runtime) Builtin(name string) (*Builtin, error) {
 
 // predeclared returns what a file sees besides Starlark's own names.
 func (rt *Runtime) predeclared(l *loader) starlark.StringDict {
-	pre := starlark.StringDict{}
+	pre := l.limited()
 	l.guards(pre)
 	for _, b := range rt.builtins {
 		fn := starlark.NewBuiltin(b.Name, l.adapt(b))

@@ -63,6 +63,14 @@ func declareManual(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, erro
 }
 
 func (l *loader) addStep(s Step, when starlark.Value, pos string) error {
+	if err := checkName("step", s.Name); err != nil {
+		return err
+	}
+	for _, tag := range s.Tags {
+		if err := checkName("tag", tag); err != nil {
+			return fmt.Errorf("step %s: %w", s.Name, err)
+		}
+	}
 	if err := l.first("step "+s.Name, pos); err != nil {
 		return err
 	}

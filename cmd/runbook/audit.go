@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"runbook/runtime"
 	"runbook/runtime/trace"
 )
 
@@ -48,39 +53,106 @@ func (p *program) auditShow() *cobra.Command {
 			if !contains(trace.Formats(), format) {
 				return unknown("format", format, trace.Formats(), "the formats are: "+strings.Join(trace.Formats(), " "))
 			}
-			events, err := readTrace(args[0])
+			events, trouble, err := readTrace(args[0])
 			if err != nil {
 				return err
 			}
-			return trace.Show(p.out, events, format)
+			if err := p.show(events, trouble, format); err != nil || trouble.broken {
+				return errors.Join(err, trouble.err(args[0]))
+			}
+			report(p.err, trouble.err(args[0]))
+			return nil
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "`text`, sh, json or md")
 	return c
 }
 
+// show prints a trace. What is wrong with it stands at the beginning of what people
+// read, or at the end of a script.
+func (p *program) show(events []trace.Event, t trouble, format string) error {
+	before := map[string]string{"text": "%s\n\n", "md": "**%s**\n\n"}[format]
+	after := map[string]string{"sh": "# %s\n"}[format]
+	if t.text != "" && before != "" {
+		fmt.Fprintf(p.out, before, t.text)
+	}
+	err := trace.Show(p.out, events, format)
+	if t.text != "" && after != "" {
+		fmt.Fprintf(p.out, after, t.text)
+	}
+	return err
+}
+
+// A trouble is why a trace is not to be relied on; text is "" if it is.
+type trouble struct {
+	text   string
+	broken bool // not only incomplete
+}
+
+// err returns what is wrong with the trace called name, nil if nothing is.
+func (t trouble) err(name string) error {
+	if t.text == "" {
+		return nil
+	}
+	return runtime.Hint(fmt.Errorf("trace %s: %s", name, t.text), "see: runbook audit verify "+name)
+}
+
+// readTrace returns the events of a trace, up to the first line that is none, and what
+// is wrong with it. It reads it once: it may be a pipe.
+func readTrace(name string) ([]trace.Event, trouble, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, trouble{}, mistake("", "trace: %w", err)
+	}
+	defer f.Close()
+	var text bytes.Buffer
+	report, err := trace.Verify(io.TeeReader(f, &text))
+	if err != nil {
+		return nil, trouble{}, err
+	}
+	events, err := trace.ReadAll(&text)
+	t := trouble{report.Trouble(), len(report.Broken) > 0}
+	if err != nil {
+		t.text += ", and nothing is shown from there: " + err.Error()
+	}
+	return events, t, nil
+}
+
 func (p *program) auditDiff() *cobra.Command {
-	return &cobra.Command{
+	verbose := false
+	c := &cobra.Command{
 		Use: "diff A B", Short: "Compare two traces effect by effect",
 		Long: "Compare two traces by their steps, ops, effects and results, and show the first difference.\n" +
-			"Times, and what was only observed or assumed, are left out. The exit code is 1 if they differ.",
-		Example: "  runbook audit diff plan.jsonl run.jsonl",
+			"Times, positions, and what was only observed or assumed, are left out. The exit code is 1 if they differ.",
+		Example: "  runbook audit diff plan.jsonl run.jsonl\n  runbook audit diff --verbose plan.jsonl run.jsonl",
 		Args:    operands(2, 2, "a TRACE"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			a, err := readTrace(args[0])
+			a, troubleA, err := readTrace(args[0])
 			if err != nil {
 				return err
 			}
-			b, err := readTrace(args[1])
+			b, troubleB, err := readTrace(args[1])
 			if err != nil {
 				return err
 			}
 			d := trace.Diff(a, b)
-			fmt.Fprintln(p.out, d)
+			text := d.String()
+			if verbose {
+				text = d.Explained()
+			}
+			troubled := errors.Join(troubleA.err(args[0]), troubleB.err(args[1]))
+			if troubled == nil || !d.Equal {
+				fmt.Fprintln(p.out, text)
+			}
+			if troubled != nil {
+				return troubled
+			}
 			if !d.Equal {
 				return exit(1)
 			}
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&verbose, "verbose", false, "also list what differs as it may, because the dry run had assumed it")
+	return c
 }

@@ -29,6 +29,7 @@ type session struct {
 	digests *host.Digests // of what this session has read
 	console *console
 	watch   watch
+	ending  ending
 }
 
 // dryRun runs against a copy-on-write view of this machine, and asks nobody.
@@ -85,6 +86,7 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	}
 	defer file.Close()
 	printed := &outputFile{name: name + ".out"}
+	s.ending.conclude = func(head string) error { return s.conclude(name, head, printed, false) }
 	head, err := s.do(ctx, runtime.OnMachine, o, file, printed, lenient{s.out})
 	return errors.Join(err, s.conclude(name, head, printed, s.flags.quiet && err == nil))
 }
@@ -160,7 +162,10 @@ func (s *session) do(
 		refusing, o.Ask = append(refusing, follow), follow.Ask
 	}
 	o.Sink = append(refusing, accepting...)
-	err = run(s.local, o).Do(ctx, s.book)
+	o.GiveUp = s.endNow
+	r := run(s.local, o)
+	s.ending.begun(r, record)
+	err = r.Do(ctx, s.book)
 	if errors.Is(err, trace.ErrDeviates) && !s.watch.ended { // the end as done was refused: the trace lacks one
 		end := trace.Event{Kind: trace.End, Time: o.Now(), Outcome: trace.Failed, Error: err.Error()}
 		err = errors.Join(err, accepting.Emit(end))
@@ -207,9 +212,9 @@ func (s *session) conclude(name, head string, printed *outputFile, quiet bool) e
 	if abs, aerr := filepath.Abs(name); aerr == nil {
 		name = abs
 	}
-	fmt.Fprintln(s.err, "runbook: trace: "+name)
+	fmt.Fprintln(s.err, "runbook: trace: "+trace.Quote(name))
 	if made {
-		fmt.Fprintln(s.err, "runbook: output of commands: "+name+".out")
+		fmt.Fprintln(s.err, "runbook: output of commands: "+trace.Quote(name)+".out")
 	}
 	return err
 }

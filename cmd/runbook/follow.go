@@ -33,7 +33,7 @@ func readPlan(name string) (*plan, error) {
 		return nil, mistake("approve the trace of a dry run that is done",
 			"--follow %s: the run that it tells of ended %s", name, report.Outcome)
 	}
-	events, err := readTrace(name)
+	events, _, err := readTrace(name)
 	return &plan{name, report.Head, events}, err
 }
 

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -11,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"runbook/runtime"
+	"runbook/runtime/trace"
 )
 
 // inputFlags are the flags that set vars.
@@ -106,26 +110,47 @@ func readVarsFile(name string) (varsFile, error) {
 	if err != nil {
 		return varsFile{}, mistake("", "--vars: %w", err)
 	}
-	data, err := os.ReadFile(name)
+	isPipe := fi.Mode()&fs.ModeNamedPipe != 0 && strings.HasPrefix(name, "/dev/") // what a shell makes of <(command)
+	if err := runtime.TextFile(fi, longestVars); err != nil && !isPipe {
+		return varsFile{}, mistake("", "--vars: %s: %w", name, err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return varsFile{}, mistake("", "--vars: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, longestVars))
 	if err != nil {
 		return varsFile{}, mistake("", "--vars: %w", err)
 	}
 	nodes, err := mapping(data)
+	values, nodesLeft := map[string]any{}, longestVars/10
+	for k, n := range nodes {
+		values[k] = asWritten(&n, &nodesLeft)
+	}
+	if nodesLeft == 0 {
+		err = errors.New("is too large, or holds itself")
+	}
 	if err != nil {
 		return varsFile{}, badInput("it holds a line for each var: name: value", "vars file %s: %w", name, err)
 	}
-	values := map[string]any{}
-	for k, n := range nodes {
-		values[k] = asWritten(&n)
-	}
-	return varsFile{name, values, fi.Mode().Perm()&0o077 != 0}, nil
+	return varsFile{name, values, openToOthers(fi)}, nil
 }
+
+const longestVars = 1 << 20 // bytes
 
 // mapping parses YAML that maps names to values; an empty text is an empty mapping.
 func mapping(data []byte) (map[string]yaml.Node, error) {
-	var doc yaml.Node
+	var doc, more yaml.Node
 	var nodes map[string]yaml.Node
-	err := yaml.Unmarshal(data, &doc)
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	err := d.Decode(&doc)
+	if err == io.EOF {
+		return nil, nil
+	}
+	if err == nil && d.Decode(&more) != io.EOF {
+		return nil, errors.New("got more than one document, want one")
+	}
 	if err == nil && len(doc.Content) > 0 && doc.Content[0].Kind != yaml.MappingNode {
 		return nil, errors.New("got no mapping of names to values")
 	}
@@ -143,11 +168,16 @@ func mapping(data []byte) (map[string]yaml.Node, error) {
 }
 
 // asWritten returns the text of a value in the file, so that 1.10 stays 1.10: the
-// type of the var decides what it means.
-func asWritten(n *yaml.Node) any {
+// type of the var decides what it means. left is how many nodes may be gone through:
+// aliases can make many of few.
+func asWritten(n *yaml.Node, left *int) any {
+	if *left == 0 {
+		return nil
+	}
+	*left--
 	switch n.Kind {
 	case yaml.AliasNode:
-		return asWritten(n.Alias)
+		return asWritten(n.Alias, left)
 	case yaml.ScalarNode:
 		if n.Tag == "!!null" {
 			return nil
@@ -156,7 +186,7 @@ func asWritten(n *yaml.Node) any {
 	case yaml.SequenceNode:
 		list := []any{}
 		for _, x := range n.Content {
-			list = append(list, asWritten(x))
+			list = append(list, asWritten(x, left))
 		}
 		return list
 	}
@@ -200,7 +230,7 @@ func (p *program) completeVar(_ *cobra.Command, args []string, _ string) ([]stri
 		l, _ := p.load(args[0], inputFlags{})
 		if l.book != nil {
 			for _, v := range l.book.Vars {
-				names = append(names, v.Name+"=\t"+v.Help)
+				names = append(names, v.Name+"=\t"+trace.Quote(v.Help))
 			}
 		}
 	}

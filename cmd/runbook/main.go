@@ -31,6 +31,7 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // hosts are small, and little is allocated in large runs
 	}
+	quietly()
 	os.Exit(newProgram().main(os.Args[1:]))
 }
 
@@ -47,14 +48,25 @@ type program struct {
 }
 
 func newProgram() *program {
-	return &program{
+	p := &program{
 		in: os.Stdin, out: &stdout{file: os.Stdout}, err: printable{os.Stderr}, argv: os.Args, now: time.Now,
 		rt: runtime.New(builtins.All()...), shipped: runbooks.FS, rootState: "/var/lib/runbook",
 	}
+	p.rt.GiveUp = func(err error) {
+		report(p.err, err)
+		os.Exit(exitCode(err))
+	}
+	return p
 }
 
 // main runs a command line and returns the exit code.
-func (p *program) main(args []string) int {
+func (p *program) main(args []string) (code int) {
+	defer func() {
+		if v := recover(); v != nil {
+			report(p.err, runtime.Internal(v))
+			code = 1
+		}
+	}()
 	own := []string{} // which setTitle does not reach
 	for _, a := range args {
 		own = append(own, strings.Clone(a))

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"runbook/runtime/trace"
 )
@@ -43,9 +45,19 @@ func (s state) traceName(runbook string, now time.Time) (string, error) {
 	dir := filepath.Join(string(s), "traces")
 	random := make([]byte, 4)
 	rand.Read(random) // never fails
-	began, book := now.UTC().Format("20060102T150405Z"), strings.TrimSuffix(runbook, ".star")
+	began, book := now.UTC().Format("20060102T150405Z"), plainName(strings.TrimSuffix(runbook, ".star"))
 	name := fmt.Sprintf("%s-%s-%s.jsonl", began, book, hex.EncodeToString(random))
 	return filepath.Join(dir, name), os.MkdirAll(dir, 0o700)
+}
+
+// plainName returns name with nothing in it that means something to a shell or a terminal.
+func plainName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (r == '.' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r)) {
+			return r
+		}
+		return '_'
+	}, name)
 }
 
 // A blobs is the directory beside a trace that holds the texts which are too long for

@@ -42,10 +42,12 @@ func exitCode(err error) int {
 // report prints every problem that err holds.
 func report(w io.Writer, err error) {
 	for _, e := range flatten(err) {
-		prefix := "runbook: "
-		for line := range strings.SplitSeq(runtime.Readable(e.Error()), "\n") {
-			fmt.Fprintln(w, prefix+trace.Quote(line))
-			prefix = ""
+		first, rest, more := strings.Cut(runtime.Readable(runtime.Spoken(e).Error()), "\n")
+		fmt.Fprintln(w, "runbook: "+trace.Quote(first))
+		for line := range strings.SplitSeq(rest, "\n") {
+			if more {
+				fmt.Fprintln(w, trace.Quote(trace.Continued(line)))
+			}
 		}
 		for _, pos := range e.From {
 			fmt.Fprintln(w, "  called from "+trace.Quote(pos))
@@ -106,12 +108,23 @@ func lines(errs []error) string {
 
 // mistake is an error of the command line.
 func mistake(hint, format string, args ...any) error {
-	return &runtime.Error{Class: runtime.Mistake, Err: fmt.Errorf(format, args...), Advice: hint}
+	return &runtime.Error{Class: runtime.Mistake, Err: spoken(format, args...), Advice: hint}
+}
+
+// spoken is fmt.Errorf with texts that stay on one line.
+func spoken(format string, args ...any) error {
+	var texts []string
+	for _, a := range args {
+		if s, ok := a.(string); ok {
+			texts = append(texts, s)
+		}
+	}
+	return runtime.Spoken(fmt.Errorf(format, args...), texts...)
 }
 
 // badInput is an error of vars or secrets.
 func badInput(hint, format string, args ...any) error {
-	return &runtime.Error{Class: runtime.Input, Err: fmt.Errorf(format, args...), Advice: hint}
+	return &runtime.Error{Class: runtime.Input, Err: spoken(format, args...), Advice: hint}
 }
 
 // unknown is the mistake of a name that is not among names; what is the kind of name.

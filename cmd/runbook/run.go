@@ -165,19 +165,6 @@ func checkAcks(acks []string, book *runtime.Runbook) error {
 	return errors.Join(problems...)
 }
 
-func readTrace(name string) ([]trace.Event, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, mistake("", "trace: %w", err)
-	}
-	defer f.Close()
-	events, err := trace.ReadAll(f)
-	if err != nil {
-		return nil, runtime.Hint(err, "see: runbook audit verify "+name)
-	}
-	return events, nil
-}
-
 func verify(name string) (trace.Report, error) {
 	f, err := os.Open(name)
 	if err != nil {

@@ -117,7 +117,7 @@ func TestSecretsOfNoServer(t *testing.T) {
 	s := newSecretSite(t, canaries["plain"])
 	runs := map[string]*lab.Proc{}
 	for name, value := range canaries {
-		s.put("/root/pw-"+name, value+"\n")
+		s.WriteFile("/root/pw-"+name, []byte(value+"\n"), 0o600)
 		p, err := s.Start(lab.Cmd{Argv: []string{"/usr/local/bin/runbook", "run", "/root/sinks.star", "--step", "refused", "--verbose",
 			"--secret", "pw=file:/root/pw-" + name, "--state", "/root/state-" + name}})
 		if err != nil {
@@ -138,7 +138,7 @@ func newSecretSite(t *testing.T, value string) site {
 	t.Helper()
 	s := bareSite(t, lab.Options{})
 	s.put("/root/sinks.star", sinks)
-	s.put("/root/pw", value+"\n")
+	s.WriteFile("/root/pw", []byte(value+"\n"), 0o600)
 	serve(t, s, value)
 	return s
 }

@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"runbook/builtins"
 	"runbook/runtime"
@@ -44,15 +49,14 @@ func secretSources(flags []string, book *runtime.Runbook) (map[string]source, er
 // secret that is missing or unusable is an error.
 func (s *session) askedSecrets(ctx context.Context) (map[string]string, error) {
 	needed := s.book.Needed(s.flags.selection.chooser())
-	values := s.secretsAtHand(ctx, needed)
-	var problems []error
+	values, problems := s.secretsAtHand(ctx, needed)
 	for _, d := range needed {
 		v, ok, err := s.secret(ctx, d)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		if err != nil {
-			problems = append(problems, &runtime.Error{Class: runtime.Input, Err: fmt.Errorf("secret %s: %w", d.Name, err)})
+			problems = append(problems, badSecret(d, err))
 		}
 		if ok {
 			values[d.Name] = v
@@ -64,17 +68,26 @@ func (s *session) askedSecrets(ctx context.Context) (map[string]string, error) {
 	return values, s.book.CheckSecrets(values, needed)
 }
 
+func badSecret(d runtime.SecretDecl, err error) error {
+	return &runtime.Error{Class: runtime.Input, Err: fmt.Errorf("secret %s: %w", d.Name, err), Advice: runtime.HintOf(err)}
+}
+
 // availableSecrets returns those secrets that are at hand. A dry run uses them for
 // servers that want them, and does without the others.
 func (s *session) availableSecrets(ctx context.Context) (map[string]string, error) {
-	values := s.secretsAtHand(ctx, nil)
+	values, problems := s.secretsAtHand(ctx, nil)
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
 	return values, s.book.CheckSecrets(values, nil)
 }
 
 // secretsAtHand returns those secrets, but for some, that can be had without asking a
-// person or running a command.
-func (s *session) secretsAtHand(ctx context.Context, but []runtime.SecretDecl) map[string]string {
-	values := map[string]string{}
+// person or running a command. That others can read one is a problem.
+func (s *session) secretsAtHand(
+	ctx context.Context, but []runtime.SecretDecl,
+) (values map[string]string, problems []error) {
+	values = map[string]string{}
 	for _, d := range s.book.Secrets {
 		if !d.Asked || slices.Contains(but, d) {
 			continue
@@ -83,12 +96,16 @@ func (s *session) secretsAtHand(ctx context.Context, but []runtime.SecretDecl) m
 			values[d.Name] = v
 		}
 		if src, given := s.sources[d.Name]; given && src.kind != "cmd" {
-			if v, err := src.get(ctx, s.local); err == nil {
+			v, err := src.get(ctx, s.local)
+			if err == nil {
 				values[d.Name] = v
+			}
+			if errors.Is(err, errOpen) || ctx.Err() != nil {
+				problems = append(problems, badSecret(d, err))
 			}
 		}
 	}
-	return values
+	return values, problems
 }
 
 func (s *session) secret(ctx context.Context, d runtime.SecretDecl) (value string, ok bool, err error) {
@@ -116,7 +133,7 @@ func (src source) get(ctx context.Context, r host.Reader) (string, error) {
 	var err error
 	switch src.kind {
 	case "file":
-		text, err = os.ReadFile(src.rest)
+		text, err = readSecret(ctx, src.rest)
 	case "cmd":
 		text, err = output(ctx, r, src.rest)
 	case "env":
@@ -126,7 +143,47 @@ func (src source) get(ctx context.Context, r host.Reader) (string, error) {
 		}
 		return v, nil
 	}
+	if err == nil && len(text) > longestSecret {
+		err = fmt.Errorf("got more than %d KiB", longestSecret>>10)
+	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), err
+}
+
+const longestSecret = 1 << 20 // bytes
+
+// errOpen says that others can read what should be secret.
+var errOpen = errors.New("others can read it")
+
+// openToOthers reports whether a file is for more people than its owner.
+func openToOthers(fi fs.FileInfo) bool { return fi.Mode().Perm()&0o077 != 0 }
+
+// readSecret reads a file that only its owner may read, or a pipe. It does not wait
+// for long for somebody who writes into the pipe, and stops when ctx ends.
+func readSecret(ctx context.Context, name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	switch mode := fi.Mode(); {
+	case err != nil:
+		return nil, err
+	case (mode.IsRegular() || mode&fs.ModeNamedPipe != 0) && openToOthers(fi):
+		return nil, runtime.Hint(fmt.Errorf("%s: %w", name, errOpen), "chmod 600 "+name)
+	}
+	defer context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Unix(1, 0)) })() // a pipe has deadlines
+	for patience := time.Now().Add(2 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		text, err := io.ReadAll(io.LimitReader(f, longestSecret+1))
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil || len(text) > 0 || fi.Mode()&fs.ModeNamedPipe == 0:
+			return text, err
+		case time.Now().After(patience):
+			return nil, fmt.Errorf("%s: nobody writes into this pipe", name)
+		}
+	}
 }
 
 // output runs a command, without a shell, and returns what it prints.

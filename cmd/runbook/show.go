@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func (p *program) showCommand() *cobra.Command {
 			case asJSON:
 				return showJSON(p.out, book)
 			}
-			return showText(p.out, book)
+			return showText(printable{p.out}, book)
 		},
 	}
 	f.add(c, p)
@@ -54,7 +55,7 @@ func wrong(err error) bool {
 }
 
 func showText(w io.Writer, book *runtime.Runbook) error {
-	fmt.Fprintln(w, book.Name)
+	fmt.Fprintln(w, trace.Quote(book.Name))
 	if doc := strings.TrimSpace(book.Doc); doc != "" {
 		fmt.Fprintln(w, shown(doc))
 	}
@@ -187,15 +188,20 @@ func showJSON(w io.Writer, book *runtime.Runbook) error {
 		steps = append(steps, object{"name": s.Name, "title": s.Title, "text": s.Doc, "user": s.User, "tags": orEmpty(s.Tags),
 			"when": s.When, "manual": s.Manual, "pos": s.Pos})
 	}
-	text, err := json.MarshalIndent(object{
+	text, err := json.Marshal(object{
 		"name": book.Name, "doc": book.Doc, "vars": vars, "secrets": secrets, "steps": steps, "files": book.Sources,
 		"asks": append([]runtime.Question{}, book.Asks...),
-	}, "", "  ")
+	})
 	if err != nil {
 		return err
 	}
-	_, werr := w.Write(append(text, '\n'))
-	return werr
+	var b bytes.Buffer
+	if err := json.Indent(&b, trace.Escape(text), "", "  "); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	_, err = b.WriteTo(w)
+	return err
 }
 
 func orEmpty(list []string) []string { return append([]string{}, list...) }

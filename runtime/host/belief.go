@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"path"
+	"time"
 )
 
 // Exec runs nothing. It believes that c would succeed and do what it declares.
@@ -41,7 +42,7 @@ func (o *Overlay) exec(ctx context.Context, c Cmd) error {
 	for _, e := range c.Makes {
 		name := path.Join("/", e.Name)
 		w := steps{o: o, missing: func() *node {
-			return &node{meta: Meta{Mode: fs.ModeDir | 0o755, Owner: maker}, changed: true}
+			return &node{meta: Meta{Mode: fs.ModeDir | 0o755, Owner: maker}, changed: true, at: time.Now()}
 		}}
 		if err := o.believe(w, name, e, maker); err != nil {
 			return guest("make", name, err)

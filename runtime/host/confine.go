@@ -29,20 +29,22 @@ type unconfined struct{ reason error }
 func (u unconfined) Error() string { return "not confined: " + u.reason.Error() }
 
 // ask runs p, confined if that is wanted and can be.
-func (l *Local) ask(ctx context.Context, p *Process) (Result, error) {
+func (l *Local) ask(ctx context.Context, p Process) (Result, error) {
 	if !p.Confined {
-		return l.run(ctx, *p, false)
+		return l.run(ctx, p, false)
 	}
 	if l.loose == "" {
-		res, err := l.run(ctx, *p, false)
+		res, err := l.run(ctx, p, false)
 		var no unconfined
 		if !errors.As(err, &no) {
 			return res, err
 		}
 		l.loose = no.Error()
 	}
-	p.Loose, p.Confined = l.loose, false
-	return l.run(ctx, *p, false)
+	p.Confined = false
+	res, err := l.run(ctx, p, false)
+	res.Loose = l.loose
+	return res, err
 }
 
 // startConfined starts a command that can only read.

@@ -83,11 +83,10 @@ type Process struct {
 	Env   map[string]string // added to PATH HOME USER LOGNAME SHELL LANG and proxies
 	Dir   string            // working directory; the home of User, or /, if empty
 	User  string            // account that runs it; whoever runs now if empty
-	// Asker is what of a script asks with this Query: query or unless; "" if a builtin does by itself.
+	// Asker is what of a runbook asks with this Query: query or unless; "" if a builtin does by itself.
 	Asker string
-	// Confined has it read only, where the kernel can. Local says in Loose why it could not.
+	// Confined has it read only, where the kernel can; see Result.Loose.
 	Confined bool
-	Loose    string
 	// Output, if not nil, gets what the process prints while it runs.
 	Output io.Writer
 	// Hide, if not nil, takes out of words and output what errors must not tell.
@@ -119,7 +118,8 @@ type Cmd struct {
 type Result struct {
 	Code           int
 	Stdout, Stderr []byte
-	Unknown        bool // nothing ran: an overlay believed the command
+	Unknown        bool   // nothing ran: an overlay believed the command
+	Loose          string // why it could do more than read, though Confined
 }
 
 // Succeeded reports whether r is a success of c.
@@ -164,6 +164,9 @@ type Change struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 }
+
+// InTheRun is what a Change says where only a real run could know.
+const InTheRun = "known only in the run"
 
 // A Fact names something a host knows that is not a file, such as
 // {RPM, "nginx"}. Its value is "" when the thing is absent.

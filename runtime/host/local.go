@@ -37,10 +37,11 @@ type Local struct {
 	// Without it only root can run what is Confined.
 	Helper string
 
-	dir    string // the root
-	facts  map[Fact]string
-	naming bool   // an account's name is being looked up for an error
-	loose  string // why nothing can be confined, once that is known
+	dir      string // the root
+	facts    map[Fact]string
+	naming   bool   // an account's name is being looked up for an error
+	loose    string // why nothing can be confined, once that is known
+	children children
 }
 
 var _ Host = (*Local)(nil)
@@ -177,7 +178,7 @@ func (l *Local) forget() { clear(l.facts) }
 
 // Query is Reader's.
 func (l *Local) Query(ctx context.Context, p Process) (Result, error) {
-	res, err := l.ask(ctx, &p)
+	res, err := l.ask(ctx, p)
 	if err != nil {
 		return res, &fs.PathError{Op: "query", Path: title(p), Err: err}
 	}

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"syscall"
+	"time"
 )
 
 // Overlay reads through to a base and keeps changes to itself. It predicts the
@@ -205,6 +206,9 @@ type node struct {
 	touched bool // what else is below is not known
 	unknown bool // nor is it known whether this exists
 	changed bool // itself, not just something below
+
+	at    time.Time // of the last change that inode(7) would note; zero if there was none
+	given time.Time // when below was
 }
 
 // A place is a node and how it was reached. Until something is changed there,
@@ -333,7 +337,11 @@ func (o *Overlay) kid(dir *node, name string) (*node, error) {
 	if err != nil {
 		return nil, o.allowed(bare(err))
 	}
-	return &node{meta: m.given(dir.below), base: base, below: dir.below}, nil
+	n := &node{meta: m.given(dir.below), base: base, below: dir.below, given: dir.given}
+	if n.meta.Owner != m.Owner {
+		n.at = dir.given
+	}
+	return n, nil
 }
 
 // trust is about what acts as root; see stranger.

@@ -52,9 +52,9 @@ func groupsOf(r Reader, user string) []string {
 	return append(strings.Split(names, ","), primary)
 }
 
-// MayRead returns an error if user, an account or "" for whoever runs, may not read what name leads to. Where root reads
-// a file of an account to write it anew for that account, another name of a file of somebody else must not lie there.
-// It goes by owners and modes; a file that is not there is no error.
+// MayRead returns an error if user, an account or "" for whoever runs, may not read what name leads to. Where root
+// reads a file of an account to write it anew for that account, another name of a file of somebody else must not lie
+// there. It goes by owners and modes; a file that is not there is no error.
 func MayRead(r Reader, name, user string) error {
 	if user == "" || user == root || user == "0" {
 		return nil
@@ -76,7 +76,8 @@ func MayRead(r Reader, name, user string) error {
 		case err != nil:
 			return err
 		case !m.allows(user, member, bits):
-			return hinted{guest("open", name, errAccess), user + " may not read it: see who made it, and whether it should be there"}
+			return hinted{guest("open", name, errAccess),
+				user + " may not read it: see who made it, and whether it should be there"}
 		}
 		if bits = search; real == "/" {
 			return nil

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 )
 
 // modeMask is what SetMeta and its like set of a mode.
@@ -160,8 +161,9 @@ func (o *Overlay) owner(own Owner) (Owner, error) {
 func (o *Overlay) put(dir *place, base string, n *node) {
 	dir.pin()
 	dir.put(base, n)
+	dir.at = time.Now()
 	if n != nil {
-		n.changed = true
+		n.changed, n.at = true, dir.at
 	}
 	o.change()
 	if strings.HasPrefix(dir.path()+"/", "/etc/") {
@@ -215,7 +217,7 @@ func (o *Overlay) setMeta(name string, m Meta) error {
 	}
 	o.suppose(p)
 	p.pin()
-	p.meta, p.changed = meta, true
+	p.meta, p.changed, p.at = meta, true, time.Now()
 	o.change()
 	return nil
 }
@@ -276,7 +278,11 @@ func (o *Overlay) spared(links linkage) (map[string]Meta, error) {
 }
 
 func (n *node) give(own Owner) {
-	n.meta, n.below, n.changed = n.meta.given(own), own.Or(n.below), true
+	now, was := time.Now(), n.meta.Owner
+	n.meta, n.below, n.changed, n.given = n.meta.given(own), own.Or(n.below), true, now
+	if n.meta.Owner != was {
+		n.at = now
+	}
 	for _, kid := range n.kids {
 		if kid != nil {
 			kid.give(own)

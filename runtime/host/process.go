@@ -34,7 +34,7 @@ func (l *Local) run(ctx context.Context, p Process, critical bool) (Result, erro
 	}
 	out, errs := captures(p.Output)
 	if critical {
-		err = runCritical(cmd, out, errs)
+		err = l.runCritical(cmd, out, errs)
 	} else {
 		err = l.runPlain(ctx, cmd, out, errs, p.Confined)
 	}
@@ -177,6 +177,8 @@ func (l *Local) runPlain(ctx context.Context, cmd *exec.Cmd, out, errs *capture,
 	if err != nil {
 		return err
 	}
+	l.children.add(cmd, false)
+	defer l.children.ended(cmd)
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -216,7 +218,7 @@ func endGroup(pgid int) {
 
 // runCritical gives cmd files to print into, not pipes: should we die, it can
 // go on printing. What it prints is passed on as it comes.
-func runCritical(cmd *exec.Cmd, out, errs *capture) error {
+func (l *Local) runCritical(cmd *exec.Cmd, out, errs *capture) error {
 	var files [2]*os.File
 	for i := range files {
 		f, err := anonymous()
@@ -231,6 +233,8 @@ func runCritical(cmd *exec.Cmd, out, errs *capture) error {
 	if err != nil {
 		return err
 	}
+	l.children.add(cmd, true)
+	defer l.children.ended(cmd)
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	var at [2]int64

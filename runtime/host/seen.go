@@ -17,7 +17,10 @@ type Seen struct {
 	// Links is how many names a regular file has; 0 where a dry run made it. Whoever changes a file with others may change
 	// what is not theirs.
 	Links uint64
-	Err   error // wraps fs.ErrNotExist if there is no such file
+	// Changed is when the file's content, name, mode or owner changed last, by the kernel's clock for files, which may
+	// lag by FileTick; see inode(7). No program can set it. Of what a dry run changed it is when the dry run did.
+	Changed time.Time
+	Err     error // wraps fs.ErrNotExist if there is no such file
 }
 
 // LstatAll is Reader's. It holds the directory open, so that each name costs one system call.
@@ -76,6 +79,7 @@ func (s *Seen) describe(st *unix.Stat_t) (ids [2]uint32) {
 		s.Links = uint64(st.Nlink)
 	}
 	s.Meta = Meta{Mode: fileMode(st.Mode), Size: st.Size, ModTime: time.Unix(st.Mtim.Unix())}
+	s.Changed = time.Unix(st.Ctim.Unix())
 	return [2]uint32{st.Uid, st.Gid}
 }
 
@@ -152,10 +156,23 @@ func (o *Overlay) LstatAll(dir string, names []string) []Seen {
 	}
 	for i, n := range names {
 		all[i].Meta, all[i].Err = o.Lstat(path.Join(dir, n))
+		if all[i].Err == nil {
+			all[i].Changed, all[i].Err = o.changedAt(path.Join(dir, n))
+		}
 		kid, kept := p.kids[n]
 		if shows := !kept || kid != nil && kid.base != ""; shows && base != nil && base[i].Err == nil {
 			all[i].Dev, all[i].Ino, all[i].Links = base[i].Dev, base[i].Ino, base[i].Links
 		}
 	}
 	return all
+}
+
+// changedAt returns when name, which is there, changed last.
+func (o *Overlay) changedAt(name string) (time.Time, error) {
+	p, err := o.find(name, false)
+	if err != nil || p.base == "" || !p.at.IsZero() {
+		return p.at, err
+	}
+	s := o.base.LstatAll(path.Dir(p.base), []string{path.Base(p.base)})[0]
+	return s.Changed, o.allowed(s.Err)
 }

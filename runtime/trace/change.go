@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -146,10 +147,45 @@ func linesOf(s string) []string {
 	return strings.Split(strings.TrimSuffix(s, "\n"), "\n")
 }
 
+// describe returns an event in a few words, which have not passed Quote.
+func describe(e Event) string {
+	var words []string
+	switch e.Kind {
+	case Run:
+		if words = []string{"run"}; e.Run != nil {
+			words = append(words, "of", e.Run.Runbook)
+		}
+	case Step:
+		words = []string{"step", e.Step, e.State}
+	case Op:
+		words = []string{"op", e.Op, e.Target}
+	case Effect:
+		words = append([]string{e.Call}, cmp.Or(e.Path, spaced(e.Argv)))
+	case Probe:
+		words = []string{cmp.Or(e.Asker, "probe"), cmp.Or(e.URL, spaced(e.Argv))}
+	case Result:
+		words = []string{"result", string(e.Outcome), e.Op, e.Target}
+	default:
+		words = []string{string(e.Kind)}
+	}
+	return strings.TrimSpace(strings.Join(words, " "))
+}
+
+// spaced joins words; those that would not look like one word are quoted.
+func spaced(argv []string) string {
+	words := slices.Clone(argv)
+	for i, a := range words {
+		if a == "" || strings.ContainsAny(a, " \t\n'\"") {
+			words[i] = fmt.Sprintf("%q", a)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
 // aspects says of an effect what its name does not: as whom a command runs, and
-// where, and with what; mode and owner of what is written. What changes say is left
-// out.
-func aspects(e Event, changes ...host.Change) string {
+// where, and with what; mode and owner of what is written. It leaves out what changes
+// say, and runner, who runs all else.
+func aspects(e Event, runner string, changes ...host.Change) string {
 	var parts []string
 	add := func(format, value string) {
 		told := func(c host.Change) bool {
@@ -161,7 +197,7 @@ func aspects(e Event, changes ...host.Change) string {
 		}
 	}
 	text := func(key string) string { return detailText(e.Detail, key) }
-	if e.Call == "exec" {
+	if e.Call == "exec" && e.User != runner {
 		add("as %s", e.User)
 	}
 	add("in %s", text("cwd"))

@@ -15,7 +15,7 @@ import (
 // A Difference is how two traces, or two events of theirs, compare.
 type Difference struct {
 	Equal   bool
-	Assumed []Difference // that only such ops have as may, because they rested on a guess
+	Assumed []Difference // before the first one, which only such ops have as may, because they rested on a guess
 
 	// The rest is about the first difference.
 	A, B  *Event // nil where a trace has no event to compare with the other's
@@ -46,7 +46,9 @@ func Diff(a, b []Event) Difference {
 			continue
 		}
 		if g := tolerantGap(*strict, ua[i], ub[i], dryA, dryB); g != nil {
-			return g.difference(ua[i], ub[i])
+			d := g.difference(ua[i], ub[i])
+			d.Assumed = assumed
+			return d
 		}
 		assumed = append(assumed, strict.difference(ua[i], ub[i]))
 	}
@@ -96,22 +98,37 @@ func (d Difference) lines(where string) string {
 	if d.Field != "" {
 		where += fmt.Sprintf(": %s of the %s", Quote(d.Field), d.A.Kind)
 	}
-	return fmt.Sprintf("%s\n  A  %s\n  B  %s", where, d.side(d.A, d.InA), d.side(d.B, d.InB))
+	return fmt.Sprintf("%s\n  A  %s\n  B  %s", where, d.side(d.A, d.InA, d.InB), d.side(d.B, d.InB, d.InA))
 }
 
-func (d Difference) side(e *Event, value string) string {
+func (d Difference) side(e *Event, value, other string) string {
 	if e == nil {
 		return "has nothing here"
 	}
-	s := fmt.Sprintf("event %d  %s", e.Seq, cut(Quote(describe(*e)), 100))
+	s := fmt.Sprintf("event %d  %s", e.Seq, Quote(describe(*e)))
 	if d.Field != "" {
-		s += "\n       " + shownValue(value)
+		s += "\n       " + shownValue(value, other)
 	}
 	return s
 }
 
-// shownValue returns the value of a field, as JSON, in a length that can be read.
-func shownValue(value string) string { return cut(Quote(cmp.Or(value, "(nothing)")), 300) }
+// shownValue returns the value of a field, as JSON, from a little before the place where
+// it differs from the other's, and in a length that can be read.
+func shownValue(value, other string) string {
+	const before, longest = 40, 1000
+	value, other = Quote(cmp.Or(value, "(nothing)")), Quote(other)
+	n := 0
+	for n < min(len(value), len(other)) && value[n] == other[n] {
+		n++
+	}
+	if n > 2*before {
+		value = "..." + strings.ToValidUTF8(value[n-before:], "")
+	}
+	if short := trimTo(value, longest); short != value {
+		value = fmt.Sprintf("%s (%d more bytes)", short, len(value)-len(short))
+	}
+	return value
+}
 
 // Err returns nil if the traces are equal, else an error that wraps ErrDeviates and
 // says how B differs from A, which is approved.
@@ -121,7 +138,7 @@ func (d Difference) Err() error {
 	}
 	text := fmt.Sprintf("got %s, want %s", placed(d.B), placed(d.A))
 	if d.Field != "" {
-		text += fmt.Sprintf(": field %s: got %s, want %s", Quote(d.Field), shownValue(d.InB), shownValue(d.InA))
+		text += fmt.Sprintf(": field %s: got %s, want %s", Quote(d.Field), shownValue(d.InB, d.InA), shownValue(d.InA, d.InB))
 	}
 	return fmt.Errorf("%w: %s", ErrDeviates, text)
 }
@@ -302,7 +319,10 @@ func (g *gap) difference(a, b unit) Difference {
 // nothing to change, leave out effects, or change from something else.
 func excuse(dry, run unit) (unit, unit) {
 	dry.head.Changes, run.head.Changes = withoutFrom(dry.head.Changes), withoutFrom(run.head.Changes)
-	added := func(c host.Change) bool { return !slices.Contains(dry.head.Changes, c) }
+	added := func(c host.Change) bool {
+		return !slices.Contains(dry.head.Changes, c) &&
+			!slices.Contains(dry.head.Changes, host.Change{What: c.What, To: host.InTheRun})
+	}
 	if !slices.ContainsFunc(run.head.Changes, added) {
 		dry.head.Changes = run.head.Changes
 	}
@@ -381,7 +401,7 @@ func compared(e Event) []field {
 	}
 	free := []string{"time", "elapsed_ms", "observed", "assumed", "pos"}
 	if e.Kind == Probe {
-		free = append(free, "code")
+		free = append(free, "code", "why")
 	}
 	fs = slices.DeleteFunc(fs, func(f field) bool { return slices.Contains(free, f.name) })
 	return append([]field{{"kind", quoteJSON(string(e.Kind))}}, fs...)
@@ -450,39 +470,4 @@ func jsonText(v any) string {
 	}
 	b, _ := marshal(v) // was JSON before
 	return string(b)
-}
-
-// describe returns an event in a few words, which have not passed Quote.
-func describe(e Event) string {
-	var words []string
-	switch e.Kind {
-	case Run:
-		if words = []string{"run"}; e.Run != nil {
-			words = append(words, "of", e.Run.Runbook)
-		}
-	case Step:
-		words = []string{"step", e.Step, e.State}
-	case Op:
-		words = []string{"op", e.Op, e.Target}
-	case Effect:
-		words = append([]string{e.Call}, cmp.Or(e.Path, spaced(e.Argv)))
-	case Probe:
-		words = []string{cmp.Or(e.Asker, "probe"), cmp.Or(e.URL, spaced(e.Argv))}
-	case Result:
-		words = []string{"result", string(e.Outcome), e.Op, e.Target}
-	default:
-		words = []string{string(e.Kind)}
-	}
-	return strings.TrimSpace(strings.Join(words, " "))
-}
-
-// spaced joins words; those that would not look like one word are quoted.
-func spaced(argv []string) string {
-	words := slices.Clone(argv)
-	for i, a := range words {
-		if a == "" || strings.ContainsAny(a, " \t\n'\"") {
-			words[i] = fmt.Sprintf("%q", a)
-		}
-	}
-	return strings.Join(words, " ")
 }

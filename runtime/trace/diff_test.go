@@ -244,8 +244,8 @@ func TestFollowNamesTheField(t *testing.T) {
 			`got write /2, want write /2 (its event 5): field detail.group: got "x", want "y"`},
 		{grouped("/2", nil),
 			`got write /2, want write /2 (its event 5): field detail.group: got (nothing), want "y"`},
-		{grouped("/2", map[string]any{"group": "y", "bytes": 3}),
-			`got write /2, want write /2 (its event 5): field detail.bytes: got 3, want (nothing)`},
+		{grouped("/2", map[string]any{"group": "y", "files": 3}),
+			`got write /2, want write /2 (its event 5): field detail.files: got 3, want (nothing)`},
 		{other,
 			`got write /1, want write /1 (its event 4): field step: got "t", want "s"`},
 		{Event{Kind: Effect, Call: "mkdir", Path: "/1"},
@@ -276,6 +276,18 @@ func followed(approved, run []Event) string {
 		}
 	}
 	return ""
+}
+
+// However long two values are, what differs in them is shown.
+func TestTheDifferenceOfLongValuesIsShown(t *testing.T) {
+	change := func(end string) []Event {
+		return with(plain(), 0, func(e *Event) { e.Changes = []host.Change{{What: "content", To: strings.Repeat("ä\n", 5000) + end}} })
+	}
+	text := Diff(change("good"), change("evil"+strings.Repeat("x", 2000))).String()
+	if !strings.Contains(text, `...`) || !strings.Contains(text, `good"`) || !strings.Contains(text, "evil") ||
+		!strings.Contains(text, "more bytes)") || len(text) > 3000 {
+		t.Errorf("got %s", text)
+	}
 }
 
 // A trace has no say in what is compared, whatever its lines claim to be volatile.

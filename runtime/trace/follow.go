@@ -21,6 +21,12 @@ type approved struct {
 	mayBeLeft bool
 }
 
+// matches reports whether e is the approved event. Of one that may be left out, the
+// dry run did not know all.
+func (a approved) matches(e Event, id string) bool {
+	return a.identity == id || a.mayBeLeft && a.identity == identity(withoutUnpredicted(a.event, e))
+}
+
 // NewFollow returns a Sink that follows events, an approved trace. It refuses a run
 // of another runbook, with other vars or, unless edited says so, other sources, or on
 // another host; then the first effect or question that does not come next. Effects of
@@ -113,7 +119,7 @@ func (r *RunInfo) ground() map[string]any {
 func (f *Follow) take(e Event, id string) error {
 	var next []int
 	for _, i := range f.reachable() {
-		if f.approved[i].identity == id {
+		if f.approved[i].matches(e, id) {
 			next = append(next, i+1)
 		}
 	}

@@ -26,7 +26,7 @@ func (j *jsonl) Emit(e Event) error {
 		return j.err
 	}
 	e.Seq, e.Prev = j.seq+1, j.head()
-	j.counts.add(e)
+	j.counts.Add(e)
 	if e.Kind == End {
 		e.Counts = j.counts
 	}
@@ -100,8 +100,8 @@ func (f *File) Emit(e Event) error {
 // whole trace: it is RunInfo.Previous of the next run.
 func (f *File) Head() string { return f.head() }
 
-// add counts e if it is the result of an op or a step that was left out.
-func (c *Counts) add(e Event) {
+// Add counts e if it is the result of an op or a step that was left out.
+func (c *Counts) Add(e Event) {
 	switch {
 	case e.Kind == Result && e.Outcome == Same:
 		c.Same++

@@ -70,13 +70,13 @@ func (m *markdown) run(e Event) {
 		if i == 0 {
 			m.print("\n| Source | Origin | SHA-256 |\n| --- | --- | --- |\n")
 		}
-		m.print("| %s | %s | %s |\n", cell(s.Name), prose(s.Origin), cell(s.SHA256))
+		m.print("| %s | %s | %s |\n", Cell(s.Name), prose(s.Origin), Cell(s.SHA256))
 	}
 	for i, v := range r.Vars {
 		if i == 0 {
 			m.print("\n| Var | Value | From |\n| --- | --- | --- |\n")
 		}
-		m.print("| %s | %s | %s |\n", cell(v.Name), cell(jsonText(v.Value)), prose(v.From))
+		m.print("| %s | %s | %s |\n", Cell(v.Name), Cell(jsonText(v.Value)), prose(v.From))
 	}
 }
 
@@ -99,9 +99,9 @@ func (m *markdown) result(e Event) {
 	if m.dry && e.Outcome == Changed {
 		outcome = "would change"
 	}
-	name := code(e.Target)
+	name := CodeSpan(e.Target)
 	if e.Op == "require" && e.Outcome != Failed { // its target is what is wrong if it is not met
-		name = "at " + code(m.op.Pos)
+		name = "at " + CodeSpan(m.op.Pos)
 	}
 	m.print("- **%s** %s: %s", prose(e.Op), name, prose(outcome))
 	if e.Elapsed > 100*time.Millisecond {
@@ -113,14 +113,14 @@ func (m *markdown) result(e Event) {
 			m.text(c)
 			continue
 		}
-		m.print("  - %s: %s → %s\n", prose(c.What), code(cmp.Or(c.From, "(none)")), code(cmp.Or(c.To, "(none)")))
+		m.print("  - %s: %s → %s\n", prose(c.What), CodeSpan(cmp.Or(c.From, "(none)")), CodeSpan(cmp.Or(c.To, "(none)")))
 	}
 	for _, where := range wholeTexts(m.op) {
 		m.print("  - %s\n", prose(where))
 	}
 	for _, d := range m.did {
-		m.print("  - does %s", code(describe(d)))
-		if a := aspects(d); a != "" {
+		m.print("  - does %s", CodeSpan(describe(d)))
+		if a := aspects(d, ""); a != "" {
 			m.print(" %s", prose(a))
 		}
 		m.print("\n")
@@ -176,8 +176,8 @@ func (m *markdown) fence(indent, language string, lines []string) {
 	m.print("%s%s\n", indent, marks)
 }
 
-// code returns s as a code span, in which markup means nothing.
-func code(s string) string {
+// CodeSpan returns s as a code span, in which markup means nothing.
+func CodeSpan(s string) string {
 	s = Quote(s)
 	if s == "" {
 		return ""
@@ -189,8 +189,8 @@ func code(s string) string {
 	return marks + s + marks
 }
 
-// cell returns s as a code span in a table, where a bar would end the cell even so.
-func cell(s string) string { return strings.ReplaceAll(code(s), "|", `\|`) }
+// Cell returns s as a code span in a table, where a bar would end the cell even so.
+func Cell(s string) string { return strings.ReplaceAll(CodeSpan(s), "|", `\|`) }
 
 // prose returns s as text in which no character is markup.
 func prose(s string) string {

@@ -11,12 +11,16 @@ import (
 // that a terminal would obey rather than print written as \n, \x1b, \u202e.
 // Everything that comes from outside passes through it before a person sees it.
 func Quote(s string) string {
-	if strings.IndexFunc(s, hidden) < 0 && utf8.ValidString(s) {
+	if strings.IndexFunc(s, suspect) < 0 && utf8.ValidString(s) {
 		return s
 	}
 	var b strings.Builder
+	pile := 0
 	for len(s) > 0 {
 		r, n := utf8.DecodeRuneInString(s)
+		if pile++; !unicode.In(r, unicode.Mn, unicode.Me) {
+			pile = 0
+		}
 		switch {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[0])
@@ -24,7 +28,7 @@ func Quote(s string) string {
 			b.WriteString("    ")
 		case r == '\n':
 			b.WriteString(`\n`)
-		case !hidden(r):
+		case !hidden(r) && pile <= accents:
 			b.WriteRune(r)
 		case r < 0x80:
 			fmt.Fprintf(&b, `\x%02x`, r)
@@ -38,8 +42,33 @@ func Quote(s string) string {
 	return b.String()
 }
 
-// hidden reports whether r does not show as itself.
-func hidden(r rune) bool { return !unicode.IsPrint(r) }
+// Continued returns a line of an error after its first one, set off if it begins like
+// something that the program itself says.
+func Continued(line string) string {
+	for _, own := range strings.Fields("runbook: hint: called assumed: does at argv_exposed: | ==") {
+		if strings.HasPrefix(strings.TrimSpace(line), own) {
+			return "    " + line
+		}
+	}
+	return line
+}
+
+// accents is how many marks may stand on a letter. More would cover what is around it.
+const accents = 2
+
+// hidden reports whether r does not show as itself: it is a control, or blank.
+func hidden(r rune) bool {
+	switch r {
+	case '\u2800', '\U0001d159':
+		return true
+	case '\ufe0e', '\ufe0f': // behind an emoji: text or picture
+		return false
+	}
+	return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// suspect reports whether r may have to be escaped.
+func suspect(r rune) bool { return r > 0xff && unicode.In(r, unicode.Mn, unicode.Me) || hidden(r) }
 
 // cut returns at most width columns of s, which has passed Quote.
 func cut(s string, width int) string {

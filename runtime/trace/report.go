@@ -33,16 +33,24 @@ func (p Problem) String() string { return fmt.Sprintf("line %d: %s", p.Line, p.W
 // proves it; see NotProved for what it does not prove.
 func (r Report) OK() bool { return r.Complete && len(r.Broken) == 0 }
 
+// Trouble says in a line why a trace is not to be relied on, "" if it is OK.
+func (r Report) Trouble() string {
+	switch {
+	case len(r.Broken) > 0:
+		return "broken: the trace is not as it was written"
+	case !r.Complete:
+		return fmt.Sprintf("incomplete: the trace stops after event %d, without an end", r.Seq)
+	}
+	return ""
+}
+
 // String returns the report for people, a sentence a line.
 func (r Report) String() string {
 	var b strings.Builder
-	switch {
-	case len(r.Broken) > 0:
-		fmt.Fprintf(&b, "broken: the trace is not as it was written\n")
-	case !r.Complete:
-		fmt.Fprintf(&b, "incomplete: the trace stops after event %d\n", r.Seq)
-	default:
+	if r.OK() {
 		fmt.Fprintf(&b, "whole: %d events, the run ended %s\n", r.Events, Quote(string(r.Outcome)))
+	} else {
+		fmt.Fprintln(&b, r.Trouble())
 	}
 	for _, p := range r.Broken {
 		fmt.Fprintf(&b, "  broken      %s\n", Quote(p.String()))

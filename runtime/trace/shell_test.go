@@ -100,6 +100,7 @@ func TestShellWritesExactContents(t *testing.T) {
 			{Kind: Run, Run: &RunInfo{}},
 			{Kind: Op, Changes: []host.Change{{What: "content", From: "x", To: text}}},
 			{Kind: Effect, Call: "write", Path: name, Detail: map[string]any{"mode": "0600", "sha256": sum}},
+			{Kind: End},
 		})
 		sh(t, "-u", b.String())
 		have, err := os.ReadFile(name)

@@ -18,9 +18,7 @@ func Show(w io.Writer, events []Event, format string) error {
 	case "text":
 		s = NewTerminal(w, Options{Whole: true})
 	case "sh":
-		sh := newShell(w)
-		sh.used = sh.secretsUsed(events)
-		s = sh
+		s = NewShell(w)
 	case "json":
 		s = &jsonl{w: w}
 	case "md":
@@ -33,19 +31,8 @@ func Show(w io.Writer, events []Event, format string) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// secretsUsed returns the secrets that the shell script of events uses.
-func (s *shell) secretsUsed(events []Event) (names []string) {
-	for _, e := range events {
-		switch e.Kind {
-		case Op:
-			s.op = e
-		case Effect:
-			e, content, _ := s.contentOf(e)
-			names = append(names, append(secretsOf(e), secretsIn(content)...)...)
-		}
+	if sh, ok := s.(*shell); ok {
+		return sh.finish() // of a trace without an end, too
 	}
-	return names
+	return nil
 }

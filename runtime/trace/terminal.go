@@ -23,7 +23,7 @@ type Options struct {
 	Quiet    bool             // only what changed or failed, and the summary
 	Verbose  bool             // also manual texts, effects, probes, what commands print, and all lines of texts
 	Whole    bool             // all lines of texts, and all effects
-	Reported bool             // the caller reports why the run failed
+	Reported bool             // the caller reports why the run failed: it is not said here, too
 	Now      func() time.Time // time.Now if nil
 }
 
@@ -50,11 +50,12 @@ type Terminal struct {
 	out        bytes.Buffer // what the event under way shows
 	drawn      bool         // the live line stands on the screen
 	dry        bool         // the run is a dry run
+	user       string       // who runs
 	start      time.Time    // of the run
 	heading    string       // of the step; not yet shown
 	op         Event        // under way, or the zero Event
 	did        []Event      // effects of op
-	met        int          // requirements that hold, since the last line
+	met, unmet int          // requirements that hold and that do not, since the last line
 	progress   string       // of op
 	progressAt time.Time    // when op began, or its last line of progress was written
 	tail       []string     // the last lines of output of op
@@ -86,7 +87,7 @@ func (t *Terminal) Emit(e Event) error {
 		t.begin(e)
 	case Effect:
 		t.did = append(t.did, e)
-		t.aside("does " + Quote(describe(e)) + prefixed("  ", aspects(e)))
+		t.aside("does " + Quote(describe(e)) + prefixed("  ", aspects(e, "")))
 	case Probe:
 		t.probe(e)
 	case Result:
@@ -133,7 +134,7 @@ func (t *Terminal) run(e Event) {
 	if t.start = e.Time; e.Run == nil {
 		return
 	}
-	t.dry = e.Run.Mode == DryRun
+	t.dry, t.user = e.Run.Mode == DryRun, e.Run.User.Name
 	t.sum.runbook = Quote(e.Run.Runbook)
 	if t.opts.Quiet {
 		return
@@ -192,6 +193,10 @@ func (t *Terminal) begin(e Event) {
 // runbook asks.
 func (t *Terminal) probe(e Event) {
 	what := Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code))
+	if len(e.Assumed) > 0 {
+		t.aside("does not ask " + Quote(cmp.Or(e.URL, spaced(e.Argv))))
+		return
+	}
 	if e.Asker == "" || !t.dry {
 		t.aside("asks " + what)
 		return
@@ -228,6 +233,10 @@ func (t *Terminal) result(e Event) {
 		t.met++ // its target is what would be wrong if it did not hold
 		return
 	}
+	if e.Op == "require" && e.Outcome == Failed && t.opts.Reported && !t.opts.Verbose {
+		t.unmet++
+		return
+	}
 	if t.opts.Quiet && e.Outcome != Changed && e.Outcome != Failed {
 		return
 	}
@@ -237,7 +246,7 @@ func (t *Terminal) result(e Event) {
 		elapsed = t.paint.dim.Sprint("  " + spent(e.Elapsed))
 	}
 	e.Pos = op.Pos
-	t.line("  ", marker+"  "+nameOf(e)+t.aspects(op)+elapsed)
+	t.line("  ", marker+"  "+nameOf(e)+elapsed)
 	t.changes(op)
 	t.effects(op)
 	for _, s := range e.Assumed {
@@ -248,23 +257,19 @@ func (t *Terminal) result(e Event) {
 	}
 }
 
-// allMet says in one line how many requirements hold.
+// allMet says in a line how many requirements hold, and in one how many do not.
 func (t *Terminal) allMet() {
 	if t.met > 0 && !t.opts.Quiet {
-		marker := t.paint.of(Same).Sprint(pad("ok", column))
-		t.line("  ", marker+"  "+pad("require", 10)+" "+strconv.Itoa(t.met)+" met")
+		t.requirements(Same, t.met, " met")
 	}
-	t.met = 0
+	if t.unmet > 0 {
+		t.requirements(Failed, t.unmet, " not met")
+	}
+	t.met, t.unmet = 0, 0
 }
 
-// aspects returns what the line of op tells of the effects on what it names.
-func (t *Terminal) aspects(op Event) (text string) {
-	for _, e := range t.did {
-		if a := aspects(e, op.Changes...); targets(op, e) && a != "" && !strings.Contains(text, a) {
-			text += t.paint.dim.Sprint("  (" + a + ")")
-		}
-	}
-	return text
+func (t *Terminal) requirements(o Outcome, n int, what string) {
+	t.line("  ", t.paint.of(o).Sprint(pad(t.marker(o), column))+"  "+pad("require", 10)+" "+strconv.Itoa(n)+what)
 }
 
 // changes shows what changed, unless the line of the op has said it.
@@ -304,15 +309,23 @@ func (t *Terminal) clipped(s string) string {
 	return s
 }
 
-// effects shows the effects on something else than the line of op names, and what
-// every account can see of them.
+// effects shows what op's line and changes do not tell of its effects, and what every
+// account can see of them.
 func (t *Terminal) effects(op Event) {
 	var lines []string
+	add := func(text string) {
+		if text != "" && !slices.Contains(lines, text) {
+			lines = append(lines, text)
+		}
+	}
 	for _, e := range t.did {
-		more := aspects(e, op.Changes...)
+		more := aspects(e, t.user, op.Changes...)
 		told := slices.ContainsFunc(op.Changes, func(c host.Change) bool { return c.What == e.Path }) && more == ""
-		if !targets(op, e) && !told && !t.opts.Verbose { // a verbose terminal has shown them
-			lines = append(lines, t.clipped("does "+Quote(describe(e))+prefixed("  ", more)))
+		switch {
+		case targets(op, e):
+			add(t.clipped(more))
+		case !told && !t.opts.Verbose: // a verbose terminal has shown them
+			add(t.clipped("does " + Quote(describe(e)) + prefixed("  ", more)))
 		}
 	}
 	if n := len(lines); n > effectLines && !t.opts.Whole {
@@ -331,10 +344,10 @@ func (t *Terminal) effects(op Event) {
 // failure shows why an op failed, its position, what the command printed last
 // and what may cure it.
 func (t *Terminal) failure(op, e Event) {
-	if e.Error != op.Target { // the line of a requirement has said it
-		t.block(below, e.Error)
+	if Quote(e.Error) != Quote(op.Target) && !t.opts.Reported { // the line of a requirement has said it
+		t.problem(below, e.Error)
 	}
-	if op.Pos != "" {
+	if op.Pos != "" && !t.opts.Reported {
 		t.line(below, t.paint.dim.Sprint("at "+Quote(op.Pos)))
 	}
 	for _, s := range t.tail {
@@ -342,7 +355,9 @@ func (t *Terminal) failure(op, e Event) {
 			t.line(below, t.paint.dim.Sprint("| "+s))
 		}
 	}
-	t.hint(below, e.Hint)
+	if !t.opts.Reported {
+		t.hint(below, e.Hint)
+	}
 }
 
 func (t *Terminal) hint(indent, hint string) {
@@ -364,7 +379,7 @@ func (t *Terminal) end(e Event) {
 		t.line("", "")
 	}
 	if e.Error != "" && !t.opts.Reported && (t.sum.failed == "" || !strings.Contains(e.Error, t.sum.failed)) {
-		t.block("", e.Error)
+		t.problem("", e.Error)
 		t.hint("  ", e.Hint)
 	}
 	verdict := map[Outcome]string{Done: "done", Failed: "failed", Interrupted: "interrupted"}[e.Outcome]
@@ -388,10 +403,19 @@ func (t *Terminal) line(indent, text string) {
 
 // block adds lines that have not passed Quote.
 func (t *Terminal) block(indent, text string) {
-	for s := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
-		if s != "" {
+	for s := range strings.SplitSeq(strings.Trim(text, "\n"), "\n") {
+		if strings.TrimSpace(s) != "" {
 			t.line(indent, Quote(s))
 		}
+	}
+}
+
+// problem adds the lines of an error.
+func (t *Terminal) problem(indent, text string) {
+	first, rest, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	t.block(indent, first)
+	for l := range strings.SplitSeq(rest, "\n") {
+		t.block(indent, Continued(l))
 	}
 }
 
@@ -459,52 +483,4 @@ func spent(d time.Duration) string {
 		return d.Round(time.Second).String()
 	}
 	return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-}
-
-// A summary is what is said last.
-type summary struct {
-	runbook string
-	counts  Counts
-	left    int    // steps left out
-	assumed int    // ops that rest on a guess
-	asked   int    // questions of the runbook that a dry run put
-	failed  string // error of the last op that failed
-}
-
-func (s *summary) count(e Event) {
-	s.counts.add(e)
-	if len(e.Assumed) > 0 {
-		s.assumed++
-	}
-	if e.Outcome == Failed {
-		s.failed = e.Error
-	}
-}
-
-// words returns the counts that are not zero.
-func (s summary) words(dry bool) string {
-	changed := "%d changed"
-	if dry {
-		changed = "%d would change"
-	}
-	steps := "%d steps left out"
-	if s.left == 1 {
-		steps = "%d step left out"
-	}
-	var parts []string
-	for _, p := range []struct {
-		n      int
-		format string
-	}{
-		{s.counts.Failed, "%d failed"}, {s.counts.Changed, changed}, {s.counts.Same, "%d already so"},
-		{s.counts.Skipped, "%d skipped"}, {s.left, steps}, {s.assumed, "%d assumed"}, {s.asked, "%d asked"},
-	} {
-		if p.n > 0 {
-			parts = append(parts, fmt.Sprintf(p.format, p.n))
-		}
-	}
-	if len(parts) == 0 {
-		return "nothing to do"
-	}
-	return strings.Join(parts, ", ")
 }

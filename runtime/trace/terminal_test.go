@@ -122,14 +122,18 @@ func harmless(t *testing.T, what, text string) {
 
 func TestQuote(t *testing.T) {
 	for in, want := range map[string]string{
-		"plain ä 漢":          "plain ä 漢",
-		"a\tb":               "a    b",
-		"a\nb":               `a\nb`,
-		"\x1b[0m":            `\x1b[0m`,
-		"\u202e\U000e0041":   `\u202e\U000e0041`,
-		"\xff":               `\xff`,
-		"\u009b":             `\u009b`,
-		`back\slash "quote"`: `back\slash "quote"`,
+		"plain ä 漢":                       "plain ä 漢",
+		"a\tb":                            "a    b",
+		"a\nb":                            `a\nb`,
+		"\x1b[0m":                         `\x1b[0m`,
+		"\u202e\U000e0041":                `\u202e\U000e0041`,
+		"\xff":                            `\xff`,
+		"\u009b":                          `\u009b`,
+		`back\slash "quote"`:              `back\slash "quote"`,
+		"\u3164\uffa0\u115f":              `\u3164\uffa0\u115f`, // letters that are blank
+		"\u2800\u26a0\ufe0f\ufe01":        `\u2800` + "\u26a0\ufe0f" + `\ufe01`,
+		"e\u0301o\u0302\u0301":            "e\u0301o\u0302\u0301",
+		"e" + strings.Repeat("\u0301", 4): "e\u0301\u0301" + `\u0301\u0301`,
 	} {
 		if have := Quote(in); have != want {
 			t.Errorf("%q: got %s, want %s", in, have, want)

@@ -119,7 +119,7 @@ func (v *verifier) event(e Event, line []byte) {
 	if first := v.Events == 1; first != (e.Kind == Run) {
 		v.broken("got kind %q, want one run event, and that first", e.Kind)
 	}
-	v.Counts.add(e)
+	v.Counts.Add(e)
 	switch e.Kind {
 	case Run:
 		v.run(e)

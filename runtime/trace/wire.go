@@ -167,15 +167,15 @@ func marshal(v any) ([]byte, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return escape(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+	return Escape(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// escape writes hidden characters, such as DEL, C1 controls and bidirectional
-// controls, as \uXXXX. JSON has them only inside strings, so the whole text is
-// treated alike; package json has already escaped those below U+0020, and invalid
+// Escape returns JSON without white space with hidden characters, such as DEL, C1
+// controls and bidirectional controls, written as \uXXXX. JSON has them only inside
+// strings, so the whole text is treated alike; package json has already escaped those below U+0020, and invalid
 // UTF-8 as \ufffd. So U+FFFD itself is escaped too: an event that was read from a
 // file is written with the same bytes.
-func escape(b []byte) []byte {
+func Escape(b []byte) []byte {
 	if bytes.IndexFunc(b, escaped) < 0 {
 		return b
 	}

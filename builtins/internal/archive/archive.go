@@ -93,6 +93,8 @@ func (l *Listing) add(m member, plain bool) error {
 		name := m.Name
 		m.Entry = l.Entries[i]
 		m.Name = name
+	case m.sparse:
+		m.Content = l.whole(m.Name, m.Size)
 	case m.Mode.IsRegular():
 		m.Content = l.lazy(m.off, m.Size, plain)
 	}

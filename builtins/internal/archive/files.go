@@ -74,7 +74,7 @@ func newFiles(x *extraction) *files {
 // data is copied from there, else it is read from data here.
 func (f *files) add(name string, m member, data io.Reader) error {
 	j := job{name: name, m: m}
-	if file, ok := f.src.file.(*os.File); ok && f.src.seek != nil {
+	if file, ok := f.src.file.(*os.File); ok && f.src.seek != nil && !m.sparse {
 		j.from = file
 		return f.send(j)
 	}

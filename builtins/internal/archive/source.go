@@ -121,70 +121,64 @@ func (s *source) expect(size int64) {
 
 // checkHeaders refuses headers in front of a member that are understood
 // differently by different readers: those for all members, more than one of a
-// kind, mixed kinds, keys given twice, sparse files.
-func (s *source) checkHeaders(hdr *tar.Header) error {
+// kind, mixed kinds, keys given twice, maps of sparse files in them. It returns how the data lies.
+func (s *source) checkHeaders(hdr *tar.Header) (layout, error) {
+	var records map[string]string
 	b, kinds := s.meta, ""
-	for len(b) > block {
-		kind := b[156] // the type flag of POSIX.1-1988 ustar
+	for len(b) > block && b[156] != tar.TypeGNUSparse && b[156] != tar.TypeReg { // the type flag of POSIX.1-1988 ustar
+		kind := b[156]
 		switch kind {
 		case tar.TypeXGlobalHeader:
-			return refuse(hdr.Name, "is preceded by a global header")
+			return layout{}, refuse(hdr.Name, "is preceded by a global header")
 		case tar.TypeXHeader, tar.TypeGNULongName, tar.TypeGNULongLink:
 		default:
-			return refuse(hdr.Name, "has more headers than are known, or is sparse")
+			return layout{}, refuse(hdr.Name, "has more headers than are known")
 		}
 		kinds += string(rune(kind))
 		if strings.Count(kinds, string(rune(kind))) > 1 || len(kinds) > 1 && strings.ContainsRune(kinds, tar.TypeXHeader) {
-			return refuse(hdr.Name, "has more than one extended header")
+			return layout{}, refuse(hdr.Name, "has more than one extended header")
 		}
-		size, ok := octal(b[124:136])
+		size, ok := number(b[124:136])
 		end := block + (size+block-1)/block*block
-		if !ok || end+block > int64(len(b)) {
-			return refuse(hdr.Name, "has an extended header of a wrong size")
+		if !ok || size > maxMeta || end+block > int64(len(b)) {
+			return layout{}, refuse(hdr.Name, "has an extended header of a wrong size")
 		}
 		if kind == tar.TypeXHeader {
-			if err := checkPAX(hdr.Name, b[block:block+size]); err != nil {
-				return err
+			var err error
+			if records, err = checkPAX(hdr.Name, b[block:block+size]); err != nil {
+				return layout{}, err
 			}
 		}
 		b = b[end:]
 	}
-	return s.checkFits(hdr)
-}
-
-// checkFits refuses a size beyond the end of a plain archive at once.
-func (s *source) checkFits(hdr *tar.Header) error {
-	if s.plain && dataSize(hdr) > s.size-s.pos {
-		return refuse(hdr.Name, "%w: got %d bytes, want %d", ErrShort, s.size-s.pos, hdr.Size)
+	l, err := layoutOf(hdr, b, records)
+	if err == nil && s.plain && l.bytes > s.size-s.pos { // told at once
+		err = refuse(hdr.Name, "%w: got %d bytes, want %d", ErrShort, s.size-s.pos, l.bytes)
 	}
-	return nil
+	return l, err
 }
 
-func octal(b []byte) (int64, bool) {
-	n, err := strconv.ParseInt(strings.Trim(string(b), " \x00"), 8, 64)
-	return n, err == nil && n >= 0 && n <= maxMeta
-}
-
-// checkPAX looks at records "LENGTH KEY=VALUE\n" (POSIX.1-2001 pax).
-func checkPAX(name string, records []byte) error {
+// checkPAX looks at records "LENGTH KEY=VALUE\n" (POSIX.1-2001 pax), and returns those of a layout.
+func checkPAX(name string, records []byte) (layout map[string]string, err error) {
 	seen := map[string]bool{}
+	layout = map[string]string{}
 	for len(records) > 0 {
 		length, rest, ok := bytes.Cut(records, []byte(" "))
 		n, err := strconv.Atoi(string(length))
 		if !ok || err != nil || n <= len(length)+1 || n > len(records) {
-			return refuse(name, "has a damaged extended header")
+			return nil, refuse(name, "has a damaged extended header")
 		}
-		key, _, _ := strings.Cut(string(rest[:n-len(length)-1]), "=")
+		key, value, _ := strings.Cut(string(rest[:n-len(length)-1]), "=")
 		if seen[key] {
-			return refuse(name, "has %q twice in its extended header", key)
+			return nil, refuse(name, "has %q twice in its extended header", key)
 		}
-		if strings.HasPrefix(key, "GNU.sparse.") {
-			return refuse(name, "is sparse")
+		if strings.HasPrefix(key, "GNU.sparse.") || key == "size" {
+			layout[key] = strings.TrimSuffix(value, "\n")
 		}
 		seen[key] = true
 		records = records[n:]
 	}
-	return nil
+	return layout, nil
 }
 
 // checkEnd wants the two empty blocks that end an archive, and nothing but

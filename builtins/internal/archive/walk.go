@@ -17,6 +17,8 @@ type member struct {
 	host.Entry
 	link string // name of the file that it is a hard link to
 	off  int64  // where its data begins in the decompressed archive
+
+	sparse bool // the data there lacks the file's holes
 }
 
 // walk calls f with every member that is left after stripping, in order, and
@@ -36,7 +38,8 @@ func walk(ctx context.Context, src *source, strip int, f func(member, io.Reader)
 		if err != nil {
 			return members, fmt.Errorf("header behind %d members: %w", members, describe(err))
 		}
-		if err := src.checkHeaders(hdr); err != nil {
+		data, err := src.checkHeaders(hdr)
+		if err != nil {
 			return members, err
 		}
 		members++
@@ -48,8 +51,8 @@ func walk(ctx context.Context, src *source, strip int, f func(member, io.Reader)
 		if err != nil {
 			return members, err
 		}
-		m.off = src.pos
-		src.expect(dataSize(hdr))
+		m.off, m.sparse = src.pos, data.sparse
+		src.expect(data.bytes)
 		if m.Name == "" {
 			continue
 		}
@@ -70,9 +73,9 @@ func describe(err error) error {
 	return err
 }
 
-// dataSize is how many bytes of data follow a header.
+// dataSize is how many bytes a member has. Unless it is sparse, they follow the header.
 func dataSize(hdr *tar.Header) int64 {
-	if hdr.Typeflag == tar.TypeReg {
+	if hdr.Typeflag == tar.TypeReg || hdr.Typeflag == tar.TypeGNUSparse {
 		return hdr.Size
 	}
 	return 0
@@ -88,7 +91,7 @@ func convert(hdr *tar.Header, strip int) (m member, err error) {
 	m.Name = stripped(parts, strip)
 	perm := fs.FileMode(hdr.Mode) & 0o755
 	switch hdr.Typeflag {
-	case tar.TypeReg:
+	case tar.TypeReg, tar.TypeGNUSparse:
 		if len(parts) == 0 || strings.HasSuffix(hdr.Name, "/") {
 			return m, refuse(hdr.Name, "is a file with the name of a directory")
 		}

@@ -30,6 +30,9 @@ func (p *Plan) Changes() (changes []host.Change) {
 		changes = append(changes, host.Change{What: "owner", From: fmt.Sprintf("%d files of others", p.foreign),
 			To: strings.Trim(p.mirror.Owner.User+":"+p.mirror.Owner.Group, ":")})
 	}
+	if p.data != nil && len(changes) == 0 {
+		changes = append(changes, p.data.change())
+	}
 	return append(changes, p.delta.changes()...)
 }
 

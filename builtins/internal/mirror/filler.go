@@ -45,6 +45,9 @@ func (p *Plan) fill(ctx context.Context, h host.Host, root *host.Root) error {
 	if err == nil {
 		err = f.finish()
 	}
+	if err == nil {
+		err = f.describe()
+	}
 	if err != nil {
 		return errors.Join(err, f.saveStates())
 	}

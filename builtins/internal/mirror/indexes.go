@@ -32,6 +32,7 @@ func (w *planner) findIndexes(ctx context.Context) error {
 		if err := w.findAll(ctx, i, c); err != nil {
 			return err
 		}
+		w.noteAbsent(c)
 	}
 	var there []*subdir
 	for _, s := range p.subdirs {

@@ -33,6 +33,9 @@ func (p *Plan) manifest() host.Entries {
 			all = append(all, p.formEntries(s)...)
 		}
 	}
+	if p.data != nil {
+		all = append(all, p.dataEntry())
+	}
 	slices.SortFunc(all, func(a, b host.Entry) int { return strings.Compare(a.Name, b.Name) })
 	return func(yield func(host.Entry) bool) { p.merge(all, yield) }
 }

@@ -175,7 +175,7 @@ func (w *planner) findSubdirs(ctx context.Context) error {
 	p := w.plan
 	found := map[string]bool{}
 	for _, c := range p.channels {
-		names, err := c.Subdirs(ctx, p.mirror.Config.Platforms)
+		names, guessed, err := c.Subdirs(ctx, p.mirror.Config.Platforms)
 		switch {
 		case err != nil && w.skips(c, err):
 			continue
@@ -184,6 +184,9 @@ func (w *planner) findSubdirs(ctx context.Context) error {
 		case len(names) == 0:
 			return advice.New("name the directory that holds linux-64, noarch and so on", "%s: has no SUBDIR/%s", c.Shown,
 				channel.IndexFile)
+		}
+		if guessed {
+			names = w.guess(c, names)
 		}
 		c.Has = map[string]bool{}
 		for _, n := range names {

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -58,7 +59,7 @@ func TestMirror(t *testing.T) {
 		t.Error("left behind:", left)
 	}
 	g := guard{r.local(), func(name string) bool {
-		return !strings.HasSuffix(name, channel.IndexFile) && !strings.HasSuffix(name, ".state")
+		return path.Base(name) != channel.IndexFile && path.Base(name) != channel.DataFile && path.Ext(name) != ".state"
 	}}
 	if n, err := r.run(m, g); n != 0 || err != nil {
 		t.Errorf("second run: %d changes, %v", n, err)

@@ -35,6 +35,8 @@ type Plan struct {
 	foreign    int      // files in the tree that Mirror.Owner does not own
 	refusals   []error  // what was not done, for reasons other than a package
 	delta      *delta
+	data       *channeldata             // that must be written
+	absent     map[string]state.Absence // by channel that does not say what it has
 
 	progress *progress // once Apply has begun
 
@@ -270,7 +272,7 @@ func (p *Plan) Apply(ctx context.Context, h host.Host) error {
 			return err
 		}
 	}
-	if slices.ContainsFunc(p.subdirs, (*subdir).writes) {
+	if p.data != nil || slices.ContainsFunc(p.subdirs, (*subdir).writes) {
 		fill := func(ctx context.Context, root *host.Root) error { return p.fill(ctx, h, root) }
 		if err := h.WriteTree(ctx, p.dir, p.manifest(), fill); err != nil {
 			return full(p.dir, err)

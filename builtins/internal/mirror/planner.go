@@ -63,6 +63,9 @@ func (w *planner) finish(ctx context.Context) error {
 	if p.dirs, err = host.MissingDirs(p.r, p.dir); err != nil {
 		return err
 	}
+	if err := w.describe(ctx); err != nil {
+		return err
+	}
 	if err := w.findForeign(); err != nil {
 		return err
 	}

@@ -101,7 +101,7 @@ func (g *progress) text(spent time.Duration) string {
 	return text
 }
 
-// Summary says what a plan found, in one line.
+// Summary says what a plan found, in one line, and as long as nothing was fetched, what is to be.
 func (p *Plan) Summary() string {
 	r := p.Report
 	text := packages(r.Packages)
@@ -111,14 +111,14 @@ func (p *Plan) Summary() string {
 	if r.Unverified > 0 {
 		text += fmt.Sprintf(", %d without a digest", r.Unverified)
 	}
-	if r.Fetch > 0 {
+	if r.Fetch > 0 && p.progress == nil {
 		text += fmt.Sprintf("; %s to fetch, %s", packages(r.Fetch), size(r.Bytes))
 		if r.Free >= 0 {
 			text += ", where " + size(r.Free) + " are free"
 		}
 	}
 	if r.Prune > 0 {
-		text += fmt.Sprintf("; %s to remove, %s", packages(r.Prune), size(r.PruneBytes))
+		text += fmt.Sprintf("; unlisted: %s, %s", packages(r.Prune), size(r.PruneBytes))
 	}
 	return text
 }

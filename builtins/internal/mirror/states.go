@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"runbook/builtins/internal/conda"
 	"runbook/builtins/internal/mirror/state"
 	"runbook/runtime/host/tree"
 )
@@ -29,6 +30,9 @@ func (f *filler) newState(s *subdir) (*stateFile, error) {
 func (f *filler) remember(s *subdir, w *publisher) error {
 	h := w.head
 	h.Subdir, h.Fingerprint, h.Records, h.Removed = s.name, s.print, s.total, s.removed
+	if s.name == conda.Noarch {
+		h.Absent = f.plan.absent
+	}
 	if s.failures() > 0 { // what is missing must be looked for again
 		h.Fingerprint = ""
 	}

@@ -45,7 +45,7 @@ func TestMirrorFromAServer(t *testing.T) {
 		if n, err := r.run(m, h); n == 0 || err != nil || r.complete("linux-64")+r.complete("noarch") != 2 {
 			t.Fatal(n, err)
 		}
-		if entries, _ := os.ReadDir(r.path("/dst/acc")); len(entries) != 3 {
+		if entries, _ := os.ReadDir(r.path("/dst/acc")); len(entries) != 4 {
 			t.Error("got", entries)
 		}
 		if n, err := r.run(m, h); n != 0 || err != nil {

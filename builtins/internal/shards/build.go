@@ -69,7 +69,7 @@ func NewBuilder(subdir string) (*Builder, error) {
 // Its key is its file, its shard that of its "name" in lower case: clients ask for nothing else.
 func (b *Builder) Add(s Section, file, record string) error {
 	start := len(b.text)
-	text, name, err := b.pack.packRecord(msgp.AppendString(b.text, file), record)
+	text, name, err := b.pack.packRecord(msgp.AppendString(b.text, file), record, b.subdir)
 	if b.text = text; err == nil {
 		err = checkName(name)
 	}

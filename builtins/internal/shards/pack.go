@@ -16,20 +16,23 @@ import (
 // A packer turns the JSON text of a record into msgpack. It remembers the first
 // error, behind which it sees nothing.
 type packer struct {
-	s     string
-	i     int
-	out   []byte
-	depth int
-	keys  []string // of the objects around i, each one's after its parent's
-	name  string   // of the record
-	err   error
+	s      string
+	i      int
+	out    []byte
+	depth  int
+	subdir string
+	keys   []string // of the objects around i, each one's after its parent's
+	name   string   // of the record
+	lacks  bool     // the record has no subdir
+	err    error
 }
 
 // packRecord appends text, which must be one object, to out and returns what its
-// "name" is. md5 and sha256 become bytes, "" there becomes nil. Whole numbers stay that if 64 bits
+// "name" is. Old records have no subdir, which clients want: they get it. md5 and
+// sha256 become bytes, "" there becomes nil. Whole numbers stay that if 64 bits
 // can hold them and are an error if not; others are rounded to 64 bit floats, as by every reader.
-func (p *packer) packRecord(out []byte, text string) ([]byte, string, error) {
-	*p = packer{s: text, out: out, keys: p.keys[:0]}
+func (p *packer) packRecord(out []byte, text, subdir string) ([]byte, string, error) {
+	*p = packer{s: text, out: out, keys: p.keys[:0], subdir: subdir, lacks: true}
 	p.space()
 	if p.peek() != '{' {
 		p.fail("want an object")
@@ -108,6 +111,10 @@ func (p *packer) object(top bool) {
 	}
 	p.keys = p.keys[:base]
 	p.depth--
+	if top && p.lacks {
+		p.out = msgp.AppendString(msgp.AppendString(p.out, "subdir"), p.subdir)
+		n++
+	}
 	p.insert(head, msgp.AppendMapHeader(nil, uint32(n)))
 }
 
@@ -131,6 +138,9 @@ func (p *packer) member(top bool, key string) {
 	switch {
 	case top && isDigest && p.peek() == '"':
 		p.digest(n)
+	case top && key == "subdir":
+		p.lacks = false
+		p.value()
 	case top && key == "name":
 		p.name = p.str()
 		p.out = msgp.AppendString(p.out, p.name)

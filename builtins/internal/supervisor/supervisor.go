@@ -27,14 +27,16 @@ const (
 type Process struct {
 	Name  string // "GROUP:PROCESS", or one word if the two are equal
 	State string
+	PID   string // of one that runs, else ""
 }
 
 // ErrDown is what ParseStatus returns if no supervisord answers.
 var ErrDown = errors.New("supervisord does not run")
 
 var (
-	statusLine = regexp.MustCompile(`^(\S+)\s+(STOPPED|STARTING|RUNNING|BACKOFF|STOPPING|EXITED|FATAL|UNKNOWN)\b`)
-	down       = regexp.MustCompile(`no such file|refused connection|ECONNREFUSED|ENOENT|` +
+	statusLine = regexp.MustCompile(`^(\S+)\s+` +
+		`(STOPPED|STARTING|RUNNING|BACKOFF|STOPPING|EXITED|FATAL|UNKNOWN)\b(?:\s+pid (\d+),)?`)
+	down = regexp.MustCompile(`no such file|refused connection|ECONNREFUSED|ENOENT|` +
 		`Connection refused|SHUTDOWN_STATE`)
 )
 
@@ -53,7 +55,7 @@ func ParseStatus(text string) ([]Process, error) {
 			}
 			return nil, fmt.Errorf("got %q from supervisorctl, want NAME STATE", line)
 		}
-		list = append(list, Process{Name: m[1], State: m[2]})
+		list = append(list, Process{Name: m[1], State: m[2], PID: m[3]})
 	}
 	return list, nil
 }

@@ -22,12 +22,12 @@ old                              EXITED    Aug 03 12:00 PM
 func TestParseStatus(t *testing.T) {
 	got, err := ParseStatus(status)
 	want := []Process{
-		{"binstar-scheduler", Running},
-		{"binstar-server", Running},
-		{"binstar-worker", "STARTING"},
-		{"binstar-worker-low:binstar-worker-low_00", Running},
-		{"binstar-worker-low:binstar-worker-low_01", Fatal},
-		{"old", "EXITED"},
+		{"binstar-scheduler", Running, "101"},
+		{"binstar-server", Running, "100"},
+		{"binstar-worker", "STARTING", ""},
+		{"binstar-worker-low:binstar-worker-low_00", Running, "7"},
+		{"binstar-worker-low:binstar-worker-low_01", Fatal, ""},
+		{"old", "EXITED", ""},
 	}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, got\n%+v want\n%+v", err, got, want)

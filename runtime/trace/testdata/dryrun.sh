@@ -1,17 +1,39 @@
 #!/bin/sh
+# NOT all that the run does is in this script: it stops with exit code 1 in step system: the trace has no end.
 # install.star on repo01, mode dry-run, 2026-01-02 03:04:05 UTC
 # what a run would do; nothing of this was done
 set -eu
+umask 022
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
 : "${PAGER:?set it to the secret pager}"
+[ "$(id -un)" = root ] || { echo 'this is to be run by root' >&2; exit 1; }
+
+# as ACCOUNT [-C DIRECTORY] [NAME=VALUE]... COMMAND: in its home, with little in its environment, without input.
+as() { given "$@" </dev/null; }
+
+# given ACCOUNT ...: the same, with the input that it is given.
+given() {
+    account=$1; shift
+    home=$(getent passwd "$account" | cut -d: -f6) shell=$(getent passwd "$account" | cut -d: -f7)
+    directory=/; [ ! -d "$home" ] || directory=$home
+    if [ "$1" = -C ]; then directory=$2; shift 2; fi
+    set -- env -i PATH="$PATH" HOME="${home:-/}" USER="$account" LOGNAME="$account" SHELL="${shell:-/bin/sh}" LANG=C.UTF-8 \
+        ${http_proxy+"http_proxy=$http_proxy"} ${https_proxy+"https_proxy=$https_proxy"} ${no_proxy+"no_proxy=$no_proxy"} \
+        ${HTTP_PROXY+"HTTP_PROXY=$HTTP_PROXY"} ${HTTPS_PROXY+"HTTPS_PROXY=$HTTPS_PROXY"} ${NO_PROXY+"NO_PROXY=$NO_PROXY"} "$@"
+    [ "$account" = "$(id -un)" ] || set -- runuser -u "$account" -- "$@"
+    (cd -- "$directory" && exec "$@")
+}
 
 # == system  Prepare the system
 # useradd anaconda (install.star:3:9)
-useradd -m anaconda
+as root useradd -m anaconda
 # write /etc/motd (install.star:4:9)
-# write /etc/motd (sha256 11d9dc574ba9751801247974f78b5db4c2b4a20aa18c5cc81c1b5604894bf047, mode 0644)
 install -m 0644 -o root -- /dev/null /etc/motd
 cat >/etc/motd <<EOF_
 Welcome.
 Call ${PAGER} at night.
 EOF
 EOF_
+echo 'this script cannot go on: the trace has no end' >&2
+exit 1

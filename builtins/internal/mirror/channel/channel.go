@@ -23,8 +23,9 @@ import (
 
 // A source is a channel to mirror from. Its methods but fetch are for one goroutine.
 type source interface {
-	// Subdirs returns the subdirs that the channel may have; wanted, if any, are those that are asked for.
-	Subdirs(ctx context.Context, wanted []string) ([]string, error)
+	// Subdirs returns the subdirs that the channel may have; wanted, if any, are those that are asked for. They are
+	// guessed if the channel does not say which it has.
+	Subdirs(ctx context.Context, wanted []string) (names []string, guessed bool, err error)
 	// Index finds a subdir's index. have is the tag that it had when it was last read: if it still has that, its text is
 	// not fetched. The error wraps fs.ErrNotExist if there is none.
 	Index(ctx context.Context, subdir, have string) (*Index, error)
@@ -63,7 +64,8 @@ type Channel struct {
 const (
 	IndexFile  = "repodata.json"
 	ShardsFile = "repodata_shards.msgpack.zst"
-	maxIndex   = 2 << 30 // bytes; conda-forge's largest has a quarter of a gigabyte
+	DataFile   = "channeldata.json" // names the subdirs
+	maxIndex   = 2 << 30            // bytes; conda-forge's largest has a quarter of a gigabyte
 )
 
 // Open returns the channel at an absolute path or a file://, http:// or https:// URL.

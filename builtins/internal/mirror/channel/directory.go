@@ -27,10 +27,10 @@ type files struct {
 // forms of an index in a directory, in the order in which they are looked for.
 var localForms = []string{IndexFile, IndexFile + ".zst", IndexFile + ".bz2", ShardsFile}
 
-func (s files) Subdirs(context.Context, []string) ([]string, error) {
+func (s files) Subdirs(context.Context, []string) ([]string, bool, error) {
 	names, err := s.r.ReadDir(s.dir)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var subdirs []string
 	for _, n := range names {
@@ -41,10 +41,10 @@ func (s files) Subdirs(context.Context, []string) ([]string, error) {
 		case err == nil:
 			subdirs = append(subdirs, n)
 		case !errors.Is(err, fs.ErrNotExist):
-			return nil, err
+			return nil, false, err
 		}
 	}
-	return subdirs, nil
+	return subdirs, false, nil
 }
 
 // form returns the first form that a subdir has.

@@ -58,21 +58,30 @@ func (s *web) get(ctx context.Context, req host.Request) (*host.Response, error)
 func (s *web) own(at string) bool { return s.server != "" && strings.HasPrefix(at, s.server+"/") }
 
 // Subdirs returns those that are wanted: which of them are there is found when they are asked for. If all are wanted it
-// returns those of channeldata.json, or else all that are known.
-func (s *web) Subdirs(ctx context.Context, wanted []string) ([]string, error) {
+// returns those of channeldata.json, or else guesses all that are known.
+func (s *web) Subdirs(ctx context.Context, wanted []string) (names []string, guessed bool, err error) {
 	if len(wanted) > 0 {
-		return append([]string{conda.Noarch}, wanted...), nil
+		return append([]string{conda.Noarch}, wanted...), false, nil
 	}
+	names, err = s.data(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return knownSubdirs, true, nil
+	}
+	if err != nil && !errors.Is(err, errPage) {
+		err = fmt.Errorf("%s: %w", DataFile, err)
+	}
+	return names, false, err
+}
+
+// data asks for channeldata.json.
+func (s *web) data(ctx context.Context) ([]string, error) {
 	const most = 64 << 20 // conda-forge's has a tenth of that
-	resp, err := s.get(ctx, host.Request{URL: s.at + "/channeldata.json"})
+	resp, err := s.get(ctx, host.Request{URL: s.at + "/" + DataFile})
 	if err == nil {
 		err = status(resp)
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return knownSubdirs, nil
-	}
 	if err != nil {
-		return nil, fmt.Errorf("channeldata.json: %w", err)
+		return nil, err
 	}
 	if isPage(resp.Type) {
 		resp.Body.Close()
@@ -80,13 +89,16 @@ func (s *web) Subdirs(ctx context.Context, wanted []string) ([]string, error) {
 	}
 	text, err := ReadLimited(resp.Body, most)
 	if err != nil {
-		return nil, fmt.Errorf("channeldata.json: %w", err)
+		return nil, err
 	}
+	return ParseData(text)
+}
+
+// ParseData returns the subdirs that a channeldata.json names.
+func ParseData(text []byte) ([]string, error) {
 	var data struct{ Subdirs []string }
-	if err := json.Unmarshal(text, &data); err != nil {
-		return nil, fmt.Errorf("channeldata.json: %w", err)
-	}
-	return slices.DeleteFunc(data.Subdirs, func(n string) bool { return !conda.IsSubdir(n) }), nil
+	err := json.Unmarshal(text, &data)
+	return slices.DeleteFunc(data.Subdirs, func(n string) bool { return !conda.IsSubdir(n) }), err
 }
 
 // status makes an error of an answer that holds no file, and closes its body.

@@ -62,6 +62,13 @@ type Header struct {
 	Forms       []Form            // the published index
 	Manifest    string            // hex SHA-256 of the manifest
 	Packages    int
+	Absent      map[string]Absence `json:",omitempty"` // by channel; noarch has it for all
+}
+
+// An Absence is subdirs that a server did not have when it was asked for all that it might have.
+type Absence struct {
+	Subdirs []string
+	Asked   int64 // seconds since 1970
 }
 
 // A form is a file of the published index as it was when it was made.
