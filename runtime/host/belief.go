@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os/exec"
 	"path"
+	"slices"
 	"time"
 )
 
@@ -26,16 +28,28 @@ func (o *Overlay) exec(ctx context.Context, c Cmd) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("not started: %w", err)
 	}
+	if err := c.Process.check(); err != nil {
+		return err
+	}
 	maker, err := o.maker(ctx, c.User)
 	if err != nil {
 		return err
 	}
+	if err := o.startable(ctx, c.Process); err != nil {
+		return err
+	}
+	o.brought = o.brought || c.Brings || c.MayMake || len(c.Touches) > 0
 	o.change()
 	clear(o.owners)
 	o.mayMake = o.mayMake || c.MayMake
 	o.learn(c) // first: what it makes may belong to a user that it makes
 	for _, t := range c.Touches {
 		if err := o.touch(t); err != nil {
+			return err
+		}
+	}
+	for _, t := range slices.Sorted(maps.Keys(c.Gives)) {
+		if err := o.gives(t, c.Gives[t]); err != nil {
 			return err
 		}
 	}
@@ -48,6 +62,23 @@ func (o *Overlay) exec(ctx context.Context, c Cmd) error {
 			return guest("make", name, err)
 		}
 	}
+	return nil
+}
+
+// gives gives a tree, if it is there, to own. That changes no answer about what it holds.
+func (o *Overlay) gives(name string, own Owner) error {
+	p, err := o.find(name, true)
+	if errors.Is(err, errNotExist) {
+		return nil
+	}
+	if err == nil {
+		own, err = o.owner(own)
+	}
+	if err != nil {
+		return guest("chown", name, err)
+	}
+	p.pin()
+	p.give(own)
 	return nil
 }
 

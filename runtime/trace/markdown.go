@@ -139,6 +139,9 @@ func (m *markdown) result(e Event) {
 			m.print(" %s", prose(a))
 		}
 		m.print("\n")
+		for _, r := range readings(d) {
+			m.print("  - %s\n", prose(r))
+		}
 		if s := exposure(d); s != "" {
 			m.print("  - **%s**\n", prose(s))
 		}

@@ -327,6 +327,11 @@ func (t *Terminal) effects(op Event) {
 		case !told && !t.opts.Verbose: // a verbose terminal has shown them
 			add(t.clipped("does " + Quote(describe(e)) + prefixed("  ", more)))
 		}
+		for _, r := range readings(e) {
+			if t.dry || t.opts.Verbose || t.opts.Whole {
+				add(t.clipped(r))
+			}
+		}
 	}
 	if n := len(lines); n > effectLines && !t.opts.Whole {
 		lines = append(lines[:effectLines], fmt.Sprintf("(%d more effects; --verbose shows them)", n-effectLines))
