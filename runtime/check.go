@@ -29,7 +29,7 @@ func (rt *Runtime) Check(lib Library, name string) Errors {
 	if err != nil {
 		return Errors{{Class: Mistake, Pos: name, Err: cause(err)}}
 	}
-	l := &loader{meter: m, book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib}
+	l := &loader{rt: rt, meter: m, book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib}
 	c := &checker{rt: rt, lib: lib, pre: rt.predeclared(l), placeholders: l.book.placeholders,
 		uses: map[*syntax.Ident]int{}, set: map[*syntax.Ident]bool{}}
 	f, err := parse(name, src, c.pre)

@@ -58,6 +58,7 @@ type readFile struct {
 	written int64
 	sum     string
 	version host.Version
+	shared  bool // a command names it, and may write it itself
 }
 
 // bind returns what the trace says of the inputs of the next effect, and the files
@@ -98,7 +99,7 @@ func (d *door) inputFiles(in Read) (group []*readFile, err error) {
 		if err == nil && d.run.made.has(real) {
 			continue
 		}
-		b := &readFile{name: name}
+		b := &readFile{name: name, shared: in.Loose}
 		var m host.Meta
 		if err == nil {
 			b.content, err = d.Reader.Content(real)
@@ -197,9 +198,12 @@ func steady(files []*readFile, c host.Content) host.Content {
 	return files[0].version.Guard(files[0].name, c)
 }
 
-// unchanged returns an error if a file changed after its digest was computed.
+// unchanged returns an error if a file that a command does not write itself changed after its digest was computed.
 func unchanged(files []*readFile) error {
 	for _, b := range files {
+		if b.shared {
+			continue
+		}
 		if err := b.version.Check(b.name, b.content); err != nil {
 			return err
 		}

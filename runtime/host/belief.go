@@ -26,10 +26,17 @@ func (o *Overlay) exec(ctx context.Context, c Cmd) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("not started: %w", err)
 	}
+	if err := c.Process.check(); err != nil {
+		return err
+	}
 	maker, err := o.maker(ctx, c.User)
 	if err != nil {
 		return err
 	}
+	if err := o.startable(ctx, c.Process); err != nil {
+		return err
+	}
+	o.brought = o.brought || c.Brings || c.MayMake || len(c.Touches) > 0
 	o.change()
 	clear(o.owners)
 	o.mayMake = o.mayMake || c.MayMake
