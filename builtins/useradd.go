@@ -184,6 +184,13 @@ func (op *useraddOp) checkFields(ctx context.Context, h host.Reader) ([]runtime.
 			differ(f.kind, have, f.wanted, f.option, f.wanted)
 		}
 	}
+	if _, ok := cmd.Sets[fact(host.Primary, op.name)]; ok { // usermod takes the files in the home along
+		home, err := h.Fact(ctx, fact(host.Home, op.name))
+		if err != nil {
+			return nil, err
+		}
+		cmd.Gives = map[string]host.Owner{home: {Group: op.group}}
+	}
 	have, err := h.Fact(ctx, fact(host.Groups, op.name))
 	if err != nil {
 		return nil, err
