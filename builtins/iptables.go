@@ -316,7 +316,7 @@ func saveFirewall(ctx context.Context, r host.Reader, _ string) (string, error) 
 		return "", err
 	}
 	if res.Code != 0 {
-		err := fmt.Errorf("iptables-save: exit status %d: %s", res.Code, strings.TrimSpace(string(res.Stderr)))
+		err := fmt.Errorf("iptables-save: exit status %d%s", res.Code, res.LastWords())
 		return "", runtime.Hint(err, "only root may look: start runbook as root")
 	}
 	return iptables.Save(string(res.Stdout))

@@ -51,6 +51,9 @@ func NewLocal(root string) *Local {
 	return &Local{dir: filepath.Clean(root), facts: map[Fact]string{}}
 }
 
+// Usable reports whether l was made by NewLocal.
+func (l *Local) Usable() bool { return l != nil && l.facts != nil }
+
 // Self owns what this process makes: its effective user and group.
 func (l *Local) Self() Owner {
 	o, err := l.owner(os.Geteuid(), os.Getegid())

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -225,7 +226,12 @@ func (p *place) path() string {
 	if p.up == nil {
 		return "/"
 	}
-	return path.Join(p.up.path(), p.name)
+	var names []string
+	for ; p.up != nil; p = p.up {
+		names = append(names, p.name)
+	}
+	slices.Reverse(names)
+	return "/" + strings.Join(names, "/")
 }
 
 // pin makes the overlay keep the node at p, or turns to the one that it keeps

@@ -22,6 +22,13 @@ type member struct {
 	sparse bool // the data there lacks the file's holes
 }
 
+// What is compressed to less than leastBytes for a member, and has more than a few,
+// is nothing but names: it costs the machine far more than whoever made it.
+const (
+	fewMembers = 100_000
+	leastBytes = 16
+)
+
 // walk calls f with every member that is left after stripping, in order, and
 // returns how many the archive has. What f leaves of the data is passed over.
 // It returns only at the end of the archive or at the first thing it refuses.
@@ -46,6 +53,10 @@ func walk(ctx context.Context, src *source, strip int, f func(member, io.Reader)
 		members++
 		if size := dataSize(hdr); members > MaxMembers || size > MaxSize-total {
 			return members, refuse(hdr.Name, "is too much: got %d members, the last of %d bytes", members, size)
+		}
+		if members > fewMembers && int64(members) > src.size/leastBytes {
+			return members, fmt.Errorf("got more than %d members in an archive of %d bytes, want at least %d for each",
+				members-1, src.size, leastBytes)
 		}
 		total += dataSize(hdr)
 		m, err := convert(hdr, strip)
