@@ -53,7 +53,8 @@ func (p *Package) Users() []string {
 	return tidy(names)
 }
 
-// Account guesses the group, the home and the shell that scriptlets give to a user, "" where they leave them to useradd.
+// Account guesses the group, the home and the shell that scriptlets give to a user, "" where they leave them
+// to useradd.
 func (p *Package) Account(user string) (group, home, shell string) {
 	for _, s := range p.Scripts {
 		for _, argv := range commands(s) {
@@ -65,8 +66,8 @@ func (p *Package) Account(user string) (group, home, shell string) {
 	return "", "", ""
 }
 
-// option returns the value of an option of useradd. The short one may end several letters, its value may follow it
-// without a blank.
+// option returns the value of an option of useradd. The short one may end several letters, and its value may
+// follow it without a blank.
 func option(argv []string, short, long string) string {
 	for i, a := range argv {
 		name, value, attached := strings.Cut(a, "=")
