@@ -95,7 +95,7 @@ func (op *iptablesOp) Check(ctx context.Context, h host.Reader) ([]runtime.Actio
 	}
 	changes, err := op.compare(set)
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
-		return op.put(ctx, h, rules)
+		return op.put(ctx, h, rules, set.Chain(op.rule.Table, op.rule.Chain).Index(op.rule) >= 0)
 	}, changes...), err
 }
 
@@ -150,8 +150,21 @@ func needInterface(h host.Reader, name string) error {
 	return runtime.Hint(fmt.Errorf("there is no interface %s", name), "there is: "+strings.Join(names, " "))
 }
 
-// put adds the rule to its chain; rules are those of all tables before.
-func (op *iptablesOp) put(ctx context.Context, h host.Host, rules string) error {
+// put adds the rule to its chain, out of which it is taken first if it is there in
+// vain; rules are those of all tables before.
+func (op *iptablesOp) put(ctx context.Context, h host.Host, rules string, there bool) error {
+	if there {
+		without, err := iptables.Deleted(rules, op.rule)
+		if err != nil {
+			return err
+		}
+		rules = without
+		cmd := host.Cmd{Process: host.Process{Argv: op.rule.Delete()}}
+		cmd.Follows = map[host.Fact]string{fact(firewallKind, "rules"): rules}
+		if _, err := h.Exec(ctx, cmd); err != nil {
+			return err
+		}
+	}
 	edit := iptables.Inserted
 	if op.last {
 		edit = iptables.Appended

@@ -155,10 +155,10 @@ func (op *useraddOp) checkOld(ctx context.Context, h host.Reader, uid string) ([
 	if err != nil {
 		return nil, err
 	}
-	actions := op.checkFields(fields)
 	if home == "" && uid == host.Present {
 		home = op.newHome()
 	}
+	actions := op.checkFields(fields, home)
 	if ok, err := host.Exists(h, home); op.createHome && home != "" && err == nil && !ok {
 		actions = append(actions, runtime.Actions(func(ctx context.Context, h host.Host) error {
 			return op.makeHome(ctx, h, home)
@@ -204,7 +204,7 @@ func (op *useraddOp) fields(ctx context.Context, h host.Reader, uid string) ([]f
 
 // checkFields compares what usermod can change. One command changes it; what the call
 // names and is so already it names, too, so that it is the same whatever differs.
-func (op *useraddOp) checkFields(fields []field) []runtime.Action {
+func (op *useraddOp) checkFields(fields []field, home string) []runtime.Action {
 	var changes []host.Change
 	cmd := host.Cmd{Process: host.Process{Argv: []string{"usermod"}}, Sets: map[host.Fact]string{}}
 	for _, f := range fields {
@@ -215,6 +215,9 @@ func (op *useraddOp) checkFields(fields []field) []runtime.Action {
 		cmd.Sets[fact(f.kind, op.name)] = f.wanted
 		if f.have != f.wanted {
 			changes = append(changes, change(f.kind.Name, f.have, f.wanted))
+		}
+		if f.have != f.wanted && f.kind == host.Primary && home != "" { // usermod takes the files in the home along
+			cmd.Gives = map[string]host.Owner{home: {Group: op.group}}
 		}
 	}
 	cmd.Argv = append(cmd.Argv, op.name)

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os/exec"
 	"path"
+	"slices"
 	"time"
 )
 
@@ -46,6 +48,11 @@ func (o *Overlay) exec(ctx context.Context, c Cmd) error {
 			return err
 		}
 	}
+	for _, t := range slices.Sorted(maps.Keys(c.Gives)) {
+		if err := o.gives(t, c.Gives[t]); err != nil {
+			return err
+		}
+	}
 	for _, e := range c.Makes {
 		name := path.Join("/", e.Name)
 		w := steps{o: o, missing: func() *node {
@@ -55,6 +62,23 @@ func (o *Overlay) exec(ctx context.Context, c Cmd) error {
 			return guest("make", name, err)
 		}
 	}
+	return nil
+}
+
+// gives gives a tree, if it is there, to own. That changes no answer about what it holds.
+func (o *Overlay) gives(name string, own Owner) error {
+	p, err := o.find(name, true)
+	if errors.Is(err, errNotExist) {
+		return nil
+	}
+	if err == nil {
+		own, err = o.owner(own)
+	}
+	if err != nil {
+		return guest("chown", name, err)
+	}
+	p.pin()
+	p.give(own)
 	return nil
 }
 

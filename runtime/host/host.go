@@ -104,16 +104,17 @@ type Cmd struct {
 	Already  *regexp.Regexp // a failure whose output matches counts as success
 	Critical bool           // a package manager: never killed, only waited for
 
-	Sets         map[Fact]string // hold afterwards; a real host asserts them
-	Makes        []Entry         // will exist, by absolute name; a real host asserts their types, but for ModeIrregular
-	Touches      []string        // trees changed in unknowable ways
-	TouchesFacts []Fact          // facts changed in unknowable ways
-	Assumes      map[Fact]string // believed by an overlay, never asserted
-	Follows      map[Fact]string // what an overlay concludes from Sets: not a guess, so it is not listed as assumed
-	Brings       bool            // may bring programs and mount things
-	MayMake      bool            // may also make directories that cannot be listed beforehand
-	Settle       time.Duration   // how long Sets may take to hold; a real host asks again until then
-	Hopeless     []string        // values of facts in Sets that no waiting will change
+	Sets         map[Fact]string  // hold afterwards; a real host asserts them
+	Makes        []Entry          // will exist, by absolute name; a real host asserts their types, but for ModeIrregular
+	Touches      []string         // trees changed in unknowable ways
+	Gives        map[string]Owner // trees whose files get another owner or group, as far as one is named
+	TouchesFacts []Fact           // facts changed in unknowable ways
+	Assumes      map[Fact]string  // believed by an overlay, never asserted
+	Follows      map[Fact]string  // what an overlay concludes from Sets: not a guess, so it is not listed as assumed
+	Brings       bool             // may bring programs and mount things
+	MayMake      bool             // may also make directories that cannot be listed beforehand
+	Settle       time.Duration    // how long Sets may take to hold; a real host asks again until then
+	Hopeless     []string         // values of facts in Sets that no waiting will change
 
 	Detail map[string]any // more for the trace
 }

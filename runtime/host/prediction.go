@@ -252,6 +252,7 @@ func (o *Overlay) Chown(name string, own Owner, _ int) error {
 		return guest("chown", name, err)
 	}
 	p.pin()
+	p.changed = true
 	p.give(own)
 	for name, m := range spared {
 		kept, err := o.find(name, false)
@@ -286,7 +287,7 @@ func (o *Overlay) spared(links linkage) (map[string]Meta, error) {
 
 func (n *node) give(own Owner) {
 	now, was := time.Now(), n.meta.Owner
-	n.meta, n.below, n.changed, n.given = n.meta.given(own), own.Or(n.below), true, now
+	n.meta, n.below, n.given = n.meta.given(own), own.Or(n.below), now
 	if n.meta.Owner != was {
 		n.at = now
 	}

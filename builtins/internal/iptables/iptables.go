@@ -117,6 +117,9 @@ func (r Rule) Insert() []string { return r.command("-I") }
 // Append is the command that puts the rule last in its chain.
 func (r Rule) Append() []string { return r.command("-A") }
 
+// Delete is the command that takes the first such rule out of its chain.
+func (r Rule) Delete() []string { return r.command("-D") }
+
 // command leaves out -w, which version 1.4.7 does not know.
 func (r Rule) command(verb string) []string {
 	return append([]string{"iptables", "-t", r.table(), verb, r.Chain}, r.spec()...)
