@@ -422,3 +422,33 @@ func TestCondaSpecs(t *testing.T) {
 		t.Errorf("got %s", n)
 	}
 }
+
+// The indexes of channels that are directories are part of a plan.
+func TestCondaInstallReadsIndexes(t *testing.T) {
+	m, body := newConda(t)
+	for _, name := range []string{"linux-64/repodata.json", "noarch/repodata.json.bz2", "win-64/repodata.json"} {
+		m.write(body("/srv/pkgs/"+name), "{}")
+	}
+	steps := body(`conda.bootstrap("/srv/conda.sh", "/srv/c")
+conda.channels("/srv/c", only = ["file:///srv/pkgs"])
+conda.install("/srv/c", ["zlib"])`)
+	dry, err := m.dry(steps)
+	m.must(err)
+	real, err := m.real(steps)
+	m.must(err)
+	for _, events := range [][]trace.Event{dry, real} {
+		var read []string
+		for _, e := range events {
+			for _, in := range e.Inputs {
+				read = append(read, in.Path)
+			}
+		}
+		want := strings.Fields(body("/srv/conda.sh /srv/pkgs/linux-64/repodata.json /srv/pkgs/noarch/repodata.json.bz2"))
+		if !slices.Equal(read, want) {
+			t.Errorf("got %q read, want %q", read, want)
+		}
+	}
+	if d := trace.Diff(dry, real); !d.Equal {
+		t.Error(d)
+	}
+}

@@ -339,20 +339,6 @@ func (o *Overlay) Move(src, dst string) error {
 	return nil
 }
 
-func (o *Overlay) mayMove(from, p, to *place) error {
-	if err := o.mayDrop(from, p.node); err != nil {
-		return err
-	}
-	if err := o.mayAdd(to); err != nil {
-		return err
-	}
-	// A directory that changes its parent has its ".." rewritten.
-	if p.meta.Mode.IsDir() && !p.unknown && from.path() != to.path() && !o.may(p.meta, write) {
-		return errAccess
-	}
-	return nil
-}
-
 // below reports whether name is dir or lies below it.
 func below(name, dir string) bool {
 	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")

@@ -109,7 +109,7 @@ func convert(hdr *tar.Header, strip int) (m member, err error) {
 		}
 		if !host.KeepsTime(hdr.ModTime) {
 			return m, refuse(hdr.Name, "has the time %s, want one from 1902 to 2261, which file systems keep",
-				showTime(hdr.ModTime))
+				hdr.ModTime.UTC().Format(time.DateTime))
 		}
 		m.Meta = host.Meta{Mode: perm, Size: hdr.Size, ModTime: hdr.ModTime}
 	case tar.TypeDir:
@@ -145,5 +145,3 @@ func convertLink(m *member, hdr *tar.Header, parts []string, strip int) error {
 	}
 	return nil
 }
-
-func showTime(t time.Time) string { return t.UTC().Format(time.DateTime) }
