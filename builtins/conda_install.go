@@ -46,8 +46,12 @@ var condaKind = &host.Kind{Name: "conda", Probe: func(_ context.Context, r host.
 		return "", err
 	}
 	list, err := s.candidates(r, prefix)
+	var bases []string
+	if s.HasChannel() && len(list) > 0 {
+		bases = channelBases(r, prefix)
+	}
 	for _, p := range list {
-		if s.met(p) {
+		if s.met(p, bases) {
 			return describePackage(p), err
 		}
 	}
@@ -128,8 +132,8 @@ func packageOf(file string) (name string, ok bool) {
 	return stem, true
 }
 
-func (s condaSpec) met(p *conda.Installed) bool {
-	return s.MatchInstalled(p) && (s.url == "" || s.url == p.URL)
+func (s condaSpec) met(p *conda.Installed, bases []string) bool {
+	return s.MatchInstalled(p, bases...) && (s.url == "" || s.url == p.URL)
 }
 
 // condaInstallOp is packages below a prefix.

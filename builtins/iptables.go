@@ -106,6 +106,10 @@ func (op *iptablesOp) compare(set iptables.Ruleset) ([]host.Change, error) {
 		return nil, runtime.Hint(fmt.Errorf("table %s has no chain %s", op.rule.Table, op.rule.Chain),
 			"see the spelling; chains are written in capitals")
 	}
+	if !iptables.Target(op.rule.Table, op.rule.Jump) && set[op.rule.Table][op.rule.Jump] == nil {
+		return nil, runtime.Hint(fmt.Errorf("table %s has no target and no chain %s", op.rule.Table, op.rule.Jump),
+			"see the spelling; targets and chains are mostly written in capitals")
+	}
 	chain := set.Chain(op.rule.Table, op.rule.Chain)
 	at := chain.Index(op.rule)
 	place := at
@@ -325,7 +329,7 @@ func saveFirewall(ctx context.Context, r host.Reader, _ string) (string, error) 
 		return "", err
 	}
 	if res.Code != 0 {
-		err := fmt.Errorf("iptables-save: exit status %d: %s", res.Code, strings.TrimSpace(string(res.Stderr)))
+		err := fmt.Errorf("iptables-save: exit status %d%s", res.Code, res.LastWords())
 		return "", runtime.Hint(err, "only root may look: start runbook as root")
 	}
 	return iptables.Save(string(res.Stdout))

@@ -28,10 +28,17 @@ func (o *Overlay) exec(ctx context.Context, c Cmd) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("not started: %w", err)
 	}
+	if err := c.Process.check(); err != nil {
+		return err
+	}
 	maker, err := o.maker(ctx, c.User)
 	if err != nil {
 		return err
 	}
+	if err := o.startable(ctx, c.Process); err != nil {
+		return err
+	}
+	o.brought = o.brought || c.Brings || c.MayMake || len(c.Touches) > 0
 	o.change()
 	clear(o.owners)
 	o.mayMake = o.mayMake || c.MayMake
@@ -73,6 +80,20 @@ func (o *Overlay) gives(name string, own Owner) error {
 	p.pin()
 	p.give(own)
 	return nil
+}
+
+// give gives n and all below it to own.
+func (n *node) give(own Owner) {
+	now, was := time.Now(), n.meta.Owner
+	n.meta, n.below, n.given = n.meta.given(own), own.Or(n.below), now
+	if n.meta.Owner != was {
+		n.at = now
+	}
+	for _, kid := range n.kids {
+		if kid != nil {
+			kid.give(own)
+		}
+	}
 }
 
 // maker is who owns what a command of user makes.

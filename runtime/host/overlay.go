@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -28,6 +29,8 @@ type Overlay struct {
 	top     *node
 	changed bool
 	mayMake bool // a believed command may have made directories
+	brought bool // a believed command may have brought programs, or mounted something
+	mounts  []mount
 
 	facts   map[Fact]string // believed
 	touched map[Fact]bool   // changed in unknowable ways
@@ -223,7 +226,12 @@ func (p *place) path() string {
 	if p.up == nil {
 		return "/"
 	}
-	return path.Join(p.up.path(), p.name)
+	var names []string
+	for ; p.up != nil; p = p.up {
+		names = append(names, p.name)
+	}
+	slices.Reverse(names)
+	return "/" + strings.Join(names, "/")
 }
 
 // pin makes the overlay keep the node at p, or turns to the one that it keeps

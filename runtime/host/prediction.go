@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -58,8 +59,8 @@ func (o *Overlay) Mkdir(name string, m Meta) error {
 
 // Symlink is Host's.
 func (o *Overlay) Symlink(target, name string, own Owner) error {
-	if target == "" {
-		return guest("symlink", name, errNotExist)
+	if err := checkTarget(target); err != nil {
+		return guest("symlink", name, err)
 	}
 	m := Meta{Mode: fs.ModeSymlink | fs.ModePerm, Owner: own, Size: int64(len(target))}
 	return guest("symlink", name, o.add(name, &node{meta: m, target: target}))
@@ -88,6 +89,9 @@ func (o *Overlay) add(name string, n *node) error {
 
 // fit gives n the owner that it would get in dir, or refuses it.
 func (o *Overlay) fit(dir *place, n *node, own Owner) error {
+	if err := o.writable(dir); err != nil {
+		return err
+	}
 	if err := o.mayAdd(dir); err != nil {
 		return err
 	}
@@ -200,6 +204,9 @@ func (o *Overlay) setMeta(name string, m Meta) error {
 	if !p.unknown && p.meta.Mode&fs.ModeSymlink != 0 {
 		return errLink
 	}
+	if err := o.writable(p); err != nil {
+		return err
+	}
 	own, err := o.owner(m.Owner)
 	if err != nil {
 		return err
@@ -278,19 +285,6 @@ func (o *Overlay) spared(links linkage) (map[string]Meta, error) {
 	return all, nil
 }
 
-func (n *node) give(own Owner) {
-	now, was := time.Now(), n.meta.Owner
-	n.meta, n.below, n.given = n.meta.given(own), own.Or(n.below), now
-	if n.meta.Owner != was {
-		n.at = now
-	}
-	for _, kid := range n.kids {
-		if kid != nil {
-			kid.give(own)
-		}
-	}
-}
-
 // Move is Host's. What the base shows below src goes along without being read.
 func (o *Overlay) Move(src, dst string) error {
 	sdir, sbase, err := o.parent(steps{o: o}, src)
@@ -314,6 +308,11 @@ func (o *Overlay) Move(src, dst string) error {
 		return guest("move", src, errBusy)
 	case below(ddir.path(), p.path()):
 		return guest("move", src, errInvalid)
+	case o.mountOf(sdir).dir != o.mountOf(ddir).dir:
+		return guest("move", src, syscall.EXDEV)
+	}
+	if err := o.writable(ddir); err != nil {
+		return guest("move", src, err)
 	}
 	if err := o.mayMove(sdir, p, ddir); err != nil {
 		return guest("move", src, err)
@@ -360,6 +359,9 @@ func (o *Overlay) Remove(name string, _ int) error {
 		return guest("remove", name, err)
 	case base == ".":
 		return guest("remove", name, errBusy)
+	}
+	if err := o.writable(dir); err != nil {
+		return guest("remove", name, err)
 	}
 	if err := o.mayDropAll(name, p); err != nil {
 		return err
