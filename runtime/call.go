@@ -84,7 +84,11 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 			delete(given, p.Name)
 			if p.Default == "" {
 				err := fmt.Errorf("%s: argument %q is None, want a value", b.Name, p.Name)
-				return nil, Hint(err, "a function without return gives None; see: runbook builtins "+b.Name)
+				hint := "a function without return gives None; see: runbook builtins " + b.Name
+				if p.Type == "function" {
+					hint = "give the function itself: " + b.Name + "(install), not " + b.Name + "(install())"
+				}
+				return nil, Hint(err, hint)
 			}
 		}
 		if _, ok := given[p.Name]; !ok && p.Default == "" {

@@ -42,6 +42,7 @@ func (rt *Runtime) Check(lib Library, name string) Errors {
 	c.learn(f)
 	c.walk(f)
 	c.unused(f)
+	c.stepless(f, name)
 	c.loading(name)
 	slices.SortStableFunc(c.found, func(a, b *Error) int { return comparePlaces(a.Pos, b.Pos) })
 	return c.found
@@ -203,6 +204,21 @@ func (c *checker) unused(f *syntax.File) {
 			if kind := predeclaredName(call.Fn); kind == "var" || kind == "secret" {
 				c.mustUse(id, kind, "use it, or delete it")
 			}
+		}
+	}
+}
+
+// stepless refuses a runbook without steps: a file that declares vars, or that nobody
+// loads although it is no library in lib/.
+func (c *checker) stepless(f *syntax.File, name string) {
+	if c.runbook || strings.Contains(name, "/") || name == "runbook.star" || c.lib.loads(name) {
+		return
+	}
+	for _, s := range f.Stmts {
+		if d, ok := s.(*syntax.DefStmt); ok {
+			c.add(d.Name.NamePos, Hint(fmt.Errorf("no step is declared: nothing calls %s", d.Name.Name),
+				fmt.Sprintf("write step(%s) below it; what other files load belongs into lib/", d.Name.Name)))
+			return
 		}
 	}
 }

@@ -33,10 +33,11 @@ func declareStep(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error)
 	}
 	f, ok := fn.(*starlark.Function)
 	if !ok {
-		return nil, Hint(fmt.Errorf("step: got %s, want a function", fn.Type()), "write step(install), not step(install())")
+		return nil, Hint(fmt.Errorf("step: got %s, want a function", fn.Type()), "write step(install), without quotes, and not step(install())")
 	}
 	if f.NumParams() > 0 {
-		return nil, fmt.Errorf("step %s: its function takes arguments, want none", f.Name())
+		return nil, Hint(fmt.Errorf("step %s: its function takes arguments, want none", f.Name()),
+			"give them in a function around it: step(lambda: "+f.Name()+"(...), name=\"...\")")
 	}
 	if s.Name == "" {
 		s.Name = f.Name()
@@ -83,7 +84,7 @@ func (l *loader) addStep(s Step, when starlark.Value, pos string) error {
 	case starlark.Callable:
 		s.When, s.when = "function", w
 	default:
-		return fmt.Errorf("step %s: when: got %s, want a bool or a function", s.Name, when.Type())
+		return fmt.Errorf("step %s: when: %w", s.Name, wantType(when, "a bool or a function"))
 	}
 	l.book.Steps = append(l.book.Steps, s)
 	return nil
