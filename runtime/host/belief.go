@@ -82,6 +82,20 @@ func (o *Overlay) gives(name string, own Owner) error {
 	return nil
 }
 
+// give gives n and all below it to own.
+func (n *node) give(own Owner) {
+	now, was := time.Now(), n.meta.Owner
+	n.meta, n.below, n.given = n.meta.given(own), own.Or(n.below), now
+	if n.meta.Owner != was {
+		n.at = now
+	}
+	for _, kid := range n.kids {
+		if kid != nil {
+			kid.give(own)
+		}
+	}
+}
+
 // maker is who owns what a command of user makes.
 func (o *Overlay) maker(ctx context.Context, user string) (Owner, error) {
 	if user == "" {

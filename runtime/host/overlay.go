@@ -188,7 +188,10 @@ func (abroad) Is(target error) bool { return target == ErrUnknown }
 
 // find returns what is called name.
 func (o *Overlay) find(name string, follow bool) (*place, error) {
-	w := steps{o: o}
+	return steps{o: o}.find(name, follow)
+}
+
+func (w steps) find(name string, follow bool) (*place, error) {
 	dir, base, err := walk(w, name, follow)
 	if err != nil {
 		return nil, err
@@ -285,6 +288,7 @@ const (
 type steps struct {
 	o       *Overlay
 	missing func() *node
+	kernel  bool // walks as the kernel does that starts a program: every link is followed
 }
 
 func (w steps) root() *place {
@@ -354,7 +358,7 @@ func (o *Overlay) kid(dir *node, name string) (*node, error) {
 
 // trust is about what acts as root; see stranger.
 func (w steps) trust(at *place) error {
-	if !w.o.isRoot() || at.unknown {
+	if !w.o.isRoot() || at.unknown || w.kernel {
 		return nil
 	}
 	if at.meta.maker() != "" {

@@ -285,19 +285,6 @@ func (o *Overlay) spared(links linkage) (map[string]Meta, error) {
 	return all, nil
 }
 
-func (n *node) give(own Owner) {
-	now, was := time.Now(), n.meta.Owner
-	n.meta, n.below, n.given = n.meta.given(own), own.Or(n.below), now
-	if n.meta.Owner != was {
-		n.at = now
-	}
-	for _, kid := range n.kids {
-		if kid != nil {
-			kid.give(own)
-		}
-	}
-}
-
 // Move is Host's. What the base shows below src goes along without being read.
 func (o *Overlay) Move(src, dst string) error {
 	sdir, sbase, err := o.parent(steps{o: o}, src)

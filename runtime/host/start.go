@@ -88,7 +88,7 @@ func (o *Overlay) Program(name string) (string, error) {
 		}
 	}
 	for _, file := range candidates {
-		p, err := o.find(file, true)
+		p, err := steps{o: o, kernel: true}.find(file, true)
 		switch {
 		case absent(err):
 		case err != nil:

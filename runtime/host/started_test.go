@@ -126,3 +126,15 @@ func TestGives(t *testing.T) {
 		t.Errorf("got %v", all)
 	}
 }
+
+// An account's programs may be links of its own: the kernel follows them, so a dry run does.
+func TestProgramBehindALink(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root can give links away")
+	}
+	dir := t.TempDir()
+	ok(t, os.MkdirAll(filepath.Join(dir, "home/bin"), 0o755), os.WriteFile(filepath.Join(dir, "tool"), []byte("#!/bin/sh\n"), 0o755),
+		os.Symlink("/tool", filepath.Join(dir, "home/bin/tool")), os.Lchown(filepath.Join(dir, "home/bin/tool"), 65534, 65534))
+	o := host.NewOverlay(host.NewLocal(dir), host.NewLocal(dir).Self())
+	do(t, o, host.Cmd{Process: host.Process{Argv: []string{"/home/bin/tool"}}})
+}
