@@ -58,9 +58,16 @@ var explanations = []explanation{
 	{regexp.MustCompile(errMemory.Error()), errMemory.Error(), "look for a value that grows in a loop"},
 }
 
+// longestError is how much of a message is kept: fail() may be given anything.
+const longestError = 16 << 10
+
 // explain adds a hint to messages that newcomers meet.
 func explain(e *Error) *Error {
 	text := e.Err.Error()
+	if len(text) > longestError {
+		text = strings.ToValidUTF8(text[:longestError], "") + "..."
+		e.Err = errors.New(text)
+	}
 	for _, x := range explanations {
 		if !x.match.MatchString(text) {
 			continue
