@@ -81,14 +81,8 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 	}
 	for _, p := range params {
 		if given[p.Name] == starlark.None {
-			delete(given, p.Name)
-			if p.Default == "" {
-				err := fmt.Errorf("%s: argument %q is None, want a value", b.Name, p.Name)
-				hint := "a function without return gives None; see: runbook builtins " + b.Name
-				if p.Type == "function" {
-					hint = "give the function itself: " + b.Name + "(install), not " + b.Name + "(install())"
-				}
-				return nil, Hint(err, hint)
+			if delete(given, p.Name); p.Default == "" {
+				return nil, noValue(b, p)
 			}
 		}
 		if _, ok := given[p.Name]; !ok && p.Default == "" {
@@ -96,6 +90,15 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 		}
 	}
 	return given, nil
+}
+
+// noValue is the error of a parameter that must have a value and gets None.
+func noValue(b *Builtin, p Arg) error {
+	hint := "a function without return gives None; see: runbook builtins " + b.Name
+	if p.Type == "function" {
+		hint = "give the function itself: " + b.Name + "(install), not " + b.Name + "(install())"
+	}
+	return Hint(fmt.Errorf("%s: argument %q is None, want a value", b.Name, p.Name), hint)
 }
 
 // positional is how many arguments may be given without their names.

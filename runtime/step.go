@@ -33,7 +33,8 @@ func declareStep(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error)
 	}
 	f, ok := fn.(*starlark.Function)
 	if !ok {
-		return nil, Hint(fmt.Errorf("step: got %s, want a function", fn.Type()), "write step(install), without quotes, and not step(install())")
+		return nil, Hint(fmt.Errorf("step: got %s, want a function", fn.Type()),
+			"write step(install), without quotes, and not step(install())")
 	}
 	if f.NumParams() > 0 {
 		return nil, Hint(fmt.Errorf("step %s: its function takes arguments, want none", f.Name()),

@@ -255,6 +255,16 @@ opens() {
     done
 }
 `, nil},
+		{"place", `# place MODE PATH: an empty file; one that is there keeps its owner.
+place() {
+    if [ -f "$2" ] && [ ! -h "$2" ]; then
+        chmod "$1" -- "$2"
+        : >"$2"
+    else
+        install -m "$1" -- /dev/null "$2"
+    fi
+}
+`, nil},
 		{"mirror", `# mirror [FLAG]...: what the runbook mirrors that it is given.
 mirror() {
     command -v runbook >/dev/null || { echo "channels are mirrored by runbook, which is not in $PATH" >&2; exit 1; }
