@@ -112,6 +112,7 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	go p.digest() // the first event waits for it
 	l, err := p.load(file, f.inputFlags)
 	if err != nil && (l.book == nil || runtime.ClassOf(err) != runtime.Input) {
 		return err

@@ -192,3 +192,101 @@ func (o *Overlay) predicted(number Fact) string {
 type probing struct{ *Overlay }
 
 func (p probing) Query(ctx context.Context, q Process) (Result, error) { return p.query(ctx, q) }
+
+// believe makes e what is called name. A directory that is there stays as it is.
+func (o *Overlay) believe(w steps, name string, e Entry, maker Owner) error {
+	dir, base, err := o.parent(w, name)
+	if err != nil {
+		return err
+	}
+	old, err := o.present(dir, base)
+	if err != nil {
+		return err
+	}
+	if made, err := o.stays(name, e, old, maker); made || err != nil {
+		return err
+	}
+	own, err := o.owner(e.Owner)
+	if err != nil {
+		return err
+	}
+	n := &node{meta: e.Meta, content: e.Content, target: e.Target}
+	n.complete(name)
+	if maker != (Owner{}) {
+		if n.meta.Mode.Perm() == 0 { // a command's umask is not for us to know
+			n.meta.Mode |= usual(n.meta.Mode)
+		}
+		n.touched = n.touched || old != nil && old.unknown && e.Mode.IsDir()
+		n.meta.Owner = own.Or(maker)
+		dir.exist(maker)
+		o.put(dir, base, n)
+		return nil
+	}
+	if err := o.fit(dir, n, own); err != nil {
+		return err
+	}
+	if old != nil {
+		if err := o.mayDrop(dir, old.node); err != nil {
+			return err
+		}
+	}
+	o.suppose(dir)
+	o.put(dir, base, n)
+	return nil
+}
+
+// usual are the permissions of what most programs make.
+func usual(m fs.FileMode) fs.FileMode {
+	if m.IsDir() {
+		return 0o755
+	}
+	return 0o644
+}
+
+// exist turns directories that may be there into such that are, because a
+// command makes something in them; what else they hold stays unknown.
+func (p *place) exist(maker Owner) {
+	for ; p != nil; p = p.up {
+		if p.unknown {
+			p.unknown, p.touched, p.changed = false, true, true
+			p.meta = Meta{Mode: fs.ModeDir | 0o755, Owner: maker}
+		}
+	}
+}
+
+// stays reports whether e is there already: a directory stays as it is and,
+// for commands, so does a link that leads to one.
+func (o *Overlay) stays(name string, e Entry, old *place, maker Owner) (bool, error) {
+	switch {
+	case old == nil || old.unknown:
+		return false, nil
+	case old.meta.Mode.IsDir() && !e.Mode.IsDir() && e.Mode&fs.ModeIrregular == 0:
+		return false, errDir
+	case old.meta.Mode&fs.ModeSymlink != 0 && e.Mode.IsDir() && maker != (Owner{}):
+		p, err := o.find(name, true)
+		return err == nil && (p.unknown || p.meta.Mode.IsDir()), nil
+	}
+	return old.meta.Mode.IsDir(), nil
+}
+
+// complete fills in what a command left out of a file that it declared: the size of a
+// text or a link; else an unknown content, and an unknown size (-1).
+func (n *node) complete(name string) {
+	if n.meta.Mode&fs.ModeIrregular != 0 { // of any type: it looks like a file, but may have others below
+		n.meta.Mode &^= fs.ModeIrregular
+		n.touched = true
+	}
+	switch {
+	case n.meta.Mode&fs.ModeSymlink != 0:
+		n.meta.Mode |= fs.ModePerm
+		n.meta.Size = int64(len(n.target))
+	case !n.meta.Mode.IsRegular() || n.content.Open != nil:
+	case n.content.Text != nil:
+		n.meta.Size = int64(len(n.content.Text))
+	default:
+		n.content = Unknown(name)
+		if n.meta.Size == 0 {
+			n.meta.Size = -1
+		}
+	}
+}

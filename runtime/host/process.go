@@ -335,3 +335,12 @@ func cut(s string, n int) string {
 	}
 	return s
 }
+
+// CPUTime is the CPU time that this process has used; 0 if the kernel does not say.
+func CPUTime() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

@@ -111,6 +111,10 @@ func TestModeOwnerAndAccountAreShown(t *testing.T) {
 		{Kind: Effect, Call: "exec", User: "mongod", Argv: []string{"mongo", "pw"}, Stdin: "<secret:pw>",
 			Detail: map[string]any{"cwd": "/srv", "env": map[string]string{"LD_PRELOAD": "/x.so"}, "argv_exposed": []string{"pw", "key"}}},
 		{Kind: Result, Op: "db", Target: "accounts", Outcome: Changed}}
+	var script bytes.Buffer
+	if err := Show(&script, events, "sh"); err != nil || !strings.Contains(script.String(), "# argv_exposed: while it runs, every account can see the secret pw, key") {
+		t.Errorf("sh: got %s, %v", script.String(), err)
+	}
 	var md, text bytes.Buffer
 	for format, w := range map[string]*bytes.Buffer{"md": &md, "text": &text} {
 		if err := Show(w, read(t, written(t, events)), format); err != nil {

@@ -69,6 +69,9 @@ func (s *shell) exec(e Event, input string, known bool) {
 		s.cannot("the trace has a command without a usable name")
 		return
 	}
+	if warning := exposure(e); warning != "" {
+		s.comment("%s", warning)
+	}
 	words := s.account(e.User)
 	if dir := detailText(e.Detail, "cwd"); dir != "" {
 		words += " -C " + shellWord(dir)

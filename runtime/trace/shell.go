@@ -110,8 +110,8 @@ func (s *shell) header() string {
 		fmt.Fprintf(&b, ": \"${%s:?set it to the secret %s}\"\n", variable(name), plainName(name))
 	}
 	if user := s.account(""); info.User.Name != "" {
-		fmt.Fprintf(&b, "[ \"$(id -un)\" = %s ] || { echo %s >&2; exit 1; }\n", user,
-			shellWord("this is to be run by "+info.User.Name))
+		otherwise := shellWord("this is to be run by " + info.User.Name)
+		fmt.Fprintf(&b, "[ \"$(id -un)\" = %s ] || { echo %s >&2; exit 1; }\n", user, otherwise)
 	}
 	for _, f := range shellFunctions() {
 		if slices.Contains(s.needs, f.name) {

@@ -108,7 +108,8 @@ func convert(hdr *tar.Header, strip int) (m member, err error) {
 			return m, refuse(hdr.Name, "is a file with the name of a directory")
 		}
 		if !host.KeepsTime(hdr.ModTime) {
-			return m, refuse(hdr.Name, "has the time %s, want one from 1902 to 2261, which file systems keep", showTime(hdr.ModTime))
+			return m, refuse(hdr.Name, "has the time %s, want one from 1902 to 2261, which file systems keep",
+				showTime(hdr.ModTime))
 		}
 		m.Meta = host.Meta{Mode: perm, Size: hdr.Size, ModTime: hdr.ModTime}
 	case tar.TypeDir:

@@ -165,8 +165,8 @@ func targetOf(list []unit) string {
 	return ""
 }
 
-// effectOf is the target with what it is told, such as the ports of REDIRECT; not what REJECT answers, which Rule leaves
-// to the kernel.
+// effectOf is the target with what it is told, such as the ports of REDIRECT; not what REJECT answers, which Rule
+// leaves to the kernel.
 func effectOf(list []unit) string {
 	target := targetOf(list)
 	at := slices.IndexFunc(list, func(u unit) bool { return u.option == "-j" || u.option == "-g" })
