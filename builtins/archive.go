@@ -76,6 +76,19 @@ func (op archiveOp) names() []string {
 	return names
 }
 
+// changes shows the archive that is to be written, with what its members hold.
+func (op archiveOp) changes(from string, data []byte) []host.Change {
+	changes := []host.Change{change("archive", from, describeBytes(data))}
+	for _, name := range op.names() {
+		if file, ok := op.files[name]; ok {
+			changes = append(changes, change(name, "", "copy of "+file))
+		} else {
+			changes = append(changes, change(name, "", showText([]byte(op.texts[name]))))
+		}
+	}
+	return changes
+}
+
 func (op archiveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
 	owner, err := op.owner.resolve(ctx, h)
 	if err != nil {
@@ -90,11 +103,11 @@ func (op archiveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 	have, err := host.ReadFile(runtime.Unmasked(h), op.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return runtime.Actions(write, change("archive", "", describeBytes(data))), nil
+		return runtime.Actions(write, op.changes("", data)...), nil
 	case err != nil:
 		return nil, err
 	case !bytes.Equal(have, data):
-		return runtime.Actions(write, change("archive", describeBytes(have), describeBytes(data))), nil
+		return runtime.Actions(write, op.changes(describeBytes(have), data)...), nil
 	}
 	m, err := h.Lstat(op.path)
 	if err != nil {

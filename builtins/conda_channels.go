@@ -158,10 +158,12 @@ func (op *channelsOp) wanted(have []string) (list []string) {
 
 // indexChannel returns where conda's channel ch is in a list, -1 if it is not.
 func indexChannel(list []string, ch string) int {
-	return slices.IndexFunc(list, func(other string) bool {
-		a, b := strings.TrimRight(ch, "/"), strings.TrimRight(other, "/")
-		return runtime.SameText([]byte(a), []byte(b)) || conda.SameChannel(a, b)
-	})
+	return slices.IndexFunc(list, func(other string) bool { return sameChannel(ch, other) })
+}
+
+func sameChannel(a, b string) bool {
+	a, b = strings.TrimRight(a, "/"), strings.TrimRight(b, "/")
+	return runtime.SameText([]byte(a), []byte(b)) || conda.SameChannel(a, b)
 }
 
 // holdsToken reports whether whoever knows the channel's name has access to it:

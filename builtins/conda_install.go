@@ -46,8 +46,12 @@ var condaKind = &host.Kind{Name: "conda", Probe: func(_ context.Context, r host.
 		return "", err
 	}
 	list, err := s.candidates(r, prefix)
+	var bases []string
+	if s.HasChannel() && len(list) > 0 {
+		bases = channelBases(r, prefix)
+	}
 	for _, p := range list {
-		if s.met(p) {
+		if s.met(p, bases) {
 			return describePackage(p), err
 		}
 	}
@@ -128,8 +132,8 @@ func packageOf(file string) (name string, ok bool) {
 	return stem, true
 }
 
-func (s condaSpec) met(p *conda.Installed) bool {
-	return s.MatchInstalled(p) && (s.url == "" || s.url == p.URL)
+func (s condaSpec) met(p *conda.Installed, bases []string) bool {
+	return s.MatchInstalled(p, bases...) && (s.url == "" || s.url == p.URL)
 }
 
 // condaInstallOp is packages below a prefix.
@@ -233,11 +237,40 @@ func (op *condaInstallOp) install(ctx context.Context, h host.Host, options []st
 			cmd.Follows[op.fact(s.Name())] = host.Present
 		}
 	}
-	if _, err := h.Exec(ctx, cmd); err != nil {
+	if _, err := runtime.Reading(h, op.reads(ctx, h)...).Exec(ctx, cmd); err != nil {
 		return runtime.Hint(err, "see what it printed; the channels that it searches are in "+
 			path.Join(op.prefix, ".condarc")+", and each needs a repodata.json for noarch, too")
 	}
 	return nil
+}
+
+// reads returns the indexes of the channels that are directories. They have the digests of packages, which conda
+// verifies.
+func (op *condaInstallOp) reads(ctx context.Context, h host.Reader) (all []runtime.Read) {
+	text, err := readText(ctx, h, path.Join(op.prefix, ".condarc"))
+	rc, rcErr := parseCondarc(text)
+	if err != nil || rcErr != nil {
+		return nil // options says so
+	}
+	for _, ch := range rc.channels() {
+		dir := strings.TrimPrefix(strings.TrimPrefix(ch, "file:"), "//")
+		names, err := h.ReadDir(path.Clean(dir))
+		if !path.IsAbs(dir) || err != nil {
+			continue // of a server, or conda will say what is wrong with it
+		}
+		for _, subdir := range names {
+			if subdir != conda.Noarch && !strings.HasPrefix(subdir, "linux-") {
+				continue
+			}
+			for _, form := range []string{"repodata.json", "repodata.json.bz2", "repodata.json.zst", "current_repodata.json"} {
+				name := path.Join(dir, subdir, form)
+				if _, m, err := follow(h, name); err == nil && m.Mode.IsRegular() {
+					all = append(all, runtime.Read{Path: name})
+				}
+			}
+		}
+	}
+	return all
 }
 
 // options returns what conda is told of the channels. Others that its configuration adds are told of

@@ -236,6 +236,12 @@ conda.install("/srv/c", ["zlib=1.2.8=3", "openssl=1.0.2", "pkgs::tzdata", "numpy
 		install(spec, trace.Same)
 	}
 	m.shows(m.read(body("/srv/environment")), "SITE=a b")
+	named := filepath.Base(body("/srv")) + "/pkgs::zlib" // as seen from above
+	if _, err := m.real(body(`conda.install("/srv/c", ["` + named + `"])`)); !says(err, "PackagesNotFoundError") {
+		t.Errorf("%s: got %v", named, err)
+	}
+	m.write(body("/srv/c/.condarc"), "channel_alias: file://"+filepath.Dir(body("/srv"))+"\n")
+	install(named, trace.Same)
 	m.write(body("/srv/lazy"), "")
 	if _, err := m.real(body(`conda.install("/srv/c", ["zlib>1.2.8"])`)); !says(err, "did not take effect") {
 		t.Errorf("got %v, want that nothing came of it", err)
@@ -261,6 +267,7 @@ func TestOtherCondarcs(t *testing.T) {
 	m.must(err)
 	m.write(body("/srv/c/condarc.d/site.yml"), "channels: [a, b]\n")
 	m.write(body("/srv/c/condarc.d/README"), "channels: [c]\n")
+	m.write(body("/srv/c/condarc"), "a: 1\na: 2\n")
 	m.write(body("/srv/own"), "channels:\n  - https://h/t/k3y/x #!top\n")
 	events, err := m.real(body(`conda.install("/srv/c", ["zlib"], env = {"CONDARC": "/srv/own"})`))
 	m.must(err)
@@ -270,6 +277,7 @@ func TestOtherCondarcs(t *testing.T) {
 	}
 	m.shows(notes, body("/srv/c/condarc.d/site.yml adds channels to those of /srv/c/.condarc: a b"),
 		body("/srv/own adds channels to those of /srv/c/.condarc: https://h/t/<TOKEN>/x (#!top: out of its order)"))
+	m.shows(notes, body("/srv/c/condarc: line 2: got a again, want it once; it is in line 1 already: conda cannot start with it"))
 	if strings.Contains(notes, "README") || strings.Contains(notes, "k3y") {
 		t.Errorf("got %s", notes)
 	}
@@ -315,6 +323,7 @@ func TestCondaChannelsRefuses(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"channels: [a]\nchannels: [b]\n": "line 2: got channels again", "channel: [a]\nchannels: [b]\n": "again", "a: 1\na: 2\n": "got a again",
+		"channels: &c [x]\ny: *c\n":  "without anchors",
 		"channels: [a]\n---\nx: 1\n": "more than one document", "- a\n": "want settings", "channels: {a: b}\n": "want a list", "channels: [[a]]\n": "want a channel",
 	} {
 		newMachine(t, map[string]string{"/srv/c/.condarc": text}).fails(`conda.channels("/srv/c", only = ["a"])`, want)
@@ -411,5 +420,35 @@ func TestCondaSpecs(t *testing.T) {
 	m.fails(`conda.install("/srv/c", ["numpy>=1.8 <2"])`, `got the build "<2"`)
 	if n, ok := packageOf("r-base-3.3.1-1.json"); n != "r-base" || !ok {
 		t.Errorf("got %s", n)
+	}
+}
+
+// The indexes of channels that are directories are part of a plan.
+func TestCondaInstallReadsIndexes(t *testing.T) {
+	m, body := newConda(t)
+	for _, name := range []string{"linux-64/repodata.json", "noarch/repodata.json.bz2", "win-64/repodata.json"} {
+		m.write(body("/srv/pkgs/"+name), "{}")
+	}
+	steps := body(`conda.bootstrap("/srv/conda.sh", "/srv/c")
+conda.channels("/srv/c", only = ["file:///srv/pkgs"])
+conda.install("/srv/c", ["zlib"])`)
+	dry, err := m.dry(steps)
+	m.must(err)
+	real, err := m.real(steps)
+	m.must(err)
+	for _, events := range [][]trace.Event{dry, real} {
+		var read []string
+		for _, e := range events {
+			for _, in := range e.Inputs {
+				read = append(read, in.Path)
+			}
+		}
+		want := strings.Fields(body("/srv/conda.sh /srv/pkgs/linux-64/repodata.json /srv/pkgs/noarch/repodata.json.bz2"))
+		if !slices.Equal(read, want) {
+			t.Errorf("got %q read, want %q", read, want)
+		}
+	}
+	if d := trace.Diff(dry, real); !d.Equal {
+		t.Error(d)
 	}
 }

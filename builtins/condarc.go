@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -198,7 +199,12 @@ func (rc *condarc) with(channels []string, final bool) ([]byte, error) {
 		out = append(out, line)
 	}
 	out = append(append(out, rest...), rc.lines[max(rc.from, rc.to):]...)
-	return []byte(strings.Join(out, "")), nil
+	text := strings.Join(out, "")
+	if again, err := parseCondarc(text); err != nil || !slices.EqualFunc(again.channels(), channels, sameChannel) {
+		return nil, runtime.Hint(errors.New("its list of channels is written in a way that cannot be edited"),
+			"write it as a plain list, an item a line, without anchors")
+	}
+	return []byte(text), nil
 }
 
 // head returns the line of the key, and comments that must give way to a flag in it.
@@ -342,7 +348,11 @@ func tellOfCondarcs(ctx context.Context, h host.Reader, prefix, user string, env
 			continue // of a variable that is not set
 		}
 		for _, file := range condarcsAt(h, name) {
-			if list := channelsOf(h, file); len(list) > 0 {
+			list, err := channelsOf(h, file)
+			if err != nil {
+				errs = append(errs, runtime.Note(ctx, fmt.Sprintf("%s: %v: conda cannot start with it", file, err)))
+			}
+			if len(list) > 0 {
 				errs = append(errs, runtime.Note(ctx, fmt.Sprintf("%s adds channels to those of %s: %s",
 					file, path.Join(prefix, ".condarc"), strings.Join(list, " "))))
 			}
@@ -380,15 +390,15 @@ func homeOf(ctx context.Context, h host.Reader, user string) (home string, err e
 }
 
 // channelsOf returns the channels that a file adds, as they may be shown, with their flags. What
-// cannot be read adds none.
-func channelsOf(h host.Reader, file string) (list []string) {
+// cannot be read adds none; what conda cannot read is an error.
+func channelsOf(h host.Reader, file string) (list []string, err error) {
 	data, err := readUpTo(h, file, textLimit)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	rc, err := parseCondarc(string(data))
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	for _, item := range rc.items {
 		name := shownChannel(item.channel)
@@ -397,7 +407,32 @@ func channelsOf(h host.Reader, file string) (list []string) {
 		}
 		list = append(list, name)
 	}
-	return list
+	return list, nil
+}
+
+// channelBases returns where the machine's and the prefix's settings say that channels are which
+// have only a name: channel_alias, and the values of custom_channels.
+func channelBases(h host.Reader, prefix string) (bases []string) {
+	for _, name := range []string{"/etc/conda/.condarc", "/etc/conda/condarc", "/var/lib/conda/.condarc",
+		"/var/lib/conda/condarc", prefix + "/.condarc", prefix + "/condarc"} {
+		data, err := readUpTo(h, name, textLimit)
+		if err != nil {
+			continue
+		}
+		var settings struct {
+			Alias  string            `yaml:"channel_alias"`
+			Custom map[string]string `yaml:"custom_channels"`
+		}
+		if yaml.Unmarshal(data, &settings) != nil {
+			continue
+		}
+		for _, base := range append(slices.Collect(maps.Values(settings.Custom)), settings.Alias) {
+			if strings.Contains(base, "://") || path.IsAbs(base) {
+				bases = append(bases, base)
+			}
+		}
+	}
+	return bases
 }
 
 // shownChannel returns a channel's name without its token or password.

@@ -3,6 +3,7 @@ package builtins
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -146,6 +147,6 @@ func listCrontab(ctx context.Context, r host.Reader, user string) (string, error
 	if strings.Contains(why, "no crontab for") || strings.Contains(why, "unknown") {
 		return "", nil
 	}
-	return "", runtime.Hint(errors.New("crontab -l: "+why),
+	return "", runtime.Hint(fmt.Errorf("crontab -l: exit status %d%s", res.Code, res.LastWords()),
 		"start runbook as root, or see /etc/cron.allow and /etc/cron.deny")
 }

@@ -166,7 +166,10 @@ func (op downloadOp) copyFile(ctx context.Context, h host.Reader, meta host.Meta
 	} else if err != nil {
 		return nil, err
 	}
-	meta.Size, meta.ModTime = src.Size, src.ModTime
+	meta.Size = src.Size
+	if host.KeepsTime(src.ModTime) {
+		meta.ModTime = src.ModTime
+	}
 	content, err := contentOf(h, op.file)
 	return reading(writeFile(op.dest, op.digests.verified(content), meta), op.digests.read(op.file)), err
 }

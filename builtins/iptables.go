@@ -95,7 +95,7 @@ func (op *iptablesOp) Check(ctx context.Context, h host.Reader) ([]runtime.Actio
 	}
 	changes, err := op.compare(set)
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
-		return op.put(ctx, h, rules)
+		return op.put(ctx, h, rules, set.Chain(op.rule.Table, op.rule.Chain).Index(op.rule) >= 0)
 	}, changes...), err
 }
 
@@ -105,6 +105,10 @@ func (op *iptablesOp) compare(set iptables.Ruleset) ([]host.Change, error) {
 	if !iptables.Builtin(op.rule.Table, op.rule.Chain) && set[op.rule.Table][op.rule.Chain] == nil {
 		return nil, runtime.Hint(fmt.Errorf("table %s has no chain %s", op.rule.Table, op.rule.Chain),
 			"see the spelling; chains are written in capitals")
+	}
+	if !iptables.Target(op.rule.Table, op.rule.Jump) && set[op.rule.Table][op.rule.Jump] == nil {
+		return nil, runtime.Hint(fmt.Errorf("table %s has no target and no chain %s", op.rule.Table, op.rule.Jump),
+			"see the spelling; targets and chains are mostly written in capitals")
 	}
 	chain := set.Chain(op.rule.Table, op.rule.Chain)
 	at := chain.Index(op.rule)
@@ -146,8 +150,21 @@ func needInterface(h host.Reader, name string) error {
 	return runtime.Hint(fmt.Errorf("there is no interface %s", name), "there is: "+strings.Join(names, " "))
 }
 
-// put adds the rule to its chain; rules are those of all tables before.
-func (op *iptablesOp) put(ctx context.Context, h host.Host, rules string) error {
+// put adds the rule to its chain, out of which it is taken first if it is there in
+// vain; rules are those of all tables before.
+func (op *iptablesOp) put(ctx context.Context, h host.Host, rules string, there bool) error {
+	if there {
+		without, err := iptables.Deleted(rules, op.rule)
+		if err != nil {
+			return err
+		}
+		rules = without
+		cmd := host.Cmd{Process: host.Process{Argv: op.rule.Delete()}}
+		cmd.Follows = map[host.Fact]string{fact(firewallKind, "rules"): rules}
+		if _, err := h.Exec(ctx, cmd); err != nil {
+			return err
+		}
+	}
 	edit := iptables.Inserted
 	if op.last {
 		edit = iptables.Appended
@@ -312,7 +329,7 @@ func saveFirewall(ctx context.Context, r host.Reader, _ string) (string, error) 
 		return "", err
 	}
 	if res.Code != 0 {
-		err := fmt.Errorf("iptables-save: exit status %d: %s", res.Code, strings.TrimSpace(string(res.Stderr)))
+		err := fmt.Errorf("iptables-save: exit status %d%s", res.Code, res.LastWords())
 		return "", runtime.Hint(err, "only root may look: start runbook as root")
 	}
 	return iptables.Save(string(res.Stdout))

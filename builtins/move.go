@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"runbook/runtime"
 	"runbook/runtime/host"
@@ -62,7 +63,13 @@ func (op moveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	if err := host.Spare(ctx, h, op.src, true); err != nil {
 		return nil, err
 	}
-	move := func(_ context.Context, h host.Host) error { return h.Move(op.src, op.dest) }
+	move := func(_ context.Context, h host.Host) error {
+		err := h.Move(op.src, op.dest)
+		if errors.Is(err, syscall.EXDEV) {
+			err = runtime.Hint(err, "these are two file systems: copy() it, then remove() the old one")
+		}
+		return err
+	}
 	read, err := op.read(h)
 	if err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
@@ -88,7 +87,7 @@ func failure(res host.Result, err error) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("exit status %d: %s", res.Code, strings.TrimSpace(string(res.Stderr)))
+	return fmt.Errorf("exit status %d%s", res.Code, res.LastWords())
 }
 
 // assumedAnswer returns the answer that assume= stands for, nil if there is none.

@@ -75,7 +75,7 @@ func newRun(c *runtime.Call) (runtime.Op, string, error) {
 	if stdin != "" {
 		p.Stdin = []byte(stdin)
 	}
-	op.cmd.Process = p
+	op.cmd.Process, op.cmd.Brings = p, true
 	op.unless = host.Process{Argv: unless, User: p.User, Env: p.Env, Dir: p.Dir, Asker: "unless"}
 	if op.once != "" {
 		op.marker = path.Join(c.StateDir(), "once", op.once+".json")

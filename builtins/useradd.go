@@ -151,10 +151,14 @@ func (op *useraddOp) checkOld(ctx context.Context, h host.Reader, uid string) ([
 		return nil, runtime.Hint(fmt.Errorf("has home %s, want %s", home, op.home),
 			"moving it would break what refers to it: do it by hand with usermod -m -d, or name the other home")
 	}
-	actions, err := op.checkFields(ctx, h)
+	fields, err := op.fields(ctx, h, uid)
 	if err != nil {
 		return nil, err
 	}
+	if home == "" && uid == host.Present {
+		home = op.newHome()
+	}
+	actions := op.checkFields(fields, home)
 	if ok, err := host.Exists(h, home); op.createHome && home != "" && err == nil && !ok {
 		actions = append(actions, runtime.Actions(func(ctx context.Context, h host.Host) error {
 			return op.makeHome(ctx, h, home)
@@ -163,39 +167,64 @@ func (op *useraddOp) checkOld(ctx context.Context, h host.Reader, uid string) ([
 	return actions, nil
 }
 
-// checkFields compares what usermod can change. One command changes all of it.
-func (op *useraddOp) checkFields(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	var changes []host.Change
-	cmd := host.Cmd{Process: host.Process{Argv: []string{"usermod"}}, Sets: map[host.Fact]string{}}
-	differ := func(k *host.Kind, have, wanted string, options ...string) {
-		changes = append(changes, change(k.Name, have, wanted))
-		cmd.Argv = append(cmd.Argv, options...)
-		cmd.Sets[fact(k, op.name)] = wanted
+// A field is what usermod can change of an account.
+type field struct {
+	kind         *host.Kind
+	have, wanted string // wanted is "" of what the call leaves open
+	options      []string
+}
+
+// fields returns what the call names and the account has. Of an account that only a
+// script of a package makes a dry run may not know all: then it assumes.
+func (op *useraddOp) fields(ctx context.Context, h host.Reader, uid string) ([]field, error) {
+	all := []field{
+		{kind: host.Primary, wanted: op.group, options: []string{"-g", op.group}},
+		{kind: host.Shell, wanted: op.shell, options: []string{"-s", op.shell}},
+		{kind: host.Comment, wanted: op.comment, options: []string{"-c", op.comment}},
+		{kind: host.Groups, options: []string{"-a", "-G", strings.Join(op.groups, ",")}},
 	}
-	for _, f := range []struct {
-		kind           *host.Kind
-		option, wanted string
-	}{{host.Primary, "-g", op.group}, {host.Shell, "-s", op.shell}, {host.Comment, "-c", op.comment}} {
-		have, err := h.Fact(ctx, fact(f.kind, op.name))
-		if err != nil {
+	known := true
+	for i := range all {
+		f := &all[i]
+		var err error
+		if f.have, err = h.Fact(ctx, fact(f.kind, op.name)); err != nil {
 			return nil, err
 		}
-		if f.wanted != "" && have != f.wanted {
-			differ(f.kind, have, f.wanted, f.option, f.wanted)
+		known = known && (f.have != "" || f.kind != host.Primary && f.kind != host.Shell)
+	}
+	if len(op.groups) > 0 {
+		all[3].wanted = union(all[3].have, op.groups)
+	}
+	home, err := h.Fact(ctx, fact(host.Home, op.name))
+	if uid == host.Present && (!known || home == "") {
+		runtime.Assume(ctx, "the account "+op.name+" is as an earlier command makes it")
+	}
+	return all, err
+}
+
+// checkFields compares what usermod can change. One command changes it; what the call
+// names and is so already it names, too, so that it is the same whatever differs.
+func (op *useraddOp) checkFields(fields []field, home string) []runtime.Action {
+	var changes []host.Change
+	cmd := host.Cmd{Process: host.Process{Argv: []string{"usermod"}}, Sets: map[host.Fact]string{}}
+	for _, f := range fields {
+		if f.wanted == "" {
+			continue
 		}
-	}
-	have, err := h.Fact(ctx, fact(host.Groups, op.name))
-	if err != nil {
-		return nil, err
-	}
-	if all := union(have, op.groups); all != have {
-		differ(host.Groups, have, all, "-a", "-G", strings.Join(op.groups, ","))
+		cmd.Argv = append(cmd.Argv, f.options...)
+		cmd.Sets[fact(f.kind, op.name)] = f.wanted
+		if f.have != f.wanted {
+			changes = append(changes, change(f.kind.Name, f.have, f.wanted))
+		}
+		if f.have != f.wanted && f.kind == host.Primary && home != "" { // usermod takes the files in the home along
+			cmd.Gives = map[string]host.Owner{home: {Group: op.group}}
+		}
 	}
 	cmd.Argv = append(cmd.Argv, op.name)
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
 		_, err := h.Exec(ctx, cmd)
 		return err
-	}, changes...), nil
+	}, changes...)
 }
 
 // union adds names to a sorted list that is separated by commas.

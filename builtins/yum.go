@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -371,7 +372,20 @@ func declare(ctx context.Context, h host.Reader, cmd *host.Cmd, p *rpm.Package) 
 		return err
 	}
 	for _, u := range p.Users() {
-		if err := errors.Join(assume(host.User, u, host.Present), assume(host.Group, u, host.Present)); err != nil {
+		if err := assume(host.User, u, host.Present); err != nil {
+			return err
+		}
+		group, home, shell := p.Account(u)
+		if _, err := strconv.Atoi(group); err == nil {
+			group = "" // whose number that is, a script may know
+		}
+		err := assume(host.Group, cmp.Or(group, u), host.Present)
+		for k, v := range map[*host.Kind]string{host.Primary: group, host.Home: home, host.Shell: shell} {
+			if v != "" {
+				err = errors.Join(err, assume(k, u, v))
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}

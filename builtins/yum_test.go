@@ -12,6 +12,7 @@ import (
 
 	"runbook/runtime"
 	"runbook/runtime/host"
+	"runbook/runtime/trace"
 )
 
 // fakeRPM keeps the versions of packages in files and installs what the names
@@ -99,6 +100,42 @@ func TestYumPredictsOwners(t *testing.T) {
 	dry, _ := m.thrice(`yum("/srv/media/mongodb-org*")
 conda.channels("/srv/app", add = ["file:///x"], user = "mongod")`)
 	m.shows(strings.Join(guesses(dry), "\n"), "the group of mongod is mongod")
+}
+
+// What the script does not say of an account is assumed: the run, which knows, may leave
+// out what the dry run would have changed.
+func TestUseraddAfterAScript(t *testing.T) {
+	m := newYumMachine(t)
+	m.write("/usr/bin/usermod", "exit 1")
+	dry, err := m.dry(`yum("/srv/media/mongodb-org*")
+useradd("mongod", group = "mongod", shell = "/bin/sh", create_home = False)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.shows(strings.Join(eventTexts(dry), ""), "shell /bin/false /bin/sh", "[usermod -g mongod -s /bin/sh mongod]")
+	m.shows(strings.Join(guesses(dry), ""), "the account mongod is as an earlier command makes it")
+	m.write("/etc/passwd", m.read("/etc/passwd")+"mongod:x:99:99::/var/lib/mongo:/bin/sh\n")
+	m.write("/etc/group", m.read("/etc/group")+"mongod:x:99:\n")
+	real, err := m.real(`yum("/srv/media/mongodb-org*")
+useradd("mongod", group = "mongod", shell = "/bin/sh", create_home = False)`)
+	if d := trace.Diff(withoutOp(dry, "yum"), withoutOp(real, "yum")); err != nil || !d.Equal || len(d.Assumed) != 1 {
+		t.Errorf("got %v, %v", err, d)
+	}
+}
+
+// withoutOp leaves out an op with its effects and its result.
+func withoutOp(events []trace.Event, name string) (rest []trace.Event) {
+	inside := false
+	for _, e := range events {
+		inside = inside || e.Kind == trace.Op && e.Op == name
+		if !inside {
+			rest = append(rest, e)
+		}
+		if e.Kind == trace.Result {
+			inside = false
+		}
+	}
+	return rest
 }
 
 // Later steps of a dry run see the files of a package and who owns them.

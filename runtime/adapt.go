@@ -30,7 +30,7 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 		}
 		c := &Call{Builtin: b, given: given, placeholders: l.book.placeholders, run: l.run, at: position(t)}
 		if v, err = l.answer(t, c); err != nil {
-			err = Spoken(err, stringsIn(c.args())...)
+			err = Spoken(err, c.texts()...)
 		}
 		return v, err
 	}

@@ -80,18 +80,26 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 		given[name] = kw[1]
 	}
 	for _, p := range params {
-		if given[p.Name] == starlark.None {
+		v, ok := given[p.Name]
+		switch {
+		case v == starlark.None && p.Default == "":
+			return nil, b.noValue(p)
+		case v == starlark.None:
 			delete(given, p.Name)
-			if p.Default == "" {
-				err := fmt.Errorf("%s: argument %q is None, want a value", b.Name, p.Name)
-				return nil, Hint(err, "a function without return gives None; see: runbook builtins "+b.Name)
-			}
-		}
-		if _, ok := given[p.Name]; !ok && p.Default == "" {
+		case !ok && p.Default == "":
 			return nil, Hint(fmt.Errorf("%s: argument %q is missing", b.Name, p.Name), "see: runbook builtins "+b.Name)
 		}
 	}
 	return given, nil
+}
+
+// noValue is the error about None for an argument that must be given.
+func (b *Builtin) noValue(p Arg) error {
+	err := fmt.Errorf("%s: argument %q is None, want a value", b.Name, p.Name)
+	if p.Type == "function" {
+		return Hint(err, "give the function itself: "+b.Name+"(install), not "+b.Name+"(install())")
+	}
+	return Hint(err, "a function without return gives None; see: runbook builtins "+b.Name)
 }
 
 // positional is how many arguments may be given without their names.

@@ -47,6 +47,7 @@ func (rt *Runtime) Check(lib Library, name string) Errors {
 	c.walk(f)
 	c.unused(f)
 	if !c.site { // which is loaded with a runbook
+		c.stepless(f, name)
 		c.loading(name)
 	}
 	slices.SortStableFunc(c.found, func(a, b *Error) int { return comparePlaces(a.Pos, b.Pos) })
@@ -239,6 +240,21 @@ func (c *checker) siteUses(call *syntax.CallExpr) bool {
 	lit, ok := call.Args[0].(*syntax.Literal)
 	src, _, err := c.lib.site().read(c.lib.Site.Name)
 	return ok && err == nil && strings.Contains(string(src), fmt.Sprintf("vars.%v", lit.Value))
+}
+
+// stepless refuses a runbook without steps: a file that declares vars, or that nobody
+// loads although it is no library in lib/.
+func (c *checker) stepless(f *syntax.File, name string) {
+	if c.runbook || strings.Contains(name, "/") || name == "runbook.star" || c.lib.loads(name) {
+		return
+	}
+	for _, s := range f.Stmts {
+		if d, ok := s.(*syntax.DefStmt); ok {
+			c.add(d.Name.NamePos, Hint(fmt.Errorf("no step is declared: nothing calls %s", d.Name.Name),
+				fmt.Sprintf("write step(%s) below it; what other files load belongs into lib/", d.Name.Name)))
+			return
+		}
+	}
 }
 
 func (c *checker) mustUse(id *syntax.Ident, what, hint string) {

@@ -13,7 +13,8 @@ import (
 )
 
 // A program that embeds runbooks registers what they may call. This one knows
-// how to greet.
+// how to greet. It gives a run the values of secrets and a guard that lets no trace
+// have them, shows a dry run first, and runs it on the machine then.
 func Example() {
 	greet := &runtime.Builtin{
 		Name:    "greet",
@@ -30,7 +31,7 @@ func Example() {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	src := "where = var('where')\ndef hello(): greet(where)\nstep(hello)\n"
+	src := "where = var('where')\nkey = secret('key')\ndef hello(): greet(where)\nstep(hello)\n"
 	lib := runtime.Library{Shipped: fstest.MapFS{"hello.star": {Data: []byte(src)}}}
 	inputs := runtime.Inputs{Flags: map[string]string{"where": filepath.Join(dir, "greeting")}}
 
@@ -38,14 +39,25 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	for range 2 {
-		run := runtime.OnMachine(host.NewLocal("/"), runtime.Options{Sink: printer{}})
-		if err := run.Do(context.Background(), book); err != nil {
+	secrets := map[string]string{"key": "sesame-1234"}
+	if err := book.CheckSecrets(secrets, book.Needed(nil)); err != nil {
+		panic(err)
+	}
+	for _, mode := range []func(*host.Local, runtime.Options) *runtime.Run{
+		runtime.Predicted, runtime.OnMachine, runtime.OnMachine,
+	} {
+		o := runtime.Options{Secrets: secrets, State: filepath.Join(dir, "state")}
+		o.Sink = trace.Tee{trace.NewGuard(book.Leaks(secrets, o.Info)), printer{}} // what may refuse goes first
+		if err := mode(host.NewLocal("/"), o).Do(context.Background(), book); err != nil {
 			panic(err)
 		}
 	}
 	// Output:
+	// dry-run
 	// greet: changed
+	// real
+	// greet: changed
+	// real
 	// greet: same
 }
 
@@ -63,10 +75,13 @@ func (g greeting) leave(_ context.Context, h host.Host) error {
 	return h.WriteFile(string(g), host.Bytes([]byte("hello\n")), host.Meta{Mode: 0o644})
 }
 
-// A printer shows how each op ended.
+// A printer shows what a run is, and how each op ended.
 type printer struct{}
 
 func (printer) Emit(e trace.Event) error {
+	if e.Kind == trace.Run {
+		fmt.Println(e.Run.Mode)
+	}
 	if e.Kind == trace.Result {
 		fmt.Printf("%s: %s\n", e.Op, e.Outcome)
 	}

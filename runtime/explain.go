@@ -32,13 +32,15 @@ var explanations = []explanation{
 	{regexp.MustCompile(`^unknown binary op: (string \+ |\w+ \+ string)`), "", "make it text first: str(x), or \"%s\" % x"},
 	{regexp.MustCompile(`^unknown binary op: (list \+ |\w+ \+ list)`), "", "make it a list first: [x]"},
 	{regexp.MustCompile(`^(unknown binary op|.* not implemented)`), "", "both sides must be of a type that goes together: int(x) and str(x) convert"},
+	{regexp.MustCompile(`^function \w+ (missing|accepts|got )`), "", "compare the call with the line of its def"},
+	{regexp.MustCompile(`^load: name \w+ not found`), "", "look at what that file defines; a name that begins with _ stays in it"},
 	{regexp.MustCompile(`frozen`), "", "values made while loading cannot be changed in a step: " +
 		"make a copy there, x = list(items) or x = dict(table)"},
 	{regexp.MustCompile(`^(local|global) variable \w+ referenced before assignment`), "",
 		"a function cannot change a name outside of it: return the value, or set the name in the function first"},
 	{regexp.MustCompile(`^dict has no \.(\w+) field or method`), "", "an entry of a dict is d[\"KEY\"], or d.get(\"KEY\")"},
 	{regexp.MustCompile(`^result has no `), "", "a result has .changed, .code, .stdout and .stderr"},
-	{regexp.MustCompile(`^"?answer"? struct has no |^struct has no `), "", "an answer has .code, .stdout and .stderr"},
+	{regexp.MustCompile(`^"?answer"? (struct )?has no |^struct has no `), "", "an answer has .code, .stdout and .stderr"},
 	{regexp.MustCompile(`^NoneType has no |^NoneType value is not`), "", "a function without return gives None: return the value"},
 	{regexp.MustCompile(`has no \.\w+ field or method$`), "", "dir(x) lists what a value has"},
 	{regexp.MustCompile(`^invalid call of non-function`), "", "it is a value: leave the parentheses after it out"},
@@ -52,14 +54,20 @@ var explanations = []explanation{
 	{regexp.MustCompile(`^unhashable`), "", "a key is a text, a number or a tuple"},
 	{regexp.MustCompile(`^(keyword argument .* is repeated|duplicate parameter)`), "", "leave one of the two out"},
 	{regexp.MustCompile(`called recursively`), "", "functions may not call themselves: use a loop"},
-	{regexp.MustCompile(`^(got indent|got outdent|inconsistent indentation|unindent does not match)`), "", "check that the lines of a block begin with the same spaces"},
 	{regexp.MustCompile(`too many steps|` + errTime.Error()), errTime.Error(), "look for a loop or a value that is larger than meant"},
 	{regexp.MustCompile(errMemory.Error()), errMemory.Error(), "look for a value that grows in a loop"},
 }
 
+// longestError is how much of a message is kept: fail() may be given anything.
+const longestError = 16 << 10
+
 // explain adds a hint to messages that newcomers meet.
 func explain(e *Error) *Error {
 	text := e.Err.Error()
+	if len(text) > longestError {
+		text = strings.ToValidUTF8(text[:longestError], "") + "..."
+		e.Err = errors.New(text)
+	}
 	for _, x := range explanations {
 		if !x.match.MatchString(text) {
 			continue

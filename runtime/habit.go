@@ -30,6 +30,9 @@ func (c *checker) habits(n syntax.Node, early bool) {
 		c.pairs(n.Vars, n.X)
 	case *syntax.BinaryExpr:
 		c.sum(n)
+		c.comparison(n)
+	case *syntax.DotExpr:
+		c.attribute(n)
 	case *syntax.AssignStmt:
 		if !early {
 			c.augmented(n)
@@ -158,6 +161,44 @@ func (c *checker) augmented(n *syntax.AssignStmt) {
 	}
 }
 
+// comparison refuses secrets in one.
+func (c *checker) comparison(n *syntax.BinaryExpr) {
+	if !compares(n.Op) {
+		return
+	}
+	x, y := c.know.value(n.X), c.know.value(n.Y)
+	if keys := n.Op == syntax.IN || n.Op == syntax.NOT_IN; keys && y.Type() == "dict" {
+		y = starlark.None
+	}
+	for _, v := range []starlark.Value{x, y} {
+		if err := refuseSecrets(c.placeholders, v, 20); errors.Is(err, errSecret) {
+			c.add(n.OpPos, err)
+			return
+		}
+	}
+}
+
+// attribute refuses what a value of a known type has not.
+func (c *checker) attribute(n *syntax.DotExpr) {
+	var have []string
+	typ := c.know.value(n.X).Type()
+	switch typ {
+	case "dict":
+		have = new(starlark.Dict).AttrNames()
+	case "list":
+		have = new(starlark.List).AttrNames()
+	case "string":
+		have = starlark.String("").AttrNames()
+	case "result":
+		have = (*result)(nil).AttrNames()
+	case "answer":
+		have = []string{"code", "stderr", "stdout"}
+	}
+	if name := n.Name.Name; have != nil && !slices.Contains(have, name) {
+		c.add(n.Dot, Nearest(fmt.Errorf("%s has no .%s field or method", typ, name), name, have))
+	}
+}
+
 func changesList(method string) bool {
 	methods := strings.Fields("append extend insert remove pop clear update setdefault popitem add discard")
 	return slices.Contains(methods, method)
@@ -188,7 +229,7 @@ func (c *checker) property(n *syntax.CallExpr) {
 	space := predeclaredName(dot.X)
 	if ns, ok := c.pre[space].(*namespace); ok && ns.property[dot.Name.Name] {
 		name := space + "." + dot.Name.Name
-		c.add(dot.Dot, Hint(fmt.Errorf("%s is a value, not a function", name), "leave the parentheses out: "+name))
+		c.add(n.Lparen, Hint(fmt.Errorf("%s is a value, not a function", name), "leave the parentheses out: "+name))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
@@ -65,6 +66,23 @@ func (lib Library) read(name string) (src []byte, origin string, err error) {
 		}
 	}
 	return shipped, "shipped", serr
+}
+
+// loads reports whether a file beside name, or below lib/, loads it.
+func (lib Library) loads(name string) bool {
+	if lib.Dir == nil {
+		return false
+	}
+	for _, pattern := range []string{"*.star", "lib/*.star"} {
+		files, _ := fs.Glob(lib.Dir, pattern) // a bad pattern is the only error
+		for _, file := range files {
+			src, _, err := lib.read(file)
+			if err == nil && strings.Contains(string(src), fmt.Sprintf("load(%q", name)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Load executes the top level of the runbook called name. It declares vars,
@@ -185,13 +203,16 @@ func (l *loader) exec(name string, src []byte, site bool) (*module, error) {
 		l.book.Doc = docstring(f)
 	}
 	l.book.Asks = append(l.book.Asks, questions(f, src)...)
+	if err := resolve.File(f, pre.Has, starlark.Universe.Has); err != nil {
+		return nil, parseError(err, known(f, pre), len(l.stack) > 1)
+	}
+	if err := l.rt.constantConditions(f, pre); err != nil {
+		return nil, err
+	}
 	guard(f)
 	limit(f)
 	prog, err := starlark.FileProgram(f, pre.Has)
 	if err != nil {
-		return nil, parseError(err, known(f, pre), len(l.stack) > 1)
-	}
-	if err := l.rt.constantConditions(f, pre); err != nil {
 		return nil, err
 	}
 	thread := l.meter.thread("load "+name, loadSteps)

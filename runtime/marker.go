@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"io/fs"
 	"path"
 
@@ -10,6 +11,9 @@ import (
 // WriteMarker writes a marker, a file of size bytes in the state directory, and
 // the directories above it that are missing, for its owner alone.
 func WriteMarker(h host.Host, name string, c host.Content, size int) error {
+	if !path.IsAbs(name) {
+		return Hint(errors.New("there is no state directory to remember it in"), "name one: --state, or Options.State")
+	}
 	if err := MkdirAll(h, path.Dir(name), 0o700); err != nil {
 		return err
 	}

@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
-	"golang.org/x/sys/unix"
+
+	"runbook/runtime/host"
 )
 
 // What a script may use, apart from what builtins do for it. A runbook that is
@@ -165,10 +166,4 @@ func memory() int64 {
 
 // cpuTime is the CPU time that this process has used, in nanoseconds. The clock on
 // the wall goes on while a process waits for others.
-func cpuTime() int64 {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
-}
+func cpuTime() int64 { return int64(host.CPUTime()) }

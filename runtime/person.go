@@ -30,15 +30,12 @@ type Person interface {
 // ErrNobody says that a person is needed and none is there.
 var ErrNobody = errors.New("a person is needed, and there is no terminal to ask on")
 
-// Assuming is a Person who says yes to everything, and says that it is a guess: a
-// dry run assumes every answer.
-type Assuming struct{}
+// assuming is the Person of a dry run, which assumes every answer.
+type assuming struct{}
 
-// Confirm assumes a yes.
-func (Assuming) Confirm(string) (Answer, error) { return Assumed, nil }
+func (assuming) Confirm(string) (Answer, error) { return Assumed, nil }
 
-// Acknowledge assumes that it will be done.
-func (Assuming) Acknowledge(string, string) (Answer, error) { return Assumed, nil }
+func (assuming) Acknowledge(string, string) (Answer, error) { return Assumed, nil }
 
 // nobody is the Person of a run without one: each question is an error.
 type nobody struct{}

@@ -80,6 +80,9 @@ type Run struct {
 // OnMachine returns a run that changes machine. It refuses a runbook whose
 // secrets have no values.
 func OnMachine(machine *host.Local, o Options) *Run {
+	if !machine.Usable() {
+		return &Run{}
+	}
 	r := newRun(machine, o)
 	machine.Asked = r.probed
 	return r
@@ -88,10 +91,13 @@ func OnMachine(machine *host.Local, o Options) *Run {
 // Predicted returns a dry run: it takes the same path on a copy-on-write view of
 // machine, asks no person, assumes what it cannot know, and does not wait.
 func Predicted(machine *host.Local, o Options) *Run {
+	if !machine.Usable() {
+		return &Run{}
+	}
 	self := machine.Self()
 	overlay := host.NewOverlay(withDir(machine, o.State, self), self)
 	r := newRun(overlay, o)
-	r.predicted, r.sleep, r.Person = true, noWaiting, Assuming{}
+	r.predicted, r.sleep, r.Person = true, noWaiting, assuming{}
 	machine.Asked, overlay.Assume, overlay.Mute = r.probed, r.assume, o.Mute
 	return r
 }
@@ -155,6 +161,9 @@ func (r *Run) probed(p host.Process, code int) error {
 
 // Do runs the steps in order and stops at the first that fails.
 func (r *Run) Do(ctx context.Context, book *Runbook) error {
+	if r.host == nil || book == nil {
+		return errors.New("a machine is made by NewLocal, a run by OnMachine or Predicted, and a runbook by Load")
+	}
 	r.choose(book)
 	if err := r.needSecrets(book); err != nil {
 		return err
@@ -164,15 +173,13 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	book.loader.meter = r.meter
 	defer r.meter.watch()()
 	r.mu.Lock()
+	r.counts, r.open, r.ended = trace.Counts{}, trace.Event{}, false
 	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted)
 	r.public = r.vault.Public()
 	r.door = &door{Reader: r.host, host: r.host, run: r, opState: &opState{}}
 	r.mu.Unlock()
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
-	if r.Info.Mode == "" {
-		r.Info.Mode = map[bool]string{true: trace.DryRun, false: trace.RealRun}[r.predicted]
-	}
 	r.Info = book.Describe(r.Info)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err
@@ -381,7 +388,9 @@ func (r *Run) condition(fn starlark.Callable) (bool, error) {
 func (r *Run) located(err error) error {
 	class, why := Failed, r.misuse
 	if why != nil {
-		class = Mistake
+		if r.counts.Changed == 0 {
+			class = Mistake
+		}
 	} else if r.ctx.Err() != nil {
 		class = Interrupted
 		if strings.Contains(err.Error(), "Starlark computation cancelled") || errors.Is(err, r.ctx.Err()) {

@@ -128,6 +128,7 @@ func TestARetryThatFindsItDone(t *testing.T) {
 		}
 	}
 	var file bytes.Buffer
+	events.Events[0].Run.Mode = trace.RealRun
 	if err := trace.Show(&file, events.Events, "json"); err != nil {
 		t.Fatal(err)
 	}

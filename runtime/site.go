@@ -145,9 +145,10 @@ func stepFunction(builtin string, fn starlark.Value, most int) (*starlark.Functi
 	switch {
 	case !ok:
 		return nil, Hint(fmt.Errorf("%s: got %s, want a function", builtin, fn.Type()),
-			"write the function's name without (): install, not install()")
+			"write the function's name, without quotes, and not a call: install, not install()")
 	case f.NumParams() > most && most == 0:
-		return nil, fmt.Errorf("%s %s: its function takes arguments, want none", builtin, f.Name())
+		return nil, Hint(fmt.Errorf("%s %s: its function takes arguments, want none", builtin, f.Name()),
+			"give them in a function around it: lambda: "+f.Name()+"(...), and a name=")
 	case f.NumParams() > most:
 		return nil, fmt.Errorf("%s %s: its function takes %d arguments, want none, or one for the function that it replaces",
 			builtin, f.Name(), f.NumParams())

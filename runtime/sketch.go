@@ -162,12 +162,14 @@ type knower struct {
 	c     *checker
 	once  map[*syntax.Ident]syntax.Expr // what a name is bound to, if that is done once
 	bound map[*syntax.Ident]int         // how often a name is bound
+	known map[*syntax.Ident]starlark.Value
 	depth int
 }
 
 // learn remembers what the names of a file are bound to.
 func (k *knower) learn(f *syntax.File) {
 	k.once, k.bound = map[*syntax.Ident]syntax.Expr{}, map[*syntax.Ident]int{}
+	k.known = map[*syntax.Ident]starlark.Value{}
 	for _, id := range boundAnywhere(f) {
 		if b, ok := id.Binding.(*resolve.Binding); ok && b.First != nil {
 			k.bound[b.First]++
@@ -278,17 +280,18 @@ func (k *knower) name(id *syntax.Ident) starlark.Value {
 	if !ok {
 		return unknown{}
 	}
-	switch v := k.value(rhs).(type) {
-	case *starlark.List:
-		if k.holds(v) {
-			return v
+	v, ok := k.known[b.First]
+	if !ok {
+		k.known[b.First] = unknown{} // while it is looked for
+		v = k.value(rhs)
+		if _, list := v.(*starlark.List); list && !k.holds(v) {
+			v = unknown{typ: "list"}
+		} else if _, dict := v.(*starlark.Dict); dict {
+			v = unknown{typ: "dict"}
 		}
-		return unknown{typ: "list"}
-	case *starlark.Dict:
-		return unknown{typ: "dict"}
-	default:
-		return v
+		k.known[b.First] = v
 	}
+	return v
 }
 
 func (k *knower) holds(v starlark.Value) bool { return holdsSecret(k.c.placeholders, v) }
@@ -350,11 +353,20 @@ func (k *knower) binary(e *syntax.BinaryExpr) starlark.Value {
 		}
 		return unknown{}
 	}
-	v, err := starlark.Binary(e.Op, x, y)
-	if err != nil {
-		return unknown{}
+	const long = 4096 // what is longer decides nothing here
+	text, more := string(stringOf(x)), string(stringOf(y))
+	if e.Op == syntax.PLUS && x.Type() == "string" && y.Type() == "string" && len(text)+len(more) < long {
+		return starlark.String(text + more)
 	}
-	return v
+	if x.Type() == y.Type() {
+		return unknown{typ: x.Type()}
+	}
+	return unknown{}
+}
+
+func stringOf(v starlark.Value) starlark.String {
+	s, _ := v.(starlark.String)
+	return s
 }
 
 func isUnknown(v starlark.Value) bool { _, ok := v.(unknown); return ok }

@@ -83,7 +83,7 @@ func (l *loader) addStep(s Step, when starlark.Value, pos string) error {
 	case starlark.Callable:
 		s.When, s.when = "function", w
 	default:
-		return fmt.Errorf("step %s: when: got %s, want a bool or a function", s.Name, when.Type())
+		return fmt.Errorf("step %s: when: %w", s.Name, wantType(when, "a bool or a function"))
 	}
 	l.book.Steps = append(l.book.Steps, s)
 	return nil

@@ -79,7 +79,7 @@ func (a *account) Unpack(v starlark.Value) (err error) {
 	switch {
 	case both:
 		return Hint(fmt.Errorf("got %q, want one account", *a.name),
-			fmt.Sprintf("name them apart: owner=%q, group=%q", user, group))
+			fmt.Sprintf("write %q; where a group can be given it is group=%q", user, group))
 	case strings.ContainsAny(*a.name, " \t\n/,"):
 		return fmt.Errorf("got %q, want one account", *a.name)
 	}
@@ -101,6 +101,11 @@ func (o *oneOf) Unpack(v starlark.Value) (err error) {
 	}
 	last := len(o.words) - 1
 	err = fmt.Errorf("got %q, want %s or %s", *o.text, strings.Join(o.words[:last], ", "), o.words[last])
+	for _, w := range o.words {
+		if *o.text != "" && strings.HasPrefix(w, *o.text) {
+			return Hint(err, fmt.Sprintf("did you mean %q?", w))
+		}
+	}
 	return Nearest(err, *o.text, o.words)
 }
 
@@ -108,7 +113,7 @@ func (o *oneOf) Unpack(v starlark.Value) (err error) {
 // others by what they would be.
 func convertMode(v starlark.Value, p *fs.FileMode) error {
 	if text, ok := v.(starlark.String); ok && strings.Trim(string(text), "01234567o") == "" {
-		return Hint(wantType(v, "an int"), "write it without quotes: 0o"+strings.TrimLeft(string(text), "0o"))
+		return Hint(fmt.Errorf("got string, want an int"), "write it without quotes: 0o"+strings.TrimLeft(string(text), "0o"))
 	}
 	n, err := integer(v)
 	if err == nil && (n < 0 || n > 0o777) {
@@ -280,7 +285,7 @@ func typeHint(v starlark.Value, want string) string {
 		return "write it without quotes: " + text
 	case want == "an int" && v.Type() == "string":
 		return "make it a number first: int(x)"
-	case want == "a bool" && (strings.EqualFold(text, "true") || strings.EqualFold(text, "false")):
+	case strings.HasPrefix(want, "a bool") && (strings.EqualFold(text, "true") || strings.EqualFold(text, "false")):
 		return "write it without quotes: " + strings.ToUpper(text[:1]) + strings.ToLower(text[1:])
 	case want == "a bool" && v.Type() == "string":
 		return "write the condition: x == \"yes\", or x != \"\""

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 
+	"go.starlark.net/starlark"
+
 	"runbook/runtime/trace"
 )
 
@@ -55,7 +57,25 @@ func filesIn(err error) (names []string) {
 	return names
 }
 
-// stringsIn returns the texts in the arguments of a call.
+// texts returns the texts in the arguments of a call, also those in lists.
+func (c *Call) texts() (all []string) {
+	add := func(v starlark.Value) {
+		if s, ok := starlark.AsString(v); ok {
+			all = append(all, s)
+		}
+	}
+	for _, v := range c.given {
+		add(v)
+		if l, ok := v.(*starlark.List); ok {
+			for i := range l.Len() {
+				add(l.Index(i))
+			}
+		}
+	}
+	return all
+}
+
+// stringsIn returns the texts in the arguments of an op.
 func stringsIn(v any) (all []string) {
 	switch v := v.(type) {
 	case string:

@@ -123,7 +123,8 @@ func (p *program) auditDiff() *cobra.Command {
 	c := &cobra.Command{
 		Use: "diff A B", Short: "Compare two traces effect by effect",
 		Long: "Compare two traces by their steps, ops, effects and results, and show the first difference.\n" +
-			"Times, positions, and what was only observed or assumed, are left out. The exit code is 1 if they differ.",
+			"Times, positions, and what was only observed or assumed, are left out. The exit code is 1 if they differ,\n" +
+			"or if one of them is broken or without an end.",
 		Example: "  runbook audit diff plan.jsonl run.jsonl\n  runbook audit diff --verbose plan.jsonl run.jsonl",
 		Args:    operands(2, 2, "a TRACE"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -140,14 +141,18 @@ func (p *program) auditDiff() *cobra.Command {
 			if verbose {
 				text = d.Explained()
 			}
-			troubled := errors.Join(troubleA.err(args[0]), troubleB.err(args[1]))
-			if troubled == nil || !d.Equal {
-				fmt.Fprintln(p.out, text)
+			troubled := false
+			for i, t := range []trouble{troubleA, troubleB} {
+				if t.text != "" {
+					troubled = true
+					fmt.Fprintf(p.out, "%c  %s; see: runbook audit verify %s\n", 'A'+i, trace.Quote(t.text), trace.Quote(args[i]))
+				}
 			}
-			if troubled != nil {
-				return troubled
+			if d.Equal && troubled {
+				text = "as far as they go, they are alike"
 			}
-			if !d.Equal {
+			fmt.Fprintln(p.out, text)
+			if !d.Equal || troubled {
 				return exit(1)
 			}
 			return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,7 +50,7 @@ func listBuiltins(w io.Writer, all []*runtime.Builtin) error {
 
 func describeBuiltin(w io.Writer, b *runtime.Builtin) error {
 	fmt.Fprintf(w, "%s\n\n%s will %s.\n", signature(b), b.Name, sentence(b.Summary))
-	for _, s := range b.Detail {
+	for _, s := range details(b) {
 		fmt.Fprintln(w, s)
 	}
 	var rows [][]string
@@ -59,6 +60,14 @@ func describeBuiltin(w io.Writer, b *runtime.Builtin) error {
 	err := table(w, "\nArguments\n", rows)
 	fmt.Fprintf(w, "\nExample\n  %s\n", strings.ReplaceAll(strings.TrimSpace(b.Example), "\n", "\n  "))
 	return err
+}
+
+// details are what is to be known of b besides its summary.
+func details(b *runtime.Builtin) []string {
+	if len(b.Secrets) == 0 {
+		return b.Detail
+	}
+	return append(slices.Clone(b.Detail), "Secrets may stand in "+strings.Join(b.Secrets, ", ")+".")
 }
 
 // sentence returns a summary without the dots that may end it.

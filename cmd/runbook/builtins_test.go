@@ -37,7 +37,7 @@ func builtinsPage(all []*runtime.Builtin) string {
 	}
 	for _, x := range all {
 		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\n`%s` will %s.\n", x.Name, signature(x), x.Name, sentence(x.Summary))
-		for _, s := range x.Detail {
+		for _, s := range details(x) {
 			b.WriteString(s + "\n")
 		}
 		if len(x.Params()) > 0 {

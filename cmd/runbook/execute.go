@@ -162,7 +162,7 @@ func (s *session) do(
 		refusing, o.Ask = append(refusing, follow), follow.Ask
 	}
 	o.Sink = append(refusing, accepting...)
-	o.GiveUp = s.endNow
+	o.GiveUp, o.Info.Binary.SHA256 = s.endNow, s.digest()
 	r := run(s.local, o)
 	s.ending.begun(r, record)
 	err = r.Do(ctx, s.book)

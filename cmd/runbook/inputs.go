@@ -59,9 +59,7 @@ func (p *program) load(file string, f inputFlags) (loaded, error) {
 // read returns the vars of flags, environment and files.
 func (f inputFlags) read() (in runtime.Inputs, files varsFiles, err error) {
 	in = runtime.Inputs{Flags: map[string]string{}, Env: envVars(os.Environ()), Files: map[string]any{}}
-	if in.Dir, err = os.Getwd(); err != nil {
-		return in, nil, err
-	}
+	in.Dir, _ = os.Getwd() // in a directory that was deleted relative paths stay so, and are refused where they are used
 	var problems []error
 	for _, s := range f.vars {
 		name, value, ok := strings.Cut(s, "=")

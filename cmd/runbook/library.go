@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"runbook/runtime"
 )
 
@@ -34,17 +36,20 @@ func (p *program) findWithSite(file, site string) (*library, error) {
 	return lib, nil
 }
 
-// find looks FILE up as a path, then among the shipped runbooks, there also
-// without .star. The caller closes the library.
+// find looks FILE up as a path, then with .star added, then among the shipped
+// runbooks, there also without .star. The caller closes the library.
 func (p *program) find(file string) (*library, error) {
-	fi, err := os.Stat(file)
-	switch {
-	case err == nil && fi.IsDir():
-		return nil, mistake("name a file in it, such as "+filepath.Join(file, "install.star"), "%s is a directory", file)
-	case err == nil:
-		return p.libraryAt(filepath.Dir(file), filepath.Base(file))
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, mistake("", "%w", err)
+	var isDir error
+	for _, name := range []string{file, file + ".star"} {
+		fi, err := os.Stat(name)
+		switch {
+		case err == nil && !fi.IsDir():
+			return p.libraryAt(filepath.Dir(name), filepath.Base(name))
+		case err == nil && isDir == nil:
+			isDir = mistake("name a file in it, such as "+filepath.Join(file, "install.star"), "%s is a directory", name)
+		case err != nil && !missing(err):
+			return nil, mistake("", "%w", err)
+		}
 	}
 	shipped := p.shippedNames()
 	for _, name := range []string{file, file + ".star"} {
@@ -52,8 +57,16 @@ func (p *program) find(file string) (*library, error) {
 			return &library{runtime.Library{Shipped: p.shipped}, name, nil}, nil
 		}
 	}
+	if isDir != nil {
+		return nil, isDir
+	}
 	return nil, unknown("runbook", file, shipped,
-		"it is looked for as a path, then among the shipped: "+strings.Join(shipped, " "))
+		"it is looked for as a path, with .star added, then among the shipped: "+strings.Join(shipped, " "))
+}
+
+// missing reports whether there is no file of a name, which may also be no name at all.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG)
 }
 
 // libraryAt returns the library of name below dir.

@@ -14,11 +14,11 @@ import (
 	"runbook/runtime/trace"
 )
 
-// info describes a run for the first line of its trace.
+// info describes a run for the first line of its trace, but for the digest of the program.
 func info(mode, ticket string, previous string) trace.RunInfo {
 	return trace.RunInfo{
 		Mode: mode, Ticket: ticket, Previous: previous,
-		Binary: trace.Binary{Version: version(), SHA256: programDigest()},
+		Binary: trace.Binary{Version: version()},
 		Host:   machine(),
 		User:   trace.Person{Name: userName(), SudoUser: os.Getenv("SUDO_USER")},
 	}
@@ -68,7 +68,7 @@ func programDigest() string {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	if _, err := io.CopyBuffer(h, f, make([]byte, 256<<10)); err != nil {
 		return ""
 	}
 	return hex.EncodeToString(h.Sum(nil))

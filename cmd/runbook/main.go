@@ -16,6 +16,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,13 +45,15 @@ type program struct {
 	now       func() time.Time
 	rt        *runtime.Runtime
 	shipped   fs.FS
-	rootState string // state directory of root
+	rootState string        // state directory of root
+	digest    func() string // of the program's file; it is computed once
 }
 
 func newProgram() *program {
 	p := &program{
 		in: os.Stdin, out: &stdout{file: os.Stdout}, err: printable{os.Stderr}, argv: os.Args, now: time.Now,
 		rt: runtime.New(builtins.All()...), shipped: runbooks.FS, rootState: "/var/lib/runbook",
+		digest: sync.OnceValue(programDigest),
 	}
 	p.rt.GiveUp = func(err error) {
 		report(p.err, err)

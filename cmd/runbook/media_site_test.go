@@ -136,6 +136,9 @@ func manualS12(s *siteFromMedia) {
 // S13: the installers went beside the directory from which they are served, "static" glued to their names.
 func manualS13(s *siteFromMedia) {
 	const static = "/home/anaconda-server/miniconda2/lib/python2.7/site-packages/binstar/static"
+	if want := "not offered, because /mnt/media/anaconda-suite/miniconda lacks them: Miniconda3-latest-Windows-x86.exe, Miniconda-latest-Windows-x86.exe"; !strings.Contains(s.out, want) {
+		s.t.Errorf("does not say %q:\n%s", want, s.out)
+	}
 	s.want("ls "+static+" | grep Miniconda || true", "")
 	s.want("ls "+static+"/../ | grep Miniconda || true", "")
 	for _, name := range []string{"Miniconda3-latest-Linux-x86_64.sh", "Miniconda-latest-Windows-x86_64.exe"} {

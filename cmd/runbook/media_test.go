@@ -231,3 +231,33 @@ func TestMediaFull(t *testing.T) {
 		both.sameAs(expandedMedia(t), name)
 	}
 }
+
+// What was lost or damaged is unpacked again wherever the media hold it, below wakari too; the rest is left alone.
+func TestMediaRepairs(t *testing.T) {
+	t.Parallel()
+	m := newMedium(t, components...)
+	m.run(0)
+	want := m.files()
+	for _, name := range []string{"wakari/pkgs/linux-64/repodata.json", "wakari/pkgs/noarch", "anaconda-cluster/pkgs/linux-64/repodata.json", "R/pkgs", "mongodb-org-shell-2.6.8-1.x86_64.rpm"} {
+		if want[name] == "" {
+			t.Fatalf("no %s", name)
+		}
+		for _, spoil := range []func() error{
+			func() error { return os.RemoveAll(m.out + "/" + name) },
+			func() error {
+				if info, err := os.Stat(m.out + "/" + name); err != nil || info.IsDir() {
+					return err
+				}
+				return os.WriteFile(m.out+"/"+name, []byte("x"), 0o644)
+			},
+		} {
+			if err := spoil(); err != nil {
+				t.Fatal(err)
+			}
+			m.layOut()
+			if have := m.files(); !maps.Equal(have, want) {
+				t.Errorf("%s: got %v, want %v", name, have, want)
+			}
+		}
+	}
+}

@@ -34,16 +34,30 @@ const (
 
 // unready are hosts and command lines with which nothing may be begun.
 var unready = map[string]refusal{
-	"unknown var":      {"", []string{"--var", "airgpa=true"}, 2, []string{`no var "airgpa"`, `did you mean "airgap"?`}, ""},
-	"no secret":        {"rm /root/password", nil, 3, []string{"secret superuser_password: open /root/password: no such file"}, ""},
-	"empty secret":     {": > /root/password", nil, 3, []string{"secret superuser_password: got 0 characters, want at least 4"}, ""},
-	"no MongoDB":       {"rm /media/mongodb-org*", nil, 3, []string{"no mongodb-org*.rpm in /media", mediaHint}, ""},
-	"no installer":     {"rm " + miniconda, nil, 3, []string{"no " + miniconda, mediaHint}, ""},
-	"no channel":       {"rm -r /media/R", nil, 3, []string{"no channel in /media/R/pkgs", mediaHint}, ""},
-	"no index":         {"rm /media/R/pkgs/*/repodata.json", nil, 3, []string{"no channel in /media/R/pkgs", mediaHint}, ""},
-	"ports taken":      {listen("27017") + listen("8080"), nil, 3, []string{"2 requirements are not met", "port 27017 is in use by python3 (stop it", "port 8080 is in use by python3 (stop it, or choose another port: --var port=...)"}, ""},
-	"no interface":     {"", []string{"--var", "interface=eth7"}, 3, []string{"there is no network interface eth7 (this host has none but lo"}, ""},
-	"too little space": {"", []string{"--var", "min_free_gb=5000"}, 3, []string{"GB free for /opt/anaconda-server/package-storage, want 5000 (--var storage="}, ""},
+	"unknown var":                   {"", []string{"--var", "airgpa=true"}, 2, []string{`no var "airgpa"`, `did you mean "airgap"?`}, ""},
+	"no secret":                     {"rm /root/password", nil, 3, []string{"secret superuser_password: open /root/password: no such file"}, ""},
+	"empty secret":                  {": > /root/password", nil, 3, []string{"secret superuser_password: got 0 characters, want at least 4"}, ""},
+	"no MongoDB":                    {"rm /media/mongodb-org*", nil, 3, []string{"no mongodb-org*.rpm in /media", mediaHint}, ""},
+	"no installer":                  {"rm " + miniconda, nil, 3, []string{"no " + miniconda, mediaHint}, ""},
+	"no channel":                    {"rm -r /media/R", nil, 3, []string{"no channel in /media/R/pkgs", mediaHint}, ""},
+	"no index":                      {"rm /media/R/pkgs/*/repodata.json", nil, 3, []string{"no channel in /media/R/pkgs", mediaHint}, ""},
+	"ports taken":                   {listen("27017") + listen("8080"), nil, 3, []string{"2 requirements are not met", "port 27017 is in use by python3 (stop it", "port 8080 is in use by python3 (stop it, or choose another port: --var port=...)"}, ""},
+	"no interface":                  {"", []string{"--var", "interface=eth7"}, 3, []string{"there is no network interface eth7 (this host has none but lo"}, ""},
+	"too little space":              {"", []string{"--var", "min_free_gb=5000"}, 3, []string{"GB free for /opt/anaconda-server/package-storage, want 5000 (--var storage="}, ""},
+	"no room for the vendor's copy": {"sed -i '0,/\"size\": [0-9]*/s//\"size\": 900000000000/' /media/R/pkgs/linux-64/repodata.json", []string{"--var", "min_free_gb=1"}, 3, []string{"GB free for /opt/anaconda-server/package-storage, want 838.2 (", "storage=... is another place"}, ""},
+	"no cron":                       {"rm /usr/bin/crontab", nil, 3, []string{"there is no cron, which starts the server after a reboot (install it: apt-get install cron)"}, ""},
+	"nothing restores rules":        {": > /sbin/init", nil, 3, []string{"nothing here restores firewall rules at boot", "apt-get install iptables-persistent", "--var rules_restored=true"}, ""},
+	"MongoDB 3.0":                   {"cd /media; for f in mongodb-org*; do mv $f ${f/2.6.8/3.0.1}; done", nil, 3, []string{"mongodb-org-server-3.0.1-1.x86_64.rpm in /media is MongoDB 3.0.1, want 2.6.8 or later, before 3.0 (check --var installer_path"}, ""},
+	"MongoDB 2.6.7":                 {"mv " + mongod + " /media/mongodb-org-server-2.6.7-1.x86_64.rpm", nil, 3, []string{"is MongoDB 2.6.7, want 2.6.8", "several versions of MongoDB in /media: 2.6.7, 2.6.8"}, ""},
+	"storage is a system directory": {"", []string{"--var", "storage=/usr"}, 3, []string{"/usr is a directory of the system, which the server must not own (--var storage=... is another place)"}, ""},
+	"storage in a system directory": {"", []string{"--var", "storage=/etc/packages"}, 3, []string{"/etc/packages is a directory of the system"}, ""},
+	"storage for everybody":         {"", []string{"--var", "storage=/opt", "--var", "mirror_dir=/var/lib"}, 3, []string{"/opt is a directory of the system", "/var/lib is a directory of the system", "--var mirror_dir="}, ""},
+	"storage in the mirror":         {"", []string{"--var", "storage=/srv/mirror/store", "--var", "mirror_dir=/srv/mirror"}, 3, []string{"storage=/srv/mirror/store lies in mirror_dir: each needs a place of its own"}, ""},
+	"storage of others":             {"mkdir /srv/data; touch /srv/data/file", []string{"--var", "storage=/srv/data"}, 3, []string{"/srv/data is not empty and belongs to root: its files would be given to anaconda-server (--var storage=/srv/data/packages is a place of its own"}, ""},
+	"MongoDB's port":                {"", []string{"--var", "port=27017"}, 3, []string{"port 27017 is MongoDB's (--var port=... is another one)"}, ""},
+	"root's port":                   {"", []string{"--var", "port=443"}, 3, []string{"port 443 is not one that an account may open: 1024 to 65535 (--var port=... is another one; --var port80=true"}, ""},
+	"no port":                       {"", []string{"--var", "port=70000"}, 3, []string{"port 70000 is not one that an account may open"}, ""},
+	"port 80 taken":                 {listen("80"), nil, 3, []string{"port 80 is in use by python3 (stop it: its clients would get the server instead; or leave out --var port80=true)"}, ""},
 	"several": {"rm -r /media/R /media/mongodb*", []string{"--var", "interface=eth7", "--var", "min_memory_gb=5000"}, 3,
 		[]string{"4 requirements are not met", "GB of memory, want 5000 (--var min_memory_gb=", "mongodb-org*.rpm", "no channel", "eth7"}, ""},
 	"read-only": {"mount -o remount,ro /", nil, 1, []string{"state directory: mkdir /var/lib/runbook: read-only file system", "--state DIR"}, ""},
@@ -88,6 +102,35 @@ func TestUnready(t *testing.T) {
 			s.refuses(c)
 			if d := before.Diff(s.Snapshot("/root", "/var/lib/runbook")); len(d) > 0 {
 				t.Errorf("changed:\n%s", strings.Join(d, "\n"))
+			}
+		})
+	}
+}
+
+// Hosts and command lines that look odd and are fine: the dry run goes through.
+func TestReady(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]refusal{
+		"rules are restored by init":      {": > /sbin/init; ln -s ../init.d/x /etc/rc2.d/S01netfilter-persistent", nil, 0, nil, ""},
+		"rules are restored by systemd":   {": > /sbin/init; mkdir -p /etc/systemd/system/basic.target.wants; ln -s x /etc/systemd/system/basic.target.wants/iptables.service", nil, 0, nil, ""},
+		"rules are restored by something": {": > /sbin/init", []string{"--var", "rules_restored=true"}, 0, nil, ""},
+		"nothing restores rules":          {"", nil, 0, []string{"nothing here restores firewall rules at boot: those for port 80 will be gone; and there is no /sbin/init"}, ""},
+		"storage below /usr/local":        {"", []string{"--var", "storage=/usr/local/anaconda/store"}, 0, nil, ""},
+		"storage is there and empty":      {"mkdir /srv/data", []string{"--var", "storage=/srv/data"}, 0, nil, ""},
+		"the site's account":              {"useradd -m -s /bin/bash -g users builder", []string{"--var", "service_user=builder", "--var", "service_group=users"}, 0, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSpoilt(t, c)
+			defer s.Kill()
+			r := s.Exec(lab.Cmd{Argv: append(fromMedia("/usr/local/bin/runbook", "run", "install.star", "--dry-run"), c.args...)})
+			if r.Code != c.code {
+				t.Errorf("got exit %d, want %d\n%s%s", r.Code, c.code, r.Out, r.Err)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(r.Out+r.Err, want) {
+					t.Errorf("does not say %q:\n%s%s", want, r.Out, r.Err)
+				}
 			}
 		})
 	}

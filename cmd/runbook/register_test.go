@@ -34,11 +34,46 @@ func TestRegister(t *testing.T) {
 	s.Must("rm /etc/anaconda-server/mirrors/r-channel.registered")
 	checkRegistered(t, s, "forgotten", []string{"r-channel"}, "--var", "platforms=linux-64")
 
+	checkStore(t, s)
+
 	checkRegistered(t, s, "from media", both, "--var", "register_from=media")
 	if got, want := s.read("/etc/anaconda-server/mirrors/r-channel.yaml"), "  - file:///media/R/pkgs\n"; !strings.Contains(got, want) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	s.clean()
+}
+
+// checkStore spoils what clients read, which the next run has the vendor's command put right.
+func checkStore(t *testing.T, s site) {
+	t.Helper()
+	const store, platforms = "/opt/anaconda-server/package-storage/r-channel/linux-64", "platforms=linux-64"
+	pkg := store + "/" + path.Base(strings.TrimSpace(s.Must("echo "+firstOfR)))
+	for why, spoil := range map[string]string{
+		"a package is gone":    "rm " + pkg,
+		"a package is cut":     "truncate -s -1 " + pkg,
+		"a byte is wrong":      "printf X | dd of=" + pkg + " bs=1 seek=100 conv=notrunc",
+		"with its old time":    "touch -r " + pkg + " /tmp/t; printf X | dd of=" + pkg + " bs=1 seek=100 conv=notrunc; touch -r /tmp/t " + pkg,
+		"the index is gone":    "rm " + store + "/repodata.json",
+		"the index is another": "echo '{}' > " + store + "/repodata.json",
+		"the account is gone":  "rm -r /opt/anaconda-server/package-storage/r-channel",
+	} {
+		s.Must("sleep 0.1; " + spoil + " 2>/dev/null")
+		checkRegistered(t, s, why, []string{"r-channel"}, "--var", platforms)
+		s.Must("cmp " + pkg + " " + firstOfR + " && grep -q r-base " + store + "/repodata.json")
+	}
+	s.Must("sleep 0.1; touch " + pkg + "; echo x > " + store + "/upload.tar.bz2") // read again, and right
+	s.run(0, fromMedia("run", "install.star", "--step", "mirror_r_channel", "--var", platforms)...)
+	checkRegistered(t, s, "nothing is wrong", nil, "--var", platforms)
+
+	// A command that claims success.
+	const program = "/home/anaconda-server/miniconda2/bin/anaconda-server-sync-conda"
+	s.Must("rm " + pkg + "; mv " + program + " /root/program; printf '#!/bin/sh\n' >" + program + "; chmod 755 " + program)
+	out := s.run(1, fromMedia("run", "install.star", "--step", "mirror_r_channel", "--var", platforms)...)
+	if want := "anaconda-server-sync-conda ended well, but /opt/anaconda-server/package-storage/r-channel is not as "; !strings.Contains(out, want) {
+		t.Errorf("does not say %q:\n%s", want, out)
+	}
+	s.Must("mv /root/program " + program)
+	checkRegistered(t, s, "it works again", []string{"r-channel"}, "--var", platforms)
 }
 
 // checkApart looks at the mirror of media on the same file system: it takes no space, is root's, and the media are as they were.

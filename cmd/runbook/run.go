@@ -30,7 +30,7 @@ const runHelp = `Run the steps of a runbook on this machine.
 
 Each step is checked first, and only what differs is changed: a second run changes
 nothing, and a run that failed or was interrupted can be started again. FILE is
-looked up as a path, then among the shipped runbooks.
+looked up as a path, then with .star added, then among the shipped runbooks.
 
 Vars, first found wins: --var, RUNBOOK_VAR_NAME in the environment, --vars, the
 default. A secret comes from --secret, from a --vars file that only you can read,
@@ -112,6 +112,7 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	go p.digest() // the first event waits for it
 	l, err := p.load(file, f.inputFlags)
 	if err != nil && (l.book == nil || runtime.ClassOf(err) != runtime.Input) {
 		return err

@@ -45,6 +45,12 @@ func (s selection) check(book *runtime.Runbook) error {
 			problems = append(problems, unknown("tag", tag, tags, "the tags are: "+strings.Join(slices.Compact(tags), " ")))
 		}
 	}
+	choose := s.chooser()
+	chosen := func(step runtime.Step) bool { ok, _ := choose(step); return ok }
+	if len(problems) == 0 && len(steps) > 0 && !slices.ContainsFunc(book.Steps, chosen) {
+		return mistake("the steps are, in order: "+strings.Join(steps, " "),
+			"--step, --skip, --from and --tag leave no step to run")
+	}
 	return errors.Join(problems...)
 }
 

@@ -13,7 +13,7 @@ func (p *program) versionCommand() *cobra.Command {
 		Args: operands(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(p.out, "runbook %s, %s %s/%s, sha256 %s\n",
-				version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, programDigest())
+				version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, p.digest())
 			return err
 		},
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os/exec"
 	"path"
+	"slices"
 	"time"
 )
 
@@ -26,16 +28,28 @@ func (o *Overlay) exec(ctx context.Context, c Cmd) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("not started: %w", err)
 	}
+	if err := c.Process.check(); err != nil {
+		return err
+	}
 	maker, err := o.maker(ctx, c.User)
 	if err != nil {
 		return err
 	}
+	if err := o.startable(ctx, c.Process); err != nil {
+		return err
+	}
+	o.brought = o.brought || c.Brings || c.MayMake || len(c.Touches) > 0
 	o.change()
 	clear(o.owners)
 	o.mayMake = o.mayMake || c.MayMake
 	o.learn(c) // first: what it makes may belong to a user that it makes
 	for _, t := range c.Touches {
 		if err := o.touch(t); err != nil {
+			return err
+		}
+	}
+	for _, t := range slices.Sorted(maps.Keys(c.Gives)) {
+		if err := o.gives(t, c.Gives[t]); err != nil {
 			return err
 		}
 	}
@@ -49,6 +63,37 @@ func (o *Overlay) exec(ctx context.Context, c Cmd) error {
 		}
 	}
 	return nil
+}
+
+// gives gives a tree, if it is there, to own. That changes no answer about what it holds.
+func (o *Overlay) gives(name string, own Owner) error {
+	p, err := o.find(name, true)
+	if errors.Is(err, errNotExist) {
+		return nil
+	}
+	if err == nil {
+		own, err = o.owner(own)
+	}
+	if err != nil {
+		return guest("chown", name, err)
+	}
+	p.pin()
+	p.give(own)
+	return nil
+}
+
+// give gives n and all below it to own.
+func (n *node) give(own Owner) {
+	now, was := time.Now(), n.meta.Owner
+	n.meta, n.below, n.given = n.meta.given(own), own.Or(n.below), now
+	if n.meta.Owner != was {
+		n.at = now
+	}
+	for _, kid := range n.kids {
+		if kid != nil {
+			kid.give(own)
+		}
+	}
 }
 
 // maker is who owns what a command of user makes.
@@ -161,3 +206,101 @@ func (o *Overlay) predicted(number Fact) string {
 type probing struct{ *Overlay }
 
 func (p probing) Query(ctx context.Context, q Process) (Result, error) { return p.query(ctx, q) }
+
+// believe makes e what is called name. A directory that is there stays as it is.
+func (o *Overlay) believe(w steps, name string, e Entry, maker Owner) error {
+	dir, base, err := o.parent(w, name)
+	if err != nil {
+		return err
+	}
+	old, err := o.present(dir, base)
+	if err != nil {
+		return err
+	}
+	if made, err := o.stays(name, e, old, maker); made || err != nil {
+		return err
+	}
+	own, err := o.owner(e.Owner)
+	if err != nil {
+		return err
+	}
+	n := &node{meta: e.Meta, content: e.Content, target: e.Target}
+	n.complete(name)
+	if maker != (Owner{}) {
+		if n.meta.Mode.Perm() == 0 { // a command's umask is not for us to know
+			n.meta.Mode |= usual(n.meta.Mode)
+		}
+		n.touched = n.touched || old != nil && old.unknown && e.Mode.IsDir()
+		n.meta.Owner = own.Or(maker)
+		dir.exist(maker)
+		o.put(dir, base, n)
+		return nil
+	}
+	if err := o.fit(dir, n, own); err != nil {
+		return err
+	}
+	if old != nil {
+		if err := o.mayDrop(dir, old.node); err != nil {
+			return err
+		}
+	}
+	o.suppose(dir)
+	o.put(dir, base, n)
+	return nil
+}
+
+// usual are the permissions of what most programs make.
+func usual(m fs.FileMode) fs.FileMode {
+	if m.IsDir() {
+		return 0o755
+	}
+	return 0o644
+}
+
+// exist turns directories that may be there into such that are, because a
+// command makes something in them; what else they hold stays unknown.
+func (p *place) exist(maker Owner) {
+	for ; p != nil; p = p.up {
+		if p.unknown {
+			p.unknown, p.touched, p.changed = false, true, true
+			p.meta = Meta{Mode: fs.ModeDir | 0o755, Owner: maker}
+		}
+	}
+}
+
+// stays reports whether e is there already: a directory stays as it is and,
+// for commands, so does a link that leads to one.
+func (o *Overlay) stays(name string, e Entry, old *place, maker Owner) (bool, error) {
+	switch {
+	case old == nil || old.unknown:
+		return false, nil
+	case old.meta.Mode.IsDir() && !e.Mode.IsDir() && e.Mode&fs.ModeIrregular == 0:
+		return false, errDir
+	case old.meta.Mode&fs.ModeSymlink != 0 && e.Mode.IsDir() && maker != (Owner{}):
+		p, err := o.find(name, true)
+		return err == nil && (p.unknown || p.meta.Mode.IsDir()), nil
+	}
+	return old.meta.Mode.IsDir(), nil
+}
+
+// complete fills in what a command left out of a file that it declared: the size of a
+// text or a link; else an unknown content, and an unknown size (-1).
+func (n *node) complete(name string) {
+	if n.meta.Mode&fs.ModeIrregular != 0 { // of any type: it looks like a file, but may have others below
+		n.meta.Mode &^= fs.ModeIrregular
+		n.touched = true
+	}
+	switch {
+	case n.meta.Mode&fs.ModeSymlink != 0:
+		n.meta.Mode |= fs.ModePerm
+		n.meta.Size = int64(len(n.target))
+	case !n.meta.Mode.IsRegular() || n.content.Open != nil:
+	case n.content.Text != nil:
+		n.meta.Size = int64(len(n.content.Text))
+	default:
+		n.content = Unknown(name)
+		if n.meta.Size == 0 {
+			n.meta.Size = -1
+		}
+	}
+}

@@ -20,7 +20,8 @@ import (
 // What a script has a dry run ask is somebody's program, and whoever reviews the
 // script has not approved it yet. It gets namespaces of its own, where every file
 // system is read-only, device files are closed, there is no network, and nothing
-// gives it rights: it can read, and send no signal to the others.
+// gives it rights; from Linux 6.12 on, other processes get no signals from it, either.
+// What it may still do is talk to services through sockets that have a name.
 const confinement = unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC
 
 // An unconfined error says why a command was not started: the kernel would not confine it.

@@ -25,6 +25,10 @@ type Meta struct {
 	ModTime time.Time // zero where it is of no interest
 }
 
+// KeepsTime reports whether a file system can have t as the time of a file, to the nanosecond. Some begin in 1901
+// (32 bits); 64 bits of nanoseconds end in 2262. No time at all it keeps, too.
+func KeepsTime(t time.Time) bool { return t.IsZero() || t.Year() >= 1902 && t.Year() <= 2261 }
+
 // An Owner is a user and a group by name, or by number where the number has no name.
 // An empty name means whoever runs, or whoever owns the file already.
 type Owner struct{ User, Group string }

@@ -38,6 +38,9 @@ type Reader interface {
 	Resolve(name string, follow bool) (string, error)
 	// ReadDir returns the names in a directory, sorted.
 	ReadDir(name string) ([]string, error)
+	// Program returns the file that a process executes whose first word is name, which is absolute or has no slash. The
+	// error wraps exec.ErrNotFound if there is none.
+	Program(name string) (string, error)
 	// Fact returns what is known of f, asking its kind's probe only if nothing is.
 	Fact(ctx context.Context, f Fact) (string, error)
 	// Query runs a command that only reads. A non-zero exit status is not an error.
@@ -101,15 +104,17 @@ type Cmd struct {
 	Already  *regexp.Regexp // a failure whose output matches counts as success
 	Critical bool           // a package manager: never killed, only waited for
 
-	Sets         map[Fact]string // hold afterwards; a real host asserts them
-	Makes        []Entry         // will exist, by absolute name; a real host asserts their types, but for ModeIrregular
-	Touches      []string        // trees changed in unknowable ways
-	TouchesFacts []Fact          // facts changed in unknowable ways
-	Assumes      map[Fact]string // believed by an overlay, never asserted
-	Follows      map[Fact]string // what an overlay concludes from Sets: not a guess, so it is not listed as assumed
-	MayMake      bool            // may also make directories that cannot be listed beforehand
-	Settle       time.Duration   // how long Sets may take to hold; a real host asks again until then
-	Hopeless     []string        // values of facts in Sets that no waiting will change
+	Sets         map[Fact]string  // hold afterwards; a real host asserts them
+	Makes        []Entry          // will exist, by absolute name; a real host asserts their types, but for ModeIrregular
+	Touches      []string         // trees changed in unknowable ways
+	Gives        map[string]Owner // trees whose files get another owner or group, as far as one is named
+	TouchesFacts []Fact           // facts changed in unknowable ways
+	Assumes      map[Fact]string  // believed by an overlay, never asserted
+	Follows      map[Fact]string  // what an overlay concludes from Sets: not a guess, so it is not listed as assumed
+	Brings       bool             // may bring programs and mount things
+	MayMake      bool             // may also make directories that cannot be listed beforehand
+	Settle       time.Duration    // how long Sets may take to hold; a real host asks again until then
+	Hopeless     []string         // values of facts in Sets that no waiting will change
 
 	Detail map[string]any // more for the trace
 }

@@ -51,6 +51,9 @@ func NewLocal(root string) *Local {
 	return &Local{dir: filepath.Clean(root), facts: map[Fact]string{}}
 }
 
+// Usable reports whether l was made by NewLocal.
+func (l *Local) Usable() bool { return l != nil && l.facts != nil }
+
 // Self owns what this process makes: its effective user and group.
 func (l *Local) Self() Owner {
 	o, err := l.owner(os.Geteuid(), os.Getegid())
@@ -400,6 +403,9 @@ func (l *Local) Mkdir(name string, m Meta) error {
 
 // Symlink is Host's.
 func (l *Local) Symlink(target, name string, o Owner) error {
+	if err := checkTarget(target); err != nil {
+		return guest("symlink", name, err)
+	}
 	return l.create("symlink", name, Meta{Mode: fs.ModeSymlink, Owner: o}, target, func(s *spot) error {
 		return unix.Symlinkat(target, s.fd, s.base)
 	})

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -28,6 +29,8 @@ type Overlay struct {
 	top     *node
 	changed bool
 	mayMake bool // a believed command may have made directories
+	brought bool // a believed command may have brought programs, or mounted something
+	mounts  []mount
 
 	facts   map[Fact]string // believed
 	touched map[Fact]bool   // changed in unknowable ways
@@ -185,7 +188,10 @@ func (abroad) Is(target error) bool { return target == ErrUnknown }
 
 // find returns what is called name.
 func (o *Overlay) find(name string, follow bool) (*place, error) {
-	w := steps{o: o}
+	return steps{o: o}.find(name, follow)
+}
+
+func (w steps) find(name string, follow bool) (*place, error) {
 	dir, base, err := walk(w, name, follow)
 	if err != nil {
 		return nil, err
@@ -223,7 +229,12 @@ func (p *place) path() string {
 	if p.up == nil {
 		return "/"
 	}
-	return path.Join(p.up.path(), p.name)
+	var names []string
+	for ; p.up != nil; p = p.up {
+		names = append(names, p.name)
+	}
+	slices.Reverse(names)
+	return "/" + strings.Join(names, "/")
 }
 
 // pin makes the overlay keep the node at p, or turns to the one that it keeps
@@ -277,6 +288,7 @@ const (
 type steps struct {
 	o       *Overlay
 	missing func() *node
+	kernel  bool // walks as the kernel does that starts a program: every link is followed
 }
 
 func (w steps) root() *place {
@@ -346,7 +358,7 @@ func (o *Overlay) kid(dir *node, name string) (*node, error) {
 
 // trust is about what acts as root; see stranger.
 func (w steps) trust(at *place) error {
-	if !w.o.isRoot() || at.unknown {
+	if !w.o.isRoot() || at.unknown || w.kernel {
 		return nil
 	}
 	if at.meta.maker() != "" {

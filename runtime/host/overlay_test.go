@@ -24,7 +24,7 @@ func noted(t *testing.T) (*host.Overlay, *[]string) {
 func do(t *testing.T, o *host.Overlay, c host.Cmd) {
 	t.Helper()
 	if len(c.Argv) == 0 {
-		c.Argv = []string{"/never/run"}
+		c.Argv = []string{"/bin/true"}
 	}
 	if res, err := o.Exec(t.Context(), c); err != nil || !res.Unknown || !c.Succeeded(res) {
 		t.Fatal(res, err)
@@ -109,10 +109,10 @@ func TestMakes(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	ok(t, put(o, "/any/f"), put(o, "/usr/lib/f"))
-	if _, err := o.Exec(t.Context(), host.Cmd{Process: host.Process{Argv: []string{"x"}}, Makes: []host.Entry{{Name: "/usr/lib"}}}); err == nil {
+	if _, err := o.Exec(t.Context(), host.Cmd{Process: host.Process{Argv: []string{"true"}}, Makes: []host.Entry{{Name: "/usr/lib"}}}); err == nil {
 		t.Error("a file took the place of a directory")
 	}
-	if _, err := o.Exec(t.Context(), host.Cmd{Process: host.Process{Argv: []string{"x"}, User: "carl-is-nobody"}}); err == nil {
+	if _, err := o.Exec(t.Context(), host.Cmd{Process: host.Process{Argv: []string{"true"}, User: "carl-is-nobody"}}); err == nil {
 		t.Error("an unknown user ran something")
 	}
 }
@@ -188,7 +188,7 @@ func TestPredictedUserOwnsFiles(t *testing.T) {
 func TestOnlyRootActsForOthers(t *testing.T) {
 	o := host.NewOverlay(over(t), host.Owner{User: "ann", Group: "staff"})
 	for user, want := range map[string]bool{"": true, "ann": true, "bob": false, "root": false} {
-		_, err := o.Exec(t.Context(), host.Cmd{Process: host.Process{Argv: []string{"x"}, User: user}})
+		_, err := o.Exec(t.Context(), host.Cmd{Process: host.Process{Argv: []string{"true"}, User: user}})
 		var h interface{ Hint() string }
 		if want && err != nil || !want && (!errors.As(err, &h) || !strings.Contains(err.Error(), "only root")) {
 			t.Errorf("ann as %q: got %v", user, err)

@@ -127,6 +127,21 @@ func (o *Overlay) mayDrop(dir *place, old *node) error {
 	return nil
 }
 
+// mayMove refuses to move what is at p to another directory.
+func (o *Overlay) mayMove(from, p, to *place) error {
+	if err := o.mayDrop(from, p.node); err != nil {
+		return err
+	}
+	if err := o.mayAdd(to); err != nil {
+		return err
+	}
+	// A directory that changes its parent has its ".." rewritten.
+	if p.meta.Mode.IsDir() && !p.unknown && from.path() != to.path() && !o.may(p.meta, write) {
+		return errAccess
+	}
+	return nil
+}
+
 // mayGive refuses to give a file to somebody: only root may give to another
 // user, and only an owner to a group of his.
 func (o *Overlay) mayGive(m Meta, to Owner) error {

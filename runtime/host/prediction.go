@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -58,8 +59,8 @@ func (o *Overlay) Mkdir(name string, m Meta) error {
 
 // Symlink is Host's.
 func (o *Overlay) Symlink(target, name string, own Owner) error {
-	if target == "" {
-		return guest("symlink", name, errNotExist)
+	if err := checkTarget(target); err != nil {
+		return guest("symlink", name, err)
 	}
 	m := Meta{Mode: fs.ModeSymlink | fs.ModePerm, Owner: own, Size: int64(len(target))}
 	return guest("symlink", name, o.add(name, &node{meta: m, target: target}))
@@ -88,6 +89,9 @@ func (o *Overlay) add(name string, n *node) error {
 
 // fit gives n the owner that it would get in dir, or refuses it.
 func (o *Overlay) fit(dir *place, n *node, own Owner) error {
+	if err := o.writable(dir); err != nil {
+		return err
+	}
 	if err := o.mayAdd(dir); err != nil {
 		return err
 	}
@@ -200,6 +204,9 @@ func (o *Overlay) setMeta(name string, m Meta) error {
 	if !p.unknown && p.meta.Mode&fs.ModeSymlink != 0 {
 		return errLink
 	}
+	if err := o.writable(p); err != nil {
+		return err
+	}
 	own, err := o.owner(m.Owner)
 	if err != nil {
 		return err
@@ -245,6 +252,7 @@ func (o *Overlay) Chown(name string, own Owner, _ int) error {
 		return guest("chown", name, err)
 	}
 	p.pin()
+	p.changed = true
 	p.give(own)
 	for name, m := range spared {
 		kept, err := o.find(name, false)
@@ -277,19 +285,6 @@ func (o *Overlay) spared(links linkage) (map[string]Meta, error) {
 	return all, nil
 }
 
-func (n *node) give(own Owner) {
-	now, was := time.Now(), n.meta.Owner
-	n.meta, n.below, n.changed, n.given = n.meta.given(own), own.Or(n.below), true, now
-	if n.meta.Owner != was {
-		n.at = now
-	}
-	for _, kid := range n.kids {
-		if kid != nil {
-			kid.give(own)
-		}
-	}
-}
-
 // Move is Host's. What the base shows below src goes along without being read.
 func (o *Overlay) Move(src, dst string) error {
 	sdir, sbase, err := o.parent(steps{o: o}, src)
@@ -313,6 +308,11 @@ func (o *Overlay) Move(src, dst string) error {
 		return guest("move", src, errBusy)
 	case below(ddir.path(), p.path()):
 		return guest("move", src, errInvalid)
+	case o.mountOf(sdir).dir != o.mountOf(ddir).dir:
+		return guest("move", src, syscall.EXDEV)
+	}
+	if err := o.writable(ddir); err != nil {
+		return guest("move", src, err)
 	}
 	if err := o.mayMove(sdir, p, ddir); err != nil {
 		return guest("move", src, err)
@@ -323,20 +323,6 @@ func (o *Overlay) Move(src, dst string) error {
 	n := p.node
 	o.put(sdir, sbase, nil)
 	o.put(ddir, dbase, n)
-	return nil
-}
-
-func (o *Overlay) mayMove(from, p, to *place) error {
-	if err := o.mayDrop(from, p.node); err != nil {
-		return err
-	}
-	if err := o.mayAdd(to); err != nil {
-		return err
-	}
-	// A directory that changes its parent has its ".." rewritten.
-	if p.meta.Mode.IsDir() && !p.unknown && from.path() != to.path() && !o.may(p.meta, write) {
-		return errAccess
-	}
 	return nil
 }
 
@@ -359,6 +345,9 @@ func (o *Overlay) Remove(name string, _ int) error {
 		return guest("remove", name, err)
 	case base == ".":
 		return guest("remove", name, errBusy)
+	}
+	if err := o.writable(dir); err != nil {
+		return guest("remove", name, err)
 	}
 	if err := o.mayDropAll(name, p); err != nil {
 		return err
@@ -389,102 +378,4 @@ func (o *Overlay) WriteTree(ctx context.Context, dir string, m Entries, _ func(c
 		}
 	}
 	return nil
-}
-
-// believe makes e what is called name. A directory that is there stays as it is.
-func (o *Overlay) believe(w steps, name string, e Entry, maker Owner) error {
-	dir, base, err := o.parent(w, name)
-	if err != nil {
-		return err
-	}
-	old, err := o.present(dir, base)
-	if err != nil {
-		return err
-	}
-	if made, err := o.stays(name, e, old, maker); made || err != nil {
-		return err
-	}
-	own, err := o.owner(e.Owner)
-	if err != nil {
-		return err
-	}
-	n := &node{meta: e.Meta, content: e.Content, target: e.Target}
-	n.complete(name)
-	if maker != (Owner{}) {
-		if n.meta.Mode.Perm() == 0 { // a command's umask is not for us to know
-			n.meta.Mode |= usual(n.meta.Mode)
-		}
-		n.touched = n.touched || old != nil && old.unknown && e.Mode.IsDir()
-		n.meta.Owner = own.Or(maker)
-		dir.exist(maker)
-		o.put(dir, base, n)
-		return nil
-	}
-	if err := o.fit(dir, n, own); err != nil {
-		return err
-	}
-	if old != nil {
-		if err := o.mayDrop(dir, old.node); err != nil {
-			return err
-		}
-	}
-	o.suppose(dir)
-	o.put(dir, base, n)
-	return nil
-}
-
-// usual are the permissions of what most programs make.
-func usual(m fs.FileMode) fs.FileMode {
-	if m.IsDir() {
-		return 0o755
-	}
-	return 0o644
-}
-
-// exist turns directories that may be there into such that are, because a
-// command makes something in them; what else they hold stays unknown.
-func (p *place) exist(maker Owner) {
-	for ; p != nil; p = p.up {
-		if p.unknown {
-			p.unknown, p.touched, p.changed = false, true, true
-			p.meta = Meta{Mode: fs.ModeDir | 0o755, Owner: maker}
-		}
-	}
-}
-
-// stays reports whether e is there already: a directory stays as it is and,
-// for commands, so does a link that leads to one.
-func (o *Overlay) stays(name string, e Entry, old *place, maker Owner) (bool, error) {
-	switch {
-	case old == nil || old.unknown:
-		return false, nil
-	case old.meta.Mode.IsDir() && !e.Mode.IsDir() && e.Mode&fs.ModeIrregular == 0:
-		return false, errDir
-	case old.meta.Mode&fs.ModeSymlink != 0 && e.Mode.IsDir() && maker != (Owner{}):
-		p, err := o.find(name, true)
-		return err == nil && (p.unknown || p.meta.Mode.IsDir()), nil
-	}
-	return old.meta.Mode.IsDir(), nil
-}
-
-// complete fills in what a command left out of a file that it declared: the size of a
-// text or a link; else an unknown content, and an unknown size (-1).
-func (n *node) complete(name string) {
-	if n.meta.Mode&fs.ModeIrregular != 0 { // of any type: it looks like a file, but may have others below
-		n.meta.Mode &^= fs.ModeIrregular
-		n.touched = true
-	}
-	switch {
-	case n.meta.Mode&fs.ModeSymlink != 0:
-		n.meta.Mode |= fs.ModePerm
-		n.meta.Size = int64(len(n.target))
-	case !n.meta.Mode.IsRegular() || n.content.Open != nil:
-	case n.content.Text != nil:
-		n.meta.Size = int64(len(n.content.Text))
-	default:
-		n.content = Unknown(name)
-		if n.meta.Size == 0 {
-			n.meta.Size = -1
-		}
-	}
 }

@@ -75,7 +75,7 @@ func started(err error, file string) error {
 	switch pe.Op {
 	case "fork/exec":
 		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s: its interpreter or loader is missing: %w", file, pe.Err)
+			return noInterpreter(file)
 		}
 		return fmt.Errorf("%s: %w", file, pe.Err)
 	}
@@ -84,8 +84,8 @@ func started(err error, file string) error {
 
 // command prepares p: program, account, directory and environment.
 func (l *Local) command(p Process) (*exec.Cmd, error) {
-	if len(p.Argv) == 0 || p.Argv[0] == "" {
-		return nil, errors.New("no program named")
+	if err := p.check(); err != nil {
+		return nil, err
 	}
 	who, err := l.login(p.User)
 	if err != nil {
@@ -114,6 +114,11 @@ func (l *Local) command(p Process) (*exec.Cmd, error) {
 func (l *Local) workingDir(dir, home string) (string, error) {
 	if dir != "" {
 		p, err := l.real(dir)
+		if fi, serr := os.Stat(p); err == nil && serr != nil {
+			err = serr
+		} else if err == nil && !fi.IsDir() {
+			err = syscall.ENOTDIR
+		}
 		return p, guest("chdir", dir, bare(err))
 	}
 	if p, err := l.real(home); err == nil && home != "" {
@@ -153,7 +158,7 @@ func lookPath(search, dir, name string) (string, error) {
 		case err != nil:
 			return "", err
 		case !fi.Mode().IsRegular() || fi.Mode().Perm()&0o111 == 0:
-			return "", fmt.Errorf("%s: is not an executable file: %w", name, syscall.EACCES)
+			return "", notExecutable(name)
 		}
 		return name, nil
 	}
@@ -329,4 +334,13 @@ func cut(s string, n int) string {
 		s = string(r[:n]) + "..."
 	}
 	return s
+}
+
+// CPUTime is the CPU time that this process has used; 0 if the kernel does not say.
+func CPUTime() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -13,6 +13,22 @@ import (
 // (path_resolution(7)).
 const maxLinks = 40
 
+// maxPath is how many bytes a name, or the target of a link, may have (PATH_MAX without the NUL at its end).
+const maxPath = 4095
+
+// checkTarget returns the kernel's error for what cannot be the target of a symbolic link.
+func checkTarget(target string) error {
+	switch {
+	case target == "":
+		return syscall.ENOENT
+	case strings.ContainsRune(target, 0):
+		return syscall.EINVAL
+	case len(target) > maxPath:
+		return syscall.ENAMETOOLONG
+	}
+	return nil
+}
+
 // A walker takes single steps through a tree; T is a place in it.
 type walker[T any] interface {
 	root() T
@@ -30,6 +46,9 @@ type walker[T any] interface {
 // name is for the caller to find. Absolute targets begin at the walker's root.
 func walk[T any](w walker[T], name string, follow bool) (dir T, base string, err error) {
 	dir = w.root()
+	if len(name) > maxPath {
+		return dir, base, syscall.ENAMETOOLONG
+	}
 	rest := parts(name)
 	for links := 0; len(rest) > 0; {
 		base, rest = rest[0], rest[1:]

@@ -109,3 +109,32 @@ func TestStarted(t *testing.T) {
 		}
 	}
 }
+
+// What a command gives away belongs to others from then on, and has changed.
+func TestGives(t *testing.T) {
+	dir := t.TempDir()
+	ok(t, os.MkdirAll(filepath.Join(dir, "home/sub"), 0o755), os.MkdirAll(filepath.Join(dir, "other"), 0o755))
+	o := host.NewOverlay(host.NewLocal(dir), host.NewLocal(dir).Self())
+	time.Sleep(2 * host.FileTick)
+	begun := time.Now()
+	do(t, o, host.Cmd{Gives: map[string]host.Owner{"/home": {Group: "4711"}, "/none": {Group: "4711"}}})
+	m, err := o.Lstat("/home/sub")
+	if ok(t, err); m.Group != "4711" || m.User != host.NewLocal(dir).Self().User {
+		t.Errorf("got %v", m.Owner)
+	}
+	if all := changedIn(t, o, "/", begun); !slices.Equal(all, []string{"/home", "/home/sub"}) {
+		t.Errorf("got %v", all)
+	}
+}
+
+// An account's programs may be links of its own: the kernel follows them, so a dry run does.
+func TestProgramBehindALink(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: only root can give links away")
+	}
+	dir := t.TempDir()
+	ok(t, os.MkdirAll(filepath.Join(dir, "home/bin"), 0o755), os.WriteFile(filepath.Join(dir, "tool"), []byte("#!/bin/sh\n"), 0o755),
+		os.Symlink("/tool", filepath.Join(dir, "home/bin/tool")), os.Lchown(filepath.Join(dir, "home/bin/tool"), 65534, 65534))
+	o := host.NewOverlay(host.NewLocal(dir), host.NewLocal(dir).Self())
+	do(t, o, host.Cmd{Process: host.Process{Argv: []string{"/home/bin/tool"}}})
+}

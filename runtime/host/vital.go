@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 )
@@ -97,19 +96,4 @@ func mounted(r Reader, name string, all bool) (why string, err error) {
 		}
 	}
 	return "", err
-}
-
-// mountPoints returns where file systems are mounted; see proc_pid_mounts(5).
-func mountPoints(r Reader) (names []string, err error) {
-	lines, err := Lines(r, "/proc/self/mounts")
-	if err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, ErrUnknown) {
-		return nil, err
-	}
-	blanks := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
-	for _, l := range lines {
-		if f := strings.Fields(l); len(f) > 1 {
-			names = append(names, blanks.Replace(f[1]))
-		}
-	}
-	return names, nil
 }

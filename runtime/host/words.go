@@ -12,23 +12,28 @@ var progressBar = regexp.MustCompile(`\d%\s*[|\[(]|[|\])]\s*\d+%|\d%.*[#=█━]
 // Where a program says what it died of, as those in Python do: "PackagesNotFoundError: ...".
 var errorLine = regexp.MustCompile(`^\s*[A-Za-z0-9_.]*(Error|Exception):`)
 
-// What lastWords returns of a text at most, in lines and in characters.
+// What LastWords returns of a text at most, in lines and in characters.
 const (
 	usualLines = 3
 	errorLines = 12
 	mostWords  = 600
 )
 
-// lastWords returns why a process failed, by what it wrote to its standard error or, if it was
+// LastWords returns why a process failed, by what it wrote to its standard error or, if it was
 // silent there, its standard output: from the last line on that begins with an error, or the last
 // lines. It begins with a colon, and is "" if there is nothing.
-func lastWords(p Process, res Result) string {
-	errs, out := wordsOf(p.hide(string(res.Stderr))), wordsOf(p.hide(string(res.Stdout)))
+func (r Result) LastWords() string {
+	errs, out := wordsOf(string(r.Stderr)), wordsOf(string(r.Stdout))
 	text := cmp.Or(fromError(errs), fromError(out), lastLines(errs), lastLines(out))
 	if text == "" {
 		return ""
 	}
 	return ": " + text
+}
+
+// lastWords is LastWords without what p hides.
+func lastWords(p Process, r Result) string {
+	return Result{Stdout: []byte(p.hide(string(r.Stdout))), Stderr: []byte(p.hide(string(r.Stderr)))}.LastWords()
 }
 
 // wordsOf returns the lines of a text as a terminal would show them in the end, without progress

@@ -219,6 +219,21 @@ func aspects(e Event, runner string, changes ...host.Change) string {
 	return Quote(strings.Join(parts, ", "))
 }
 
+// readings says which files of the machine an effect reads, and what they hold.
+func readings(e Event) (lines []string) {
+	for _, in := range e.Inputs {
+		line := "reads " + in.Path
+		if in.SHA256 != "" {
+			line += ", sha256 " + in.SHA256
+		}
+		if in.MD5 != "" {
+			line += ", md5 " + in.MD5
+		}
+		lines = append(lines, Quote(line))
+	}
+	return lines
+}
+
 // exposure warns of secrets that the command of an effect shows to everybody; "" if
 // it shows none.
 func exposure(e Event) string {

@@ -43,7 +43,7 @@ func shownIn(t *testing.T, dry bool, change host.Change, whole ...string) map[st
 	mode := map[bool]string{true: DryRun, false: RealRun}[dry]
 	events := []Event{{Kind: Run, Run: &RunInfo{Mode: mode, User: Person{Name: "root"}}}, {Kind: Step, Step: "s", State: Begin},
 		{Kind: Op, Step: "s", Op: "write", Target: "/etc/x", User: "root", Changes: []host.Change{change}, Whole: whole},
-		{Kind: Effect, Step: "s", Call: "write", Path: "/etc/x", User: "root", Detail: map[string]any{"mode": "0640", "owner": "ann", "group": "ops"}},
+		{Kind: Effect, Step: "s", Call: "write", Path: "/etc/x", User: "root", Inputs: []Input{{Path: "/src", SHA256: "ab12"}}, Detail: map[string]any{"mode": "0640", "owner": "ann", "group": "ops"}},
 		{Kind: Result, Step: "s", Op: "write", Target: "/etc/x", Outcome: Changed}, {Kind: End, Outcome: Done}}
 	all := map[string]string{"run": string(shown(t, events, Options{})), "verbose": string(shown(t, events, Options{Verbose: true}))}
 	for _, format := range []string{"text", "md"} {
@@ -103,7 +103,7 @@ func TestLongLines(t *testing.T) {
 
 func TestModeOwnerAndAccountAreShown(t *testing.T) {
 	for form, text := range shownIn(t, false, host.Change{What: "content", From: "1", To: "2"}) {
-		if !strings.Contains(text, "mode 0640, owner ann, group ops") {
+		if !strings.Contains(text, "mode 0640, owner ann, group ops") || strings.Contains(text, "reads /src, sha256 ab12") != (form != "run") {
 			t.Errorf("%s: got\n%s", form, text)
 		}
 	}
@@ -111,6 +111,10 @@ func TestModeOwnerAndAccountAreShown(t *testing.T) {
 		{Kind: Effect, Call: "exec", User: "mongod", Argv: []string{"mongo", "pw"}, Stdin: "<secret:pw>",
 			Detail: map[string]any{"cwd": "/srv", "env": map[string]string{"LD_PRELOAD": "/x.so"}, "argv_exposed": []string{"pw", "key"}}},
 		{Kind: Result, Op: "db", Target: "accounts", Outcome: Changed}}
+	var script bytes.Buffer
+	if err := Show(&script, events, "sh"); err != nil || !strings.Contains(script.String(), "# argv_exposed: while it runs, every account can see the secret pw, key") {
+		t.Errorf("sh: got %s, %v", script.String(), err)
+	}
 	var md, text bytes.Buffer
 	for format, w := range map[string]*bytes.Buffer{"md": &md, "text": &text} {
 		if err := Show(w, read(t, written(t, events)), format); err != nil {

@@ -32,6 +32,8 @@ func (m *markdown) Emit(e Event) error {
 		m.op, m.did = e, nil
 	case Effect:
 		m.did = append(m.did, e)
+	case Probe:
+		m.probe(e)
 	case Result:
 		m.sum.count(e)
 		m.result(e)
@@ -97,6 +99,19 @@ func (m *markdown) step(e Event) {
 	}
 }
 
+// probe writes a question of the runbook: a dry run runs nothing else.
+func (m *markdown) probe(e Event) {
+	if !m.dry || e.Asker == "" || len(e.Assumed) > 0 {
+		return
+	}
+	m.sum.asked++
+	m.print("- asks: %s = %d%s", CodeSpan(cmp.Or(e.URL, spaced(e.Argv))), e.Code, prose(prefixed(", as ", e.User)))
+	if e.Why != "" {
+		m.print(" **%s**", prose(e.Why))
+	}
+	m.print("\n")
+}
+
 func (m *markdown) result(e Event) {
 	outcome := string(e.Outcome)
 	if m.dry && e.Outcome == Changed {
@@ -127,6 +142,9 @@ func (m *markdown) result(e Event) {
 			m.print(" %s", prose(a))
 		}
 		m.print("\n")
+		for _, r := range readings(d) {
+			m.print("  - %s\n", prose(r))
+		}
 		if s := exposure(d); s != "" {
 			m.print("  - **%s**\n", prose(s))
 		}

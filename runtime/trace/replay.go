@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -67,6 +68,9 @@ func (s *shell) exec(e Event, input string, known bool) {
 	if len(e.Argv) == 0 || e.Argv[0] == "" || strings.Contains(e.Argv[0], "=") {
 		s.cannot("the trace has a command without a usable name")
 		return
+	}
+	if warning := exposure(e); warning != "" {
+		s.comment("%s", warning)
 	}
 	words := s.account(e.User)
 	if dir := detailText(e.Detail, "cwd"); dir != "" {
@@ -147,44 +151,59 @@ func (s *shell) success() string {
 
 // write makes the file with its mode and owner before it holds any content.
 func (s *shell) write(e Event, content string, known bool) {
-	flags := metaFlags(e.Detail)
 	source, dated := s.source()
 	switch {
-	case known:
-	case e.Detail["base64"] != nil:
-		s.command(append(append([]string{"install"}, flags...), "--", "/dev/null", e.Path)...)
-		s.print("base64 -d >" + shellWord(e.Path) + " <<'EOF'\n" + lettersOf(detailText(e.Detail, "base64")) + "\nEOF\n")
-		return
-	case source != "":
-		s.command(append(append([]string{"install"}, flags...), "--", source, e.Path)...)
-		if dated {
-			s.command("touch", "-r", source, "--", e.Path)
-		}
-		return
+	case known, e.Detail["base64"] != nil, source != "":
 	case strings.Contains(e.Path, "/begun/") && detailText(e.Detail, "sha256") == "":
 		s.comment("it names the boot in which the command was begun")
 	default:
 		s.cannot("the trace does not hold what %s is to hold", e.Path)
 		return
 	}
-	s.use(secretsIn(content)...)
-	mode := detailText(e.Detail, "mode")
+	mode := cmp.Or(detailText(e.Detail, "mode"), "0644")
 	shut := len(mode) > 2 && mode[len(mode)-3] < '6' // its owner may not write it: it gets its mode last
-	if shut {
-		e.Detail = maps.Clone(e.Detail)
-		e.Detail["mode"] = "0600"
-	}
-	s.command(append(append([]string{"install"}, metaFlags(e.Detail)...), "--", "/dev/null", e.Path)...)
+	s.place(e, shut, mode)
+	to := " >" + shellWord(e.Path)
 	switch {
-	case content == "":
-	case !strings.HasSuffix(content, "\n") || !showable(content):
-		s.print("printf %s " + shellWord(content) + " >" + shellWord(e.Path) + "\n")
-	default:
-		end, body := hereDocument(content)
-		s.print("cat >" + shellWord(e.Path) + " <<" + end + "\n" + body)
+	case known:
+		s.fill(to, content)
+	case e.Detail["base64"] != nil:
+		s.print("base64 -d" + to + " <<'EOF'\n" + lettersOf(detailText(e.Detail, "base64")) + "\nEOF\n")
+	case source != "":
+		s.print(shellWords([]string{"cat", "--", source}) + to + "\n")
 	}
 	if shut {
 		s.command("chmod", mode, "--", e.Path)
+	}
+	if dated {
+		s.command("touch", "-r", source, "--", e.Path)
+	}
+}
+
+// place makes an empty file. Where the trace names no owner, a file that is there keeps its own.
+func (s *shell) place(e Event, shut bool, mode string) {
+	if shut {
+		mode = "0600"
+	}
+	if ownerText(e.Detail) == "" {
+		s.call("place", shellWords([]string{mode, e.Path}))
+		return
+	}
+	d := maps.Clone(e.Detail)
+	d["mode"] = mode
+	s.command(append(append([]string{"install"}, metaFlags(d)...), "--", "/dev/null", e.Path)...)
+}
+
+// fill writes a text to where to leads.
+func (s *shell) fill(to, content string) {
+	s.use(secretsIn(content)...)
+	switch {
+	case content == "":
+	case !strings.HasSuffix(content, "\n") || !showable(content):
+		s.print("printf %s " + shellWord(content) + to + "\n")
+	default:
+		end, body := hereDocument(content)
+		s.print("cat" + to + " <<" + end + "\n" + body)
 	}
 }
 
@@ -243,20 +262,21 @@ func (s *shell) extract(e Event) {
 			}
 		}
 	}
-	names := []string{}
-	if n := argText(s.op.Args, "strip_components"); n != "" && n != "0" {
-		names = append(names, "--strip-components="+n)
-		s.print("case $(" + shellWords([]string{"tar", "-tf", archive}) + " | sed -n 1p) in ./*) " +
-			"echo 'tar would take ./ for one of the directories that are stripped' >&2; exit 1 ;; esac\n")
+	strip := ""
+	if n, err := strconv.Atoi(argText(s.op.Args, "strip_components")); err == nil && n > 0 {
+		s.print(fmt.Sprintf("strip=%d; case $(%s | sed -n 1p) in ./*) strip=%d ;; esac # tar counts ./, too\n",
+			n, shellWords([]string{"tar", "-tf", archive}), n+1))
+		strip = ` --strip-components="$strip"`
 	}
-	flags := []string{"--no-same-owner", "--no-same-permissions", "--no-overwrite-dir"}
+	existing := "--no-overwrite-dir"
 	if argText(s.op.Args, "keep_existing") == "true" {
-		flags = append(flags, "--skip-old-files")
+		existing = "--skip-old-files"
 	}
-	s.command(slices.Concat([]string{"tar", "-xf", archive, "-C", e.Path}, names, flags)...)
+	unpack := []string{"tar", "-xf", archive, "-C", e.Path, "--no-same-owner", "--no-same-permissions", existing}
+	s.print(shellWords(unpack) + strip + "\n")
 	if owner := ownerText(e.Detail); owner != "" {
-		list := slices.Concat([]string{"tar", "-tf", archive, "--quoting-style=literal", "--show-transformed-names"}, names)
-		s.print(shellWords(list) + " | (cd -- " + shellWord(e.Path) + " && " +
+		list := []string{"tar", "-tf", archive, "--quoting-style=literal", "--show-transformed-names"}
+		s.print(shellWords(list) + strip + " | (cd -- " + shellWord(e.Path) + " && " +
 			shellWords([]string{"xargs", "-r", "-d", `\n`, "chown", "-h", owner, "--"}) + ")\n")
 	}
 }

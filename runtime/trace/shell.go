@@ -110,8 +110,8 @@ func (s *shell) header() string {
 		fmt.Fprintf(&b, ": \"${%s:?set it to the secret %s}\"\n", variable(name), plainName(name))
 	}
 	if user := s.account(""); info.User.Name != "" {
-		fmt.Fprintf(&b, "[ \"$(id -un)\" = %s ] || { echo %s >&2; exit 1; }\n", user,
-			shellWord("this is to be run by "+info.User.Name))
+		otherwise := shellWord("this is to be run by " + info.User.Name)
+		fmt.Fprintf(&b, "[ \"$(id -un)\" = %s ] || { echo %s >&2; exit 1; }\n", user, otherwise)
 	}
 	for _, f := range shellFunctions() {
 		if slices.Contains(s.needs, f.name) {
@@ -253,6 +253,16 @@ opens() {
         [ "$tries" -lt 600 ] || { echo "nothing listens on port $1" >&2; exit 1; }
         sleep 0.1
     done
+}
+`, nil},
+		{"place", `# place MODE PATH: an empty file; one that is there keeps its owner.
+place() {
+    if [ -f "$2" ] && [ ! -h "$2" ]; then
+        chmod "$1" -- "$2"
+        : >"$2"
+    else
+        install -m "$1" -- /dev/null "$2"
+    fi
 }
 `, nil},
 		{"mirror", `# mirror [FLAG]...: what the runbook mirrors that it is given.

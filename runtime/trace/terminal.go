@@ -196,12 +196,12 @@ func (t *Terminal) begin(e Event) {
 // probe shows a question; of a dry run, which runs nothing else, each that the
 // runbook asks.
 func (t *Terminal) probe(e Event) {
-	what := Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed(" = ", strconv.Itoa(e.Code))
+	what := Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed("  as ", e.User)
 	if len(e.Assumed) > 0 {
-		t.aside("does not ask " + Quote(cmp.Or(e.URL, spaced(e.Argv))))
+		t.aside("does not ask " + what)
 		return
 	}
-	if e.Asker == "" || !t.dry {
+	if what += prefixed(" = ", strconv.Itoa(e.Code)); e.Asker == "" || !t.dry {
 		t.aside("asks " + what)
 		return
 	}
@@ -330,6 +330,11 @@ func (t *Terminal) effects(op Event) {
 			add(t.clipped(more))
 		case !told && !t.opts.Verbose: // a verbose terminal has shown them
 			add(t.clipped("does " + Quote(describe(e)) + prefixed("  ", more)))
+		}
+		for _, r := range readings(e) {
+			if t.dry || t.opts.Verbose || t.opts.Whole {
+				add(t.clipped(r))
+			}
 		}
 	}
 	if n := len(lines); n > effectLines && !t.opts.Whole {

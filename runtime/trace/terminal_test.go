@@ -189,3 +189,34 @@ func TestProgressWithoutATerminal(t *testing.T) {
 		t.Errorf("got\n%s", b.String())
 	}
 }
+
+// What a dry run asks for the runbook is listed and counted, and whether it was confined.
+func TestQuestionsOfADryRun(t *testing.T) {
+	events := []Event{
+		{Kind: Run, Run: &RunInfo{Mode: DryRun, Runbook: "b.star"}},
+		{Kind: Step, Step: "s", State: Begin},
+		{Kind: Probe, Step: "s", Argv: []string{"rpm", "-q", "x"}, Code: 1},
+		{Kind: Probe, Step: "s", Argv: []string{"cat", "a\x1bb"}, User: "ann", Code: 2, Asker: "query"},
+		{Kind: Probe, Step: "s", URL: "http://localhost/", Code: 200, Asker: "wait_for", Why: "not confined: only root can"},
+		{Kind: Probe, Step: "s", Argv: []string{"left", "out"}, Asker: "unless", Assumed: []string{"not asked"}},
+		{Kind: End, Outcome: Done},
+	}
+	text := shown(t, events, Options{})
+	var md bytes.Buffer
+	if err := Show(&md, events, "md"); err != nil {
+		t.Fatal(err)
+	}
+	for have, wants := range map[string][]string{
+		string(text): {"  asks:    cat a\\x1bb  as ann = 2\n", "http://localhost/ = 200  not confined: only root can\n", ": 2 asked\n"},
+		md.String():  {"- asks: `cat a\\x1bb` = 2, as ann\n", " = 200 **not confined: only root can**\n", "done: 2 asked."},
+	} {
+		for _, want := range wants {
+			if !strings.Contains(have, want) {
+				t.Errorf("got %s, want %q", have, want)
+			}
+		}
+		if strings.Contains(have, "rpm") || strings.Contains(have, "left") {
+			t.Errorf("got what is a builtin's own, or was not asked:\n%s", have)
+		}
+	}
+}

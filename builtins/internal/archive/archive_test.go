@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -240,5 +241,24 @@ func TestHostileNamesAreDistinct(t *testing.T) {
 	slices.Sort(names)
 	if len(slices.Compact(names)) != len(hostile(t)) || len(names) < 60 || bytes.Contains([]byte(names[0]), []byte("\n")) {
 		t.Errorf("got %d rows, want 60 or more with names of their own", len(names))
+	}
+}
+
+// A time that no file system keeps is refused before anything is written.
+func TestTimesThatNothingKeeps(t *testing.T) {
+	for when, want := range map[time.Time]bool{
+		time.Unix(0, 0): true, time.Unix(-1, 0): true, time.Unix(1<<33, 0): true, time.Unix(9_000_000_000, 0): true,
+		time.Unix(-1<<31-1, 0): false, time.Unix(15_032_385_536, 0): false, time.Unix(253_402_300_800, 0): false,
+	} {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: "a", Mode: 0o644, ModTime: when, Format: tar.FormatPAX}
+		if err := errors.Join(w.WriteHeader(h), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		_, err := List(t.Context(), host.Bytes(b.Bytes()), 0)
+		if got := err == nil; got != want || err != nil && !strings.Contains(err.Error(), "has the time") {
+			t.Errorf("%v: got %v, want it taken: %v", when.UTC(), err, want)
+		}
 	}
 }

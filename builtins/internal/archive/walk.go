@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"runbook/runtime/host"
 )
@@ -20,6 +21,13 @@ type member struct {
 
 	sparse bool // the data there lacks the file's holes
 }
+
+// What is compressed to less than leastBytes for a member, and has more than a few,
+// is nothing but names: it costs the machine far more than whoever made it.
+const (
+	fewMembers = 100_000
+	leastBytes = 16
+)
 
 // walk calls f with every member that is left after stripping, in order, and
 // returns how many the archive has. What f leaves of the data is passed over.
@@ -45,6 +53,10 @@ func walk(ctx context.Context, src *source, strip int, f func(member, io.Reader)
 		members++
 		if size := dataSize(hdr); members > MaxMembers || size > MaxSize-total {
 			return members, refuse(hdr.Name, "is too much: got %d members, the last of %d bytes", members, size)
+		}
+		if members > fewMembers && int64(members) > src.size/leastBytes {
+			return members, fmt.Errorf("got more than %d members in an archive of %d bytes, want at least %d for each",
+				members-1, src.size, leastBytes)
 		}
 		total += dataSize(hdr)
 		m, err := convert(hdr, strip)
@@ -94,6 +106,10 @@ func convert(hdr *tar.Header, strip int) (m member, err error) {
 	case tar.TypeReg, tar.TypeGNUSparse:
 		if len(parts) == 0 || strings.HasSuffix(hdr.Name, "/") {
 			return m, refuse(hdr.Name, "is a file with the name of a directory")
+		}
+		if !host.KeepsTime(hdr.ModTime) {
+			return m, refuse(hdr.Name, "has the time %s, want one from 1902 to 2261, which file systems keep",
+				hdr.ModTime.UTC().Format(time.DateTime))
 		}
 		m.Meta = host.Meta{Mode: perm, Size: hdr.Size, ModTime: hdr.ModTime}
 	case tar.TypeDir:

@@ -30,6 +30,16 @@ type channel struct {
 	name      string // "conda-forge", "pkgs/main"; of a directory, its last part
 	canonical string // what a glob is held against: the name, or "defaults", or the whole URL
 	subdir    string // "" for all
+	at        string // host and path, without credentials; "" of a name
+}
+
+// under returns the channel's name below base, which channel_alias or custom_channels names; "" if it is
+// elsewhere.
+func (c channel) under(base string) string {
+	if rest, ok := strings.CutPrefix(c.at, readChannel(base).at+"/"); ok && c.at != "" {
+		return rest
+	}
+	return ""
 }
 
 // readChannel reads a name, an absolute path or a URL, which may end with a subdir and with a
@@ -50,9 +60,9 @@ func readChannel(s string) (c channel) {
 		c.name = where
 		c.canonical = where
 	case scheme == "file":
-		c.name, c.canonical = path.Base(where), "file://"+where
+		c.name, c.canonical, c.at = path.Base(where), "file://"+where, where
 	default:
-		c.name, c.canonical = onServer(scheme, where)
+		c.name, c.canonical, c.at = onServer(scheme, where)
 	}
 	if c.name == "pkgs/main" || c.name == "pkgs/r" {
 		c.canonical = "defaults"
@@ -73,20 +83,21 @@ func cutScheme(s string) (scheme, rest string, ok bool) {
 
 // onServer returns the names of the channel at host/path. Names at Anaconda's own server need no
 // host, and those below /conda lack that, as at a server of Anaconda Enterprise.
-func onServer(scheme, where string) (name, canonical string) {
+func onServer(scheme, where string) (name, canonical, at string) {
 	host, name, _ := strings.Cut(where, "/")
 	_, host, _ = cutLast(host, "@")
 	if rest, ok := strings.CutPrefix(name, "t/"); ok {
 		_, name, _ = strings.Cut(rest, "/")
 	}
-	canonical = scheme + "://" + host + "/" + name
+	at = strings.TrimRight(host+"/"+name, "/")
+	canonical = scheme + "://" + at
 	switch {
 	case host == "conda.anaconda.org":
 		canonical = name
 	case strings.HasPrefix(name, "conda/"):
 		name = name[len("conda/"):]
 	}
-	return name, canonical
+	return name, canonical, at
 }
 
 // SameChannel reports whether conda searches the same place under both names, with the same rights.

@@ -3,7 +3,9 @@ package conda
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
+	"errors"
+	"runtime"
+	"slices"
 )
 
 // An Installed is a package that is in a prefix.
@@ -24,11 +26,12 @@ func ParseInstalled(record []byte) (*Installed, error) {
 		License                string
 		LicenseFamily          string `json:"license_family"`
 	}
-	if err := json.Unmarshal(record, &r); err != nil {
+	var odd *json.UnmarshalTypeError // of a field such as license, which is left out
+	if err := json.Unmarshal(record, &r); err != nil && !errors.As(err, &odd) {
 		return nil, err
 	}
 	if r.Name == "" || r.Version == "" {
-		return nil, fmt.Errorf("got a record without name or version")
+		return nil, errors.New("got a record without name or version")
 	}
 	p := &Installed{URL: r.URL, Package: Package{
 		Name: r.Name, Version: VersionOf(r.Version), Build: r.Build, BuildNumber: r.BuildNumber,
@@ -41,11 +44,13 @@ func ParseInstalled(record []byte) (*Installed, error) {
 	return p, nil
 }
 
-// subdirOf returns the subdir of what old records say of the platform.
+// subdirOf returns the subdir of what old records say of the platform: if they say nothing, this machine's.
 func subdirOf(platform, arch string) string {
 	switch {
+	case platform == "" && runtime.GOARCH == "arm64":
+		return "linux-aarch64"
 	case platform == "":
-		return Noarch
+		return "linux-64"
 	case arch == "x86_64":
 		arch = "64"
 	case arch == "x86":
@@ -55,15 +60,20 @@ func subdirOf(platform, arch string) string {
 }
 
 // MatchInstalled is Match for a package of a prefix. Unlike a mirror, conda knows which channel
-// is meant by a name.
-func (s *Spec) MatchInstalled(p *Installed) bool {
-	return s.matchRest(&p.Package) && s.matchSource(readChannel(p.Channel))
+// is meant by a name: one at Anaconda's servers, or below one of bases.
+func (s *Spec) MatchInstalled(p *Installed, bases ...string) bool {
+	return s.matchRest(&p.Package) && s.matchSource(readChannel(p.Channel), bases)
 }
 
-func (s *Spec) matchSource(have channel) bool {
-	if !s.channel.exact() {
-		return s.channel.match(have.canonical)
+func (s *Spec) matchSource(have channel, bases []string) bool {
+	names := []string{have.name, have.canonical}
+	for _, b := range bases {
+		names = append(names, have.under(b))
 	}
-	want := readChannel(s.channel.text).name
-	return want != "" && (want == have.name || want == have.canonical)
+	if !s.channel.exact() {
+		return s.channel.match(have.canonical) || slices.ContainsFunc(names[2:], s.channel.match)
+	}
+	want := readChannel(s.channel.text)
+	return slices.ContainsFunc(names, func(n string) bool { return n != "" && n == want.name }) ||
+		have.at != "" && have.at == want.at
 }

@@ -44,7 +44,39 @@ func TestInstalledAsCondaSaysIt(t *testing.T) {
 	}
 }
 
+// A site may say where channels are that are called by a name.
+func TestInstalledFromOwnServers(t *testing.T) {
+	for _, c := range []struct {
+		spec, channel string
+		bases         string
+		want          bool
+	}{
+		{"conda-forge::x", "https://nexus/repo/conda-forge/linux-64", "", false},
+		{"conda-forge::x", "https://nexus/repo/conda-forge/linux-64", "https://nexus/repo", true},
+		{"conda-forge::x", "https://u:p@nexus/t/tk/repo/conda-forge", "https://nexus/repo/", true},
+		{"conda-forge::x", "https://nexus/repository/conda-forge", "https://nexus/repo", false},
+		{"a/b::x", "file:///srv/m/a/b/noarch", "file:///srv/m", true}, {"a/b::x", "/srv/m/a/b", "/srv/m https://h", true},
+		{"conda-*::x", "https://nexus/repo/conda-forge", "https://nexus/repo", true},
+		{"https://nexus/repo/conda-forge::x", "https://nexus/repo/conda-forge/linux-64", "", true},
+		{"conda-forge::x", "https://conda.anaconda.org/conda-forge/linux-64", "https://nexus/repo", true},
+		{"main::x", "https://nexus/repo/conda-forge", "https://nexus/repo", false},
+	} {
+		s, err := ParseSpec(c.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &Installed{Package: Package{Name: "x", Version: VersionOf("1"), Channel: c.channel}}
+		if got := s.MatchInstalled(p, strings.Fields(c.bases)...); got != c.want {
+			t.Errorf("%s from %s with %s: got %v", c.spec, c.channel, c.bases, got)
+		}
+	}
+}
+
 func TestNoRecords(t *testing.T) {
+	p, err := ParseInstalled([]byte(`{"name":"x","version":"1","license":["MIT"],"channel":null,"build":"0"}`))
+	if err != nil || p.Name != "x" || p.Build != "0" {
+		t.Errorf("an odd licence: got %v, %v", p, err)
+	}
 	for _, text := range []string{"", "{", "[]", "{}", `{"name":"x"}`, `{"name":1}`} {
 		if p, err := ParseInstalled([]byte(text)); err == nil {
 			t.Errorf("%q: got %v", text, p)

@@ -14,6 +14,7 @@ package iptables
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -116,6 +117,9 @@ func (r Rule) Insert() []string { return r.command("-I") }
 // Append is the command that puts the rule last in its chain.
 func (r Rule) Append() []string { return r.command("-A") }
 
+// Delete is the command that takes the first such rule out of its chain.
+func (r Rule) Delete() []string { return r.command("-D") }
+
 // command leaves out -w, which version 1.4.7 does not know.
 func (r Rule) command(verb string) []string {
 	return append([]string{"iptables", "-t", r.table(), verb, r.Chain}, r.spec()...)
@@ -123,3 +127,21 @@ func (r Rule) command(verb string) []string {
 
 // String is the rule as Chain.Rules has rules.
 func (r Rule) String() string { return normal(r.spec()) }
+
+// The targets of iptables-extensions(8), and those of iptables itself, by the one table
+// that has them; "" is any.
+var targets = map[string]string{
+	"": `ACCEPT DROP RETURN QUEUE AUDIT CLASSIFY CONNMARK HMARK IDLETIMER LED LOG MARK NFLOG NFQUEUE RATEEST SET SYNPROXY
+		TCPMSS TEE TRACE ULOG`,
+	"filter":   "REJECT",
+	"nat":      "DNAT MASQUERADE NETMAP REDIRECT SAME SNAT",
+	"mangle":   "CHECKSUM CONNSECMARK DSCP ECN HL SECMARK TCPOPTSTRIP TOS TPROXY TTL",
+	"raw":      "CT NOTRACK",
+	"security": "CONNSECMARK SECMARK",
+}
+
+// Target reports whether a table has a target, which is not a chain.
+func Target(table, name string) bool {
+	has := func(list string) bool { return slices.Contains(strings.Fields(list), name) }
+	return has(targets[""]) || has(targets[table])
+}

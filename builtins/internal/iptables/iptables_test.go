@@ -129,6 +129,22 @@ func TestShadow(t *testing.T) {
 	}
 }
 
+// A redirection to another port hides one; the same one does not.
+func TestShadowRedirect(t *testing.T) {
+	to := func(port string) Rule {
+		return Rule{Table: "nat", Chain: "PREROUTING", Protocol: "tcp", DPort: "80", Jump: "REDIRECT", ToPort: port}
+	}
+	set, err := Parse("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080\nCOMMIT\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for port, hidden := range map[string]bool{"8080": false, "9090": true} {
+		if got := set.Chain("nat", "PREROUTING").Shadow(to(port), 99); (got != "") != hidden {
+			t.Errorf("%s: got %q", port, got)
+		}
+	}
+}
+
 func TestParse(t *testing.T) {
 	set, err := Parse(centos)
 	if err != nil {

@@ -11,6 +11,22 @@ func Inserted(text string, r Rule) (string, error) { return added(text, r, false
 // Appended returns the text that Save will return after r is appended.
 func Appended(text string, r Rule) (string, error) { return added(text, r, true) }
 
+// Deleted returns the text that Save will return after the first rule like r is deleted.
+func Deleted(text string, r Rule) (string, error) {
+	table, done := "", false
+	lines := slices.DeleteFunc(slices.Collect(strings.Lines(text)), func(l string) bool {
+		if rest, ok := strings.CutPrefix(l, "*"); ok {
+			table = strings.TrimSpace(rest)
+		}
+		words := split(strings.TrimSpace(l))
+		this := !done && table == r.table() && len(words) > 1 && words[0] == "-A" && words[1] == r.Chain &&
+			normal(words[2:]) == r.String()
+		done = done || this
+		return this
+	})
+	return Save(strings.Join(lines, ""))
+}
+
 // Builtin reports whether every table of that name has the chain.
 func Builtin(table, chain string) bool { return slices.Contains(builtinChains(table), chain) }
 

@@ -32,6 +32,12 @@ func TestPredict(t *testing.T) {
 			t.Errorf("%v is not in\n%s, %v", c.rule, have, err)
 		}
 	}
+	two := empty + "-A FORWARD -j DROP\n" + line + "\n-A INPUT -j DROP\n" + line + "\nCOMMIT\n"
+	for text, want := range map[string]string{two: strings.Replace(two, line+"\n", "", 1), one: one} {
+		if have, err := Deleted(text, http); err != nil || have != want {
+			t.Errorf("got\n%s, %v, want\n%s", have, err, want)
+		}
+	}
 	if _, err := Inserted("*filter\n", http); err == nil {
 		t.Error("want an error for a text that ends early")
 	}

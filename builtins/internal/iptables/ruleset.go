@@ -107,10 +107,12 @@ func (c *Chain) Index(r Rule) int { return slices.Index(c.Rules, r.String()) }
 // effect: an earlier one that sends all packets of r elsewhere, also from a chain
 // that is jumped to. "" means that r has its effect.
 func (c *Chain) Shadow(r Rule, at int) string {
-	return c.shadow(unitTexts(matches(units(r.spec()))), r.Jump, at, 0)
+	list := units(split(r.String()))
+	return c.shadow(unitTexts(matches(list)), effectOf(list), at, 0)
 }
 
-func (c *Chain) shadow(conditions []string, jump string, at, depth int) string {
+// shadow looks for a rule that takes all packets which meet the conditions and has another effect on them.
+func (c *Chain) shadow(conditions []string, effect string, at, depth int) string {
 	const maxDepth = 16 // chains that jump to each other are refused by the kernel
 	for _, text := range c.Rules[:min(at, len(c.Rules))] {
 		list := units(split(text))
@@ -119,7 +121,7 @@ func (c *Chain) shadow(conditions []string, jump string, at, depth int) string {
 			continue // it takes only some of these packets, or others
 		}
 		target := targetOf(list)
-		if target == jump {
+		if effectOf(list) == effect {
 			continue
 		}
 		if target == "RETURN" && depth > 0 {
@@ -129,7 +131,7 @@ func (c *Chain) shadow(conditions []string, jump string, at, depth int) string {
 			return text
 		}
 		if next := c.set[c.table][target]; next != nil && depth < maxDepth {
-			if s := next.shadow(conditions, jump, len(next.Rules), depth+1); s != "" {
+			if s := next.shadow(conditions, effect, len(next.Rules), depth+1); s != "" {
 				return s
 			}
 		}
@@ -161,6 +163,17 @@ func targetOf(list []unit) string {
 		}
 	}
 	return ""
+}
+
+// effectOf is the target with what it is told, such as the ports of REDIRECT; not what REJECT answers, which Rule
+// leaves to the kernel.
+func effectOf(list []unit) string {
+	target := targetOf(list)
+	at := slices.IndexFunc(list, func(u unit) bool { return u.option == "-j" || u.option == "-g" })
+	if at < 0 || target == "REJECT" {
+		return target
+	}
+	return strings.Join(unitTexts(list[at:]), " ")
 }
 
 // terminates reports whether a target ends the way of a packet through a table.

@@ -53,6 +53,41 @@ func (p *Package) Users() []string {
 	return tidy(names)
 }
 
+// Account guesses the group, the home and the shell that scriptlets give to a user, "" where they leave them
+// to useradd.
+func (p *Package) Account(user string) (group, home, shell string) {
+	for _, s := range p.Scripts {
+		for _, argv := range commands(s) {
+			if argv[0] == "useradd" && slices.Equal(account(argv[1:]), []string{user}) {
+				return option(argv, "g", "gid"), option(argv, "d", "home-dir"), option(argv, "s", "shell")
+			}
+		}
+	}
+	return "", "", ""
+}
+
+// option returns the value of an option of useradd. The short one may end several letters, and its value may
+// follow it without a blank.
+func option(argv []string, short, long string) string {
+	for i, a := range argv {
+		name, value, attached := strings.Cut(a, "=")
+		letters, isShort := strings.CutPrefix(a, "-")
+		at := strings.IndexAny(letters, valued)
+		switch {
+		case name == "--"+long && attached:
+			return value
+		case a == "--"+long && i+1 < len(argv):
+			return argv[i+1]
+		case !isShort || strings.HasPrefix(letters, "-") || at < 0 || letters[at:at+1] != short:
+		case at+1 < len(letters):
+			return letters[at+1:]
+		case i+1 < len(argv):
+			return argv[i+1]
+		}
+	}
+	return ""
+}
+
 // Groups guesses which groups the package makes, from groupadd in the same way.
 // The group that useradd makes for a user is not among them.
 func (p *Package) Groups() []string {

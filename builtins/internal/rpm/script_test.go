@@ -28,6 +28,23 @@ func TestGuesses(t *testing.T) {
 	}
 }
 
+func TestAccount(t *testing.T) {
+	for _, c := range []struct{ script, want string }{
+		{"useradd -r -M -s /bin/false svc", "  /bin/false"},
+		{"useradd -c 'a b; c' -d /x --shell /bin/sh --gid g1 --system -G a,b svc", "g1 /x /bin/sh"},
+		{"G=web\nuseradd -rg $G --home-dir=/srv/x svc", "web /srv/x "},
+		{"useradd -gweb -d/x svc", "web /x "},
+		{"useradd -g other -d /y another; useradd svc", "  "},
+		{"useradd -d", "  "}, {"echo svc", "  "},
+	} {
+		p := &Package{Scripts: []string{c.script}}
+		group, home, shell := p.Account("svc")
+		if got := group + " " + home + " " + shell; got != c.want {
+			t.Errorf("%q: got %q, want %q", c.script, got, c.want)
+		}
+	}
+}
+
 func FuzzGuesses(f *testing.F) {
 	f.Add(mongoPre)
 	f.Add("U=x\nuseradd -r $U\n# sysusers\nu z")

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,14 +81,14 @@ func commandLineSpec(spec string) string {
 	}
 	name, constraint := strings.ToLower(spec[:i]), spec[i:]
 	if rest, ok := strings.CutPrefix(constraint, "=="); ok {
-		return name + " " + rest
+		return name + " " + strings.Replace(rest, "=", " ", 1)
 	}
 	if rest, ok := strings.CutPrefix(constraint, "="); ok {
 		version, build, exact := strings.Cut(rest, "=")
 		if exact {
 			return name + " " + version + " " + build
 		}
-		return name + " " + version + "*"
+		return name + " " + strings.TrimRight(version, ".*") + "*"
 	}
 	return name + " " + strings.TrimSpace(constraint)
 }
@@ -95,7 +96,7 @@ func commandLineSpec(spec string) string {
 // matches says whether a record meets "VERSION [BUILD]", where VERSION is alternatives by |, each conditions by commas.
 func matches(r *record, constraint string) bool {
 	version, build, _ := strings.Cut(strings.TrimSpace(constraint), " ")
-	if build != "" && build != r.Build {
+	if ok, err := path.Match(build, r.Build); build != "" && (!ok || err != nil) {
 		return false
 	}
 	return slices.ContainsFunc(strings.Split(version, "|"), func(alternative string) bool {
@@ -119,21 +120,64 @@ func holds(version, condition string) bool {
 			c != 0 && op == "!="
 	}
 	if start, ok := strings.CutSuffix(condition, "*"); ok {
-		start = strings.TrimSuffix(start, ".")
-		return start == "" || version == start || strings.HasPrefix(version, start+".")
+		rest, ok := strings.CutPrefix(version, strings.TrimSuffix(start, "."))
+		return ok && (start == "" || rest == "" || rest[0] < '0' || rest[0] > '9')
+	}
+	if start, ok := strings.CutPrefix(condition, "="); ok {
+		return holds(version, start+"*")
 	}
 	return condition == "" || compareVersions(version, condition) == 0
 }
 
-// compareVersions compares part by part, numbers as numbers; a shorter version is the older.
+// compareVersions compares part by part as conda does: what a shorter version lacks is 0, and within a part letters
+// come before numbers, so that 1.0.2h is older than 1.0.2.
 func compareVersions(a, b string) int {
-	as, bs := strings.Split(a, "."), strings.Split(b, ".")
-	return slices.CompareFunc(as, bs, func(x, y string) int {
-		n, errX := strconv.Atoi(x)
-		m, errY := strconv.Atoi(y)
-		if errX == nil && errY == nil {
-			return cmp.Compare(n, m)
+	as, bs := strings.Split(strings.ToLower(a), "."), strings.Split(strings.ToLower(b), ".")
+	for i := range max(len(as), len(bs)) {
+		x, y := runs(as, i), runs(bs, i)
+		for j := range max(len(x), len(y)) {
+			if c := compareRuns(at(x, j), at(y, j)); c != 0 {
+				return c
+			}
 		}
-		return cmp.Compare(x, y)
-	})
+	}
+	return 0
+}
+
+func at(list []string, i int) string {
+	if i < len(list) {
+		return list[i]
+	}
+	return "0"
+}
+
+// runs parts the i'th part into runs of digits and of letters, a number first.
+func runs(parts []string, i int) (list []string) {
+	isDigit := func(c byte) bool { return c >= '0' && c <= '9' }
+	text := at(parts, i)
+	if text == "" || !isDigit(text[0]) {
+		list = []string{"0"}
+	}
+	for text != "" {
+		n := 1
+		for n < len(text) && isDigit(text[n]) == isDigit(text[0]) {
+			n++
+		}
+		list, text = append(list, text[:n]), text[n:]
+	}
+	return list
+}
+
+func compareRuns(a, b string) int {
+	n, errA := strconv.Atoi(a)
+	m, errB := strconv.Atoi(b)
+	switch {
+	case errA == nil && errB == nil:
+		return cmp.Compare(n, m)
+	case errA == nil:
+		return 1
+	case errB == nil:
+		return -1
+	}
+	return cmp.Compare(a, b)
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -59,5 +61,40 @@ func TestSolve(t *testing.T) {
 		if err == nil && !slices.Equal(got, strings.Fields(tt.want)) {
 			t.Errorf("%s: got %v, want %s", tt.specs, got, tt.want)
 		}
+	}
+}
+
+// The verdicts are the real conda's, as far as this one knows its specs: without channels and brackets.
+func TestVerdicts(t *testing.T) {
+	data, err := os.ReadFile("../../../../../builtins/internal/conda/testdata/verdicts.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records []*record
+	compared := 0
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(line, "{") {
+			var r record
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Fatal(err)
+			}
+			records = append(records, &r)
+			continue
+		}
+		spec, verdicts, _ := strings.Cut(line, "\t")
+		if strings.HasPrefix(spec, "#") || strings.Contains(spec, "::") || strings.ContainsAny(spec, "[~") {
+			continue
+		}
+		name, constraint, _ := strings.Cut(commandLineSpec(spec), " ")
+		compared++
+		for i, r := range records {
+			if got := r.Name == name && matches(r, constraint); got != (verdicts[i] == '1') {
+				t.Errorf("%s with %s %s %s: got %v", spec, r.Name, r.Version, r.Build, got)
+			}
+		}
+	}
+	if compared < 40 {
+		t.Errorf("compared %d specs", compared)
 	}
 }
