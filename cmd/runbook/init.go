@@ -1,0 +1,339 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/spf13/cobra"
+
+	"runbook/runtime/trace"
+)
+
+// baseDir keeps the shipped files as init wrote them last: a merge needs what both sides began with.
+const baseDir = ".runbook"
+
+func (p *program) initCommand() *cobra.Command {
+	upgrade := false
+	c := &cobra.Command{
+		Use: "init [DIR]", Short: "Write the shipped runbooks, to be edited",
+		Long: "Write the shipped runbooks and a commented " + siteName + " into DIR, the current directory without one. What a site\n" +
+			"wants otherwise is best said in " + siteName + ", which no upgrade touches; the other files may be edited, too.\n" +
+			"--upgrade merges what a newer version ships into what the site wrote: no edit is lost, and where both changed the\n" +
+			"same lines they are marked and the exit code is 1. " + baseDir + "/ keeps what was written, for the next upgrade.",
+		Example: "  runbook init /srv/books\n  runbook diff /srv/books\n  runbook init --upgrade /srv/books",
+		Args:    operands(0, 1, "DIR"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			w := workshop{p, directory(args)}
+			if upgrade {
+				return w.upgrade()
+			}
+			return w.begin()
+		},
+	}
+	c.Flags().BoolVar(&upgrade, "upgrade", false, "merge what this version ships into what is there")
+	return c
+}
+
+func (p *program) diffCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "diff [DIR]", Short: "How the files in DIR differ from the shipped ones",
+		Long: "Show what the site changed in the files that init wrote into DIR, then what this version of the program ships otherwise\n" +
+			"than they were written. The exit code is 1 if there is either.",
+		Example: "  runbook diff /srv/books",
+		Args:    operands(0, 1, "DIR"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return workshop{p, directory(args)}.diff()
+		},
+	}
+}
+
+func directory(args []string) string {
+	if len(args) == 0 {
+		return "."
+	}
+	return args[0]
+}
+
+// A workshop is a directory in which a site keeps the shipped runbooks.
+type workshop struct {
+	*program
+	dir string
+}
+
+// shippedFiles are the names of all shipped files.
+func (w workshop) shippedFiles() (names []string, err error) {
+	err = fs.WalkDir(w.shipped, ".", func(name string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			names = append(names, name)
+		}
+		return err
+	})
+	return names, err
+}
+
+// begin writes the files. It refuses to replace one.
+func (w workshop) begin() error {
+	names, err := w.shippedFiles()
+	if err != nil {
+		return err
+	}
+	for _, name := range append(names, siteName, baseDir) {
+		if _, err := os.Lstat(filepath.Join(w.dir, name)); err == nil {
+			return mistake("runbook init --upgrade merges into what is there; or name another directory", "%s is there already",
+				filepath.Join(w.dir, name))
+		}
+	}
+	for _, name := range names {
+		if err := w.take(name, w.text(name)); err != nil {
+			return err
+		}
+	}
+	if err := w.write(siteName, siteTemplate); err != nil {
+		return err
+	}
+	fmt.Fprintf(w.out, "%s: %d files; what your site wants otherwise goes into %s\n", trace.Quote(w.dir), len(names)+1, siteName)
+	return nil
+}
+
+func (w workshop) text(name string) string {
+	data, _ := fs.ReadFile(w.shipped, name) // it is listed there
+	return string(data)
+}
+
+// read returns what a file of the site holds; ok is false if it is not there.
+func (w workshop) read(name string) (text string, ok bool, err error) {
+	data, err := os.ReadFile(filepath.Join(w.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	return string(data), err == nil, err
+}
+
+// write makes a file hold a text.
+func (w workshop) write(name, text string) error {
+	name = filepath.Join(w.dir, name)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	if _, err := os.Stat(name); err == nil {
+		return replaceFile(name, []byte(text))
+	}
+	return os.WriteFile(name, []byte(text), 0o644)
+}
+
+// take writes a shipped file, and what it is for the next merge.
+func (w workshop) take(name, text string) error {
+	return errors.Join(w.write(name, text), w.write(filepath.Join(baseDir, name), w.text(name)))
+}
+
+// upgrade merges what is shipped into what the site has.
+func (w workshop) upgrade() error {
+	if _, err := os.Stat(filepath.Join(w.dir, baseDir)); err != nil {
+		return mistake("without what init wrote there is nothing to merge with: run init in a new directory and take your "+
+			"changes there", "%s: not made by runbook init", w.dir)
+	}
+	names, err := w.shippedFiles()
+	if err != nil {
+		return err
+	}
+	conflicts := 0
+	for _, name := range names {
+		n, err := w.upgradeFile(name)
+		if err != nil {
+			return err
+		}
+		conflicts += n
+	}
+	if conflicts > 0 {
+		fmt.Fprintf(w.out, "%d places that both changed are marked with <<<<<<< and >>>>>>>: edit them, then runbook check\n", conflicts)
+		return exit(1)
+	}
+	return nil
+}
+
+func (w workshop) upgradeFile(name string) (conflicts int, err error) {
+	mine, there, err := w.read(name)
+	base, known, err2 := w.read(filepath.Join(baseDir, name))
+	if err = errors.Join(err, err2); err != nil {
+		return 0, err
+	}
+	theirs, say := w.text(name), func(what string) { fmt.Fprintln(w.out, trace.Quote(name)+": "+what) }
+	switch {
+	case !there && known:
+		say("left out, as your site removed it")
+		return 0, nil
+	case !there:
+		say("new")
+		return 0, w.take(name, theirs)
+	case mine == theirs, theirs == base:
+		return 0, w.take(name, mine)
+	case mine == base:
+		say("upgraded")
+		return 0, w.take(name, theirs)
+	}
+	merged, conflicts := merge(base, mine, theirs)
+	if conflicts > 0 {
+		say(fmt.Sprintf("merged, with %d conflicts", conflicts))
+	} else {
+		say("merged with your changes")
+	}
+	return conflicts, w.take(name, merged)
+}
+
+// diff shows what the site changed and what is shipped otherwise now.
+func (w workshop) diff() error {
+	names, err := w.shippedFiles()
+	if err != nil {
+		return err
+	}
+	var changed, newer strings.Builder
+	for _, name := range names {
+		mine, there, err := w.read(name)
+		base, known, err2 := w.read(filepath.Join(baseDir, name))
+		if err = errors.Join(err, err2); err != nil {
+			return err
+		}
+		if !known {
+			base = w.text(name)
+		}
+		if there {
+			changed.WriteString(udiff.Unified("shipped/"+name, "yours/"+name, base, mine))
+		}
+		newer.WriteString(udiff.Unified("shipped/"+name, "newer/"+name, base, w.text(name)))
+	}
+	for _, part := range []struct{ title, text string }{
+		{"# what your site changed", changed.String()}, {"# what this version ships otherwise", newer.String()},
+	} {
+		if part.text != "" {
+			fmt.Fprintf(w.out, "%s\n%s", part.title, part.text)
+		}
+	}
+	if changed.Len()+newer.Len() > 0 {
+		return exit(1)
+	}
+	return nil
+}
+
+// A stretch is a part of a base text that somebody replaced, in lines.
+type stretch struct {
+	from, to int // of the base
+	text     []string
+}
+
+// merge merges two changes of a base text. Where both changed the same lines, each stands between marks.
+func merge(base, mine, theirs string) (text string, conflicts int) {
+	lines := strings.SplitAfter(base, "\n")
+	x, y := stretches(base, mine), stretches(base, theirs)
+	var out strings.Builder
+	at := 0
+	for len(x) > 0 || len(y) > 0 {
+		from, to := begins(x, y)
+		nx, ny := 0, 0
+		for grown := true; grown; { // all that meet
+			grown = false
+			for _, side := range []struct {
+				list []stretch
+				n    *int
+			}{{x, &nx}, {y, &ny}} {
+				for *side.n < len(side.list) && meets(side.list[*side.n], from, to) {
+					to = max(to, side.list[*side.n].to)
+					*side.n++
+					grown = true
+				}
+			}
+		}
+		out.WriteString(strings.Join(lines[at:from], ""))
+		a, b := applied(lines, from, to, x[:nx]), applied(lines, from, to, y[:ny])
+		switch {
+		case nx == 0 || a == b:
+			out.WriteString(b)
+		case ny == 0:
+			out.WriteString(a)
+		default:
+			conflicts++
+			fmt.Fprintf(&out, "<<<<<<< yours\n%s=======\n%s>>>>>>> shipped\n", ended(a), ended(b))
+		}
+		x, y, at = x[nx:], y[ny:], to
+	}
+	out.WriteString(strings.Join(lines[at:], ""))
+	return out.String(), conflicts
+}
+
+// begins returns the first stretch of both sides.
+func begins(x, y []stretch) (from, to int) {
+	all := slices.Concat(x[:min(1, len(x))], y[:min(1, len(y))])
+	first := slices.MinFunc(all, func(a, b stretch) int { return a.from - b.from })
+	return first.from, first.to
+}
+
+// meets reports whether s has lines between from and to, or stands at their edge.
+func meets(s stretch, from, to int) bool { return s.from <= to && s.to >= from }
+
+// stretches are the lines of base that text has otherwise.
+func stretches(base, text string) (all []stretch) {
+	for _, e := range udiff.Lines(base, text) {
+		from := strings.Count(base[:e.Start], "\n")
+		all = append(all, stretch{from, from + strings.Count(base[e.Start:e.End], "\n"), []string{e.New}})
+	}
+	return all
+}
+
+// applied returns the lines between from and to with stretches of one side.
+func applied(lines []string, from, to int, side []stretch) string {
+	var out strings.Builder
+	for _, s := range side {
+		out.WriteString(strings.Join(lines[from:s.from], "") + strings.Join(s.text, ""))
+		from = s.to
+	}
+	out.WriteString(strings.Join(lines[from:to], ""))
+	return out.String()
+}
+
+func ended(text string) string {
+	if text == "" || strings.HasSuffix(text, "\n") {
+		return text
+	}
+	return text + "\n"
+}
+
+// siteTemplate is the file that init writes for a site.
+const siteTemplate = `"""What our site does otherwise. It is evaluated before each runbook in this directory.
+
+Uncomment what you need, then:
+
+    runbook check
+    runbook show install.star
+    runbook run install.star --dry-run
+"""
+
+# Another account, another port, another place for packages:
+# defaults(service_user = "condasrv")
+# defaults(port = 9080)
+# defaults(storage = "/data/conda/packages")
+
+# Addresses inside our network:
+# defaults(cloud_url = "https://conda.example.org", repo_urls = ["https://conda.example.org/pkgs/free"])
+
+# No redirection of port 80; one more channel to mirror:
+# defaults(port80 = False)
+# defaults(mirror_r = True)
+
+# A step of our own between two of the shipped ones:
+# def announce():
+#     """Tell that the installation has begun."""
+#     log("installing on port %d" % vars.port)
+# after("preflight", announce)
+
+# Something around a shipped step:
+# def with_note(mongodb):
+#     """Install MongoDB, and say so."""
+#     mongodb()
+#     log("MongoDB is installed")
+# replace("mongodb", with_note)
+`
