@@ -83,9 +83,9 @@ func TestMirrorCompareRefuses(t *testing.T) {
 	m.fails(`mirror.compare("/none", "/store")`, "no such file")
 	m.write("/media/noarch/repodata.json", "{")
 	m.fails(`mirror.compare("/media", "/store")`, "channel /media/noarch/repodata.json: line 1")
-	m.failsDry("run('fill', touches = ['/store'])\nmirror.compare('/media', '/store', platforms = ['linux-64'])", "say what to assume")
+	m.failsDry("run('true', touches = ['/store'])\nmirror.compare('/media', '/store', platforms = ['linux-64'])", "say what to assume")
 	m.write("/media/noarch/repodata.json", "{}")
-	events, err := m.dry("run('fill', touches = ['/store'])\nc = mirror.compare('/media', '/store', assume = [])\nlog(str(c.differ))")
+	events, err := m.dry("run('true', touches = ['/store'])\nc = mirror.compare('/media', '/store', assume = [])\nlog(str(c.differ))")
 	if err != nil || logged(events) != "[]" {
 		t.Errorf("got %v, %s", err, logged(events))
 	}
