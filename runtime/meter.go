@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"runtime"
 	"runtime/metrics"
 	"sync"
 	"sync/atomic"
@@ -134,6 +135,10 @@ func (w *watcher) look() bool {
 		return false
 	}
 	used := memory() - w.base.Load()
+	if used > scriptMemory {
+		runtime.GC() // what is in use counts, not what was
+		used = memory() - w.base.Load()
+	}
 	why := w.ctx.Err()
 	switch {
 	case why != nil:
