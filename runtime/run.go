@@ -181,7 +181,7 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
 	if r.Info.Mode == "" {
-		r.Info.Mode = map[bool]string{true: trace.DryRun, false: trace.RealRun}[r.predicted]
+		r.Info.Mode = trace.ModeOf(r.predicted)
 	}
 	r.Info = book.Describe(r.Info)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
