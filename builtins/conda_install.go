@@ -259,15 +259,20 @@ func (op *condaInstallOp) reads(ctx context.Context, h host.Reader) (all []runti
 			continue // of a server, or conda will say what is wrong with it
 		}
 		for _, subdir := range names {
-			if subdir != conda.Noarch && !strings.HasPrefix(subdir, "linux-") {
-				continue
+			if subdir == conda.Noarch || strings.HasPrefix(subdir, "linux-") {
+				all = append(all, indexesIn(h, path.Join(dir, subdir))...)
 			}
-			for _, form := range []string{"repodata.json", "repodata.json.bz2", "repodata.json.zst", "current_repodata.json"} {
-				name := path.Join(dir, subdir, form)
-				if _, m, err := follow(h, name); err == nil && m.Mode.IsRegular() {
-					all = append(all, runtime.Read{Path: name})
-				}
-			}
+		}
+	}
+	return all
+}
+
+// indexesIn returns the forms that a subdir's index has.
+func indexesIn(h host.Reader, dir string) (all []runtime.Read) {
+	for _, form := range []string{"repodata.json", "repodata.json.bz2", "repodata.json.zst", "current_repodata.json"} {
+		name := path.Join(dir, form)
+		if _, m, err := follow(h, name); err == nil && m.Mode.IsRegular() {
+			all = append(all, runtime.Read{Path: name})
 		}
 	}
 	return all

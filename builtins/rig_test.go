@@ -45,7 +45,7 @@ func newMachine(t *testing.T, files map[string]string) *machine {
 	m.write("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
 	m.write("/etc/group", "root:x:0:\nnogroup:x:65534:\nwheel:x:10:\nadm:x:4:\n")
 	m.write("/proc/self/status", "Uid:\t0\t0\t0\t0\n")
-	for name := range strings.FieldsSeq("x mystery vendor fetch make-unit") { // which only dry runs name
+	for name := range strings.FieldsSeq("x mystery vendor fetch fill make-unit") { // which only dry runs name
 		m.write("/usr/bin/"+name, "exit 1")
 	}
 	for name, text := range files {

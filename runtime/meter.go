@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"runtime"
 	"runtime/metrics"
 	"sync"
 	"sync/atomic"
@@ -126,6 +127,7 @@ type watcher struct {
 	*meter
 	why   error
 	since time.Time
+	used  int64 // CPU time then
 }
 
 // look returns whether it has given up.
@@ -134,6 +136,10 @@ func (w *watcher) look() bool {
 		return false
 	}
 	used := memory() - w.base.Load()
+	if used > scriptMemory {
+		runtime.GC() // what is in use counts, not what was
+		used = memory() - w.base.Load()
+	}
 	why := w.ctx.Err()
 	switch {
 	case why != nil:
@@ -147,10 +153,11 @@ func (w *watcher) look() bool {
 		return false
 	}
 	if w.why == nil {
-		w.why, w.since = why, time.Now()
+		w.why, w.since, w.used = why, time.Now(), cpuTime()
 		w.cancel(why)
 	}
-	if w.giveUp == nil || time.Since(w.since) < patience && used < scriptMemory*3/2 {
+	waited, spent := time.Since(w.since), time.Duration(cpuTime()-w.used)
+	if w.giveUp == nil || used < scriptMemory*3/2 && spent < patience && waited < 4*patience {
 		return false
 	}
 	w.giveUp(w.why)

@@ -180,6 +180,9 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	r.mu.Unlock()
 	book.loader.run = r
 	defer func() { book.loader.run = nil }()
+	if r.Info.Mode == "" {
+		r.Info.Mode = trace.ModeOf(r.predicted)
+	}
 	r.Info = book.Describe(r.Info)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err

@@ -64,6 +64,14 @@ type Event struct {
 	Counts Counts // of End
 }
 
+// ModeOf returns the mode of a run that is predicted, or is not.
+func ModeOf(predicted bool) string {
+	if predicted {
+		return DryRun
+	}
+	return RealRun
+}
+
 // RunInfo describes a run; it is the first line of a trace.
 type RunInfo struct {
 	V        int    // version of the format; the writer sets it
