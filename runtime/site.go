@@ -277,7 +277,7 @@ func (l *loader) wrongVars() (wrong Errors) {
 	}
 	for _, t := range l.tweaks {
 		switch {
-		case t.Kind != "default" || t.For != "" || slices.ContainsFunc(l.book.Vars, func(v Var) bool { return v.Name == t.Name }):
+		case t.Kind != "default" || t.For != "" || l.hasVar(t.Name):
 		case slices.Contains(l.varNames(), t.Name):
 			wrong = append(wrong, &Error{Class: Mistake, Pos: t.Pos, Err: fmt.Errorf("defaults: %s is a secret", t.Name),
 				Advice: "say where it comes from: --secret " + t.Name + "=file:PATH"})
@@ -345,6 +345,10 @@ func (l *loader) stepNames() (names []string) {
 	return names
 }
 
+func (l *loader) hasVar(name string) bool {
+	return slices.ContainsFunc(l.book.Vars, func(v Var) bool { return v.Name == name })
+}
+
 // varNames are the names of the runbook's vars and secrets.
 func (l *loader) varNames() (names []string) {
 	for _, v := range l.book.Vars {
@@ -370,7 +374,8 @@ func (v siteVars) AttrNames() []string { return v.l.varNames() }
 
 func (v siteVars) Attr(name string) (starlark.Value, error) {
 	if v.l.run == nil {
-		return nil, Hint(fmt.Errorf("vars.%s is not known yet", name), "use it in a function: runbook.star is evaluated before the runbook")
+		return nil, Hint(fmt.Errorf("vars.%s is not known yet", name),
+			"use it in a function: runbook.star is evaluated before the runbook")
 	}
 	for _, d := range v.l.book.Vars {
 		if d.Name == name {

@@ -37,7 +37,7 @@ func (p *program) checkCommand() *cobra.Command {
 			if found > 0 {
 				return exit(2)
 			}
-			fmt.Fprintf(p.out, "%d files, no mistakes\n", len(files))
+			fmt.Fprintln(p.out, counted(len(files), "file")+", no mistakes")
 			return nil
 		},
 	}
@@ -124,4 +124,11 @@ func (p *program) checkIn(lib *library, dir string) int {
 		fmt.Fprintln(p.out, trace.Quote(line))
 	}
 	return len(problems)
+}
+
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

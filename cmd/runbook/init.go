@@ -85,8 +85,8 @@ func (w workshop) begin() error {
 	}
 	for _, name := range append(names, siteName, baseDir) {
 		if _, err := os.Lstat(filepath.Join(w.dir, name)); err == nil {
-			return mistake("runbook init --upgrade merges into what is there; or name another directory", "%s is there already",
-				filepath.Join(w.dir, name))
+			return mistake("runbook init --upgrade merges into what is there; or name another directory",
+				"%s is there already", filepath.Join(w.dir, name))
 		}
 	}
 	for _, name := range names {
@@ -97,7 +97,8 @@ func (w workshop) begin() error {
 	if err := w.write(siteName, siteTemplate); err != nil {
 		return err
 	}
-	fmt.Fprintf(w.out, "%s: %d files; what your site wants otherwise goes into %s\n", trace.Quote(w.dir), len(names)+1, siteName)
+	fmt.Fprintf(w.out, "%s: %d files; what your site wants otherwise goes into %s\n", trace.Quote(w.dir), len(names)+1,
+		siteName)
 	return nil
 }
 
@@ -151,7 +152,8 @@ func (w workshop) upgrade() error {
 		conflicts += n
 	}
 	if conflicts > 0 {
-		fmt.Fprintf(w.out, "%d places that both changed are marked with <<<<<<< and >>>>>>>: edit them, then runbook check\n", conflicts)
+		fmt.Fprintln(w.out, counted(conflicts, "place")+
+			" that both changed: look for <<<<<<< and >>>>>>>, edit, then runbook check")
 		return exit(1)
 	}
 	return nil
@@ -179,7 +181,7 @@ func (w workshop) upgradeFile(name string) (conflicts int, err error) {
 	}
 	merged, conflicts := merge(base, mine, theirs)
 	if conflicts > 0 {
-		say(fmt.Sprintf("merged, with %d conflicts", conflicts))
+		say("merged, with " + counted(conflicts, "conflict"))
 	} else {
 		say("merged with your changes")
 	}
@@ -235,18 +237,11 @@ func merge(base, mine, theirs string) (text string, conflicts int) {
 	for len(x) > 0 || len(y) > 0 {
 		from, to := begins(x, y)
 		nx, ny := 0, 0
-		for grown := true; grown; { // all that meet
-			grown = false
-			for _, side := range []struct {
-				list []stretch
-				n    *int
-			}{{x, &nx}, {y, &ny}} {
-				for *side.n < len(side.list) && meets(side.list[*side.n], from, to) {
-					to = max(to, side.list[*side.n].to)
-					*side.n++
-					grown = true
-				}
-			}
+		for more := true; more; more = meeting(x, nx, from, to) > nx { // all that meet
+			nx = meeting(x, nx, from, to)
+			to = reach(x[:nx], to)
+			ny = meeting(y, ny, from, to)
+			to = reach(y[:ny], to)
 		}
 		out.WriteString(strings.Join(lines[at:from], ""))
 		a, b := applied(lines, from, to, x[:nx]), applied(lines, from, to, y[:ny])
@@ -272,8 +267,23 @@ func begins(x, y []stretch) (from, to int) {
 	return first.from, first.to
 }
 
-// meets reports whether s has lines between from and to, or stands at their edge.
-func meets(s stretch, from, to int) bool { return s.from <= to && s.to >= from }
+// meeting returns how many stretches there are up to the last one, from the n'th on, that has lines between from and
+// to, or stands at their edge.
+func meeting(list []stretch, n, from, to int) int {
+	for n < len(list) && list[n].from <= to && list[n].to >= from {
+		to = max(to, list[n].to)
+		n++
+	}
+	return n
+}
+
+// reach returns where stretches end, or to if that is later.
+func reach(list []stretch, to int) int {
+	for _, s := range list {
+		to = max(to, s.to)
+	}
+	return to
+}
 
 // stretches are the lines of base that text has otherwise.
 func stretches(base, text string) (all []stretch) {

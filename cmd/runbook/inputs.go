@@ -26,7 +26,8 @@ type inputFlags struct {
 func (f *inputFlags) add(c *cobra.Command, p *program) {
 	c.Flags().StringArrayVar(&f.vars, "var", nil, "set a var: `NAME=VALUE`; repeatable")
 	c.Flags().StringArrayVar(&f.files, "vars", nil, "read vars from a YAML `FILE`; repeatable, later wins")
-	c.Flags().StringVar(&f.site, "site", "", "the site's own `FILE` (default runbook.star beside the runbook, for a shipped one here)")
+	c.Flags().StringVar(&f.site, "site", "",
+		"the site's own `FILE` (default runbook.star beside the runbook, for a shipped one here)")
 	c.RegisterFlagCompletionFunc("var", p.completeVar)
 }
 

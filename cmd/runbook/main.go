@@ -103,7 +103,8 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetOut(p.out)
 	root.SetErr(p.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(p.runCommand(), p.showCommand(), p.docCommand(), p.checkCommand(), p.fmtCommand(), p.initCommand(), p.diffCommand(), p.builtinsCommand(),
+	root.AddCommand(p.runCommand(), p.showCommand(), p.docCommand(), p.checkCommand(), p.fmtCommand(),
+		p.initCommand(), p.diffCommand(), p.builtinsCommand(),
 		p.auditCommand(), p.versionCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()

@@ -84,7 +84,8 @@ func showText(w io.Writer, book *runtime.Runbook) error {
 		}
 		tweaks = append(tweaks, []string{t.Pos, t.Kind, t.Name, about})
 	}
-	return errors.Join(table(w, "\nSite\n", tweaks), table(w, "\nVars\n", vars), table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps),
+	return errors.Join(table(w, "\nSite\n", tweaks), table(w, "\nVars\n", vars),
+		table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps),
 		table(w, "\nAsks, in a dry run too\n", asks), table(w, "\nFiles\n", files))
 }
 
