@@ -110,3 +110,12 @@ func TestMirrorFromAServer(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// An index that is cut off is an error beside others that are whole, with its cure.
+func TestMirrorOfADamagedIndex(t *testing.T) {
+	for _, damaged := range []string{"noarch", "linux-64"} {
+		m := newMachine(t, map[string]string{"/media/noarch/repodata.json": "{}", "/media/linux-64/repodata.json": "{}"})
+		m.write("/media/"+damaged+"/repodata.json", "{\n")
+		m.fails(`mirror("/media", "/srv")`, "damaged or cut off")
+	}
+}

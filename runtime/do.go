@@ -80,7 +80,7 @@ func named(e trace.Event, err error) error {
 	if strings.HasPrefix(err.Error(), e.Op+" ") || strings.HasPrefix(err.Error(), e.Op+":") {
 		return err
 	}
-	return fmt.Errorf("%s %s: %w", e.Op, trace.Quote(e.Target), err)
+	return fmt.Errorf("%s %s: %w", e.Op, trace.Brief(e.Target), err)
 }
 
 // try checks op and does what differs. The op is emitted only once, also when it

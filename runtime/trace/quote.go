@@ -7,6 +7,15 @@ import (
 	"unicode/utf8"
 )
 
+// Brief is Quote of a name, which may be long but not endless: words of a command, for example.
+func Brief(s string) string {
+	const most, shown = 2000, 500 // bytes
+	if len(s) <= most {
+		return Quote(s)
+	}
+	return Quote(strings.ToValidUTF8(s[:shown], "")) + fmt.Sprintf("... (%d bytes)", len(s))
+}
+
 // Quote returns s in a form that can be shown: on one line, and with characters
 // that a terminal would obey rather than print written as \n, \x1b, \u202e.
 // Everything that comes from outside passes through it before a person sees it.

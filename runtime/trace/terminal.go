@@ -472,7 +472,7 @@ func nameOf(e Event) string {
 	if e.Op == "require" && e.Outcome != Failed {
 		return pad(e.Op, 10) + prefixed(" ", e.Pos)
 	}
-	return pad(Quote(e.Op), 10) + " " + Quote(e.Target)
+	return pad(Quote(e.Op), 10) + " " + Brief(e.Target)
 }
 
 // prefixed returns text, fit to be shown, behind prefix; "" if there is no text.

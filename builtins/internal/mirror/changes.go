@@ -23,8 +23,8 @@ func (p *Plan) Changes() (changes []host.Change) {
 	for _, f := range p.stale {
 		changes = append(changes, host.Change{What: f, From: "nobody keeps it up to date"})
 	}
-	for i, s := range p.subdirs {
-		changes = append(changes, p.subdirChanges(s, p.Report.Subdirs[i])...)
+	for i, t := range p.Report.Subdirs { // of a plan that failed only some are counted
+		changes = append(changes, p.subdirChanges(p.subdirs[i], t)...)
 	}
 	if p.foreign > 0 {
 		changes = append(changes, host.Change{What: "owner", From: fmt.Sprintf("%d files of others", p.foreign),
