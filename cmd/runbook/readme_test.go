@@ -1,0 +1,60 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"runbook/builtins"
+	"runbook/runbooks"
+	"runbook/runtime"
+)
+
+// The site's file of the README fits the shipped runbook, and so does each line of the one that init writes, uncommented.
+func TestSiteExamples(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(readme), "## A site's own file")
+	var example strings.Builder
+	for line := range strings.Lines(text[:strings.Index(text, "\n## ")]) {
+		if code, ok := strings.CutPrefix(line, "    "); ok || line == "\n" {
+			example.WriteString(code)
+		}
+	}
+	var uncommented strings.Builder
+	_, body, _ := strings.Cut(siteTemplate, "\n\"\"\"\n")
+	for line := range strings.Lines(body) {
+		if code, ok := strings.CutPrefix(line, "# "); ok && !strings.HasSuffix(line, ":\n") || strings.HasPrefix(code, "def ") {
+			uncommented.WriteString(code)
+		}
+	}
+	for name, src := range map[string]string{"README.md": example.String(), "init": uncommented.String()} {
+		site := &runtime.Site{FS: fstest.MapFS{siteName: {Data: []byte(src)}}, Name: siteName, Dir: "/srv"}
+		lib := runtime.Library{Shipped: runbooks.FS, Site: site}
+		book, err := runtime.New(builtins.All()...).Load(lib, "install.star", runtime.Inputs{})
+		if err != nil || len(book.Tweaks) < 5 {
+			t.Errorf("%s: %d tweaks, %v\n%s", name, len(book.Tweaks), err, src)
+		}
+		if mistakes := runtime.New(builtins.All()...).Check(runtime.Library{Dir: site.FS, Shipped: runbooks.FS}, siteName); len(mistakes) > 0 {
+			t.Errorf("%s: %v", name, mistakes)
+		}
+	}
+}
+
+// The shipped runbooks have the layout that fmt writes.
+func TestShippedAreFormatted(t *testing.T) {
+	p := newProgram()
+	files, err := workshop{p, "."}.shippedFiles()
+	if err != nil || len(files) < 9 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		old := workshop{p, "."}.text(name)
+		if text, err := formatted(name, []byte(old)); err != nil || string(text) != old {
+			t.Errorf("%s is not formatted: go run ./cmd/runbook fmt runbooks (%v)", name, err)
+		}
+	}
+}
