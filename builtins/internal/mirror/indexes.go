@@ -103,7 +103,7 @@ func (w *planner) findAll(ctx context.Context, i int, c *channel.Channel) error 
 		})
 	}
 	done.Wait()
-	any := false
+	served := false
 	for n, s := range p.subdirs {
 		switch err := errs[n]; {
 		case errors.Is(err, fs.ErrNotExist) || found[n] == nil && err == nil:
@@ -112,11 +112,11 @@ func (w *planner) findAll(ctx context.Context, i int, c *channel.Channel) error 
 		case err != nil:
 			return sourceError(c, s.name, err)
 		default:
-			any = true
+			served = true
 			s.sources = append(s.sources, sourced{from: c, n: i, Index: found[n]})
 		}
 	}
-	if !any && !c.Local {
+	if !served && !c.Local {
 		return advice.New("see whether the address is that of a channel, which has such directories",
 			"channel %s: has none of %s", c.Shown, strings.Join(p.names(), ", "))
 	}
