@@ -142,13 +142,20 @@ func declareSkipped(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, err
 // stepFunction returns the function of a step, which takes at most so many arguments.
 func stepFunction(builtin string, fn starlark.Value, most int) (*starlark.Function, error) {
 	f, ok := fn.(*starlark.Function)
+	before := ""
+	if builtin != "step" {
+		before = `"STEP", `
+	}
 	switch {
 	case !ok:
 		return nil, Hint(fmt.Errorf("%s: got %s, want a function", builtin, fn.Type()),
-			"write the function's name, without quotes, and not a call: install, not install()")
+			fmt.Sprintf("write %s(%sinstall), without quotes, and not %[1]s(%[2]sinstall())", builtin, before))
+	case f.NumParams() > most && builtin == "step":
+		return nil, Hint(fmt.Errorf("step %s: its function takes arguments, want none", f.Name()),
+			"give them in a function around it: step(lambda: "+f.Name()+"(...), name=\"...\")")
 	case f.NumParams() > most && most == 0:
 		return nil, Hint(fmt.Errorf("%s %s: its function takes arguments, want none", builtin, f.Name()),
-			"give them in a function around it: lambda: "+f.Name()+"(...), and a name=")
+			"give them in a function around it, which takes none")
 	case f.NumParams() > most:
 		return nil, fmt.Errorf("%s %s: its function takes %d arguments, want none, or one for the function that it replaces",
 			builtin, f.Name(), f.NumParams())
