@@ -312,6 +312,11 @@ func (d *door) WriteTree(ctx context.Context, dir string, m host.Entries,
 }
 
 func (d *door) Mkdir(name string, m host.Meta) error {
+	if m.User != "" && m.User != "root" && m.User != "0" && m.User != d.run.Info.User.Name {
+		if err := d.spare(name, false); err != nil {
+			return err
+		}
+	}
 	err := d.effect(trace.Event{Call: "mkdir", Path: name, Detail: meta(m)}, func() error {
 		return d.host.Mkdir(name, m)
 	})

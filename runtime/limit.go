@@ -30,6 +30,7 @@ const (
 	callName    = "(call)"
 	factorName  = "(factor)"
 	boundedName = "(bounded)"
+	addendName  = "(addend)"
 )
 
 // limit replaces every call f(x) in a file by (call)(f, x), x * y by x *
@@ -60,6 +61,8 @@ func limitOperand(op syntax.Token, pos syntax.Position, y syntax.Expr) syntax.Ex
 		return wrapped(factorName, y, pos)
 	case syntax.PERCENT, syntax.PERCENT_EQ:
 		return wrapped(boundedName, y, pos)
+	case syntax.PLUS, syntax.PLUS_EQ:
+		return wrapped(addendName, y, pos)
 	}
 	return y
 }
@@ -84,7 +87,26 @@ func (l *loader) limited() starlark.StringDict {
 			_ []starlark.Tuple) (starlark.Value, error) {
 			return args[0], newScale(maxNesting).add(args[0], 0)
 		}),
+		addendName: starlark.NewBuiltin("addend", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple,
+			_ []starlark.Tuple) (starlark.Value, error) {
+			return args[0], addable(args[0])
+		}),
 	}
+}
+
+// addable refuses what is added to another value if it alone is as large as a value may be: one that doubles gets there.
+func addable(v starlark.Value) error {
+	switch n := starlark.Len(v); v.(type) {
+	case starlark.String, starlark.Bytes:
+		if n > maxText/2 {
+			return fmt.Errorf("got a text of %d MiB to be added, want at most %d", n>>20, maxText>>21)
+		}
+	default:
+		if n > maxElements/2 {
+			return fmt.Errorf("got a %s of %d elements to be added, want at most %d", v.Type(), n, maxElements/2)
+		}
+	}
+	return nil
 }
 
 // checkedCall calls fn unless that could take more than it may.

@@ -211,6 +211,9 @@ func unchanged(files []*readFile) error {
 	return nil
 }
 
+// accountFiles are where commands like useradd write.
+var accountFiles = []string{"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid"}
+
 // A made set is the files that a run has made, by names without links.
 type made struct {
 	seed  maphash.Seed
@@ -252,6 +255,13 @@ func (d *door) makes(c host.Cmd) {
 	}
 	for _, t := range c.Touches {
 		d.run.made.tree(d.real(t))
+	}
+	for f := range c.Sets {
+		if f.Kind == host.User || f.Kind == host.Group || f.Kind == host.Primary || f.Kind == host.Groups {
+			for _, name := range accountFiles {
+				d.run.made.file(d.real(name))
+			}
+		}
 	}
 	for _, e := range c.Makes {
 		switch name := d.real(path.Join("/", e.Name)); {

@@ -178,6 +178,9 @@ func (v *Var) parse(given any, dir string) (any, error) {
 	if v.Type == "path" && s != "" && dir != "" && !filepath.IsAbs(s) {
 		s = filepath.Join(dir, s)
 	}
+	if v.Type == "path" && s != "" {
+		s = filepath.Clean(s)
+	}
 	return s, nil
 }
 

@@ -90,9 +90,19 @@ func hunks(c host.Change) (head string, lines []changeLine) {
 		if sign != '-' && sign != '+' {
 			sign = ' '
 		}
+		if sign != ' ' {
+			l = blanks(l)
+		}
 		lines = append(lines, changeLine{sign, Quote(l)})
 	}
 	return head, lines
+}
+
+// blanks returns a changed line with the white space seen that a page does not show: tabs, and what is at its end.
+func blanks(line string) string {
+	body := strings.TrimRight(line[1:], " \t\r")
+	end := strings.ReplaceAll(line[1+len(body):], " ", `\x20`)
+	return line[:1] + strings.NewReplacer("\t", `\t`, "\r", `\r`).Replace(body+end)
 }
 
 // unified returns the lines of the hunks between two texts.
