@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -154,7 +155,7 @@ func (op *runOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	if err != nil {
 		return nil, err
 	}
-	reads := op.reads(h)
+	reads := op.reads(ctx, h)
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
 		return op.run(ctx, h, cmd, reads)
 	}, change("command", "", quote(op.cmd.Argv))), nil
@@ -208,22 +209,36 @@ var systems = []string{
 }
 
 // reads returns the files that the words of the command name, but those that it changes.
-func (op *runOp) reads(h host.Reader) (all []runtime.Read) {
+func (op *runOp) reads(ctx context.Context, h host.Reader) (all []runtime.Read) {
 	others := append(append([]string{op.creates}, op.cmd.Touches...), systems...)
-	for _, w := range op.cmd.Argv {
-		if op.cmd.Dir == "" && !strings.Contains(w, "/") {
-			continue
-		}
-		for _, name := range host.PathsIn(w, op.cmd.Dir) {
+	dir := cmp.Or(op.cmd.Dir, op.home(ctx, h))
+	for i, w := range op.cmd.Argv {
+		for _, name := range host.PathsIn(w, dir) {
 			_, m, err := follow(h, name)
 			below := func(dir string) bool { return dir != "" && (name == dir || strings.HasPrefix(name, dir+"/")) }
 			known := func(r runtime.Read) bool { return r.Path == name }
-			if err == nil && m.Mode.IsRegular() && !slices.ContainsFunc(others, below) && !slices.ContainsFunc(all, known) {
+			changed := slices.ContainsFunc(others, below) && !strings.HasPrefix(name, "/usr/local/")
+			if i == 0 && strings.Contains(w, "/") { // it is what runs
+				changed = slices.ContainsFunc(systems, below) && !strings.HasPrefix(name, "/usr/local/")
+			}
+			if err == nil && m.Mode.IsRegular() && !changed && !slices.ContainsFunc(all, known) {
 				all = append(all, runtime.Read{Path: name, Loose: true})
 			}
 		}
 	}
 	return all
+}
+
+// home is where the command runs without cwd=.
+func (op *runOp) home(ctx context.Context, h host.Reader) string {
+	if op.cmd.User == "" {
+		return "/"
+	}
+	home, err := h.Fact(ctx, fact(host.Home, op.cmd.User))
+	if err != nil {
+		return ""
+	}
+	return home
 }
 
 // run runs the command and remembers its success.

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -334,32 +335,6 @@ func (d *door) Symlink(target, name string, o host.Owner) error {
 	})
 }
 
-// spare refuses what would take from the system, or from this run, what it needs.
-func (d *door) spare(name string, below bool) error {
-	if real, err := d.Resolve(name, false); err == nil && isBelow(d.run.State, real) && (below || real == d.run.State) {
-		return Hint(fmt.Errorf("%s: this run keeps its state in %s", name, d.run.State),
-			"name another directory, or another state directory")
-	}
-	return host.Spare(d.run.ctx, d.Reader, name, below)
-}
-
-// sparesMeta refuses to give what the system needs to an account, or to change who may enter it.
-func (d *door) sparesMeta(name string, m host.Meta) error {
-	have, err := d.Lstat(name)
-	if err != nil {
-		return nil // the host says so, too
-	}
-	given := m.User != "" && m.User != have.User && m.User != "root" && m.User != "0"
-	if given || have.Mode.IsDir() && have.Mode.Perm() != m.Mode.Perm() {
-		return d.spare(name, false)
-	}
-	return nil
-}
-
-func isBelow(name, dir string) bool {
-	return name != "" && (name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/"))
-}
-
 func (d *door) SetMeta(name string, m host.Meta) error {
 	if err := d.sparesMeta(name, m); err != nil {
 		return err
@@ -371,7 +346,8 @@ func (d *door) SetMeta(name string, m host.Meta) error {
 
 func (d *door) Chown(name string, o host.Owner, files int) error {
 	if o.User != "root" && o.User != "0" {
-		if err := d.spare(name, false); err != nil {
+		err := cmp.Or(d.spare(name, false), host.Keep(d.run.ctx, d.Reader, name), d.oneName(name))
+		if err != nil {
 			return err
 		}
 	}

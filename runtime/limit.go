@@ -94,7 +94,8 @@ func (l *loader) limited() starlark.StringDict {
 	}
 }
 
-// addable refuses what is added to another value if it alone is as large as a value may be: one that doubles gets there.
+// addable refuses what is added to another value if it alone is as large as a value may be: one that doubles gets
+// there.
 func addable(v starlark.Value) error {
 	switch n := starlark.Len(v); v.(type) {
 	case starlark.String, starlark.Bytes:

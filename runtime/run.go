@@ -183,6 +183,11 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	if r.Info.Mode == "" {
 		r.Info.Mode = trace.ModeOf(r.predicted)
 	}
+	if !r.predicted {
+		if err := makeKept(r.host, r.State); err != nil {
+			return err
+		}
+	}
 	r.Info = book.Describe(r.Info)
 	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
 		return err

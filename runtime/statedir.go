@@ -20,10 +20,31 @@ type stateDir struct {
 
 // withDir returns base with dir made by self, unless it is there.
 func withDir(base host.Reader, dir string, self host.Owner) host.Reader {
-	if ok, err := host.Exists(base, dir); dir == "" || ok || err != nil {
+	if dir == "" {
 		return base
 	}
 	return stateDir{base, dir, self}
+}
+
+// kept are the directories in that for markers. A run makes them before anything else, and says nothing of it: that
+// another runbook was the first to need one is not what this one does.
+var kept = []string{"begun", "manual", "once"}
+
+// makeKept makes them.
+func makeKept(h host.Host, dir string) error {
+	if ok, err := host.Exists(h, dir); dir == "" || !ok || err != nil {
+		return err
+	}
+	for _, name := range kept {
+		name = path.Join(dir, name)
+		if ok, err := host.Exists(h, name); ok || err != nil {
+			continue
+		}
+		if err := h.Mkdir(name, host.Meta{Mode: 0o700}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Lstat describes the directory and those above it that are missing.
@@ -50,5 +71,6 @@ func (r stateDir) ReadDir(name string) ([]string, error) {
 }
 
 func (r stateDir) leadsTo(name string) bool {
-	return name == "/" || name == r.dir || strings.HasPrefix(r.dir, name+"/")
+	return name == "/" || name == r.dir || strings.HasPrefix(r.dir, name+"/") ||
+		path.Dir(name) == r.dir && slices.Contains(kept, path.Base(name))
 }

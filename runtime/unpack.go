@@ -117,8 +117,11 @@ func convertMode(v starlark.Value, p *fs.FileMode) error {
 	}
 	n, err := integer(v)
 	if err == nil && (n < 0 || n > 0o777) {
-		if err := octal(v.String()); err != nil {
+		if err := octal(v.String()); err != nil && n < 1000 {
 			return err
+		}
+		if n > 0o777 && n <= 0o7777 {
+			return fmt.Errorf("got mode %#o, want 0 to 0o777: set-user-ID, set-group-ID and sticky bits are not taken", n)
 		}
 		return Hint(fmt.Errorf("got mode %#o, want 0 to 0o777", n), "write modes in octal: 0o644")
 	}

@@ -15,12 +15,19 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"runbook/runtime"
+	"runbook/runtime/host"
 	"runbook/runtime/trace"
 )
 
 // create makes a trace file, which must not exist yet, so that no earlier record is
 // lost. When it returns, the directory that holds the file is synced.
 func create(name string) (*os.File, error) {
+	if abs, err := filepath.Abs(name); err == nil {
+		if _, err := host.NewLocal("/").Resolve(abs, false); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, mistake(runtime.HintOf(err), "trace: %w", err)
+		}
+	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil, mistake("a trace is never replaced: give another name, or move that file away", "trace %s: exists", name)

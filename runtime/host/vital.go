@@ -56,6 +56,29 @@ func vital(name string) string {
 	return ""
 }
 
+// Keep is Spare for what is to be given to an account other than root: nothing below what the system needs is, either,
+// but for what sites keep below /usr/local, /usr/share and the like.
+func Keep(ctx context.Context, r Reader, name string) error {
+	if err := Spare(ctx, r, name, false); err != nil {
+		return err
+	}
+	real, err := r.Resolve(name, false)
+	if err != nil {
+		return nil // the host says what is wrong
+	}
+	p := parts(real)
+	for i := 2; i < len(p); i++ {
+		above := "/" + strings.Join(p[:i], "/")
+		sites := oneOf(above, "/usr/local /usr/share /usr/games /usr/src") || strings.HasPrefix(above, "/usr/local/")
+		inner := oneOf(p[0], "etc usr boot") ||
+			oneOf(above, "/var/lib/dpkg /var/lib/rpm /var/lib/apt /var/lib/systemd /var/spool/cron")
+		if inner && !sites && vital(above) != "" {
+			return hinted{fmt.Errorf("%s lies in %s: %s", real, above, needed), "name a directory of its own"}
+		}
+	}
+	return nil
+}
+
 func vitalBelow(top, rest string) bool {
 	switch top {
 	case "etc":
@@ -66,6 +89,10 @@ func vitalBelow(top, rest string) bool {
 			shadow skel ssh ssl sudoers sudoers.d sysconfig sysctl.d systemd systemd/system tmpfiles.d udev
 			xinetd.d yum yum.repos.d`)
 	case "usr":
+		if dir, base, ok := strings.Cut(rest, "/"); ok && oneOf(dir, "lib lib32 lib64 libx32") &&
+			(strings.HasSuffix(base, "-linux-gnu") || strings.HasPrefix(base, "ld-") || strings.HasPrefix(base, "libc.so")) {
+			return true
+		}
 		return oneOf(rest, `
 			lib/systemd lib/systemd/system lib/modules lib/udev lib/tmpfiles.d lib/sysctl.d local/bin local/etc
 			local/lib local/lib64 local/libexec local/sbin local/share local/src`)
