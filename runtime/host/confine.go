@@ -164,7 +164,7 @@ func confine() error {
 
 // usableDevices makes mounts of the device files that change nothing.
 func usableDevices() (names []string) {
-	for _, n := range strings.Fields("null zero full random urandom") {
+	for n := range strings.FieldsSeq(devices) {
 		if n = "/dev/" + n; unix.Mount(n, n, "", unix.MS_BIND, "") == nil {
 			names = append(names, n)
 		}
@@ -252,15 +252,45 @@ func keepRights(keep ...int) error {
 }
 
 // keepSignals keeps signals, and connections to abstract sockets, from processes that
-// were not started by this thread, where the kernel can (Landlock, Linux 6.12).
+// were not started by this thread, where the kernel can (Landlock, Linux 6.12); and, from Linux 5.13 on, writes from
+// what is no mount: other processes' files below /proc, and pipes that have a name.
 func keepSignals() {
+	const writes = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
+		unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG |
+		unix.LANDLOCK_ACCESS_FS_MAKE_SOCK | unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+		unix.LANDLOCK_ACCESS_FS_MAKE_SYM
 	attr := struct{ files, net, scoped uint64 }{
-		scoped: unix.LANDLOCK_SCOPE_SIGNAL | unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET,
+		writes, 0, unix.LANDLOCK_SCOPE_SIGNAL | unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET,
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
-	if errno != 0 {
+	ruleset := func(size uintptr) (int, bool) {
+		fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0)
+		return int(fd), errno == 0
+	}
+	fd, ok := ruleset(unsafe.Sizeof(attr))
+	if !ok {
+		fd, ok = ruleset(unsafe.Sizeof(attr.files)) // what Linux 5.13 knows
+	}
+	if !ok {
 		return
 	}
-	defer unix.Close(int(fd))
-	unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, fd, 0, 0)
+	defer unix.Close(fd)
+	allowDevices(fd)
+	unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(fd), 0, 0)
+}
+
+// devices are the device files that change nothing.
+const devices = "null zero full random urandom"
+
+// allowDevices lets a ruleset pass what is written to them.
+func allowDevices(ruleset int) {
+	for n := range strings.FieldsSeq(devices) {
+		fd, err := unix.Open("/dev/"+n, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		rule := unix.LandlockPathBeneathAttr{Allowed_access: unix.LANDLOCK_ACCESS_FS_WRITE_FILE, Parent_fd: int32(fd)}
+		unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), unix.LANDLOCK_RULE_PATH_BENEATH,
+			uintptr(unsafe.Pointer(&rule)), 0, 0, 0)
+		unix.Close(fd)
+	}
 }

@@ -262,8 +262,8 @@ func (s *shell) extract(e Event) {
 			}
 		}
 	}
-	strip := ""
-	if n, err := strconv.Atoi(argText(s.op.Args, "strip_components")); err == nil && n > 0 {
+	strip, n := "", 0
+	if n, _ = strconv.Atoi(argText(s.op.Args, "strip_components")); n > 0 {
 		s.print(fmt.Sprintf("strip=%d; case $(%s | sed -n 1p) in ./*) strip=%d ;; esac # tar counts ./, too\n",
 			n, shellWords([]string{"tar", "-tf", archive}), n+1))
 		strip = ` --strip-components="$strip"`
@@ -273,12 +273,26 @@ func (s *shell) extract(e Event) {
 		existing = "--skip-old-files"
 	}
 	unpack := []string{"tar", "-xf", archive, "-C", e.Path, "--no-same-owner", "--no-same-permissions", existing}
-	s.print(shellWords(unpack) + strip + "\n")
+	s.print(shellWords(unpack) + strip + s.only(archive, n) + "\n")
 	if owner := ownerText(e.Detail); owner != "" {
 		list := []string{"tar", "-tf", archive, "--quoting-style=literal", "--show-transformed-names"}
 		s.print(shellWords(list) + strip + " | (cd -- " + shellWord(e.Path) + " && " +
 			shellWords([]string{"xargs", "-r", "-d", `\n`, "chown", "-h", owner, "--"}) + ")\n")
 	}
+}
+
+// only is what of an archive is unpacked, for tar, which looks at names before it takes directories off.
+func (s *shell) only(archive string, strip int) (words string) {
+	patterns, _ := asRead(s.op.Args["only"]).([]any)
+	if len(patterns) == 0 {
+		return ""
+	}
+	s.print("front=; case $(" + shellWords([]string{"tar", "-tf", archive}) + " | sed -n 1p) in ./*) front=./ ;; esac\n")
+	words = " --wildcards --no-wildcards-match-slash"
+	for _, p := range patterns {
+		words += ` "$front"` + shellWord(strings.Repeat("*/", strip)+fmt.Sprint(p))
+	}
+	return words
 }
 
 func (s *shell) download(e Event) {
@@ -382,7 +396,9 @@ func argText(args map[string]any, key string) string { return detailText(args, k
 
 func (s *shell) meta(e Event) {
 	if detailText(e.Detail, "files") != "" {
-		s.chown(e, "-hR")
+		if owner := ownerText(e.Detail); owner != "" { // a file with other names, hard links, may be somebody else's, too
+			s.print(shellWords([]string{"find", e.Path}) + ` \( ! -type f -o -links 1 \) -exec chown -h ` + shellWord(owner) + " {} +\n")
+		}
 		return
 	}
 	if mode := detailText(e.Detail, "mode"); mode != "" {
