@@ -285,3 +285,16 @@ func (u untilDone) Read(p []byte) (int, error) {
 	}
 	return u.r.Read(p)
 }
+
+// binding returns h, whose effects read those of the files that are there.
+func binding(h host.Host, names ...string) host.Host {
+	var reads []runtime.Read
+	for _, name := range names {
+		real, m, err := follow(h, name)
+		known := slices.ContainsFunc(reads, func(r runtime.Read) bool { return r.Path == real })
+		if err == nil && m.Mode.IsRegular() && !known {
+			reads = append(reads, runtime.Read{Path: real})
+		}
+	}
+	return runtime.Reading(h, reads...)
+}

@@ -227,7 +227,7 @@ func (op *serviceOp) setBoot(ctx context.Context, h host.Host) error {
 		return err
 	}
 	sets := map[host.Fact]string{fact(enabledKind, op.name): op.boot}
-	_, err = h.Exec(ctx, host.Cmd{Process: host.Process{Argv: argv}, Sets: sets})
+	_, err = op.bound(h).Exec(ctx, host.Cmd{Process: host.Process{Argv: argv}, Sets: sets})
 	return err
 }
 
@@ -236,7 +236,7 @@ func (op *serviceOp) control(ctx context.Context, h host.Host, verb, state strin
 	if err := op.newer.settle(ctx, h); err != nil {
 		return err
 	}
-	_, err := h.Exec(ctx, op.command(h, verb))
+	_, err := op.bound(h).Exec(ctx, op.command(h, verb))
 	switch {
 	case err != nil && verb == "start" && state == running: // for the sake of its ports
 		return runtime.Hint(err, "it runs: see its log, and which ports its configuration names; "+
@@ -478,4 +478,10 @@ func installedServices(_ context.Context, r host.Reader, _ string) (string, erro
 	}
 	slices.Sort(all)
 	return strings.Join(slices.Compact(all), " "), nil
+}
+
+// bound returns h, whose commands run what says how the service is started: a plan holds for the same only.
+func (op *serviceOp) bound(h host.Host) host.Host {
+	unit := op.name + ".service"
+	return binding(h, "/etc/init.d/"+op.name, "/etc/systemd/system/"+unit, "/usr/lib/systemd/system/"+unit, "/lib/systemd/system/"+unit)
 }

@@ -364,7 +364,7 @@ func (op *superviseOp) start(d supervisedState) runtime.Deed {
 				cmd.TouchesFacts = []host.Fact{fact(openedKind, "others")}
 				cmd.Sets, cmd.Follows = op.wanted(ctx, h, d)
 			}
-			if _, err := h.Exec(ctx, cmd); err != nil {
+			if _, err := binding(h, op.config).Exec(ctx, cmd); err != nil {
 				return op.explain(h, d, err)
 			}
 		}

@@ -62,7 +62,7 @@ func (m *markdown) run(e Event) {
 	for _, row := range [][2]string{
 		{"Mode", r.Mode}, {"Host", r.Host.Hostname}, {"System", r.Host.OS}, {"User", r.User.Name},
 		{"Through sudo by", r.User.SudoUser}, {"Ticket", r.Ticket}, {"Began", e.Time.UTC().Format(time.RFC3339)},
-		{"Program", r.Binary.Version},
+		{"Program", r.Binary.Version}, {"Plan", r.following()},
 	} {
 		if row[1] != "" {
 			m.print("- %s: %s\n", row[0], prose(row[1]))

@@ -141,6 +141,9 @@ func (t *Terminal) run(e Event) {
 	}
 	where := prefixed(" on ", e.Run.Host.Hostname) + prefixed(" as ", e.Run.User.Name)
 	t.line("", t.paint.strong.Sprint(t.sum.runbook+where+prefixed(", ticket ", e.Run.Ticket)))
+	if plan := e.Run.following(); plan != "" {
+		t.line("", t.paint.change.Sprint(Quote(plan)))
+	}
 	switch e.Run.Mode {
 	case DryRun:
 		t.line("", t.paint.change.Sprint("dry run: nothing is changed"))

@@ -64,6 +64,17 @@ type Event struct {
 	Counts Counts // of End
 }
 
+// following says which plan the run follows, and whether its sources may be others; "" if it follows none.
+func (r *RunInfo) following() string {
+	switch {
+	case r.Follows == "":
+		return ""
+	case r.Edited:
+		return "follows the plan " + r.Follows + ", with other sources than that was made from"
+	}
+	return "follows the plan " + r.Follows
+}
+
 // ModeOf returns the mode of a run that is predicted, or is not.
 func ModeOf(predicted bool) string {
 	if predicted {
