@@ -483,5 +483,6 @@ func installedServices(_ context.Context, r host.Reader, _ string) (string, erro
 // bound returns h, whose commands run what says how the service is started: a plan holds for the same only.
 func (op *serviceOp) bound(h host.Host) host.Host {
 	unit := op.name + ".service"
-	return binding(h, "/etc/init.d/"+op.name, "/etc/systemd/system/"+unit, "/usr/lib/systemd/system/"+unit, "/lib/systemd/system/"+unit)
+	return binding(h, "/etc/init.d/"+op.name, "/etc/systemd/system/"+unit, "/usr/lib/systemd/system/"+unit,
+		"/lib/systemd/system/"+unit)
 }

@@ -397,7 +397,8 @@ func argText(args map[string]any, key string) string { return detailText(args, k
 func (s *shell) meta(e Event) {
 	if detailText(e.Detail, "files") != "" {
 		if owner := ownerText(e.Detail); owner != "" { // a file with other names, hard links, may be somebody else's, too
-			s.print(shellWords([]string{"find", e.Path}) + ` \( ! -type f -o -links 1 \) -exec chown -h ` + shellWord(owner) + " {} +\n")
+			s.print(shellWords([]string{"find", e.Path}) + ` \( ! -type f -o -links 1 \) -exec chown -h ` + shellWord(owner) +
+				" {} +\n")
 		}
 		return
 	}
