@@ -50,7 +50,7 @@ ln -s -T -- ../x /srv/link
 chown -h -- anaconda /srv/link
 chmod 0700 -- /srv/a
 chown -- anaconda /srv/a
-chown -hR -- anaconda:staff /srv/a
+find /srv/a \( ! -type f -o -links 1 \) -exec chown -h anaconda:staff {} +
 mv -T -- /srv/old /srv/new
 rm -rf -- '/srv/$HOME'
 echo 'this script cannot go on: the trace does not hold what /srv/unknown is to hold' >&2
