@@ -53,7 +53,7 @@ var unready = map[string]refusal{
 	"storage in a system directory": {"", []string{"--var", "storage=/etc/packages"}, 3, []string{"/etc/packages is a directory of the system"}, ""},
 	"storage for everybody":         {"", []string{"--var", "storage=/opt", "--var", "mirror_dir=/var/lib"}, 3, []string{"/opt is a directory of the system", "/var/lib is a directory of the system", "--var mirror_dir="}, ""},
 	"storage in the mirror":         {"", []string{"--var", "storage=/srv/mirror/store", "--var", "mirror_dir=/srv/mirror"}, 3, []string{"storage=/srv/mirror/store lies in mirror_dir: each needs a place of its own"}, ""},
-	"storage of others":             {"mkdir /srv/data; touch /srv/data/file", []string{"--var", "storage=/srv/data"}, 3, []string{"/srv/data is not empty and belongs to root: its files would be given to anaconda-server (--var storage=/srv/data/packages is a place of its own"}, ""},
+	"storage of others":             {"mkdir /srv/data; touch /srv/data/file", []string{"--var", "storage=/srv/data"}, 3, []string{"/srv/data is not empty and belongs to root: its files would be given to anaconda-server (--var storage=... is another place"}, ""},
 	"MongoDB's port":                {"", []string{"--var", "port=27017"}, 3, []string{"port 27017 is MongoDB's (--var port=... is another one)"}, ""},
 	"root's port":                   {"", []string{"--var", "port=443"}, 3, []string{"port 443 is not one that an account may open: 1024 to 65535 (--var port=... is another one; --var port80=true"}, ""},
 	"no port":                       {"", []string{"--var", "port=70000"}, 3, []string{"port 70000 is not one that an account may open"}, ""},

@@ -257,6 +257,7 @@ opens() {
 `, nil},
 		{"place", `# place MODE PATH: an empty file; one that is there keeps its owner.
 place() {
+    [ -d "${2%/*}/" ] || (umask 077; mkdir -p -- "${2%/*}") # of what runbook keeps for itself
     if [ -f "$2" ] && [ ! -h "$2" ]; then
         chmod "$1" -- "$2"
         : >"$2"
