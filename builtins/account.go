@@ -138,7 +138,7 @@ func mayTake(ctx context.Context, h host.Reader, dir string, m host.Meta, to hos
 	if to.User == "" || to.User == "root" || to.User == m.User {
 		return nil
 	}
-	if err := host.Keep(ctx, h, dir); err != nil || adopt || !m.Mode.IsDir() {
+	if err := host.Keep(h, dir); err != nil || adopt || !m.Mode.IsDir() {
 		return err
 	}
 	real, err := h.Resolve(dir, true)

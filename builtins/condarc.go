@@ -226,7 +226,7 @@ func (rc *condarc) head(final bool) (before []string, head string) {
 	return before, head
 }
 
-// comments returns the comments of a list that is no block, each as a line.
+// comments returns the comments of a list in brackets, each as a line.
 func (rc *condarc) comments() (lines []string) {
 	for i := rc.from + 1; i < rc.to; i++ {
 		switch c := commentIn(rc.lines[i]); {
@@ -273,7 +273,7 @@ func (rc *condarc) item(indent, ch string) (string, error) {
 	return indent + "- " + strings.TrimRight(string(data), "\n") + rc.eol, err
 }
 
-// isComment reports whether a line has nothing but a comment.
+// isComment reports whether a line holds a comment only.
 func isComment(line string) bool {
 	line = strings.TrimSpace(line)
 	return line == "" || line[0] == '#'

@@ -60,7 +60,7 @@ func (op moveOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		return nil, runtime.Hint(fmt.Errorf("is not there, and neither is %s", op.dest),
 			"see whether an earlier step should have made it")
 	}
-	if err := host.Spare(ctx, h, op.src, true); err != nil {
+	if err := host.Spare(h, op.src, true); err != nil {
 		return nil, err
 	}
 	move := func(_ context.Context, h host.Host) error {

@@ -32,7 +32,7 @@ remove("/srv/old")`,
 type removeOp struct{ path string }
 
 func (op removeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	if err := host.Spare(ctx, h, op.path, true); err != nil {
+	if err := host.Spare(h, op.path, true); err != nil {
 		return nil, err
 	}
 	if ok, err := host.Exists(h, op.path); err == nil && !ok {

@@ -215,7 +215,7 @@ func (op *runOp) reads(ctx context.Context, h host.Reader) (all []runtime.Read) 
 	for i, w := range op.cmd.Argv {
 		for _, name := range host.PathsIn(w, dir) {
 			_, m, err := follow(h, name)
-			below := func(dir string) bool { return dir != "" && (name == dir || strings.HasPrefix(name, dir+"/")) }
+			below := func(dir string) bool { return dir != "" && host.Below(name, dir) }
 			known := func(r runtime.Read) bool { return r.Path == name }
 			changed := slices.ContainsFunc(others, below) && !strings.HasPrefix(name, "/usr/local/")
 			if i == 0 && strings.Contains(w, "/") { // it is what runs

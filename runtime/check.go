@@ -80,7 +80,9 @@ type checker struct {
 	set     map[*syntax.Ident]bool
 	runbook bool // it declares steps
 	site    bool // it is a site's own file
-	found   Errors
+
+	siteVars map[any]bool // names that the site's file beside a runbook uses; nil: not looked at
+	found    Errors
 
 	placeholders *secret.Placeholders
 	know         knower
@@ -237,9 +239,18 @@ func (c *checker) siteUses(call *syntax.CallExpr) bool {
 	if c.lib.Site == nil || len(call.Args) == 0 {
 		return false
 	}
+	if c.siteVars == nil {
+		c.siteVars = map[any]bool{}
+		src, _, err := c.lib.site().read(c.lib.Site.Name)
+		f, perr := dialect.Parse(c.lib.Site.Name, src, 0)
+		if err == nil && perr == nil { // what is wrong with it, loading says
+			for _, id := range varsNamed(f) {
+				c.siteVars[id.Name] = true
+			}
+		}
+	}
 	lit, ok := call.Args[0].(*syntax.Literal)
-	src, _, err := c.lib.site().read(c.lib.Site.Name)
-	return ok && err == nil && strings.Contains(string(src), fmt.Sprintf("vars.%v", lit.Value))
+	return ok && c.siteVars[lit.Value]
 }
 
 // stepless refuses a runbook without steps: a file that declares vars, or that nobody

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -346,8 +345,7 @@ func (d *door) SetMeta(name string, m host.Meta) error {
 
 func (d *door) Chown(name string, o host.Owner, files int) error {
 	if o.User != "root" && o.User != "0" {
-		err := cmp.Or(d.spare(name, false), host.Keep(d.run.ctx, d.Reader, name), d.oneName(name))
-		if err != nil {
+		if err := d.mayGive(name); err != nil {
 			return err
 		}
 	}

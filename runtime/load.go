@@ -97,7 +97,6 @@ func (rt *Runtime) Load(lib Library, name string, in Inputs) (*Runbook, error) {
 	defer l.meter.watch()()
 	book.loader = l
 	l.pre = rt.predeclared(l)
-	l.sitePre = rt.predeclaredForSite(l)
 	err := l.loadSite()
 	if err != nil {
 		return book, located("", Mistake, err)

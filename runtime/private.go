@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+
+	"runbook/runtime/host"
 )
 
 // What a run leaves in its state directory, and what the kernel says of its process,
@@ -52,7 +54,7 @@ func (c *Call) Private(name string) bool {
 
 // own reports whether a name without links is that of a file of the run itself.
 func (r *Run) own(name string) bool {
-	if r.State != "" && (name == r.State || strings.HasPrefix(name, r.State+"/")) {
+	if r.State != "" && host.Below(name, r.State) {
 		return true
 	}
 	below, ok := strings.CutPrefix(name, "/proc/")

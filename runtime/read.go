@@ -232,7 +232,7 @@ func (m *made) tree(name string) { m.trees = append(m.trees, name) }
 var installed = []string{"/usr", "/etc", "/opt", "/var", "/boot", "/bin", "/sbin", "/lib", "/lib32", "/lib64"}
 
 func (m *made) has(name string) bool {
-	in := func(dir string) bool { return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/") }
+	in := func(dir string) bool { return host.Below(name, dir) }
 	return m.files[maphash.String(m.seed, name)] || slices.ContainsFunc(m.trees, in) ||
 		m.any && slices.ContainsFunc(installed, in)
 }

@@ -168,6 +168,7 @@ func (l *loader) loadSite() error {
 	if l.lib.Site == nil {
 		return nil
 	}
+	l.sitePre = l.rt.predeclaredForSite(l)
 	_, err := l.load(l.lib.Site.Name, true)
 	l.in.site, l.in.siteDir = map[string]any{}, l.lib.Site.Dir
 	for _, t := range l.tweaks {
@@ -295,18 +296,25 @@ func (l *loader) wrongVars() (wrong Errors) {
 	if l.lib.Site == nil || l.siteFile == nil {
 		return wrong
 	}
-	syntax.Walk(l.siteFile, func(n syntax.Node) bool {
-		dot, ok := n.(*syntax.DotExpr)
-		if !ok {
-			return true
+	for _, id := range varsNamed(l.siteFile) {
+		if !slices.Contains(l.varNames(), id.Name) && l.elsewhere(true, id.Name) == "" {
+			add(id.NamePos.String(), "vars", id.Name)
 		}
-		if x, ok := dot.X.(*syntax.Ident); ok && x.Name == "vars" && !slices.Contains(l.varNames(), dot.Name.Name) &&
-			l.elsewhere(true, dot.Name.Name) == "" {
-			add(dot.Name.NamePos.String(), "vars", dot.Name.Name)
+	}
+	return wrong
+}
+
+// varsNamed returns each NAME of vars.NAME in a site's file.
+func varsNamed(f *syntax.File) (ids []*syntax.Ident) {
+	syntax.Walk(f, func(n syntax.Node) bool {
+		if dot, ok := n.(*syntax.DotExpr); ok {
+			if x, ok := dot.X.(*syntax.Ident); ok && x.Name == "vars" {
+				ids = append(ids, dot.Name)
+			}
 		}
 		return true
 	})
-	return wrong
+	return ids
 }
 
 // elsewhere returns the runbook, among those beside this one and the shipped ones, that has a var or secret, or a step,

@@ -3,7 +3,6 @@ package runtime
 import (
 	"fmt"
 	"path"
-	"strings"
 
 	"runbook/runtime/host"
 )
@@ -12,31 +11,40 @@ import (
 
 // spare refuses what would take from the system, or from this run, what it needs.
 func (d *door) spare(name string, below bool) error {
-	if real, err := d.Resolve(name, false); err == nil && isBelow(d.run.State, real) {
-		return Hint(fmt.Errorf("%s: this run keeps its state in %s", name, d.run.State),
-			"name another directory, or another state directory")
+	if err := d.spareState(name); err != nil {
+		return err
 	}
-	return host.Spare(d.run.ctx, d.Reader, name, below)
+	return host.Spare(d.Reader, name, below)
+}
+
+// mayGive refuses to give to an account what is the system's, this run's, or somebody's under another name.
+func (d *door) mayGive(name string) error {
+	if err := d.spareState(name); err != nil {
+		return err
+	}
+	if err := host.Keep(d.Reader, name); err != nil {
+		return err
+	}
+	return d.oneName(name)
+}
+
+func (d *door) spareState(name string) error {
+	if real, err := d.Resolve(name, false); err != nil || !host.Below(d.run.State, real) {
+		return nil // of an error the host says more
+	}
+	return Hint(fmt.Errorf("%s: this run keeps its state in %s", name, d.run.State),
+		"name another directory, or another state directory")
 }
 
 // sparesMeta refuses to give what the system needs to an account, or to change who may enter it.
 func (d *door) sparesMeta(name string, m host.Meta) error {
 	have, err := d.Lstat(name)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil // the host says so, too
-	}
-	given := m.User != "" && m.User != have.User && m.User != "root" && m.User != "0"
-	if given {
-		if err := d.oneName(name); err != nil {
-			return err
-		}
-	}
-	if given {
-		if err := host.Keep(d.run.ctx, d.Reader, name); err != nil {
-			return err
-		}
-	}
-	if given || have.Mode.IsDir() && have.Mode.Perm() != m.Mode.Perm() {
+	case m.User != "" && m.User != have.User && m.User != "root" && m.User != "0":
+		return d.mayGive(name)
+	case have.Mode.IsDir() && have.Mode.Perm() != m.Mode.Perm():
 		return d.spare(name, false)
 	}
 	return nil
@@ -50,8 +58,4 @@ func (d *door) oneName(name string) error {
 	}
 	return Hint(fmt.Errorf("%s has %d names, hard links: whoever gets one gets all", name, s.Links),
 		"see who made the others: find / -xdev -samefile "+name+"; a copy has one name")
-}
-
-func isBelow(name, dir string) bool {
-	return name != "" && (name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/"))
 }

@@ -83,7 +83,7 @@ func (s *session) progress() func(text string) {
 	}
 }
 
-// refuse writes the trace of a run that was not begun, because it differs from the plan.
+// refuse writes the trace of a run that stopped before its first step, because a dry run of now differs from the plan.
 func (s *session) refuse(why error) error {
 	if !errors.Is(why, trace.ErrDeviates) {
 		return why

@@ -64,7 +64,7 @@ func (p *program) find(file string) (*library, error) {
 		"it is looked for as a path, with .star added, then among the shipped: "+strings.Join(shipped, " "))
 }
 
-// missing reports whether there is no file of a name, which may also be no name at all.
+// missing reports whether name is "" or no file has it.
 func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG)
 }

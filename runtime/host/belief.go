@@ -236,17 +236,7 @@ func (o *Overlay) believe(w steps, name string, e Entry, maker Owner) error {
 		o.put(dir, base, n)
 		return nil
 	}
-	if err := o.fit(dir, n, own); err != nil {
-		return err
-	}
-	if old != nil {
-		if err := o.mayDrop(dir, old.node); err != nil {
-			return err
-		}
-	}
-	o.suppose(dir)
-	o.put(dir, base, n)
-	return nil
+	return o.replace(dir, base, old, n, own)
 }
 
 // usual are the permissions of what most programs make.

@@ -83,7 +83,7 @@ func (o *Overlay) used(n *node, name string, counts func(string) bool) (bytes in
 func longest(mounts []string, name string) (found string) {
 	found = "/"
 	for _, m := range mounts {
-		if below(name, m) && len(m) > len(found) {
+		if Below(name, m) && len(m) > len(found) {
 			found = m
 		}
 	}

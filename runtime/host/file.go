@@ -196,21 +196,21 @@ func Differ(r Reader, name string, o Owner) (n, spared int, err error) {
 	if o, err = o.Resolve(context.Background(), r); err != nil {
 		return 0, 0, err
 	}
-	t, err := treeLinks(r, name)
-	if err != nil {
-		return 0, 0, err
-	}
-	err = Walk(r, name, func(name string, m Meta) error {
-		switch {
-		case o.Or(m.Owner) == m.Owner:
-		case t.outside[name]:
-			spared++
-		default:
-			n++
+	var several []string // that differ and have other names
+	t, err := treeLinks(r, name, func(name string, s Seen) {
+		if o.Or(s.Owner) == s.Owner {
+			return
 		}
-		return nil
+		if n++; s.Links > 1 {
+			several = append(several, name)
+		}
 	})
-	return n, spared, err
+	for _, name := range several {
+		if t.outside[name] {
+			spared++
+		}
+	}
+	return n - spared, spared, err
 }
 
 // An inode is a file, whatever its names are.
@@ -223,8 +223,8 @@ type linkage struct {
 }
 
 // treeLinks finds the files below dir that have several names. What is done to one of these would be done to a file
-// elsewhere, which may be nobody's to give.
-func treeLinks(r Reader, dir string) (t linkage, err error) {
+// elsewhere, which may be nobody's to give. It shows all files to each, in no order.
+func treeLinks(r Reader, dir string, each func(name string, s Seen)) (t linkage, err error) {
 	names, links := map[inode][]string{}, map[inode]uint64{}
 	var look func(dir string) error
 	look = func(dir string) error {
@@ -234,9 +234,11 @@ func treeLinks(r Reader, dir string) (t linkage, err error) {
 		}
 		for i, s := range r.LstatAll(dir, found) {
 			name := path.Join(dir, found[i])
-			switch id := (inode{s.Dev, s.Ino}); {
-			case s.Err != nil:
+			if s.Err != nil {
 				return s.Err
+			}
+			each(name, s)
+			switch id := (inode{s.Dev, s.Ino}); {
 			case s.Mode.IsDir():
 				err = look(name)
 			case s.Links > 1:
@@ -248,8 +250,12 @@ func treeLinks(r Reader, dir string) (t linkage, err error) {
 		}
 		return nil
 	}
-	if m, err := r.Lstat(dir); err != nil || !m.Mode.IsDir() {
+	m, err := r.Lstat(dir)
+	if err != nil {
 		return t, err
+	}
+	if each(dir, Seen{Meta: m}); !m.Mode.IsDir() {
+		return t, nil
 	}
 	if err := look(dir); err != nil {
 		return t, err

@@ -49,7 +49,7 @@ func (o *Overlay) mountOf(p *place) (found mount) {
 	}
 	name := p.path()
 	for _, m := range o.mounts {
-		if below(name, m.dir) && len(m.dir) >= len(found.dir) { // the last one hides others
+		if Below(name, m.dir) && len(m.dir) >= len(found.dir) { // the last one hides others
 			found = m
 		}
 	}

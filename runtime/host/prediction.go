@@ -38,17 +38,7 @@ func (o *Overlay) writeFile(name string, n *node) error {
 	if o.isRoot() && old != nil && !old.unknown && old.meta.Mode.IsRegular() {
 		own = own.Or(old.meta.Owner)
 	}
-	if err := o.fit(dir, n, own); err != nil {
-		return err
-	}
-	if old != nil {
-		if err := o.mayDrop(dir, old.node); err != nil {
-			return err
-		}
-	}
-	o.suppose(dir)
-	o.put(dir, base, n)
-	return nil
+	return o.replace(dir, base, old, n, own)
 }
 
 // Mkdir is Host's.
@@ -81,6 +71,21 @@ func (o *Overlay) add(name string, n *node) error {
 	}
 	if err := o.fit(dir, n, own); err != nil {
 		return err
+	}
+	o.suppose(dir)
+	o.put(dir, base, n)
+	return nil
+}
+
+// replace puts n where old is, nil if nothing is there, as far as self may.
+func (o *Overlay) replace(dir *place, base string, old *place, n *node, own Owner) error {
+	if err := o.fit(dir, n, own); err != nil {
+		return err
+	}
+	if old != nil {
+		if err := o.mayDrop(dir, old.node); err != nil {
+			return err
+		}
 	}
 	o.suppose(dir)
 	o.put(dir, base, n)
@@ -239,7 +244,7 @@ func (o *Overlay) Chown(name string, own Owner, _ int) error {
 	if own, err = o.owner(own); err != nil {
 		return guest("chown", name, err)
 	}
-	links, err := treeLinks(o, name)
+	links, err := treeLinks(o, name, func(string, Seen) {})
 	if err != nil && !errors.Is(err, ErrUnknown) {
 		return err
 	}
@@ -306,7 +311,7 @@ func (o *Overlay) Move(src, dst string) error {
 		return guest("move", dst, errExist)
 	case sbase == ".":
 		return guest("move", src, errBusy)
-	case below(ddir.path(), p.path()):
+	case Below(ddir.path(), p.path()):
 		return guest("move", src, errInvalid)
 	case o.mountOf(sdir).dir != o.mountOf(ddir).dir:
 		return guest("move", src, syscall.EXDEV)
@@ -326,8 +331,8 @@ func (o *Overlay) Move(src, dst string) error {
 	return nil
 }
 
-// below reports whether name is dir or lies below it.
-func below(name, dir string) bool {
+// Below reports whether name is dir or lies below it; both are absolute and clean.
+func Below(name, dir string) bool {
 	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }
 

@@ -30,7 +30,7 @@ func (l *Local) Chown(name string, o Owner, files int) error {
 	if err != nil {
 		return s.error(err)
 	}
-	links, err := treeLinks(l, name)
+	links, err := treeLinks(l, name, func(string, Seen) {})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,7 +10,7 @@ import (
 // Spare returns an error, with a hint, if the system needs what name leads to: such a directory is never given away,
 // closed, moved or removed. below asks for what lies below it, too: a mount point in a tree that is to go. A name that
 // leads nowhere is taken as it is.
-func Spare(_ context.Context, r Reader, name string, below bool) error {
+func Spare(r Reader, name string, below bool) error {
 	real, err := r.Resolve(name, false)
 	switch {
 	case absent(err) || errors.Is(err, ErrUnknown):
@@ -58,8 +57,8 @@ func vital(name string) string {
 
 // Keep is Spare for what is to be given to an account other than root: nothing below what the system needs is, either,
 // but for what sites keep below /usr/local, /usr/share and the like.
-func Keep(ctx context.Context, r Reader, name string) error {
-	if err := Spare(ctx, r, name, false); err != nil {
+func Keep(r Reader, name string) error {
+	if err := Spare(r, name, false); err != nil {
 		return err
 	}
 	real, err := r.Resolve(name, false)
@@ -118,7 +117,7 @@ func mounted(r Reader, name string, all bool) (why string, err error) {
 		switch {
 		case m == name:
 			return "a file system is mounted there", err
-		case all && below(m, name):
+		case all && Below(m, name):
 			return "a file system is mounted at " + m, err
 		}
 	}

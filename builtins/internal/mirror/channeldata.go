@@ -25,7 +25,8 @@ type channeldata struct {
 	text    []byte
 }
 
-// describe finds out whether the tree has the file that it should have. A delta needs none: it is no whole channel.
+// describe finds out whether the tree has the file that it should have. A delta does without: it holds only a part of
+// a channel.
 func (w *planner) describe(context.Context) error {
 	p := w.plan
 	if p.mirror.dir != "" {
