@@ -8,7 +8,9 @@ import (
 
 // coreBuiltins returns the builtins that belong to every run.
 func coreBuiltins() []*Builtin {
-	return []*Builtin{varBuiltin, secretBuiltin, stepBuiltin, manualBuiltin, requireBuiltin, confirmBuiltin, logBuiltin}
+	return []*Builtin{
+		varBuiltin, secretBuiltin, stepBuiltin, manualBuiltin, retiredBuiltin, requireBuiltin, confirmBuiltin, logBuiltin,
+	}
 }
 
 var varBuiltin = &Builtin{

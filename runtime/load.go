@@ -29,6 +29,7 @@ type Runbook struct {
 	Sources []trace.Source // the file itself and what it loads
 	Asks    []Question     // of Sources
 	Tweaks  []Tweak        // what the site's file does
+	Retired []Retired
 
 	texts        []string // of Sources
 	placeholders *secret.Placeholders
@@ -102,6 +103,9 @@ func (rt *Runtime) Load(lib Library, name string, in Inputs) (*Runbook, error) {
 		return book, located("", Mistake, err)
 	}
 	_, err = l.load(name, false)
+	if err == nil {
+		err = l.checkRetired()
+	}
 	if problems := l.problems(err); problems != nil {
 		return book, problems
 	}

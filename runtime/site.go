@@ -8,8 +8,6 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
-
-	"runbook/runtime/nearest"
 )
 
 // A Site is where a site keeps what is its own: a file that is evaluated before a
@@ -217,11 +215,8 @@ func (l *loader) tweakStep(t Tweak) error {
 	at := slices.IndexFunc(steps, func(s Step) bool { return s.Name == t.Name })
 	if at < 0 {
 		names := l.stepNames()
-		err := fmt.Errorf("%s: no step %q in %s", t.Kind, t.Name, l.book.Name)
-		if near := nearest.Of(t.Name, names); near != "" {
-			return Hint(err, fmt.Sprintf("did you mean %q?", near))
-		}
-		return Hint(err, "its steps are: "+strings.Join(names, ", "))
+		err := l.book.Lacks("step", t.Name, names, "its steps are: "+strings.Join(names, ", "))
+		return fmt.Errorf("%s: in %s there is %w", t.Kind, l.book.Name, err)
 	}
 	s := &steps[at]
 	switch t.Kind {
@@ -276,12 +271,9 @@ func (w wrapping) CallInternal(t *starlark.Thread, _ starlark.Tuple, _ []starlar
 // wrongVars are defaults and vars.NAME of the site's file that the runbook does not have.
 func (l *loader) wrongVars() (wrong Errors) {
 	add := func(pos, what, name string) {
-		e := &Error{Class: Mistake, Pos: pos, Err: fmt.Errorf("%s: no var %q in %s", what, name, l.book.Name),
-			Advice: "the vars are listed by: runbook show " + l.book.Name}
-		if near := nearest.Of(name, l.varNames()); near != "" {
-			e.Advice = fmt.Sprintf("did you mean %q?", near)
-		}
-		wrong = append(wrong, e)
+		all := "the vars are listed by: runbook show " + l.book.Name
+		err := fmt.Errorf("%s: in %s there is %w", what, l.book.Name, l.book.Lacks("var", name, l.varNames(), all))
+		wrong = append(wrong, &Error{Class: Mistake, Pos: pos, Err: err})
 	}
 	for _, t := range l.tweaks {
 		switch {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"path/filepath"
 	"regexp"
-	"runbook/runtime/nearest"
 	"slices"
 	"strconv"
 	"strings"
@@ -272,11 +271,8 @@ func (l *loader) problems(loadErr error) error {
 		if slices.Contains(declared, name) {
 			continue
 		}
-		e := &Error{Class: Mistake, Err: fmt.Errorf("no var %q", name),
-			Advice: "the vars are listed by: runbook show " + l.book.Name}
-		if n := nearest.Of(name, declared); n != "" {
-			e.Advice = fmt.Sprintf("did you mean %q?", n)
-		}
+		e := &Error{Class: Mistake,
+			Err: l.book.Lacks("var", name, declared, "the vars are listed by: runbook show "+l.book.Name)}
 		if slices.ContainsFunc(l.book.Secrets, func(d SecretDecl) bool { return d.Name == name }) {
 			e.Err, e.Advice = fmt.Errorf("%s is a secret, not a var", name), "give it with --secret "+name+"=file:PATH"
 		}

@@ -37,7 +37,8 @@ func (s selection) check(book *runtime.Runbook) error {
 	}
 	for _, name := range named {
 		if !contains(steps, name) {
-			problems = append(problems, unknown("step", name, steps, "the steps are: "+strings.Join(steps, " ")))
+			err := book.Lacks("step", name, steps, "the steps are: "+strings.Join(steps, " "))
+			problems = append(problems, mistake(runtime.HintOf(err), "%w", err))
 		}
 	}
 	for _, tag := range s.tags {
