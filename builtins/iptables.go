@@ -19,8 +19,8 @@ var iptablesBuiltin = &runtime.Builtin{
 	Name: "iptables",
 	Args: []runtime.Arg{
 		param("chain", "string", "", "INPUT, PREROUTING, ..."),
-		param("table", "string", `"filter"`, "filter, nat, mangle, raw or security"),
-		param("position", "string", `"insert"`, `"insert" puts the rule first in its chain, "append" last`),
+		param("table", "string", `"filter"`, "filter, nat, mangle, raw or security").OneOf(iptables.Tables()...),
+		param("position", "string", `"insert"`, `"insert" puts the rule first in its chain, "append" last`).OneOf("insert", "append"),
 		param("protocol", "string", `""`, "tcp, udp, icmp, ..."),
 		param("dport", "int or string", `""`, `destination port, or a range such as "8000:8010"`),
 		param("in_interface", "string", `""`, `where packets come in; it must exist, unless it ends in "+"`),
@@ -50,7 +50,7 @@ func newIptables(c *runtime.Call) (runtime.Op, string, error) {
 	r, position := &op.rule, "insert"
 	var dport, toPort starlark.Value
 	err := c.Unpack("chain", &r.Chain, "table", &r.Table,
-		"position", runtime.OneOf(&position, "insert", "append"), "protocol", &r.Protocol,
+		"position", &position, "protocol", &r.Protocol,
 		"dport", &dport, "in_interface", &r.InInterface, "jump", &r.Jump, "to_port", &toPort, "comment", &r.Comment)
 	if err != nil {
 		return nil, "", err

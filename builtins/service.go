@@ -23,7 +23,7 @@ var serviceBuiltin = &runtime.Builtin{
 	Args: []runtime.Arg{
 		param("name", "string", "", "the unit, without .service, or the init script"),
 		param("state", "string", `"started"`,
-			`"started", "stopped" or "restarted"; the last restarts it whenever it is called`),
+			`"started", "stopped" or "restarted"; the last restarts it whenever it is called`).OneOf("started", "stopped", "restarted"),
 		param("enabled", "bool", "None", "whether it starts at boot; left alone if not given"),
 		param("ports", "list of int", "[]", "TCP ports that it opens; verified, with a wait of up to 30 seconds"),
 		newerThanParam("it"),
@@ -57,7 +57,7 @@ var serviceName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@:-]*$`)
 func newService(c *runtime.Call) (runtime.Op, string, error) {
 	op := &serviceOp{state: "started"}
 	var enabled starlark.Value
-	if err := c.Unpack("name", &op.name, "state", runtime.OneOf(&op.state, "started", "stopped", "restarted"),
+	if err := c.Unpack("name", &op.name, "state", &op.state,
 		"enabled", &enabled, "ports", &op.ports, "newer_than", (*[]runtime.Path)(&op.newer)); err != nil {
 		return nil, "", err
 	}

@@ -21,7 +21,7 @@ var yumBuiltin = &runtime.Builtin{
 	Name: "yum",
 	Args: []runtime.Arg{
 		param("packages", "list of string", "", "names, absolute names of .rpm files, patterns of such, or URLs"),
-		param("state", "string", `"present"`, `"present" or "absent"`),
+		param("state", "string", `"present"`, `"present" or "absent"`).OneOf("present", "absent"),
 	},
 	Secrets: []string{"packages"},
 	Summary: "install RPM packages that are missing or older, in one transaction, or remove them",
@@ -52,7 +52,7 @@ var (
 func newYum(c *runtime.Call) (runtime.Op, string, error) {
 	var packages []string
 	state := "present"
-	if err := c.Unpack("packages", &packages, "state", runtime.OneOf(&state, "present", "absent")); err != nil {
+	if err := c.Unpack("packages", &packages, "state", &state); err != nil {
 		return nil, "", err
 	}
 	if len(packages) == 0 {

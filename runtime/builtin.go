@@ -45,4 +45,36 @@ type Arg struct {
 	Type    string // for people: "string", "list of string", "int", "bool", "path", "dict"
 	Default string // as written in a script; "" means required
 	Help    string // what it means, its unit, its limits
+	// Choices are the only texts that it, or each element of a list, may be; Unpack refuses others. Empty: any.
+	Choices []string
 }
+
+func arg(name, typ, def, help string) Arg {
+	return Arg{Name: name, Type: typ, Default: def, Help: help}
+}
+
+// OneOf returns a with the only texts that it may be.
+func (a Arg) OneOf(words ...string) Arg {
+	a.Choices = words
+	return a
+}
+
+// Kind is what a call of b is: an "op" looks first and changes what differs, a "read" only looks, what is "pure" touches
+// no host and may be called while loading, and "declare" says what the runbook consists of.
+func (b *Builtin) Kind() string {
+	switch {
+	case b.New != nil:
+		return "op"
+	case b.Read != nil || b == requireBuiltin:
+		return "read"
+	case b.Pure != nil:
+		return "pure"
+	}
+	return "declare"
+}
+
+// ForSite reports whether only a site's own file can call b.
+func (b *Builtin) ForSite() bool { return b.site }
+
+// TakesAnyName reports whether b takes, besides Args, arguments of any name.
+func (b *Builtin) TakesAnyName() bool { return b.anyNames }

@@ -29,12 +29,12 @@ func (c *Call) Literal() bool { return c.sketch != nil }
 
 // The parameters that the runtime adds to builtins that change something.
 var common = []Arg{
-	{"timeout", "duration", "0", "end it after this many seconds, or \"10m\"; 0 means never"},
-	{"retries", "int", "0", "how often to try again after a failure"},
-	{"delay", "duration", "5", "seconds between tries"},
+	arg("timeout", "duration", "0", "end it after this many seconds, or \"10m\"; 0 means never"),
+	arg("retries", "int", "0", "how often to try again after a failure"),
+	arg("delay", "duration", "5", "seconds between tries"),
 }
 
-var userArg = Arg{"user", "string", "the step's", "account that runs the command"}
+var userArg = arg("user", "string", "the step's", "account that runs the command")
 
 // Params returns all parameters of b, with those that the runtime adds.
 func (b *Builtin) Params() []Arg {
@@ -53,6 +53,12 @@ func (b *Builtin) Params() []Arg {
 // has reports whether a parameter of the builtin itself is called name.
 func (b *Builtin) has(name string) bool {
 	return slices.ContainsFunc(b.Args, func(a Arg) bool { return a.Name == name })
+}
+
+// param returns the parameter called name.
+func (b *Builtin) param(name string) Arg {
+	params := b.Params()
+	return params[slices.IndexFunc(params, func(a Arg) bool { return a.Name == name })]
 }
 
 // bind matches the arguments of a call with b's parameters.
@@ -159,13 +165,15 @@ func (c *Call) unpack(name string, v any) (err error) {
 	if err := c.refuseSecret(name, given); err != nil {
 		return err
 	}
+	param := c.Builtin.param(name)
 	if c.sketch != nil {
-		params := c.Builtin.Params()
-		i := slices.IndexFunc(params, func(a Arg) bool { return a.Name == name })
-		given, err = c.sketch.look(params[i], given)
+		given, err = c.sketch.look(param, given)
 	}
 	if err == nil && given != nil {
 		err = convert(given, v)
+	}
+	if err == nil && given != nil && len(param.Choices) > 0 {
+		err = choose(given, param.Choices)
 	}
 	if env, ok := v.(*map[string]string); ok && err == nil && name == "env" {
 		err = checkEnv(*env)

@@ -21,12 +21,12 @@ var varBuiltin = &Builtin{
 		"The first found counts: --var, RUNBOOK_VAR_NAME in the environment, --vars, the default.",
 	},
 	Args: []Arg{
-		{"name", "string", "", "letters, digits and _"},
-		{"default", "any", "none", "value if nobody sets it; its type is the var's"},
-		{"help", "string", `""`, "what it means"},
-		{"type", "string", "that of default", "string, bool, int, path or list"},
-		{"choices", "list of string", "[]", "the only values allowed"},
-		{"pattern", "string", `""`, "regular expression that the whole value must match"},
+		arg("name", "string", "", "letters, digits and _"),
+		arg("default", "any", "none", "value if nobody sets it; its type is the var's"),
+		arg("help", "string", `""`, "what it means"),
+		arg("type", "string", "that of default", "string, bool, int, path or list").OneOf(varTypes...),
+		arg("choices", "list of string", "[]", "the only values allowed"),
+		arg("pattern", "string", `""`, "regular expression that the whole value must match"),
 	},
 	Example: `pass`, declare: declareVar,
 }
@@ -39,10 +39,10 @@ var secretBuiltin = &Builtin{
 		"It cannot be compared, measured or cut. A dry run never asks for it.",
 	},
 	Args: []Arg{
-		{"name", "string", "", "letters, digits and _"},
-		{"help", "string", `""`, "what it means"},
-		{"pattern", "string", `""`, "regular expression that the whole value must match"},
-		{"when", "bool", "True", "whether it is asked for; using it otherwise is an error"},
+		arg("name", "string", "", "letters, digits and _"),
+		arg("help", "string", `""`, "what it means"),
+		arg("pattern", "string", `""`, "regular expression that the whole value must match"),
+		arg("when", "bool", "True", "whether it is asked for; using it otherwise is an error"),
 	},
 	Example: `pass`, declare: declareSecret,
 }
@@ -51,12 +51,12 @@ var stepBuiltin = &Builtin{
 	Name:    "step",
 	Summary: "declare a function as the next step of the runbook",
 	Args: []Arg{
-		{"fn", "function", "", "takes no arguments; its docstring is the step's manual text"},
-		{"name", "string", "the function's", "what --step and --skip call it"},
-		{"title", "string", `""`, "heading for people"},
-		{"user", "string", `""`, "account that commands run as and that owns what is made"},
-		{"when", "bool or function", "True", "whether the step runs; a function is called during the run"},
-		{"tags", "list of string", "[]", "what --tag can choose it by"},
+		arg("fn", "function", "", "takes no arguments; its docstring is the step's manual text"),
+		arg("name", "string", "the function's", "what --step and --skip call it"),
+		arg("title", "string", `""`, "heading for people"),
+		arg("user", "string", `""`, "account that commands run as and that owns what is made"),
+		arg("when", "bool or function", "True", "whether the step runs; a function is called during the run"),
+		arg("tags", "list of string", "[]", "what --tag can choose it by"),
 	},
 	Example: `pass`, declare: declareStep,
 }
@@ -67,10 +67,10 @@ var manualBuiltin = &Builtin{
 	Summary: "declare a step that a person does",
 	Detail:  []string{"It waits for acknowledgement, then done must hold. Without done a marker in the state directory remembers."},
 	Args: []Arg{
-		{"name", "string", "", "what --ack calls it"},
-		{"text", "string", "", "what to do"},
-		{"done", "function", "none", "returns whether it is done; may only read"},
-		{"when", "bool or function", "True", "whether the step runs"},
+		arg("name", "string", "", "what --ack calls it"),
+		arg("text", "string", "", "what to do"),
+		arg("done", "function", "none", "returns whether it is done; may only read"),
+		arg("when", "bool or function", "True", "whether the step runs"),
 	},
 	Example: `pass`, declare: declareManual,
 }
@@ -81,9 +81,9 @@ var requireBuiltin = &Builtin{
 	Summary: "stop before anything changes unless a condition holds",
 	Detail:  []string{"Failures gather until the next builtin that changes something, or the step's end, and are reported together."},
 	Args: []Arg{
-		{"condition", "bool", "", "what must hold"},
-		{"message", "string", "", "what is wrong if it does not"},
-		{"fix", "string", `""`, "what to do then"},
+		arg("condition", "bool", "", "what must hold"),
+		arg("message", "string", "", "what is wrong if it does not"),
+		arg("fix", "string", `""`, "what to do then"),
 	},
 	Example: `require(exists("/"), "there is no root directory")`, declare: require,
 }
@@ -93,7 +93,7 @@ var confirmBuiltin = &Builtin{
 	Secrets: []string{"question"},
 	Summary: "ask a person for a yes",
 	Detail:  []string{"--yes answers it. Without a terminal and without --yes the run stops with exit code 4. A dry run assumes a yes."},
-	Args:    []Arg{{"question", "string", "", "ends with a question mark"}},
+	Args:    []Arg{arg("question", "string", "", "ends with a question mark")},
 	Example: `confirm("Have the users been told?")`, New: newConfirm,
 }
 
@@ -101,7 +101,7 @@ var logBuiltin = &Builtin{
 	Name:    "log",
 	Secrets: []string{"text"},
 	Summary: "show a line to whoever watches",
-	Args:    []Arg{{"text", "string", "", "what to show"}},
+	Args:    []Arg{arg("text", "string", "", "what to show")},
 	Example: `log("half way")`, Read: func(c *Call, _ host.Reader) (starlark.Value, error) {
 		var text string
 		if err := c.Unpack("text", &text); err != nil {

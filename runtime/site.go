@@ -54,15 +54,15 @@ var siteBuiltins = []*Builtin{
 	{
 		Name: "replace", site: true,
 		Args: []Arg{
-			{"step", "string", "", "a step of the runbook"},
-			{"fn", "function", "", "what the step does instead; with one parameter, it gets the replaced function and may call it"},
+			arg("step", "string", "", "a step of the runbook"),
+			arg("fn", "function", "", "what the step does instead; with one parameter, it gets the replaced function and may call it"),
 		},
 		Summary: "in runbook.star: do something else in a step of the runbook, or more",
 		Example: `pass`, declare: declareReplaced,
 	},
 	{
 		Name: "skip", site: true,
-		Args:    []Arg{{"step", "string", "", "a step of the runbook"}, {"why", "string", "", "for whoever reads the trace"}},
+		Args:    []Arg{arg("step", "string", "", "a step of the runbook"), arg("why", "string", "", "for whoever reads the trace")},
 		Summary: "in runbook.star: leave out a step of the runbook",
 		Example: `pass`, declare: declareSkipped,
 	},
@@ -70,10 +70,10 @@ var siteBuiltins = []*Builtin{
 
 func stepArgs(where string) []Arg {
 	return []Arg{
-		{"step", "string", "", "a step of the runbook, or one that was added; " + where},
-		{"fn", "function", "", "takes no arguments; its name is the step's, its docstring the manual text"},
-		{"title", "string", `""`, "heading for people"},
-		{"user", "string", `""`, "account that commands run as and that owns what is made"},
+		arg("step", "string", "", "a step of the runbook, or one that was added; "+where),
+		arg("fn", "function", "", "takes no arguments; its name is the step's, its docstring the manual text"),
+		arg("title", "string", `""`, "heading for people"),
+		arg("user", "string", `""`, "account that commands run as and that owns what is made"),
 	}
 }
 

@@ -385,7 +385,7 @@ func beginning(v starlark.Value) (prefix string, ok bool) {
 // The types of what functions and methods return; of builtins those that read.
 var returns = map[string]string{
 	"str": "string", "repr": "string", "int": "int", "len": "int", "bool": "bool", "list": "list", "dict": "dict",
-	"sorted": "list", "exists": "bool", "read": "string", "sha256": "string", "glob": "list", "query": "answer",
+	"sorted": "list", "exists": "bool", "read": "string", "sha256": "string", "glob": "list", "query": "answer", "host.disk_free": "int", "host.listening": "string", "log": "NoneType",
 	"yaml.encode": "string", "json.encode": "string", "json.indent": "string",
 	".format": "string", ".join": "string", ".strip": "string", ".replace": "string", ".upper": "string",
 	".lower": "string", ".removeprefix": "string", ".removesuffix": "string", ".split": "list", ".splitlines": "list",
@@ -457,16 +457,35 @@ func (k *knower) varValue(e *syntax.CallExpr) starlark.Value {
 	return v
 }
 
+// The types of what a dot leads to: of properties of the host, and of what builtins return.
+var fields = map[string]string{
+	"host.os": "string", "host.version": "string", "host.family": "string", "host.user": "string",
+	"host.hostname": "string", "host.cpus": "int", "host.memory": "int", "host.interfaces": "list",
+	"answer.code": "int", "result.code": "int",
+	"answer.stdout": "string", "answer.stderr": "string", "result.stdout": "string", "result.stderr": "string",
+	"result.changed": "bool",
+}
+
+// Returns is the type of the language that b's values have: "result" has .changed, .code, .stdout and .stderr,
+// "answer" all of them but .changed. It is "" if it depends on the arguments.
+func (b *Builtin) Returns() string {
+	switch {
+	case b.Property:
+		return fields[b.Name]
+	case b.New != nil:
+		return "result"
+	case b == secretBuiltin:
+		return "secret"
+	case b.declare != nil && b != varBuiltin:
+		return "NoneType"
+	}
+	return returns[b.Name]
+}
+
 // field is the type of what a dot leads to.
 func (k *knower) field(e *syntax.DotExpr) starlark.Value {
-	types := map[string]string{
-		"host.os": "string", "host.version": "string", "host.family": "string", "host.user": "string",
-		"host.hostname": "string", "host.cpus": "int", "host.memory": "int", "answer.code": "int", "result.code": "int",
-		"answer.stdout": "string", "answer.stderr": "string", "result.stdout": "string", "result.stderr": "string",
-		"result.changed": "bool",
-	}
 	if space := predeclaredName(e.X); space != "" {
-		return unknown{typ: types[space+"."+e.Name.Name]}
+		return unknown{typ: fields[space+"."+e.Name.Name]}
 	}
-	return unknown{typ: types[k.value(e.X).Type()+"."+e.Name.Name]}
+	return unknown{typ: fields[k.value(e.X).Type()+"."+e.Name.Name]}
 }

@@ -86,27 +86,29 @@ func (a *account) Unpack(v starlark.Value) (err error) {
 	return nil
 }
 
-// OneOf returns what unpacks a text that must be one of some words.
-func OneOf(p *string, words ...string) starlark.Unpacker { return &oneOf{p, words} }
-
-type oneOf struct {
-	text  *string
-	words []string
+// choose returns an error unless v, or each element of a list, is one of the words.
+func choose(v starlark.Value, words []string) error {
+	given, err := list(v, text)
+	if err != nil {
+		return nil // what is no text was refused already, or is not known
+	}
+	for _, have := range given {
+		if !slices.Contains(words, have) {
+			return notChosen(have, words)
+		}
+	}
+	return nil
 }
 
-// Unpack implements starlark.Unpacker.
-func (o *oneOf) Unpack(v starlark.Value) (err error) {
-	if *o.text, err = text(v); err != nil || slices.Contains(o.words, *o.text) {
-		return err
-	}
-	last := len(o.words) - 1
-	err = fmt.Errorf("got %q, want %s or %s", *o.text, strings.Join(o.words[:last], ", "), o.words[last])
-	for _, w := range o.words {
-		if *o.text != "" && strings.HasPrefix(w, *o.text) {
+func notChosen(have string, words []string) error {
+	last := len(words) - 1
+	err := fmt.Errorf("got %q, want %s or %s", have, strings.Join(words[:last], ", "), words[last])
+	for _, w := range words {
+		if have != "" && strings.HasPrefix(w, have) {
 			return Hint(err, fmt.Sprintf("did you mean %q?", w))
 		}
 	}
-	return Nearest(err, *o.text, o.words)
+	return Nearest(err, have, words)
 }
 
 // convertMode takes permission bits. Digits that were meant to be octal are told from

@@ -79,9 +79,6 @@ func (v *Var) declare(def starlark.Value) (err error) {
 		v.Default = plainValue(def)
 		v.Type = cmp.Or(v.Type, typeOf(v.Default))
 	}
-	if zero(v.Type) == nil {
-		return fmt.Errorf("got type %q, want string, bool, int, path or list", v.Type)
-	}
 	if def != nil {
 		v.Default, err = v.parse(v.Default, "")
 	}
@@ -99,6 +96,8 @@ func typeOf(v any) string {
 	}
 	return "string"
 }
+
+var varTypes = []string{"string", "bool", "int", "path", "list"}
 
 // zero is what a missing var counts as while loading goes on.
 func zero(typ string) any {

@@ -12,10 +12,12 @@ import (
 )
 
 func (p *program) builtinsCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON, stubs bool
+	c := &cobra.Command{
 		Use: "builtins [NAME]", Short: "What a builtin does, its arguments, an example",
-		Long:    "List what a runbook can call, or say all about one of them.",
-		Example: "  runbook builtins\n  runbook builtins yum",
+		Long: "List what a runbook can call, or say all about one of them. --json has all that is known of each, for other\n" +
+			"programs; --stubs is for editors that read Python: a builtins.pyi.",
+		Example: "  runbook builtins\n  runbook builtins yum\n  runbook builtins --stubs >builtins.pyi",
 		Args:    operands(0, 1, "NAME"),
 		ValidArgsFunction: func(_ *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 			for _, b := range p.rt.Builtins() {
@@ -24,8 +26,17 @@ func (p *program) builtinsCommand() *cobra.Command {
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
+			all, write := p.rt.Builtins(), listBuiltins
+			switch {
+			case asJSON && stubs:
+				return mistake("give one of them", "--json and --stubs are two outputs")
+			case asJSON:
+				write = builtinsJSON
+			case stubs:
+				write = writeStubs
+			}
 			if len(args) == 0 {
-				return listBuiltins(p.out, p.rt.Builtins())
+				return write(p.out, all)
 			}
 			b, err := p.rt.Builtin(args[0])
 			if err != nil {
@@ -35,9 +46,15 @@ func (p *program) builtinsCommand() *cobra.Command {
 				}
 				return mistake(hint, "no builtin %q", args[0])
 			}
+			if asJSON || stubs {
+				return write(p.out, []*runtime.Builtin{b})
+			}
 			return describeBuiltin(p.out, b)
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print all that is known of each, as JSON")
+	c.Flags().BoolVar(&stubs, "stubs", false, "print their signatures and documents as a .pyi file of Python")
+	return c
 }
 
 func listBuiltins(w io.Writer, all []*runtime.Builtin) error {

@@ -48,6 +48,9 @@ const (
 	OnlyTarBz2  = "tar.bz2"
 )
 
+// Formats are the values of Config.Formats.
+func Formats() []string { return []string{All, PreferConda, OnlyConda, OnlyTarBz2} }
+
 // Check refuses what cannot be meant.
 func (c Config) Check() error {
 	if len(c.Channels) == 0 {
@@ -90,9 +93,8 @@ func (c Config) checkFilters() error {
 	if c.Latest < 0 {
 		return fmt.Errorf("latest: got %d, want how many versions to keep, or 0 for all", c.Latest)
 	}
-	if formats := []string{All, PreferConda, OnlyConda, OnlyTarBz2}; c.Formats != "" &&
-		!slices.Contains(formats, c.Formats) {
-		return advice.New("write "+strings.Join(formats, ", "), "formats: got %q, want one of four", c.Formats)
+	if c.Formats != "" && !slices.Contains(Formats(), c.Formats) {
+		return advice.New("write "+strings.Join(Formats(), ", "), "formats: got %q, want one of four", c.Formats)
 	}
 	_, err := c.newerThan()
 	return err

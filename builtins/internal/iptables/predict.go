@@ -30,6 +30,9 @@ func Deleted(text string, r Rule) (string, error) {
 // Builtin reports whether every table of that name has the chain.
 func Builtin(table, chain string) bool { return slices.Contains(builtinChains(table), chain) }
 
+// Tables are the names of all tables.
+func Tables() []string { return []string{"filter", "nat", "mangle", "raw", "security"} }
+
 // builtinChains returns the built-in chains of a table, as iptables(8) lists them;
 // nil if there is no such table.
 func builtinChains(table string) []string {
