@@ -59,8 +59,8 @@ func (a Arg) OneOf(words ...string) Arg {
 	return a
 }
 
-// Kind is what a call of b is: an "op" looks first and changes what differs, a "read" only looks, what is "pure" touches
-// no host and may be called while loading, and "declare" says what the runbook consists of.
+// Kind is what a call of b is: an "op" looks first and changes what differs, a "read" only looks, what is "pure"
+// touches no host and may be called while loading, and "declare" says what the runbook consists of.
 func (b *Builtin) Kind() string {
 	switch {
 	case b.New != nil:

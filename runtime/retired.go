@@ -25,9 +25,9 @@ var retiredBuiltin = &Builtin{
 		"Whoever names it, in --var, a vars file, runbook.star or --step, is told when it went and what there is instead.",
 	},
 	Args: []Arg{
-		{"name", "string", "", "what it was called"},
-		{"version", "string", "", "of the runbook, in which it went"},
-		{"instead", "string", `""`, "name of the var, secret or step in its place"},
+		arg("name", "string", "", "what it was called"),
+		arg("version", "string", "", "of the runbook, in which it went"),
+		arg("instead", "string", `""`, "name of the var, secret or step in its place"),
 	},
 	Example: `pass`, declare: declareRetired,
 }
