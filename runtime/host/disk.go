@@ -57,26 +57,39 @@ func (o *Overlay) diskFree(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	if o.top != nil {
-		n -= o.used(o.top, "/", func(name string) bool { return longest(mounts, name) == mount })
+		n -= o.used(o.top, "/", true, func(name string) bool { return longest(mounts, name) == mount })
 	}
 	return fmt.Sprintf("%d %s", max(n, 0), mount), nil
 }
 
-// used sums up the files that the overlay holds, less what they replace. What
-// was removed is not counted as free: something may still hold it open.
-func (o *Overlay) used(n *node, name string, counts func(string) bool) (bytes int64) {
+// used sums up the files that the overlay holds, less what they replace; beside says whether the base has their
+// directory. What was removed is not counted as free: something may still hold it open.
+func (o *Overlay) used(n *node, name string, beside bool, counts func(string) bool) (bytes int64) {
 	if n.base == "" && n.meta.Mode.IsRegular() && !n.unknown && counts(name) {
 		bytes += max(n.meta.Size, 0)
-		if old, err := o.base.Lstat(name); err == nil && old.Mode.IsRegular() {
-			bytes -= old.Size
+		if beside {
+			bytes -= o.replaced(name)
 		}
+		return bytes
+	}
+	if beside && len(n.kids) > 0 {
+		_, err := o.below(name)
+		beside = err == nil
 	}
 	for s, kid := range n.kids {
 		if kid != nil {
-			bytes += o.used(kid, path.Join(name, s), counts)
+			bytes += o.used(kid, path.Join(name, s), beside, counts)
 		}
 	}
 	return bytes
+}
+
+// replaced is the size of the file that the base has by this name.
+func (o *Overlay) replaced(name string) int64 {
+	if old, err := o.base.Lstat(name); err == nil && old.Mode.IsRegular() {
+		return old.Size
+	}
+	return 0
 }
 
 // longest returns the last mount point on the way to name.

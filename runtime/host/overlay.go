@@ -32,6 +32,7 @@ type Overlay struct {
 	brought bool // a believed command may have brought programs, or mounted something
 	mounts  []mount
 
+	dirs    map[string]Meta // directories of the base by their names there
 	facts   map[Fact]string // believed
 	touched map[Fact]bool   // changed in unknowable ways
 	asked   map[Fact]string // probed, forgotten after each change
@@ -50,7 +51,7 @@ func NewOverlay(base Reader, self Owner) *Overlay {
 		self.Group = root
 	}
 	return &Overlay{
-		base: base, self: self,
+		base: base, self: self, dirs: map[string]Meta{},
 		facts: map[Fact]string{}, touched: map[Fact]bool{}, asked: map[Fact]string{}, owners: map[Owner]Owner{},
 	}
 }
@@ -272,6 +273,20 @@ func (m Meta) given(o Owner) Meta {
 	return m
 }
 
+// below describes name as the base shows it. Directories are remembered: every name that is looked up leads through some.
+func (o *Overlay) below(name string) (Meta, error) {
+	if m, ok := o.dirs[name]; ok {
+		return m, nil
+	}
+	m, err := o.base.Lstat(name)
+	if err == nil && m.Mode.IsDir() && len(o.dirs) < mostDirs {
+		o.dirs[name] = m
+	}
+	return m, err
+}
+
+const mostDirs = 1 << 14 // a few MB
+
 const (
 	errNotExist = syscall.ENOENT
 	errExist    = syscall.EEXIST
@@ -345,7 +360,7 @@ func (o *Overlay) kid(dir *node, name string) (*node, error) {
 		return nil, errNotExist
 	}
 	base := path.Join(dir.base, name)
-	m, err := o.base.Lstat(base)
+	m, err := o.below(base)
 	if err != nil {
 		return nil, o.allowed(bare(err))
 	}
