@@ -1,6 +1,8 @@
 package builtins
 
 import (
+	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -127,8 +129,11 @@ func TestMistakes(t *testing.T) {
 		}}
 		rt := runtime.New(All()...)
 		var found []string
-		for _, e := range rt.Check(lib, "t.star") {
-			found = append(found, strings.TrimPrefix(e.Pos, "t.star:")+": "+said(e.Err, e.Hint()))
+		for _, d := range rt.Diagnose(lib, "t.star") {
+			if d.Severity == runtime.Wrong {
+				place := fmt.Sprintf("%s:%d:%d: ", d.File, d.Start.Line, d.Start.Column)
+				found = append(found, strings.TrimPrefix(place, "t.star:")+said(errors.New(d.Message), d.Cure))
+			}
 		}
 		if got := strings.Join(found, "\n"); got != c.check {
 			t.Errorf("%q: check:\n got %s\nwant %s", c.src, got, c.check)

@@ -69,12 +69,13 @@ func position(t *starlark.Thread) string {
 }
 
 func notWhileLoading(name string) error {
-	return Hint(fmt.Errorf("%s called while loading", name), "call it from a function given to step()")
+	return ruled("too-early",
+		Hint(fmt.Errorf("%s called while loading", name), "call it from a function given to step()"))
 }
 
 func propertyWhileLoading(name string) error {
-	return Hint(fmt.Errorf("%s read while loading", name),
-		"read it in a step; as a condition of one: when=lambda: "+name+" == \"...\"")
+	return ruled("too-early", Hint(fmt.Errorf("%s read while loading", name),
+		"read it in a step; as a condition of one: when=lambda: "+name+" == \"...\""))
 }
 
 // prefixed puts the name of a builtin before an error that does not begin with it.

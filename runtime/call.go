@@ -69,7 +69,7 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 		if most < len(params) {
 			err = Hint(err, "name the others: "+strings.Join(argNames(params[most:]), "=, ")+"=")
 		}
-		return nil, err
+		return nil, ruled("surplus-argument", err)
 	}
 	given := map[string]starlark.Value{}
 	for i, a := range args {
@@ -78,10 +78,12 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 	for _, kw := range kwargs {
 		name := string(kw[0].(starlark.String))
 		if !b.anyNames && !slices.ContainsFunc(params, func(a Arg) bool { return a.Name == name }) {
-			return nil, Nearest(fmt.Errorf("%s: no argument %q", b.Name, name), name, argNames(params))
+			return nil, ruled("unknown-argument",
+				Nearest(fmt.Errorf("%s: no argument %q", b.Name, name), name, argNames(params)))
 		}
 		if _, dup := given[name]; dup {
-			return nil, fmt.Errorf("%s: two values for %q", b.Name, name)
+			return nil, ruled("repeated-argument", Hint(fmt.Errorf("%s: two values for %q", b.Name, name),
+				"it is given by its place and by its name: leave one of the two out"))
 		}
 		given[name] = kw[1]
 	}
@@ -93,7 +95,8 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 		case v == starlark.None:
 			delete(given, p.Name)
 		case !ok && p.Default == "":
-			return nil, Hint(fmt.Errorf("%s: argument %q is missing", b.Name, p.Name), "see: runbook builtins "+b.Name)
+			return nil, ruled("missing-argument",
+				Hint(fmt.Errorf("%s: argument %q is missing", b.Name, p.Name), "see: runbook builtins "+b.Name))
 		}
 	}
 	return given, nil
@@ -201,7 +204,8 @@ func checkEnv(env map[string]string) error {
 // refuseSecret returns an error if a secret is in an argument that must not hold one.
 func (c *Call) refuseSecret(name string, v starlark.Value) error {
 	if d, ok := v.(*starlark.Dict); ok && c.Builtin.Pure == nil && holdsSecret(c.placeholders, starlark.Tuple(d.Keys())) {
-		return fmt.Errorf("%s: argument %q: got a secret as the name of a value", c.Builtin.Name, name)
+		return ruled("secret-shown", Hint(fmt.Errorf("%s: argument %q: got a secret as the name of a value",
+			c.Builtin.Name, name), "put it into the value"))
 	}
 	if slices.Contains(c.Builtin.Secrets, name) || !holdsSecret(c.placeholders, v) {
 		return nil
@@ -210,7 +214,8 @@ func (c *Call) refuseSecret(name string, v starlark.Value) error {
 	if len(c.Builtin.Secrets) > 0 {
 		hint = c.Builtin.Name + " takes secrets in " + strings.Join(c.Builtin.Secrets, ", ")
 	}
-	return Hint(fmt.Errorf("%s: argument %q: got a secret, which everybody would see", c.Builtin.Name, name), hint)
+	return ruled("secret-shown",
+		Hint(fmt.Errorf("%s: argument %q: got a secret, which everybody would see", c.Builtin.Name, name), hint))
 }
 
 // User is the account that runs the commands of this call: user= or the step's.

@@ -1,12 +1,10 @@
 package runtime
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.starlark.net/resolve"
@@ -16,18 +14,13 @@ import (
 	"runbook/runtime/secret"
 )
 
-// Check returns the mistakes in a file, in the order of their positions:
-// syntax, unknown names and arguments, what is called too early, loads, vars
-// and functions that nothing uses, and what Load finds. Required vars without a
-// value are not mistakes. Nothing but lib is read.
-//
-// A file without steps is taken for a library: others may use its functions.
-func (rt *Runtime) Check(lib Library, name string) Errors {
+// check returns what Diagnose finds.
+func (rt *Runtime) check(lib Library, name string) Errors {
 	m := rt.meter(name)
 	defer m.watch()()
 	src, _, err := lib.read(name)
 	if err != nil {
-		return Errors{{Class: Mistake, Pos: name, Err: cause(err)}}
+		return Errors{{Class: Mistake, Pos: name, Err: cause(err), rule: "unreadable"}}
 	}
 	l := &loader{rt: rt, meter: m, book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib}
 	l.pre = rt.predeclared(l)
@@ -50,7 +43,6 @@ func (rt *Runtime) Check(lib Library, name string) Errors {
 		c.stepless(f, name)
 		c.loading(name)
 	}
-	slices.SortStableFunc(c.found, func(a, b *Error) int { return comparePlaces(a.Pos, b.Pos) })
 	return c.found
 }
 
@@ -112,8 +104,10 @@ func (c *checker) learn(f *syntax.File) {
 	}
 }
 
-func (c *checker) add(pos syntax.Position, err error) {
-	e := &Error{Class: Mistake, Pos: pos.String(), Err: err, Advice: HintOf(err)}
+// add adds a mistake by a rule, or by the one that err itself names.
+func (c *checker) add(where span, rule string, err error) {
+	e := &Error{Class: Mistake, Pos: where.start.String(), end: where.end, Err: err, Advice: HintOf(err),
+		rule: ruleIn(err, rule)}
 	if hinted, ok := err.(*Error); ok {
 		e.Err = hinted.Err
 	}
@@ -215,11 +209,11 @@ func (c *checker) unused(f *syntax.File) {
 		switch s := s.(type) {
 		case *syntax.LoadStmt:
 			for _, id := range s.To {
-				c.mustUse(id, "load of", "leave it out")
+				c.mustUse(id, "unused-load", "load of", "leave it out")
 			}
 		case *syntax.DefStmt:
 			if c.runbook || strings.HasPrefix(s.Name.Name, "_") {
-				c.mustUse(s.Name, "function", fmt.Sprintf("make it a step: step(%s), or delete it", s.Name.Name))
+				c.mustUse(s.Name, "unused-function", "function", fmt.Sprintf("make it a step: step(%s), or delete it", s.Name.Name))
 			}
 		case *syntax.AssignStmt:
 			id, isName := s.LHS.(*syntax.Ident)
@@ -228,7 +222,7 @@ func (c *checker) unused(f *syntax.File) {
 				continue
 			}
 			if kind := predeclaredName(call.Fn); (kind == "var" || kind == "secret") && !c.siteUses(call) {
-				c.mustUse(id, kind, "use it, or delete it")
+				c.mustUse(id, "unused-var", kind, "use it, or delete it")
 			}
 		}
 	}
@@ -261,16 +255,16 @@ func (c *checker) stepless(f *syntax.File, name string) {
 	}
 	for _, s := range f.Stmts {
 		if d, ok := s.(*syntax.DefStmt); ok {
-			c.add(d.Name.NamePos, Hint(fmt.Errorf("no step is declared: nothing calls %s", d.Name.Name),
+			c.add(spanOf(d.Name), "no-step", Hint(fmt.Errorf("no step is declared: nothing calls %s", d.Name.Name),
 				fmt.Sprintf("write step(%s) below it; what other files load belongs into lib/", d.Name.Name)))
 			return
 		}
 	}
 }
 
-func (c *checker) mustUse(id *syntax.Ident, what, hint string) {
+func (c *checker) mustUse(id *syntax.Ident, rule, what, hint string) {
 	if c.uses[id] == 0 {
-		c.add(id.NamePos, Hint(fmt.Errorf("%s %s is never used", what, id.Name), hint))
+		c.add(spanOf(id), rule, Hint(fmt.Errorf("%s %s is never used", what, id.Name), hint))
 	}
 }
 
@@ -296,21 +290,10 @@ func lineOf(pos string) string {
 	return pos
 }
 
-// comparePlaces orders positions by file, line and column.
-func comparePlaces(a, b string) int {
-	fa, fb := strings.Split(a, ":"), strings.Split(b, ":")
-	for i := range min(len(fa), len(fb)) {
-		na, erra := strconv.Atoi(fa[i])
-		nb, errb := strconv.Atoi(fb[i])
-		order := strings.Compare(fa[i], fb[i])
-		if erra == nil && errb == nil {
-			order = cmp.Compare(na, nb)
-		}
-		if order != 0 {
-			return order
-		}
-	}
-	return cmp.Compare(len(fa), len(fb))
+// afterDot is where Starlark says that something is wrong with a field: at its dot.
+func afterDot(n *syntax.DotExpr) span {
+	_, end := n.Span()
+	return span{n.Dot, end}
 }
 
 // member looks at NAME.MEMBER where NAME is a namespace.
@@ -322,37 +305,37 @@ func (c *checker) member(n *syntax.DotExpr, early bool) {
 	}
 	if !slices.Contains(ns.AttrNames(), n.Name.Name) {
 		err := Hint(fmt.Errorf("%s has no .%s", space, n.Name.Name), "it has: "+strings.Join(ns.AttrNames(), ", "))
-		c.add(n.Name.NamePos, err)
+		c.add(spanOf(n.Name), "unknown-member", err)
 		return
 	}
 	if early && ns.property[n.Name.Name] {
-		c.add(n.Dot, propertyWhileLoading(space+"."+n.Name.Name))
+		c.add(afterDot(n), "too-early", propertyWhileLoading(space+"."+n.Name.Name))
 	}
 }
 
 // call compares a call with the builtin's parameters.
 func (c *checker) call(b *Builtin, n *syntax.CallExpr, early bool) {
-	start, _ := n.Span()
+	where := spanOf(n.Fn)
 	acts := b.New != nil || b.Read != nil || b.Name == "require"
 	switch {
 	case early && !b.Property && acts:
-		c.add(start, notWhileLoading(b.Name))
+		c.add(where, "too-early", notWhileLoading(b.Name))
 	case !early && !acts && b.declare != nil && c.inside != nil && !c.loads[c.inside] && c.runbook:
-		c.add(start, tooLate(b.Name))
+		c.add(where, "too-late", tooLate(b.Name))
 		return
 	}
 	args, kwargs, exprs := c.arguments(b, n)
 	given, err := b.bind(args, kwargs)
 	if err != nil {
-		c.add(start, err)
+		c.add(where, "wrong-value", err)
 		return
 	}
-	c.sketch(b, given, exprs, start)
+	c.sketch(b, given, exprs, where)
 }
 
 // sketch has a builtin look at what is known of its arguments.
 func (c *checker) sketch(b *Builtin, given map[string]starlark.Value, exprs map[string]syntax.Expr,
-	start syntax.Position) {
+	where span) {
 	s := &sketch{exprs: exprs}
 	call := &Call{Builtin: b, given: given, placeholders: c.placeholders, sketch: s,
 		run: &Run{Options: Options{State: "/var/lib/runbook"}}}
@@ -361,9 +344,9 @@ func (c *checker) sketch(b *Builtin, given map[string]starlark.Value, exprs map[
 		return
 	}
 	if x := exprs[s.wrong]; x != nil {
-		start, _ = x.Span()
+		where = spanOf(x)
 	}
-	c.add(start, prefixed(b.Name, err))
+	c.add(where, "wrong-value", prefixed(b.Name, err))
 }
 
 // arguments returns what is known of what a call gives, without what b does not know.
@@ -388,7 +371,7 @@ func (c *checker) arguments(b *Builtin, n *syntax.CallExpr) (
 		}
 		id := named.X.(*syntax.Ident)
 		if !b.anyNames && !slices.Contains(params, id.Name) {
-			c.add(id.NamePos, Nearest(fmt.Errorf("%s: no argument %q", b.Name, id.Name), id.Name, params))
+			c.add(spanOf(id), "unknown-argument", Nearest(fmt.Errorf("%s: no argument %q", b.Name, id.Name), id.Name, params))
 			continue
 		}
 		exprs[id.Name] = named.Y
@@ -426,7 +409,7 @@ func (c *checker) load(n *syntax.LoadStmt) {
 	for i, from := range n.From {
 		if !slices.Contains(names, from.Name) {
 			c.uses[n.To[i]]++ // one mistake is enough
-			c.add(from.NamePos, Nearest(fmt.Errorf("%s does not define %s", module, from.Name), from.Name, names))
+			c.add(spanOf(from), "unknown-name", Nearest(fmt.Errorf("%s does not define %s", module, from.Name), from.Name, names))
 		}
 	}
 }

@@ -1,12 +1,14 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"runbook/runtime/nearest"
 	"runbook/runtime/trace"
@@ -33,6 +35,9 @@ type Error struct {
 	From   []string // positions of the calls or loads that led there, innermost first
 	Err    error
 	Advice string // what may cure it; "" if Err itself says, or no cure is known
+
+	rule string          // of a mistake; see Rules
+	end  syntax.Position // behind what stands at Pos, if known
 }
 
 func (e *Error) Error() string {
@@ -124,7 +129,7 @@ func located(step string, class Class, err error) error {
 		places = append(framesOf(ee), places...)
 	}
 	for inner := (*Error)(nil); errors.As(e.Err, &inner); e.Err = inner.Err {
-		e.Class = max(e.Class, inner.Class)
+		e.Class, e.rule = max(e.Class, inner.Class), cmp.Or(e.rule, inner.rule)
 		if _, bare := e.Err.(*Error); !bare && inner.Pos == "" {
 			break // the text before it says which op it was
 		}

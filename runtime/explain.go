@@ -92,11 +92,14 @@ func parseError(err error, names []string, loaded bool) error {
 	}
 	var all Errors
 	for _, re := range list {
-		e := &Error{Class: Mistake, Pos: re.Pos.String(), Err: errors.New(re.Msg)}
+		e := &Error{Class: Mistake, Pos: re.Pos.String(), Err: errors.New(re.Msg), rule: "syntax"}
 		if name, ok := strings.CutPrefix(re.Msg, "undefined: "); ok {
 			name, _, _ = strings.Cut(name, " ")
-			e = &Error{Class: Mistake, Pos: e.Pos, Err: fmt.Errorf("undefined: %s", name)}
+			e = &Error{Class: Mistake, Pos: e.Pos, Err: fmt.Errorf("undefined: %s", name), rule: "unknown-name"}
 			e.Advice = undefinedHint(name, names, loaded)
+		}
+		if strings.HasPrefix(re.Msg, "cannot reassign ") {
+			e.rule = "bound-twice"
 		}
 		explain(e)
 		if len(all) == 0 || all[len(all)-1].Error() != e.Error() {

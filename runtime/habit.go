@@ -63,12 +63,11 @@ func (c *checker) condition(x syntax.Expr) {
 		}
 		return
 	}
-	start, _ := x.Span()
 	if c.know.value(x).Type() == "result" {
-		c.add(start, (*result)(nil).misuse())
+		c.add(spanOf(x), "result-as-value", (*result)(nil).misuse())
 	}
 	if word := c.alwaysTrue(x); word != "" {
-		c.add(start, Hint(fmt.Errorf("the text %q is true as a condition, as any text that is not empty is", word),
+		c.add(spanOf(x), "always-true", Hint(fmt.Errorf("the text %q is true as a condition, as any text that is not empty is", word),
 			"make the var a bool: its default is True or False, without quotes"))
 	}
 }
@@ -116,8 +115,7 @@ func (c *checker) alwaysTrue(x syntax.Expr) string {
 // pairs refuses a loop over the keys of a dict that takes them for pairs.
 func (c *checker) pairs(vars, x syntax.Expr) {
 	if tuple, ok := vars.(*syntax.TupleExpr); ok && len(tuple.List) == 2 && c.know.value(x).Type() == "dict" {
-		start, _ := x.Span()
-		c.add(start, Hint(errors.New("a loop over a dict gets its keys, one at a time"), "for keys and values: "+
+		c.add(spanOf(x), "dict-pairs", Hint(errors.New("a loop over a dict gets its keys, one at a time"), "for keys and values: "+
 			"for "+names2(tuple.List)+" in "+exprText(x)+".items()"))
 	}
 }
@@ -142,7 +140,7 @@ func (c *checker) sum(n *syntax.BinaryExpr) {
 	}
 	x, y := c.know.value(n.X).Type(), c.know.value(n.Y).Type()
 	if x == "string" && y == "int" || x == "int" && y == "string" {
-		c.add(n.OpPos, fmt.Errorf("unknown binary op: %s + %s", x, y))
+		c.add(tokenAt(n.OpPos), "mixed-types", fmt.Errorf("unknown binary op: %s + %s", x, y))
 	}
 }
 
@@ -157,7 +155,7 @@ func (c *checker) augmented(n *syntax.AssignStmt) {
 		return
 	}
 	if first := firstOf(id); first != nil && !c.set[first] {
-		c.add(id.NamePos, fmt.Errorf("local variable %s referenced before assignment", id.Name))
+		c.add(spanOf(id), "unset-name", fmt.Errorf("local variable %s referenced before assignment", id.Name))
 	}
 }
 
@@ -172,7 +170,7 @@ func (c *checker) comparison(n *syntax.BinaryExpr) {
 	}
 	for _, v := range []starlark.Value{x, y} {
 		if err := refuseSecrets(c.placeholders, v, 20); errors.Is(err, errSecret) {
-			c.add(n.OpPos, err)
+			c.add(tokenAt(n.OpPos), "secret-compared", err)
 			return
 		}
 	}
@@ -195,7 +193,7 @@ func (c *checker) attribute(n *syntax.DotExpr) {
 		have = []string{"code", "stderr", "stdout"}
 	}
 	if name := n.Name.Name; have != nil && !slices.Contains(have, name) {
-		c.add(n.Dot, Nearest(fmt.Errorf("%s has no .%s field or method", typ, name), name, have))
+		c.add(afterDot(n), "unknown-member", Nearest(fmt.Errorf("%s has no .%s field or method", typ, name), name, have))
 	}
 }
 
@@ -215,8 +213,7 @@ func (c *checker) frozen(x syntax.Expr, n syntax.Node) {
 		return
 	}
 	if typ := c.know.value(id).Type(); typ == "list" || typ == "dict" {
-		start, _ := n.Span()
-		c.add(start, fmt.Errorf("cannot change the frozen %s %s", typ, id.Name))
+		c.add(spanOf(n), "frozen-value", fmt.Errorf("cannot change the frozen %s %s", typ, id.Name))
 	}
 }
 
@@ -229,7 +226,8 @@ func (c *checker) property(n *syntax.CallExpr) {
 	space := predeclaredName(dot.X)
 	if ns, ok := c.pre[space].(*namespace); ok && ns.property[dot.Name.Name] {
 		name := space + "." + dot.Name.Name
-		c.add(n.Lparen, Hint(fmt.Errorf("%s is a value, not a function", name), "leave the parentheses out: "+name))
+		_, end := n.Span()
+		c.add(span{n.Lparen, end}, "no-function", Hint(fmt.Errorf("%s is a value, not a function", name), "leave the parentheses out: "+name))
 	}
 }
 
@@ -278,7 +276,6 @@ func (c *checker) ownCall(n *syntax.CallExpr) {
 	if d == nil || c.know.bound[firstOf(id)] != 1 {
 		return
 	}
-	start, _ := n.Span()
 	var free []string // parameters that may be given by name
 	want := map[string]bool{}
 	positional, star, stars, kwonly := 0, false, false, false
@@ -311,19 +308,19 @@ func (c *checker) ownCall(n *syntax.CallExpr) {
 		}
 		name := named.X.(*syntax.Ident)
 		if !slices.Contains(free, name.Name) && !stars {
-			c.add(name.NamePos, Nearest(fmt.Errorf("%s: no argument %q", id.Name, name.Name), name.Name, free))
+			c.add(spanOf(name), "unknown-argument", Nearest(fmt.Errorf("%s: no argument %q", id.Name, name.Name), name.Name, free))
 		}
 		delete(want, name.Name)
 	}
 	signature := id.Name + "(" + strings.Join(free, ", ") + ")"
 	if given > positional && !star {
 		err := fmt.Errorf("%s: got %d arguments, want at most %d", id.Name, given, positional)
-		c.add(start, Hint(err, "it is "+signature))
+		c.add(spanOf(n.Fn), "surplus-argument", Hint(err, "it is "+signature))
 		return
 	}
 	for _, name := range free {
 		if want[name] {
-			c.add(start, Hint(fmt.Errorf("%s: argument %q is missing", id.Name, name), "it is "+signature))
+			c.add(spanOf(n.Fn), "missing-argument", Hint(fmt.Errorf("%s: argument %q is missing", id.Name, name), "it is "+signature))
 			return
 		}
 	}
@@ -367,6 +364,6 @@ func (c *checker) defsOf(module string) map[string]*syntax.DefStmt {
 // tooLate returns an error for what belongs to the top of a file and is called by a
 // step.
 func tooLate(name string) error {
-	return Hint(fmt.Errorf("%s called in a step", name), "write it at the top of the file, outside functions: "+
-		"what can be set and done is known before anything runs")
+	return ruled("too-late", Hint(fmt.Errorf("%s called in a step", name), "write it at the top of the file, "+
+		"outside functions: what can be set and done is known before anything runs"))
 }

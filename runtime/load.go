@@ -155,14 +155,15 @@ func (l *loader) load(name string, site bool) (starlark.StringDict, error) {
 	}
 	if m, ok := l.modules[key]; ok {
 		if m == nil {
-			return nil, fmt.Errorf("load cycle: %s", strings.Join(append(l.stack, name), " loads "))
+			return nil, ruled("load-file", Hint(fmt.Errorf("load cycle: %s", strings.Join(append(l.stack, name), " loads ")),
+				"move what both need into a third file"))
 		}
 		return m.globals, nil
 	}
 	src, origin, err := lib.read(name)
 	if err != nil {
-		return nil, Hint(fmt.Errorf("%s: %w", name, cause(err)),
-			"it is looked for in the runbook's directory, then among the shipped files")
+		return nil, ruled("load-file", Hint(fmt.Errorf("%s: %w", name, cause(err)),
+			"it is looked for in the runbook's directory, then among the shipped files"))
 	}
 	if site && origin == "local" {
 		origin = "site"
@@ -238,7 +239,7 @@ func parse(name string, src []byte, pre starlark.StringDict) (*syntax.File, erro
 	all := hiddenNames(f)
 	for _, id := range boundAnywhere(f) {
 		if pre.Has(id.Name) {
-			all = append(all, &Error{Class: Mistake, Pos: id.NamePos.String(), Advice: "choose another name",
+			all = append(all, &Error{Class: Mistake, Pos: id.NamePos.String(), Advice: "choose another name", rule: "redefined-builtin",
 				Err: fmt.Errorf("%s is a builtin and cannot be redefined", id.Name)})
 		}
 	}
@@ -350,10 +351,10 @@ func (l *loader) loadStatement(site bool) func(*starlark.Thread, string) (starla
 func loadable(name string) error {
 	switch {
 	case name == "" || path.IsAbs(name) || path.Clean(name) != name || slices.Contains(strings.Split(name, "/"), ".."):
-		return Hint(fmt.Errorf("cannot load %q", name),
-			"name a file below the runbook's directory: load(\"lib/x.star\", \"f\")")
+		return ruled("load-file", Hint(fmt.Errorf("cannot load %q", name),
+			"name a file below the runbook's directory: load(\"lib/x.star\", \"f\")"))
 	case !strings.HasSuffix(name, ".star"):
-		return Hint(fmt.Errorf("cannot load %q", name), "only .star files can be loaded")
+		return ruled("load-file", Hint(fmt.Errorf("cannot load %q", name), "only .star files can be loaded"))
 	}
 	return nil
 }

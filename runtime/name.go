@@ -37,7 +37,7 @@ func hiddenNames(f *syntax.File) (all Errors) {
 		}
 		seen[id.Name] = true
 		if err := checkName("identifier", id.Name); err != nil && id.Name != trace.Quote(id.Name) {
-			all = append(all, &Error{Class: Mistake, Pos: id.NamePos.String(), Err: err})
+			all = append(all, &Error{Class: Mistake, Pos: id.NamePos.String(), Err: err, rule: "hidden-name"})
 		}
 		return true
 	})

@@ -60,5 +60,6 @@ func (r *result) Truth() starlark.Bool {
 }
 
 func (r *result) misuse() error {
-	return Hint(errors.New("a result is no condition and no value"), "write .changed, .code or .stdout after it")
+	return ruled("result-as-value",
+		Hint(errors.New("a result is no condition and no value"), "write .changed, .code or .stdout after it"))
 }

@@ -44,12 +44,13 @@ func (s secretValue) Binary(op syntax.Token, y starlark.Value, side starlark.Sid
 func refuseSecrets(p *secret.Placeholders, v starlark.Value, depth int) error {
 	switch v := v.(type) {
 	case secretValue:
-		return Hint(errSecret, "what a secret is must not decide what a runbook does; use a var for that")
+		return ruled("secret-compared",
+			Hint(errSecret, "what a secret is must not decide what a runbook does; use a var for that"))
 	case *result:
 		return v.misuse()
 	case starlark.String:
 		if p.In(string(v)) {
-			return Hint(errSecret, "this text holds a secret; use a var for what decides")
+			return ruled("secret-compared", Hint(errSecret, "this text holds a secret; use a var for what decides"))
 		}
 	case starlark.Iterable:
 		if depth == 0 {

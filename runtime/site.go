@@ -195,7 +195,7 @@ func (l *loader) tweak() error {
 			continue
 		}
 		if err := l.tweakStep(t); err != nil {
-			e := &Error{Class: Mistake, Pos: t.Pos, Err: err, Advice: HintOf(err)}
+			e := &Error{Class: Mistake, Pos: t.Pos, Err: err, Advice: HintOf(err), rule: ruleIn(err, "unknown-step")}
 			if hinted, ok := err.(*Error); ok {
 				e.Err = hinted.Err
 			}
@@ -273,13 +273,13 @@ func (l *loader) wrongVars() (wrong Errors) {
 	add := func(pos, what, name string) {
 		all := "the vars are listed by: runbook show " + l.book.Name
 		err := fmt.Errorf("%s: in %s there is %w", what, l.book.Name, l.book.Lacks("var", name, l.varNames(), all))
-		wrong = append(wrong, &Error{Class: Mistake, Pos: pos, Err: err})
+		wrong = append(wrong, &Error{Class: Mistake, Pos: pos, Err: err, rule: "unknown-var"})
 	}
 	for _, t := range l.tweaks {
 		switch {
 		case t.Kind != "default" || t.For != "" || l.hasVar(t.Name):
 		case slices.Contains(l.varNames(), t.Name):
-			wrong = append(wrong, &Error{Class: Mistake, Pos: t.Pos, Err: fmt.Errorf("defaults: %s is a secret", t.Name),
+			wrong = append(wrong, &Error{Class: Mistake, Pos: t.Pos, Err: fmt.Errorf("defaults: %s is a secret", t.Name), rule: "unknown-var",
 				Advice: "say where it comes from: --secret " + t.Name + "=file:PATH"})
 		default:
 			add(t.Pos, "defaults", t.Name)

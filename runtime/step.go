@@ -92,7 +92,8 @@ func (l *loader) addStep(s Step, when starlark.Value, pos string) error {
 // first returns an error if what has a name, such as a step, was declared before.
 func (l *loader) first(what, pos string) error {
 	if at, twice := l.declared[what]; twice {
-		return Hint(fmt.Errorf("%s: declared twice, first at %s", what, at), "give one of them another name, or delete it")
+		return ruled("declared-twice", Hint(fmt.Errorf("%s: declared twice, first at %s", what, at),
+			"give one of them another name, or delete it"))
 	}
 	l.declared[what] = pos
 	return nil

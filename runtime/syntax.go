@@ -18,9 +18,9 @@ import (
 func syntaxError(src []byte, err error) error {
 	var se syntax.Error
 	if !errors.As(err, &se) {
-		return &Error{Class: Mistake, Err: err}
+		return &Error{Class: Mistake, Err: err, rule: "syntax"}
 	}
-	e := &Error{Class: Mistake, Pos: se.Pos.String(), Err: errors.New(se.Msg)}
+	e := &Error{Class: Mistake, Pos: se.Pos.String(), Err: errors.New(se.Msg), rule: "syntax"}
 	s := &stop{all: tokens(string(src)), msg: se.Msg}
 	behind := strings.HasPrefix(se.Msg, "got ") && !strings.HasSuffix(se.Msg, "want primary expression")
 	s.i = at(s.all, se.Pos.Line, se.Pos.Col, behind)

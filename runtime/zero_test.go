@@ -53,7 +53,7 @@ func TestZeroValues(t *testing.T) {
 	if _, err := load(runtime.New(), runtime.Library{}, ""); err == nil || !strings.Contains(err.Error(), "t.star: file does not exist") {
 		t.Errorf("no library: got %v", err)
 	}
-	if all := runtime.New().Check(runtime.Library{}, "t.star"); len(all) != 1 {
+	if all := runtime.New().Diagnose(runtime.Library{}, "t.star"); len(all) != 1 {
 		t.Errorf("no library: got %v", all)
 	}
 	if err := machine(runtime.Options{}).Do(t.Context(), nil); err == nil {

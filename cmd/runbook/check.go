@@ -1,63 +1,166 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"runbook/runtime"
 	"runbook/runtime/trace"
 )
 
 func (p *program) checkCommand() *cobra.Command {
-	return &cobra.Command{
+	var format string
+	var strict bool
+	c := &cobra.Command{
 		Use: "check [FILE|DIR...]", Short: "Find mistakes in runbooks, without running anything",
-		Long: "Find mistakes in runbooks without running anything: syntax, unknown names and arguments, unused loads\n" +
-			"and vars, functions that are no step. What a runbook itself asks this machine\n" +
-			"is listed: query, unless= and wait_for act in a dry run too. Without operands all *.star files below the\n" +
-			"current directory are checked. The exit code is 2 if there are any.",
-		Example: "  runbook check\n  runbook check install.star lib/",
+		Long: "Find mistakes in runbooks without running anything: syntax, unknown names and arguments, values that are not\n" +
+			"taken, unused loads and vars, functions that are no step. What a runbook itself asks this machine is listed:\n" +
+			"query, unless= and wait_for act in a dry run too. Without operands all *.star files below the current directory\n" +
+			"are checked, but those in hidden directories, vendor, node_modules and testdata.\n\n" +
+			"The exit code is 2 if there are mistakes. A warning is about what runs and is probably not meant: it changes the\n" +
+			"exit code only with --strict, and a comment \"# check: allow RULE\" at the end of its line, or above it, says that\n" +
+			"it is meant.\n\n" +
+			"--format json prints an array of objects with the fields file, line, column, end_line, end_column (from 1, in\n" +
+			"characters, the end is behind the last one; all 0: the file as a whole), rule, severity (error or warning),\n" +
+			"message and cure. --format sarif prints SARIF 2.1.0, which code hosts show beside the lines.",
+		Example: "  runbook check\n  runbook check install.star lib/\n  runbook check --strict --format sarif > check.sarif",
 		Args:    operands(0, -1, ""), ValidArgsFunction: p.completeRunbook,
 		RunE: func(_ *cobra.Command, args []string) error {
+			write, ok := diagnosticFormats[format]
+			if !ok {
+				return unknown("format", format, []string{"text", "json", "sarif"}, "the formats are: text json sarif")
+			}
 			files, err := starFiles(args)
 			if err != nil {
 				return err
 			}
-			found := 0
-			for _, name := range files {
-				n, err := p.check(name)
-				if err != nil {
-					return err
-				}
-				found += n
+			all, err := p.diagnose(files, format == "text")
+			if err != nil {
+				return err
 			}
-			if found > 0 {
+			if err := write(p, all, len(files)); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(all, func(d runtime.Diagnostic) bool { return strict || d.Severity == runtime.Wrong }) {
 				return exit(2)
 			}
-			fmt.Fprintln(p.out, counted(len(files), "file")+", no mistakes")
 			return nil
 		},
 	}
+	c.Flags().StringVar(&format, "format", "text", "how to print what is found: text, json or sarif")
+	c.Flags().BoolVar(&strict, "strict", false, "exit with 2 if there are warnings, too")
+	return c
 }
 
-// check prints the mistakes in a file, and returns their number.
-func (p *program) check(operand string) (found int, err error) {
-	lib, err := p.findWithSite(operand, "")
-	if err != nil {
-		return 0, err
+var diagnosticFormats = map[string]func(p *program, all []runtime.Diagnostic, files int) error{
+	"text": (*program).diagnosticsText, "json": (*program).diagnosticsJSON, "sarif": (*program).diagnosticsSARIF,
+}
+
+// diagnose returns what is wrong with files, in order, each once: several may load the same. It may tell what they ask.
+func (p *program) diagnose(files []string, asks bool) (all []runtime.Diagnostic, err error) {
+	for _, name := range files {
+		lib, dir, err := p.toCheck(name)
+		if err != nil {
+			return nil, err
+		}
+		if asks {
+			p.asks(lib, dir)
+		}
+		for _, d := range p.rt.Diagnose(lib.Library, lib.name) {
+			d.File = filepath.Join(dir, d.File)
+			all = append(all, d)
+		}
+		lib.close()
 	}
-	dir := ""
-	if lib.Dir != nil {
-		lib, dir, err = p.fromTop(lib, filepath.Dir(operand))
+	slices.SortFunc(all, runtime.Diagnostic.Compare)
+	return slices.CompactFunc(all, func(a, b runtime.Diagnostic) bool { return a.Compare(b) == 0 }), nil
+}
+
+// toCheck returns the library of a file, as the runbooks that load it see it, and its directory.
+func (p *program) toCheck(operand string) (lib *library, dir string, err error) {
+	lib, err = p.findWithSite(operand, "")
+	if err != nil || lib.Dir == nil {
+		return lib, "", err
 	}
-	if err != nil {
-		return 0, err
+	return p.fromTop(lib, filepath.Dir(operand))
+}
+
+func (p *program) asks(lib *library, dir string) {
+	for _, q := range p.rt.Questions(lib.Library, lib.name) {
+		fmt.Fprintln(p.out, trace.Quote(filepath.Join(dir, q.Pos)+": asks: "+q.Asker+" "+q.Text))
 	}
-	defer lib.close()
-	return p.checkIn(lib, dir), nil
+}
+
+// diagnosticsText prints diagnostics for people, with the lines that they are about.
+func (p *program) diagnosticsText(all []runtime.Diagnostic, files int) error {
+	count := map[runtime.Severity]int{}
+	for _, d := range all {
+		count[d.Severity]++
+		text := placeText(d) + ": " + d.Message
+		if d.Severity == runtime.Doubtful {
+			text = fmt.Sprintf("%s: warning: %s [%s]", placeText(d), d.Message, d.Rule)
+		}
+		fmt.Fprintln(p.out, trace.Quote(text))
+		excerpt(p.out, d)
+		if d.Cure != "" {
+			fmt.Fprintln(p.out, "  hint: "+trace.Quote(d.Cure))
+		}
+	}
+	var parts []string
+	if n := count[runtime.Wrong]; n > 0 {
+		parts = append(parts, counted(n, "mistake"))
+	} else {
+		parts = append(parts, "no mistakes")
+	}
+	if n := count[runtime.Doubtful]; n > 0 {
+		parts = append(parts, counted(n, "warning"))
+	}
+	_, err := fmt.Fprintln(p.out, counted(files, "file")+", "+strings.Join(parts, ", "))
+	return err
+}
+
+func placeText(d runtime.Diagnostic) string {
+	if d.Start.Line == 0 {
+		return d.File
+	}
+	return fmt.Sprintf("%s:%d:%d", d.File, d.Start.Line, d.Start.Column)
+}
+
+// diagnosticsJSON prints diagnostics for programs.
+func (p *program) diagnosticsJSON(all []runtime.Diagnostic, _ int) error {
+	type object struct {
+		File      string           `json:"file"`
+		Line      int              `json:"line"`
+		Column    int              `json:"column"`
+		EndLine   int              `json:"end_line"`
+		EndColumn int              `json:"end_column"`
+		Rule      string           `json:"rule"`
+		Severity  runtime.Severity `json:"severity"`
+		Message   string           `json:"message"`
+		Cure      string           `json:"cure"`
+	}
+	objects := []object{}
+	for _, d := range all {
+		objects = append(objects, object{d.File, d.Start.Line, d.Start.Column, d.End.Line, d.End.Column,
+			d.Rule, d.Severity, d.Message, d.Cure})
+	}
+	return p.writeJSON(objects)
+}
+
+// writeJSON prints a value for programs, with its lines set in.
+func (p *program) writeJSON(v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err == nil {
+		_, err = fmt.Fprintf(p.out, "%s\n", trace.Escape(text))
+	}
+	return err
 }
 
 // starFiles returns the operands, and in the place of a directory the runbooks below it: all *.star files but those of
@@ -109,21 +212,6 @@ func (p *program) fromTop(lib *library, dir string) (*library, string, error) {
 	top := filepath.Join(dir, "..")
 	lib, err = p.libraryAt(top, "lib/"+lib.name)
 	return lib, top, err
-}
-
-func (p *program) checkIn(lib *library, dir string) int {
-	for _, q := range p.rt.Questions(lib.Library, lib.name) {
-		fmt.Fprintln(p.out, trace.Quote(filepath.Join(dir, q.Pos)+": asks: "+q.Asker+" "+q.Text))
-	}
-	problems := p.rt.Check(lib.Library, lib.name)
-	for _, e := range problems {
-		line := filepath.Join(dir, e.Pos) + ": " + e.Err.Error()
-		if hint := e.Hint(); hint != "" {
-			line += " (" + hint + ")"
-		}
-		fmt.Fprintln(p.out, trace.Quote(line))
-	}
-	return len(problems)
 }
 
 func counted(n int, what string) string {

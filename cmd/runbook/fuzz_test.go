@@ -154,7 +154,7 @@ func FuzzRunbook(f *testing.F) {
 		giveUp := func(err error) { panic(fmt.Sprintf("cannot be stopped: %v\n%s", err, text)) }
 		rt.GiveUp = giveUp
 		lib := runtime.Library{Dir: fstest.MapFS{"t.star": {Data: []byte(text)}}, Shipped: p.shipped}
-		rt.Check(lib, "t.star")
+		rt.Diagnose(lib, "t.star")
 		book, err := rt.Load(lib, "t.star", runtime.Inputs{})
 		if err == nil {
 			if err := showText(io.Discard, book); err != nil {

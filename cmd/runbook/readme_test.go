@@ -38,7 +38,7 @@ func TestSiteExamples(t *testing.T) {
 		if err != nil || len(book.Tweaks) < 5 {
 			t.Errorf("%s: %d tweaks, %v\n%s", name, len(book.Tweaks), err, src)
 		}
-		if mistakes := runtime.New(builtins.All()...).Check(runtime.Library{Dir: site.FS, Shipped: runbooks.FS}, siteName); len(mistakes) > 0 {
+		if mistakes := runtime.New(builtins.All()...).Diagnose(runtime.Library{Dir: site.FS, Shipped: runbooks.FS}, siteName); len(mistakes) > 0 {
 			t.Errorf("%s: %v", name, mistakes)
 		}
 	}

@@ -76,8 +76,8 @@ func TestShippedRunbooks(t *testing.T) {
 		t.Fatal("no runbooks are shipped")
 	}
 	for _, name := range names {
-		for _, e := range p.rt.Check(runtime.Library{Shipped: p.shipped}, name) {
-			t.Errorf("%s (%s)", e, e.Hint())
+		for _, d := range p.rt.Diagnose(runtime.Library{Shipped: p.shipped}, name) {
+			t.Errorf("%s: %s (%s)", placeText(d), d.Message, d.Cure)
 		}
 	}
 }
