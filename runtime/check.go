@@ -409,7 +409,8 @@ func (c *checker) load(n *syntax.LoadStmt) {
 	for i, from := range n.From {
 		if !slices.Contains(names, from.Name) {
 			c.uses[n.To[i]]++ // one mistake is enough
-			c.add(spanOf(from), "unknown-name", Nearest(fmt.Errorf("%s does not define %s", module, from.Name), from.Name, names))
+			err := fmt.Errorf("%s does not define %s", module, from.Name)
+			c.add(spanOf(from), "unknown-name", Nearest(err, from.Name, names))
 		}
 	}
 }

@@ -67,8 +67,8 @@ func (c *checker) condition(x syntax.Expr) {
 		c.add(spanOf(x), "result-as-value", (*result)(nil).misuse())
 	}
 	if word := c.alwaysTrue(x); word != "" {
-		c.add(spanOf(x), "always-true", Hint(fmt.Errorf("the text %q is true as a condition, as any text that is not empty is", word),
-			"make the var a bool: its default is True or False, without quotes"))
+		err := fmt.Errorf("the text %q is true as a condition, as any text that is not empty is", word)
+		c.add(spanOf(x), "always-true", Hint(err, "make the var a bool: its default is True or False, without quotes"))
 	}
 }
 
@@ -115,8 +115,8 @@ func (c *checker) alwaysTrue(x syntax.Expr) string {
 // pairs refuses a loop over the keys of a dict that takes them for pairs.
 func (c *checker) pairs(vars, x syntax.Expr) {
 	if tuple, ok := vars.(*syntax.TupleExpr); ok && len(tuple.List) == 2 && c.know.value(x).Type() == "dict" {
-		c.add(spanOf(x), "dict-pairs", Hint(errors.New("a loop over a dict gets its keys, one at a time"), "for keys and values: "+
-			"for "+names2(tuple.List)+" in "+exprText(x)+".items()"))
+		c.add(spanOf(x), "dict-pairs", Hint(errors.New("a loop over a dict gets its keys, one at a time"),
+			"for keys and values: for "+names2(tuple.List)+" in "+exprText(x)+".items()"))
 	}
 }
 
@@ -227,7 +227,8 @@ func (c *checker) property(n *syntax.CallExpr) {
 	if ns, ok := c.pre[space].(*namespace); ok && ns.property[dot.Name.Name] {
 		name := space + "." + dot.Name.Name
 		_, end := n.Span()
-		c.add(span{n.Lparen, end}, "no-function", Hint(fmt.Errorf("%s is a value, not a function", name), "leave the parentheses out: "+name))
+		err := fmt.Errorf("%s is a value, not a function", name)
+		c.add(span{n.Lparen, end}, "no-function", Hint(err, "leave the parentheses out: "+name))
 	}
 }
 
@@ -308,7 +309,8 @@ func (c *checker) ownCall(n *syntax.CallExpr) {
 		}
 		name := named.X.(*syntax.Ident)
 		if !slices.Contains(free, name.Name) && !stars {
-			c.add(spanOf(name), "unknown-argument", Nearest(fmt.Errorf("%s: no argument %q", id.Name, name.Name), name.Name, free))
+			err := fmt.Errorf("%s: no argument %q", id.Name, name.Name)
+			c.add(spanOf(name), "unknown-argument", Nearest(err, name.Name, free))
 		}
 		delete(want, name.Name)
 	}
@@ -320,7 +322,8 @@ func (c *checker) ownCall(n *syntax.CallExpr) {
 	}
 	for _, name := range free {
 		if want[name] {
-			c.add(spanOf(n.Fn), "missing-argument", Hint(fmt.Errorf("%s: argument %q is missing", id.Name, name), "it is "+signature))
+			err := fmt.Errorf("%s: argument %q is missing", id.Name, name)
+			c.add(spanOf(n.Fn), "missing-argument", Hint(err, "it is "+signature))
 			return
 		}
 	}
