@@ -1,6 +1,13 @@
 package builtins
 
-import "testing"
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"go.starlark.net/starlark"
+	"gopkg.in/yaml.v3"
+)
 
 func TestEncoding(t *testing.T) {
 	m := newMachine(t, nil)
@@ -64,7 +71,34 @@ func TestEncodingRefuses(t *testing.T) {
 		`json.indent("[" + "1," * 1000000 + "1]", prefix="x" * 1000)`: "json.indent: got a text of",
 		`json.indent("[" * 5000 + "]" * 5000)`:                        "value is nested too deep",
 		`yaml.decode("- " * 5000000)`:                                 "yaml.decode",
+		`yaml.encode(list(range(200000)))`:                            "got more than 100000 values",
 	} {
 		m.fails(body, want)
+	}
+}
+
+// Words that are written without asking the library look as it writes them.
+func TestPlainYAML(t *testing.T) {
+	words := strings.Fields("true True TRUE false null Null NULL none None infinity nano .inf yes Yes on off null- true. a-b/c.d e12345 x_y_z Infinity abcd /abc/def y___ ye-s a.b. a--- a... inf. Nope----")
+	for i := range 3000 {
+		r := rand.New(rand.NewPCG(1, uint64(i)))
+		w := []byte{"abcdefxyzAEINOTYfnt"[r.IntN(19)]}
+		for range 1 + r.IntN(7) {
+			w = append(w, plainBytes[r.IntN(len(plainBytes))])
+		}
+		words = append(words, string(w))
+	}
+	for _, w := range words {
+		want, err := yaml.Marshal(map[string]any{w: w})
+		y := yamlWriter{budget: mostWritten}
+		d := starlark.NewDict(1)
+		d.SetKey(starlark.String(w), starlark.String(w))
+		n, nerr := y.node(d, maxDepth)
+		if err != nil || nerr != nil {
+			t.Fatal(w, err, nerr)
+		}
+		if have, err := yaml.Marshal(n); err != nil || string(have) != string(want) {
+			t.Errorf("%s: got %s, %v, want %s", w, have, err, want)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -30,7 +31,8 @@ var yamlEncodeBuiltin = &runtime.Builtin{
 		if v == nil {
 			v = starlark.None
 		}
-		n, err := yamlNode(v, maxDepth)
+		y := yamlWriter{budget: mostWritten}
+		n, err := y.node(v, maxDepth)
 		if err != nil {
 			return nil, fmt.Errorf("yaml.encode: %w", err)
 		}
@@ -64,21 +66,30 @@ var yamlDecodeBuiltin = &runtime.Builtin{
 	},
 }
 
-// yamlNode returns v as the tree of the yaml package, which keeps the order of keys.
-func yamlNode(v starlark.Value, depth int) (*yaml.Node, error) {
+// mostWritten is how many values yaml.encode takes: the library cannot be stopped once it writes.
+const mostWritten = 100_000
+
+// A yamlWriter turns values into trees of the yaml package, which keep the order of keys. Its budget is a number of
+// nodes.
+type yamlWriter struct{ budget int }
+
+func (y *yamlWriter) node(v starlark.Value, depth int) (*yaml.Node, error) {
+	if y.budget--; y.budget < 0 {
+		return nil, runtime.Hint(fmt.Errorf("got more than %d values", mostWritten), "json.encode takes more, and JSON is YAML")
+	}
 	if depth == 0 {
 		return nil, errDeep
 	}
 	switch v := v.(type) {
 	case starlark.NoneType:
-		return scalar(nil)
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}, nil
 	case starlark.Bool:
-		return scalar(bool(v))
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(bool(v))}, nil
 	case starlark.Float:
 		return scalar(float64(v))
 	case starlark.Int:
 		if n, ok := v.Int64(); ok {
-			return scalar(n)
+			return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.FormatInt(n, 10)}, nil
 		}
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!float", Value: v.String()}, nil // what the library takes it for
 	case starlark.String:
@@ -86,14 +97,14 @@ func yamlNode(v starlark.Value, depth int) (*yaml.Node, error) {
 	case *starlark.Dict:
 		n := &yaml.Node{Kind: yaml.MappingNode}
 		for _, item := range v.Items() {
-			if err := addYAML(n, depth-1, item...); err != nil {
+			if err := y.add(n, depth-1, item...); err != nil {
 				return nil, err
 			}
 		}
 		return n, nil
 	case starlark.Iterable:
 		n := &yaml.Node{Kind: yaml.SequenceNode}
-		return n, addYAML(n, depth-1, slices.Collect(starlark.Elements(v))...)
+		return n, y.add(n, depth-1, slices.Collect(starlark.Elements(v))...)
 	}
 	if text, ok := placeholder(v); ok {
 		return yamlString(text)
@@ -101,9 +112,9 @@ func yamlNode(v starlark.Value, depth int) (*yaml.Node, error) {
 	return nil, fmt.Errorf("got %s, want None, a bool, number, string, list or dict", v.Type())
 }
 
-func addYAML(n *yaml.Node, depth int, vs ...starlark.Value) error {
+func (y *yamlWriter) add(n *yaml.Node, depth int, vs ...starlark.Value) error {
 	for _, v := range vs {
-		kid, err := yamlNode(v, depth)
+		kid, err := y.node(v, depth)
 		if err != nil {
 			return err
 		}
@@ -112,7 +123,7 @@ func addYAML(n *yaml.Node, depth int, vs ...starlark.Value) error {
 	return nil
 }
 
-// scalar lets the library choose how v is written.
+// scalar lets the library choose how v is written, which takes it a while.
 func scalar(v any) (*yaml.Node, error) {
 	n := &yaml.Node{}
 	return n, n.Encode(v)
@@ -124,8 +135,17 @@ func yamlString(s string) (*yaml.Node, error) {
 	if q, ok := runtime.Quotable(s); ok {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: q, Style: yaml.DoubleQuotedStyle}, nil
 	}
+	if len(s) > len("yes") && isLetter(s[0]) && strings.Trim(s, plainBytes) == "" {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}, nil
+	}
 	return scalar(s)
 }
+
+// plainBytes make words of four letters or more that need no quotes, but for those that the library sees to by itself:
+// true, false and null.
+const plainBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
+
+func isLetter(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' }
 
 func decodeYAML(text string) (starlark.Value, error) {
 	doc, err := oneDocument(text)
