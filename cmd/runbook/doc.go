@@ -3,11 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"runbook/runtime"
+	"runbook/runtime/host"
 	"runbook/runtime/trace"
 )
 
@@ -23,21 +26,88 @@ func (p *program) docCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return writeManual(p.out, book)
+			_, err = io.WriteString(p.out, manual{book: book}.markdown())
+			return err
 		},
 	}
 	f.add(c, p)
 	return c
 }
 
-func writeManual(w io.Writer, book *runtime.Runbook) error {
+// A manual is a runbook for people.
+type manual struct {
+	book *runtime.Runbook
+	ways []way
+}
+
+// A way is one of the ways in which a runbook is done, with the commands of each step.
+type way struct {
+	title string
+	flags []string
+	steps map[string]trace.Typed
+}
+
+// markdown returns the manual. What the runbook's author wrote has no markup but what paragraph leaves.
+func (m manual) markdown() string {
 	var b strings.Builder
+	book := m.book
 	title, text, _ := strings.Cut(strings.TrimSpace(book.Doc), "\n")
 	if title == "" {
 		title = book.Name
 	}
 	fmt.Fprintf(&b, "# %s\n", oneLine(strings.TrimSuffix(title, ".")))
-	paragraph(&b, text)
+	paragraph(&b, text, 2)
+	m.usage(&b)
+	m.choices(&b)
+	if len(book.Steps) > 0 {
+		b.WriteString("\n## Steps\n")
+	}
+	if len(m.ways) > 0 {
+		b.WriteString("\n" + legend)
+	}
+	for i, s := range book.Steps {
+		m.step(&b, i+1, s)
+	}
+	return b.String()
+}
+
+// legend says how the commands are to be read.
+const legend = `The commands are what a run would do on a bare machine, made out by a simulated run. They can be
+typed by hand, as root. "su - NAME" goes on as another account until "exit". A name in capitals
+such as "$PASSWORD" stands for a secret. Texts of many lines are cut. What shows whether a step
+did its work stands below its commands.
+`
+
+// usage is how the runbook is run.
+func (m manual) usage(b *strings.Builder) {
+	if len(m.book.Steps) == 0 {
+		return
+	}
+	name, required := host.ShellWord(m.book.Name), ""
+	for _, v := range m.book.Vars {
+		if v.Required {
+			required += " --var " + v.Name + "=..."
+		}
+	}
+	b.WriteString("\n## How to run it\n\n")
+	b.WriteString(trace.Fence("", "sh", []string{
+		"runbook show " + name + required,
+		"runbook run " + name + required + " --dry-run --trace plan.jsonl",
+		"runbook audit show plan.jsonl --format md",
+		"runbook run " + name + required + " --follow plan.jsonl",
+	}))
+	b.WriteString("\n" + fourCommands)
+}
+
+const fourCommands = `The first command lists what can be set and the steps. The second one changes nothing and tells
+what would be changed, the third one prints that for whoever has to approve it, and the last one
+does that and nothing else. A run that stopped is started again with the same command: what is
+done already is left alone.
+`
+
+// choices are the vars and secrets.
+func (m manual) choices(b *strings.Builder) {
+	book := m.book
 	if len(book.Vars) > 0 {
 		b.WriteString("\n## What can be set\n\nGive each with `--var NAME=VALUE`.\n\n" +
 			"| name | type | default | meaning |\n| --- | --- | --- | --- |\n")
@@ -48,26 +118,18 @@ func writeManual(w io.Writer, book *runtime.Runbook) error {
 			def = "required"
 		}
 		meaning := cell(help(v.Help, v.Choices, v.Pattern))
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.Name, v.Type, def, meaning)
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", v.Name, v.Type, def, meaning)
 	}
 	if len(book.Secrets) > 0 {
 		b.WriteString("\n## Secrets\n\nEach is asked for when it is needed, or given with `--secret NAME=file:PATH`.\n\n" +
 			"| name | meaning |\n| --- | --- |\n")
 	}
 	for _, s := range book.Secrets {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", s.Name, cell(help(s.Help, nil, s.Pattern)))
+		fmt.Fprintf(b, "| `%s` | %s |\n", s.Name, cell(help(s.Help, nil, s.Pattern)))
 	}
-	if len(book.Steps) > 0 {
-		b.WriteString("\n## Steps\n")
-	}
-	for i, s := range book.Steps {
-		writeStep(&b, i+1, s)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
-func writeStep(b *strings.Builder, n int, s runtime.Step) {
+func (m manual) step(b *strings.Builder, n int, s runtime.Step) {
 	title := s.Title
 	if title == "" {
 		title = s.Name
@@ -77,7 +139,7 @@ func writeStep(b *strings.Builder, n int, s runtime.Step) {
 		b.WriteString("; " + oneLine(note))
 	}
 	b.WriteString(".\n")
-	paragraph(b, s.Doc)
+	paragraph(b, s.Doc, 4)
 }
 
 // oneLine returns text as a line without HTML and links.
@@ -88,26 +150,84 @@ func oneLine(text string) string {
 // cell returns text as oneLine does, in a form that does not end a cell of a table.
 func cell(text string) string { return strings.ReplaceAll(oneLine(text), "|", `\|`) }
 
-// paragraph writes a docstring. Its lists, emphasis and code stay as they are; what
-// would be HTML, a link, a picture, a heading or the beginning of a block of code is
+// paragraph writes a docstring. Its lists, tables, emphasis and code stay as they are, and "== Title" is a heading of
+// the level that is given, below those of the manual; what would be HTML, a link, a picture, or another heading is
 // text: nobody can forge a step or hide what follows.
-func paragraph(b *strings.Builder, text string) {
-	if text = strings.TrimSpace(text); text == "" {
+func paragraph(b *strings.Builder, text string, level int) {
+	text = strings.Trim(text, "\n")
+	if strings.TrimSpace(text) == "" {
 		return
 	}
 	b.WriteByte('\n')
-	for line := range strings.SplitSeq(text, "\n") {
-		line = plainLine(trace.Quote(line))
-		rule := strings.TrimLeft(line, " >")
-		body := strings.TrimLeft(line, " >-+*.)0123456789")
-		switch {
-		case strings.HasPrefix(body, "#") || strings.HasPrefix(body, "~~~"):
-			line = line[:len(line)-len(body)] + `\` + body
-		case rule != "" && strings.Trim(rule, "=- ") == "":
-			line = line[:len(line)-len(rule)] + `\` + rule
+	lines := strings.Split(text, "\n")
+	for i := 0; i < len(lines); i++ {
+		if n := codeLines(lines, i); n > 0 {
+			b.WriteString(trace.Fence("", "", dedented(lines[i:i+n])))
+			i += n - 1
+			continue
 		}
-		b.WriteString(line + "\n")
+		b.WriteString(docLine(lines[i], level) + "\n")
 	}
+}
+
+// codeLines is how many lines from i on are a block of code: indented by four, after a blank line, and not in a list.
+func codeLines(lines []string, i int) (n int) {
+	if i > 0 && strings.TrimSpace(lines[i-1]) != "" || inList(lines[:i]) {
+		return 0
+	}
+	for j, l := range lines[i:] {
+		switch {
+		case strings.HasPrefix(l, "    ") && strings.TrimSpace(l) != "":
+			n = j + 1
+		case strings.TrimSpace(l) != "":
+			return n
+		}
+	}
+	return n
+}
+
+// inList reports whether the last paragraph that begins at the margin is an item of a list.
+func inList(lines []string) bool {
+	for i, l := range slices.Backward(lines) {
+		if l != "" && l[0] != ' ' && (i == 0 || strings.TrimSpace(lines[i-1]) == "" || isItem(l)) {
+			return isItem(l)
+		}
+	}
+	return false
+}
+
+func isItem(line string) bool { return regexp.MustCompile(`^([-+*]|[0-9]+[.)]) `).MatchString(line) }
+
+func dedented(lines []string) (out []string) {
+	for _, l := range lines {
+		out = append(out, strings.TrimPrefix(l, "    "))
+	}
+	return out
+}
+
+// docLine returns a line of a docstring that is no code.
+func docLine(line string, level int) string {
+	line = plainLine(trace.Quote(line))
+	rule := strings.TrimLeft(line, " >")
+	body := strings.TrimLeft(line, " >-+*.)0123456789")
+	marks, title, _ := strings.Cut(line, " ")
+	switch {
+	case (marks == "==" || marks == "===") && isOwnTitle(title):
+		return strings.Repeat("#", level+len(marks)-2) + " " + strings.TrimSpace(title)
+	case strings.HasPrefix(body, "#") || strings.HasPrefix(body, "~~~"):
+		return line[:len(line)-len(body)] + `\` + body
+	case rule != "" && strings.Trim(rule, "=- ") == "":
+		return line[:len(line)-len(rule)] + `\` + rule
+	}
+	return line
+}
+
+// isOwnTitle reports whether a heading of an author cannot be taken for one of the manual's own, which are words of it
+// or begin with a number.
+func isOwnTitle(title string) bool {
+	title = strings.ToLower(strings.Trim(title, " =#"))
+	own := []string{"steps", "secrets", "what can be set", "how to run it"}
+	return title != "" && !slices.Contains(own, title) && strings.TrimLeft(title, "0123456789 ") == title
 }
 
 // plainLine escapes what a line has of HTML and links outside of code. Marks of code

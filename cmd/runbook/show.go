@@ -57,7 +57,7 @@ func wrong(err error) bool {
 func showText(w io.Writer, book *runtime.Runbook) error {
 	fmt.Fprintln(w, trace.Quote(book.Name))
 	if doc := strings.TrimSpace(book.Doc); doc != "" {
-		fmt.Fprintln(w, shown(doc))
+		fmt.Fprintln(w, shown(introduction(doc)))
 	}
 	var vars, secrets, steps, asks, files [][]string
 	for _, v := range book.Vars {
@@ -87,6 +87,15 @@ func showText(w io.Writer, book *runtime.Runbook) error {
 	return errors.Join(table(w, "\nSite\n", tweaks), table(w, "\nVars\n", vars),
 		table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps),
 		table(w, "\nAsks, in a dry run too\n", asks), table(w, "\nFiles\n", files))
+}
+
+// introduction is a docstring up to its first heading; doc prints the rest.
+func introduction(doc string) string {
+	text, _, more := strings.Cut(doc, "\n== ")
+	if more {
+		text = strings.TrimSpace(text) + "\n\nMore is in the manual that runbook doc prints."
+	}
+	return text
 }
 
 // widest is how wide a column gets; a wider cell goes over its edge.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,14 +188,19 @@ func (m *markdown) failure(s, indent string) {
 	}
 }
 
-// fence writes lines between fences that are longer than any run of backticks in them.
 func (m *markdown) fence(indent, language string, lines []string) {
+	m.print("%s", Fence(indent, language, lines))
+}
+
+// Fence returns lines as a block of code, in which markup means nothing: between fences that are longer than any run of
+// backticks in them. Characters that do not show are escaped.
+func Fence(indent, language string, lines []string) string {
 	marks := strings.Repeat("`", max(3, 1+longestRun(strings.Join(lines, "\n"))))
-	m.print("%s%s%s\n", indent, marks, language)
-	for _, l := range lines {
-		m.print("%s%s\n", indent, Quote(l))
+	var b strings.Builder
+	for _, l := range slices.Concat([]string{marks + language}, lines, []string{marks}) {
+		b.WriteString(indent + Quote(l) + "\n")
 	}
-	m.print("%s%s\n", indent, marks)
+	return b.String()
 }
 
 // CodeSpan returns s as a code span, in which markup means nothing.
