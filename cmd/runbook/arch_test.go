@@ -57,6 +57,7 @@ var doors = map[string][]string{
 	"github.com/tinylib/msgp/...":          {"builtins/internal/shards"},
 	"github.com/bazelbuild/buildtools/...": {"cmd/runbook"},
 	"github.com/aymanbagabas/go-udiff":     {"cmd/runbook"},
+	"github.com/yuin/goldmark/...":         {"cmd/runbook"},
 	"os/exec":                              {"runtime/host"},
 	"net/http":                             {"runtime/fetch", "runtime/fetch/fetchtest"},
 	"github.com/google/rpmpack":            {},

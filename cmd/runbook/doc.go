@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,22 +17,44 @@ import (
 
 func (p *program) docCommand() *cobra.Command {
 	var f inputFlags
+	var asHTML bool
+	var file string
 	c := &cobra.Command{
-		Use: "doc FILE", Short: "Print the manual that a runbook replaces, as Markdown",
-		Long:    "Print the manual that a runbook replaces, as Markdown, from its docstrings, vars and steps.\nNothing is run and nothing of this machine is read.",
-		Example: "  runbook doc install.star >install.md\n  runbook doc install.star --var airgap=true",
+		Use: "doc FILE", Short: "Print the manual that a runbook replaces, as Markdown or HTML",
+		Long:    "Print the manual that a runbook replaces, as Markdown or HTML, from its docstrings, vars and steps.\nNothing is run and nothing of this machine is read.",
+		Example: "  runbook doc install.star >install.md\n  runbook doc install.star --var airgap=true\n  runbook doc install.star --html -o install.html",
 		Args:    operands(1, 1, "FILE"), ValidArgsFunction: p.completeRunbook,
 		RunE: func(_ *cobra.Command, args []string) error {
 			book, err := p.declared(args[0], f)
 			if err != nil {
 				return err
 			}
-			_, err = io.WriteString(p.out, manual{book: book}.markdown())
-			return err
+			m := manual{book: book}
+			text := m.markdown()
+			if asHTML {
+				if text, err = webPage(text); err != nil {
+					return err
+				}
+			}
+			return p.deliver(file, text)
 		},
 	}
 	f.add(c, p)
+	c.Flags().BoolVar(&asHTML, "html", false, "one HTML file that needs nothing else")
+	c.Flags().StringVarP(&file, "output", "o", "", "write to `FILE` instead of standard output")
 	return c
+}
+
+// deliver writes text to a file, or to standard output where none is named.
+func (p *program) deliver(file, text string) error {
+	if file == "" {
+		_, err := io.WriteString(p.out, text)
+		return err
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return mistake("name a file in a directory that is there and that you may write to", "-o: %w", err)
+	}
+	return nil
 }
 
 // A manual is a runbook for people.
@@ -140,6 +163,34 @@ func (m manual) step(b *strings.Builder, n int, s runtime.Step) {
 	}
 	b.WriteString(".\n")
 	paragraph(b, s.Doc, 4)
+	m.commands(b, s.Name)
+}
+
+// commands writes what a step does in each of the ways, those together that do the same.
+func (m manual) commands(b *strings.Builder, step string) {
+	var titles []string
+	var checks []string
+	for i, w := range m.ways {
+		did, there := w.steps[step]
+		if checks == nil {
+			checks = did.Checks
+		}
+		titles = append(titles, w.title)
+		same := i+1 < len(m.ways) && slices.Equal(m.ways[i+1].steps[step].Commands, did.Commands)
+		if !there || same {
+			continue
+		}
+		if len(did.Commands) > 0 {
+			fmt.Fprintf(b, "\n**%s:**\n\n%s", oneLine(strings.Join(titles, ", ")), trace.Fence("", "sh", did.Commands))
+		}
+		if did.Failed != "" {
+			fmt.Fprintf(b, "\nThe simulated run ends here: %s\n", trace.CodeSpan(did.Failed))
+		}
+		titles = nil
+	}
+	if len(checks) > 0 {
+		b.WriteString("\n**To see that it holds:**\n\n" + trace.Fence("", "sh", checks))
+	}
 }
 
 // oneLine returns text as a line without HTML and links.
