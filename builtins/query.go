@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -68,11 +69,12 @@ func readQuery(c *runtime.Call, h host.Reader) (starlark.Value, error) {
 	}
 	switch {
 	case failed && predicted && c.Context().Err() == nil:
+		hint := "if that is only so because nothing is changed yet, state what a dry run may assume: assume=\"...\""
 		return nil, runtime.Hint(fmt.Errorf("query %s: %w", quote(p.Argv), failure(res, err)),
-			"if that is only so because nothing is changed yet, state what a dry run may assume: assume=\"...\"")
+			cmp.Or(runtime.HintOf(err), hint))
 	case errors.Is(err, host.ErrUnknown):
 		return nil, runtime.Hint(fmt.Errorf("query %s: %w", quote(p.Argv), err),
-			"state what a dry run may assume: assume=\"...\"")
+			cmp.Or(runtime.HintOf(err), "state what a dry run may assume: assume=\"...\""))
 	case err != nil:
 		return nil, fmt.Errorf("query %s: %w", quote(p.Argv), err)
 	case failed:

@@ -185,6 +185,9 @@ func (op *runOp) done(ctx context.Context, h host.Reader) (bool, error) {
 // command returns op.cmd with what creates= names.
 func (op *runOp) command(ctx context.Context, h host.Reader) (host.Cmd, error) {
 	cmd := op.cmd
+	if len(op.unless.Argv) > 0 {
+		cmd.Answers = []host.Process{op.unless}
+	}
 	if op.creates == "" {
 		return cmd, nil
 	}

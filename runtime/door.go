@@ -258,6 +258,11 @@ func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error
 	if c.Process, err = d.run.vault.ResolveProcess(c.Process); err != nil {
 		return res, err
 	}
+	for i, q := range c.Answers {
+		if c.Answers[i], err = d.run.vault.ResolveProcess(q); err != nil {
+			return res, err
+		}
+	}
 	out := &secret.Writer{W: d.run.Output, Vault: d.run.vault}
 	if d.run.Output != nil {
 		c.Output = out

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +53,7 @@ type Run struct {
 
 	host      host.Host
 	predicted bool
+	settle    func() // ends a run on a simulated machine; nil on others
 	sleep     func(context.Context, time.Duration) error
 
 	ctx     context.Context
@@ -99,6 +101,15 @@ func Predicted(machine *host.Local, o Options) *Run {
 	r := newRun(overlay, o)
 	r.predicted, r.sleep, r.Person = true, noWaiting, assuming{}
 	machine.Asked, overlay.Assume, overlay.Mute = r.probed, r.assume, o.Mute
+	return r
+}
+
+// Simulated returns a run on a simulated machine, which is a dry run that the next run finds done. Of a secret without
+// a value it makes one up.
+func Simulated(machine *host.Overlay, o Options) *Run {
+	r := newRun(machine, o)
+	r.predicted, r.settle, r.sleep, r.Person = true, machine.Settle, noWaiting, assuming{}
+	machine.Assume, machine.Mute = r.assume, o.Mute
 	return r
 }
 
@@ -174,7 +185,11 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	defer r.meter.watch()()
 	r.mu.Lock()
 	r.counts, r.open, r.ended = trace.Counts{}, trace.Event{}, false
-	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted)
+	if r.settle != nil {
+		r.makeUp(book)
+		defer r.settle()
+	}
+	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted && r.settle == nil)
 	r.public = r.vault.Public()
 	r.door = &door{Reader: r.host, host: r.host, run: r, opState: &opState{}}
 	r.mu.Unlock()
@@ -183,7 +198,7 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	if r.Info.Mode == "" {
 		r.Info.Mode = trace.ModeOf(r.predicted)
 	}
-	if !r.predicted {
+	if !r.predicted || r.settle != nil {
 		if err := makeKept(r.host, r.State); err != nil {
 			return err
 		}
@@ -275,6 +290,26 @@ func (r *Run) needSecrets(book *Runbook) error {
 		}
 	}
 	return nil
+}
+
+// makeUp gives each secret that has no value one that nobody else has.
+func (r *Run) makeUp(book *Runbook) {
+	values := map[string]string{}
+	for _, d := range book.Secrets {
+		if d.Asked {
+			values[d.Name] = "made-up-" + d.Name
+		}
+	}
+	maps.Copy(values, r.Secrets)
+	r.Secrets = values
+}
+
+// Hide returns text with names in the place of the secrets of the run.
+func (r *Run) Hide(text string) string {
+	if r.vault == nil {
+		return text
+	}
+	return r.vault.Show(text)
 }
 
 // end emits how the run ended.

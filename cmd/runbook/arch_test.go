@@ -24,7 +24,7 @@ import (
 var ladder = map[string][]string{
 	"cmd/runbook":              {"builtins", "runbooks", "runtime", "runtime/host", "runtime/trace", "runtime/fetch"},
 	"cmd/runbook/internal/...": {"cmd/runbook/internal/..."},
-	"builtins":                 {"runtime", "runtime/host", "runtime/host/tree", "runtime/fetch", "builtins/internal/..."},
+	"builtins":                 {"runtime", "runtime/trace", "runtime/host", "runtime/host/tree", "runtime/fetch", "builtins/internal/..."},
 	"builtins/internal/...":    {"builtins/internal/...", "runtime/host", "runtime/host/tree", "runtime/fetch", "runtime/nearest"},
 	"runtime":                  {"runtime/secret", "runtime/trace", "runtime/host", "runtime/nearest"},
 	"runtime/secret":           {"runtime/host"},

@@ -12,32 +12,57 @@ import (
 	"time"
 )
 
-// Exec runs nothing. It believes that c would succeed and do what it declares.
+// Exec runs nothing. It believes that c would succeed and do what it declares; of a simulated machine the end may be
+// told.
 func (o *Overlay) Exec(ctx context.Context, c Cmd) (Result, error) {
-	if err := o.exec(ctx, c); err != nil {
-		return Result{}, fmt.Errorf("%s: %w", title(c.Process), err)
-	}
+	maker, err := o.mayStart(ctx, c)
 	res := Result{Unknown: true}
 	if len(c.OK) > 0 {
 		res.Code = c.OK[0]
 	}
+	if err == nil && o.sim != nil {
+		res, err = o.told(ctx, &c, res)
+	}
+	if err == nil {
+		err = o.exec(c, maker)
+	}
+	if err != nil {
+		return res, fmt.Errorf("%s: %w", title(c.Process), err)
+	}
 	return res, nil
 }
 
-func (o *Overlay) exec(ctx context.Context, c Cmd) error {
+// told returns how c ends if that is said of a simulated machine, else res. What it leaves behind is added to c.
+func (o *Overlay) told(ctx context.Context, c *Cmd, res Result) (Result, error) {
+	said, err := o.sim.answer(ctx, o, c.Process)
+	switch {
+	case err != nil || said == nil:
+		return res, err
+	case !c.Succeeded(said.Result):
+		return said.Result, fmt.Errorf("exit status %d%s", said.Code, lastWords(c.Process, said.Result))
+	}
+	c.Makes = slices.Concat(c.Makes, said.Makes)
+	return said.Result, nil
+}
+
+// mayStart returns whose is what c makes, or why it cannot be started.
+func (o *Overlay) mayStart(ctx context.Context, c Cmd) (maker Owner, err error) {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("not started: %w", err)
+		return maker, fmt.Errorf("not started: %w", err)
 	}
 	if err := c.Process.check(); err != nil {
-		return err
+		return maker, err
 	}
-	maker, err := o.maker(ctx, c.User)
-	if err != nil {
-		return err
+	if maker, err = o.maker(ctx, c.User); err != nil {
+		return maker, err
 	}
-	if err := o.startable(ctx, c.Process); err != nil {
-		return err
-	}
+	return maker, o.startable(ctx, c.Process)
+}
+
+// exec does what c declares. What it makes belongs to maker.
+func (o *Overlay) exec(c Cmd, maker Owner) error {
+	o.acting = true
+	defer func() { o.acting = false }()
 	o.brought = o.brought || c.Brings || c.MayMake || len(c.Touches) > 0
 	o.change()
 	clear(o.owners)
@@ -61,6 +86,13 @@ func (o *Overlay) exec(ctx context.Context, c Cmd) error {
 		if err := o.believe(w, name, e, maker); err != nil {
 			return guest("make", name, err)
 		}
+	}
+	if o.sim == nil {
+		return nil
+	}
+	o.ran(c.Process, maker)
+	for _, q := range c.Answers {
+		o.hold(q)
 	}
 	return nil
 }
@@ -146,11 +178,16 @@ func (o *Overlay) touch(name string) error {
 		return guest("touch", name, err)
 	}
 	p.pin()
+	was := *p.node
 	if !p.meta.Mode.IsDir() {
 		*p.node = node{unknown: true}
 	}
 	p.touched, p.changed = true, true
 	p.kids, p.base, p.below = nil, "", Owner{}
+	if o.sim != nil {
+		p.was, p.at = &was, time.Now()
+		o.release(path.Clean(name), true)
+	}
 	return nil
 }
 

@@ -110,6 +110,7 @@ type Cmd struct {
 	Gives        map[string]Owner // trees whose files get another owner or group, as far as one is named
 	TouchesFacts []Fact           // facts changed in unknowable ways
 	Assumes      map[Fact]string  // believed by an overlay, never asserted
+	Answers      []Process        // questions of unless= that succeed afterwards; believed of a simulated machine only
 	Follows      map[Fact]string  // what an overlay concludes from Sets: not a guess, so it is not listed as assumed
 	Brings       bool             // may bring programs and mount things
 	MayMake      bool             // may also make directories that cannot be listed beforehand

@@ -31,6 +31,10 @@ type Overlay struct {
 	mayMake bool // a believed command may have made directories
 	brought bool // a believed command may have brought programs, or mounted something
 	mounts  []mount
+	sim     *Simulated       // the base, if it is one
+	held    map[string]*held // questions of unless= that succeed
+	run     int              // how many were settled
+	acting  bool             // a command is being believed
 
 	dirs    map[string]Meta // directories of the base by their names there
 	facts   map[Fact]string // believed
@@ -82,6 +86,9 @@ func (o *Overlay) Lstat(name string) (Meta, error) {
 // Content is Reader's.
 func (o *Overlay) Content(name string) (Content, error) {
 	c, err := o.content(name)
+	if err == nil && o.sim != nil {
+		return c.known(name)
+	}
 	return c, guest("open", name, err)
 }
 
@@ -210,9 +217,10 @@ type node struct {
 	below   Owner            // given to all that the base shows below
 	content Content
 	target  string
-	touched bool // what else is below is not known
-	unknown bool // nor is it known whether this exists
-	changed bool // itself, not just something below
+	touched bool  // what else is below is not known
+	unknown bool  // nor is it known whether this exists
+	changed bool  // itself, not just something below
+	was     *node // on a simulated machine, what was known before a command touched it
 
 	at    time.Time // of the last change that inode(7) would note; zero if there was none
 	given time.Time // when below was

@@ -178,6 +178,9 @@ func (o *Overlay) put(dir *place, base string, n *node) {
 	if strings.HasPrefix(dir.path()+"/", "/etc/") {
 		clear(o.owners)
 	}
+	if len(o.held) > 0 {
+		o.release(path.Join(dir.path(), base), false)
+	}
 }
 
 // change forgets what was probed before.

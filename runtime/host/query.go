@@ -19,7 +19,7 @@ func (o *Overlay) Query(ctx context.Context, p Process) (Result, error) {
 	}
 	p.Confined = p.Asker != ""
 	res, err := o.query(ctx, p)
-	if err == nil && o.changed {
+	if err == nil && o.changed && o.sim == nil {
 		o.assume(title(p) + " answers as it did before the run")
 	}
 	return res, err
@@ -32,6 +32,9 @@ func (mute) Error() string        { return "not asked: this run asks nothing tha
 func (mute) Is(target error) bool { return target == ErrUnknown }
 
 func (o *Overlay) query(ctx context.Context, p Process) (Result, error) {
+	if o.sim != nil {
+		return o.sim.ask(ctx, o, p)
+	}
 	if p.User != "" {
 		if v, err := o.base.Fact(ctx, Fact{User, p.User}); err != nil {
 			return Result{}, guest("query", title(p), err)

@@ -73,7 +73,7 @@ func (s *subdir) before() string {
 
 // remembers reports whether there is something worth writing down although nothing else changes.
 func (s *subdir) remembers() bool {
-	return !s.done && (s.state == nil || s.state.Interim || len(s.found) > 0)
+	return !s.done && !s.unread && (s.state == nil || s.state.Interim || len(s.found) > 0)
 }
 
 // failure names every package that could not be had, and what was refused; nil if there is nothing.

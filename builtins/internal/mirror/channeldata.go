@@ -104,7 +104,7 @@ func (w *planner) guess(c *channel.Channel, names []string) []string {
 		p.absent = map[string]state.Absence{}
 	}
 	p.absent[c.Shown] = state.Absence{}
-	s := w.readState(conda.Noarch)
+	s, _ := w.readState(conda.Noarch)
 	if s == nil || p.mirror.Full {
 		return names
 	}

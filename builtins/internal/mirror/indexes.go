@@ -22,7 +22,7 @@ import (
 func (w *planner) findIndexes(ctx context.Context) error {
 	p := w.plan
 	for _, s := range p.subdirs {
-		s.state = w.readState(s.name)
+		s.state, s.unread = w.readState(s.name)
 	}
 	for i, c := range p.channels {
 		if c.Has == nil {
@@ -138,15 +138,16 @@ func (s *subdir) tag(c *channel.Channel) string {
 	return s.state.Tags[c.Shown]
 }
 
-func (w *planner) readState(subdir string) *state.State {
+// readState returns what was verified; unread says that an earlier effect of a dry run would have written it.
+func (w *planner) readState(subdir string) (known *state.State, unread bool) {
 	p := w.plan
 	name := path.Join(p.dir, state.Name(subdir))
 	if m, err := p.r.Lstat(name); err != nil || !m.Mode.IsRegular() {
-		return nil // then everything is hashed, which is never wrong
+		return nil, false // then everything is hashed, which is never wrong
 	}
 	text, err := host.ReadFile(p.r, name)
 	if err != nil {
-		return nil
+		return nil, errors.Is(err, host.ErrUnknown)
 	}
-	return state.Parse(text, subdir)
+	return state.Parse(text, subdir), false
 }

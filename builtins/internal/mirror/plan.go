@@ -75,6 +75,7 @@ type subdir struct {
 	name    string
 	fresh   bool // is to be made
 	state   *state.State
+	unread  bool   // the state is what an earlier effect of a dry run would have written
 	print   string // fingerprint of all that decides
 	sources []sourced
 	done    bool // nothing has changed since the state was written
