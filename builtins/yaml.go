@@ -75,7 +75,8 @@ type yamlWriter struct{ budget int }
 
 func (y *yamlWriter) node(v starlark.Value, depth int) (*yaml.Node, error) {
 	if y.budget--; y.budget < 0 {
-		return nil, runtime.Hint(fmt.Errorf("got more than %d values", mostWritten), "json.encode takes more, and JSON is YAML")
+		err := fmt.Errorf("got more than %d values", mostWritten)
+		return nil, runtime.Hint(err, "json.encode takes more, and JSON is YAML")
 	}
 	if depth == 0 {
 		return nil, errDeep

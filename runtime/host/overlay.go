@@ -281,7 +281,7 @@ func (m Meta) given(o Owner) Meta {
 	return m
 }
 
-// below describes name as the base shows it. Directories are remembered: every name that is looked up leads through some.
+// below describes name as the base shows it. Directories are remembered: every name leads through some.
 func (o *Overlay) below(name string) (Meta, error) {
 	if m, ok := o.dirs[name]; ok {
 		return m, nil
