@@ -56,10 +56,10 @@ var mistakes = []struct{ src, check, run string }{
 	{"def s():\n    x = 1\n      y = 2\n", "3:7: got indent, want primary expression (check that the lines of a block begin with the same spaces, more than the line above it)", "same"},
 	{"x = true\n", `1:5: undefined: true (did you mean "True"?)`, "same"},
 	{"x = null\n", `1:5: undefined: null (did you mean "None"?)`, "same"},
-	{"def s():\n    write('/a', None)\nstep(s)\n", `2:5: write: argument "content" is None, want a value (a function without return gives None; see: runbook builtins write)`, "same"},
-	{"def s():\n    service('x', ports = ['8080'])\nstep(s)\n", `2:26: service: argument "ports": element 0: got string, want an int (write it without quotes: 8080)`, "same"},
-	{"def s():\n    run(['x', 8080])\nstep(s)\n", `2:9: run: argument "argv": element 1: got int, want a string (write it in quotes, "8080", or as str(x))`, "same"},
-	{"def s():\n    run(['x'], env = {'PORT': 8080})\nstep(s)\n", `2:22: run: argument "env": PORT: got int, want a string (write it in quotes, "8080", or as str(x))`, "same"},
+	{"def s():\n    write('/a', None)\nstep(s)\n", `2:17: write: argument "content" is None, want a value (a function without return gives None; see: runbook builtins write)`, "same"},
+	{"def s():\n    service('x', ports = ['8080'])\nstep(s)\n", `2:27: service: argument "ports": element 0: got string, want an int (write it without quotes: 8080)`, "same"},
+	{"def s():\n    run(['x', 8080])\nstep(s)\n", `2:15: run: argument "argv": element 1: got int, want a string (write it in quotes, "8080", or as str(x))`, "same"},
+	{"def s():\n    run(['x'], env = {'PORT': 8080})\nstep(s)\n", `2:31: run: argument "env": PORT: got int, want a string (write it in quotes, "8080", or as str(x))`, "same"},
 	{"port = var('port', 8080)\ndef s():\n    log('port ' + port)\nstep(s)\n", `3:17: unknown binary op: string + int (make it text first: str(x), or "%s" % x)`, "same"},
 	{"def s(): pass\nstep(s)\nstep(s)\n", "3:5: step s: declared twice, first at t.star:2:5 (give one of them another name, or delete it)", "same"},
 	{"def s(): pass\ndef s(): pass\n", "1:5: no step is declared: nothing calls s (write step(s) below it; what other files load belongs into lib/)\n2:5: cannot reassign global s declared at t.star:1:5 (a name at the top of a file is bound once: give one of them another name)", "same"},
@@ -103,7 +103,7 @@ var mistakes = []struct{ src, check, run string }{
 	{"def s():\n    run = query\n    run(['true'])\nstep(s)\n", "2:5: run is a builtin and cannot be redefined (choose another name)", "same"},
 	{"load('lib/port.star', 'show')\nport = 80\ndef s():\n    show()\nstep(s)\n", "lib/port.star:2:13: undefined: port (a file that is loaded sees only its own names: give the function what it needs as an argument)", "same"},
 	{"load('lib/f.star', 'g')\ndef s():\n    g()\nstep(s)\n", `1:21: lib/f.star does not define g (did you mean "f"?)`, "load: name g not found in module lib/f.star (look at what that file defines; a name that begins with _ stays in it)"},
-	{"def s():\n    run(['x'], env = {'A': True})\nstep(s)\n", `2:22: run: argument "env": A: got bool, want a string (write it in quotes, "true", or as str(x))`, "same"},
+	{"def s():\n    run(['x'], env = {'A': True})\nstep(s)\n", `2:28: run: argument "env": A: got bool, want a string (write it in quotes, "true", or as str(x))`, "same"},
 	{"dir = var('dir', '/srv')\ndef s():\n    mkdir('etc/' + dir)\nstep(s)\n", `3:11: mkdir: argument "path": got relative path "etc/...", want an absolute one (begin it with /)`, `mkdir: argument "path": got relative path "etc//srv", want an absolute one (begin it with /)`},
 	{"def s():\n    print 'x'\nstep(s)\n", "2:5: got string literal, want newline (write print(...), or log(text))", "same"},
 	{"def s():\n    x = 1\n    x++\n", "3:6: got newline, want primary expression (write x += 1)", "same"},
@@ -116,7 +116,7 @@ var mistakes = []struct{ src, check, run string }{
 	{"p = secret('p')\ndef s():\n    mkdir('/srv/{}'.format(p))\nstep(s)\n", `3:11: mkdir: argument "path": got a secret, which everybody would see (mkdir takes secrets nowhere: they go into what commands read, and into what files hold)`, "same"},
 	{"def s():\n    query('cat', '/etc/motd')\nstep(s)\n", "2:5: query: got 2 arguments without a name, want at most 1 (name the others: assume=, ok=, env=, cwd=, stdin=, user=)", "same"},
 	{"def s():\n    run(['true'], timeout = '5 minutes')\nstep(s)\n", `2:29: run: argument "timeout": got "5 minutes", want seconds or text such as "10m"`, "same"},
-	{"def s():\n    line('/etc/hosts', 'x', match = '(')\nstep(s)\n", "2:5: line: argument \"match\": error parsing regexp: missing closing ): `(` (a literal text is escaped with \\\\, or a character with [])", "same"},
+	{"def s():\n    line('/etc/hosts', 'x', match = '(')\nstep(s)\n", "2:37: line: argument \"match\": error parsing regexp: missing closing ): `(` (a literal text is escaped with \\\\, or a character with [])", "same"},
 }
 
 func TestMistakes(t *testing.T) {

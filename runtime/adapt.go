@@ -132,11 +132,15 @@ type again struct {
 
 func (a *again) unpack(c *Call) error {
 	a.delay = 5 * time.Second
-	for name, v := range map[string]any{"timeout": &a.timeout, "delay": &a.delay, "retries": &a.retries} {
+	for i, v := range []any{&a.timeout, &a.retries, &a.delay} {
+		name := common[i].Name
 		if c.Builtin.has(name) {
 			continue // which then means what the builtin says
 		}
-		if err := c.unpack(name, v); err != nil {
+		err := c.unpack(name, v)
+		if c.sketch != nil {
+			c.sketch.settle(name, err)
+		} else if err != nil {
 			return err
 		}
 	}

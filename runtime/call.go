@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -61,13 +62,15 @@ func (b *Builtin) param(name string) Arg {
 	return params[slices.IndexFunc(params, func(a Arg) bool { return a.Name == name })]
 }
 
-// bind matches the arguments of a call with b's parameters.
+// bind matches the arguments of a call with b's parameters. Those that are there are returned also if others are missing.
 func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string]starlark.Value, error) {
 	params := b.Params()
 	if most := b.positional(); len(args) > most {
 		err := fmt.Errorf("%s: got %d arguments without a name, want at most %d", b.Name, len(args), most)
 		if most < len(params) {
 			err = Hint(err, "name the others: "+strings.Join(argNames(params[most:]), "=, ")+"=")
+		} else {
+			err = Hint(err, "it is "+b.Name+"("+strings.Join(argNames(params), ", ")+")")
 		}
 		return nil, ruled("surplus-argument", err)
 	}
@@ -79,7 +82,7 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 		name := string(kw[0].(starlark.String))
 		if !b.anyNames && !slices.ContainsFunc(params, func(a Arg) bool { return a.Name == name }) {
 			return nil, ruled("unknown-argument",
-				Nearest(fmt.Errorf("%s: no argument %q", b.Name, name), name, argNames(params)))
+				b.unknownArgument(name))
 		}
 		if _, dup := given[name]; dup {
 			return nil, ruled("repeated-argument", Hint(fmt.Errorf("%s: two values for %q", b.Name, name),
@@ -87,6 +90,7 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 		}
 		given[name] = kw[1]
 	}
+	var missing []string
 	for _, p := range params {
 		v, ok := given[p.Name]
 		switch {
@@ -95,11 +99,39 @@ func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string
 		case v == starlark.None:
 			delete(given, p.Name)
 		case !ok && p.Default == "":
-			return nil, ruled("missing-argument",
-				Hint(fmt.Errorf("%s: argument %q is missing", b.Name, p.Name), "see: runbook builtins "+b.Name))
+			missing = append(missing, strconv.Quote(p.Name))
 		}
 	}
-	return given, nil
+	return given, b.missing(missing)
+}
+
+// unknownArgument is the error about the name of an argument that b does not have.
+func (b *Builtin) unknownArgument(name string) error {
+	return noArgument(b.Name, name, argNames(b.Params()))
+}
+
+// noArgument is the error about an argument called name, which what is called does not have among names.
+func noArgument(called, name string, names []string) error {
+	err := Nearest(fmt.Errorf("%s: no argument %q", called, name), name, names)
+	switch {
+	case HintOf(err) != "":
+		return err
+	case len(names) == 0:
+		return Hint(err, "it takes none")
+	}
+	return Hint(err, "it takes: "+strings.Join(names, ", "))
+}
+
+// missing is the error about arguments that must be given.
+func (b *Builtin) missing(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("%s: argument %s is missing", b.Name, names[0])
+	if len(names) > 1 {
+		err = fmt.Errorf("%s: arguments %s are missing", b.Name, strings.Join(names, ", "))
+	}
+	return ruled("missing-argument", Hint(err, "see: runbook builtins "+b.Name))
 }
 
 // noValue is the error about None for an argument that must be given.
@@ -147,11 +179,14 @@ func (c *Call) Unpack(pairs ...any) error {
 			panic(fmt.Sprintf("%s: argument %q is not declared, or unpacked twice", c.Builtin.Name, name))
 		}
 		params = slices.Delete(params, at, at+1)
-		if err := c.unpack(name, pairs[i+1]); err != nil {
+		err := c.unpack(name, pairs[i+1])
+		if c.sketch != nil {
+			c.sketch.settle(name, err)
+		} else if err != nil {
 			return err
 		}
 	}
-	if c.sketch != nil && (c.sketch.unknown || c.Builtin.New == nil) {
+	if c.sketch != nil && (c.sketch.unknown || c.Builtin.New == nil || len(c.sketch.found) > 0) {
 		return errSketched
 	}
 	return nil
@@ -161,9 +196,6 @@ func (c *Call) unpack(name string, v any) (err error) {
 	given, ok := c.given[name]
 	if !ok {
 		return nil
-	}
-	if c.sketch != nil {
-		c.sketch.wrong = name
 	}
 	if err := c.refuseSecret(name, given); err != nil {
 		return err
@@ -181,13 +213,15 @@ func (c *Call) unpack(name string, v any) (err error) {
 	if env, ok := v.(*map[string]string); ok && err == nil && name == "env" {
 		err = checkEnv(*env)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: argument %q: %w", c.Builtin.Name, name, err)
+	return c.named(name, err)
+}
+
+// named returns err as one about the argument called name.
+func (c *Call) named(name string, err error) error {
+	if err == nil {
+		return nil
 	}
-	if c.sketch != nil {
-		c.sketch.wrong = ""
-	}
-	return nil
+	return fmt.Errorf("%s: argument %q: %w", c.Builtin.Name, name, err)
 }
 
 // checkEnv returns an error if a name is one that an environment cannot hold. What

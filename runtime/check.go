@@ -39,6 +39,7 @@ func (rt *Runtime) check(lib Library, name string) Errors {
 	c.learn(f)
 	c.walk(f)
 	c.unused(f)
+	c.flow(f)
 	if !c.site { // which is loaded with a runbook
 		c.stepless(f, name)
 		c.loading(name)
@@ -80,6 +81,7 @@ type checker struct {
 	know         knower
 	defs         map[*syntax.Ident]*syntax.DefStmt // functions, by the names that the file has for them
 	loads        map[*syntax.DefStmt]bool          // functions that run while the file loads
+	sometimes    map[*syntax.CallExpr]bool         // calls that a condition decides about
 	inside       *syntax.DefStmt                   // of the top level, where the walk is; or nil
 }
 
@@ -89,6 +91,7 @@ func (c *checker) learn(f *syntax.File) {
 	c.know.learn(f)
 	c.learnDefs(f)
 	c.learnLoads(f)
+	c.learnConditions(f)
 	for _, id := range boundAnywhere(f) {
 		c.set[firstOf(id)] = true
 	}
@@ -326,27 +329,32 @@ func (c *checker) call(b *Builtin, n *syntax.CallExpr, early bool) {
 	}
 	args, kwargs, exprs := c.arguments(b, n)
 	given, err := b.bind(args, kwargs)
+	s := &sketch{exprs: exprs, unknown: err != nil}
 	if err != nil {
-		c.add(where, "wrong-value", err)
-		return
+		c.add(s.where(b, err, where), "wrong-value", err)
 	}
-	c.sketch(b, given, exprs, where)
+	if given != nil {
+		c.sketch(b, given, s, n)
+	}
 }
 
 // sketch has a builtin look at what is known of its arguments.
-func (c *checker) sketch(b *Builtin, given map[string]starlark.Value, exprs map[string]syntax.Expr,
-	where span) {
-	s := &sketch{exprs: exprs}
+func (c *checker) sketch(b *Builtin, given map[string]starlark.Value, s *sketch, n *syntax.CallExpr) {
 	call := &Call{Builtin: b, given: given, placeholders: c.placeholders, sketch: s,
 		run: &Run{Options: Options{State: "/var/lib/runbook"}}}
-	err := call.look()
-	if err == nil || errors.Is(err, errSketched) {
-		return
+	if err := call.look(); err != nil && len(s.found) == 0 {
+		s.settle("", err)
 	}
-	if x := exprs[s.wrong]; x != nil {
-		where = spanOf(x)
+	for _, w := range s.found {
+		at, ok := s.place(w.name, w.err)
+		if !ok {
+			at = s.where(b, w.err, spanOf(n.Fn))
+		}
+		c.add(at, "wrong-value", prefixed(b.Name, w.err))
 	}
-	c.add(where, "wrong-value", prefixed(b.Name, err))
+	if len(s.found) == 0 {
+		c.doubt(call, n)
+	}
 }
 
 // arguments returns what is known of what a call gives, without what b does not know.
@@ -371,7 +379,7 @@ func (c *checker) arguments(b *Builtin, n *syntax.CallExpr) (
 		}
 		id := named.X.(*syntax.Ident)
 		if !b.anyNames && !slices.Contains(params, id.Name) {
-			c.add(spanOf(id), "unknown-argument", Nearest(fmt.Errorf("%s: no argument %q", b.Name, id.Name), id.Name, params))
+			c.add(spanOf(id), "unknown-argument", b.unknownArgument(id.Name))
 			continue
 		}
 		exprs[id.Name] = named.Y

@@ -26,8 +26,16 @@ func (c *checker) habits(n syntax.Node, early bool) {
 		c.condition(n.Cond)
 	case *syntax.ForStmt:
 		c.pairs(n.Vars, n.X)
+		c.iterated(n.X)
 	case *syntax.ForClause:
 		c.pairs(n.Vars, n.X)
+		c.iterated(n.X)
+	case *syntax.DictExpr:
+		c.keys(n)
+	case *syntax.IndexExpr:
+		c.cut(n.X, spanOf(n))
+	case *syntax.SliceExpr:
+		c.cut(n.X, spanOf(n))
 	case *syntax.BinaryExpr:
 		c.sum(n)
 		c.comparison(n)
@@ -39,9 +47,22 @@ func (c *checker) habits(n syntax.Node, early bool) {
 		}
 	case *syntax.CallExpr:
 		c.property(n)
-		if dot, ok := n.Fn.(*syntax.DotExpr); ok && !early && changesList(dot.Name.Name) {
-			c.frozen(dot.X, n)
-		}
+		c.method(n, early)
+	}
+}
+
+// method looks at a call of a method, or of one of Starlark's functions that measure.
+func (c *checker) method(n *syntax.CallExpr, early bool) {
+	dot, ok := n.Fn.(*syntax.DotExpr)
+	if ok {
+		c.methodNames(n, dot)
+	}
+	if ok && !early && changesList(dot.Name.Name) {
+		c.frozen(dot.X, n)
+	}
+	id, ok := n.Fn.(*syntax.Ident)
+	if ok && isUniversal(id) && measures(id.Name) == guardTexts && len(n.Args) == 1 {
+		c.cut(n.Args[0], spanOf(n))
 	}
 }
 

@@ -33,7 +33,9 @@ var rules = []Rule{
 	{"no-function", Wrong, "A value that is no function is called."},
 	{"mixed-types", Wrong, "An operator stands between values that do not go together."},
 	{"dict-pairs", Wrong, "A loop takes the keys of a dict for pairs."},
-	{"string-iteration", Wrong, "A loop goes over a text."},
+	{"not-iterable", Wrong, "A loop goes over a text or a number."},
+	{"repeated-key", Wrong, "A dict has a key twice."},
+	{"recursion", Wrong, "A function calls itself."},
 	{"frozen-value", Wrong, "A step changes a value of the file."},
 	{"result-as-value", Wrong, "The result of a builtin is used as a condition or a value."},
 	{"always-true", Wrong, "A text stands where a truth is meant."},
@@ -50,6 +52,17 @@ var rules = []Rule{
 	{"secret-compared", Wrong, "A secret is compared, measured or cut."},
 	{"secret-shown", Wrong, "A secret is where everybody would see it."},
 	{"loading", Wrong, "The file fails while it is loaded."},
+
+	{"run-every-time", Doubtful, "A command does not say when it is done, so it runs every time."},
+	{"secret-in-argv", Doubtful, "A secret is a word of a command, which all accounts can see."},
+	{"secret-readable", Doubtful, "A file that holds a secret can be read by everybody."},
+	{"shell-word", Doubtful, "A word of a command is one that only a shell would replace."},
+	{"no-question", Doubtful, "What confirm asks is no question."},
+	{"unused-variable", Doubtful, "A function sets a name and never uses it."},
+	{"unreachable", Doubtful, "A statement is never reached."},
+	{"no-effect", Doubtful, "A statement does nothing."},
+	{"mixed-return", Doubtful, "A function returns a value on some ways only."},
+	{"confusing-name", Doubtful, "A name looks like a digit."},
 }
 
 // ruleNamed returns the rule with an ID.
