@@ -78,3 +78,6 @@ func (b *Builtin) ForSite() bool { return b.site }
 
 // TakesAnyName reports whether b takes, besides Args, arguments of any name.
 func (b *Builtin) TakesAnyName() bool { return b.anyNames }
+
+// MayBePositional is how many of Params may be given without their names.
+func (b *Builtin) MayBePositional() int { return b.positional() }

@@ -85,6 +85,9 @@ func New(builtins ...*Builtin) *Runtime {
 // Builtins returns all builtins in the order in which they are documented.
 func (rt *Runtime) Builtins() []*Builtin { return rt.builtins }
 
+// Universe returns the names that Starlark itself has.
+func (rt *Runtime) Universe() []string { return starlark.Universe.Keys() }
+
 // Builtin returns the builtin called name, or an error with the nearest name.
 func (rt *Runtime) Builtin(name string) (*Builtin, error) {
 	var names []string

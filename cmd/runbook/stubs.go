@@ -22,7 +22,7 @@ func builtinsJSON(w io.Writer, all []*runtime.Builtin) error {
 		args := []object{}
 		for i, a := range b.Params() {
 			args = append(args, object{"name": a.Name, "type": a.Type, "required": a.Default == "", "default": defaultOf(a),
-				"help": a.Help, "choices": orEmpty(a.Choices), "positional": i < positional(b), "secret": slices.Contains(b.Secrets, a.Name)})
+				"help": a.Help, "choices": orEmpty(a.Choices), "positional": i < b.MayBePositional(), "secret": slices.Contains(b.Secrets, a.Name)})
 		}
 		list = append(list, object{"name": b.Name, "kind": b.Kind(), "property": b.Property, "site": b.ForSite(),
 			"any_names": b.TakesAnyName(), "summary": sentence(b.Summary), "detail": orEmpty(b.Detail), "args": args,
@@ -38,9 +38,6 @@ func builtinsJSON(w io.Writer, all []*runtime.Builtin) error {
 	_, err := text.WriteTo(w)
 	return err
 }
-
-// positional is how many arguments of b may be given without their names.
-func positional(b *runtime.Builtin) int { return cmp.Or(b.Positional, len(b.Args)) }
 
 // defaultOf is nil for an argument that must be given.
 func defaultOf(a runtime.Arg) any {
@@ -131,7 +128,7 @@ func writeStub(b *strings.Builder, x *runtime.Builtin, indent, name string) {
 		params = append(params, "self")
 	}
 	for i, a := range x.Params() {
-		if i == positional(x) {
+		if i == x.MayBePositional() {
 			params = append(params, "*")
 		}
 		params = append(params, stubParam(a))
