@@ -20,9 +20,9 @@ import (
 var copyBuiltin = &runtime.Builtin{
 	Name: "copy",
 	Args: append([]runtime.Arg{
-		param("src", "path", "", "a file, or a directory, which is copied with all below it"),
+		param("src", runtime.PathOrHere, "", "a file, or a directory, which is copied with all below it"),
 		param("dest", "path", "", "the copy's own name; its directory must exist"),
-		param("mode", "int", "that of src", "permission bits of the copy of a file"),
+		param("mode", "int", "that of src", "permission bits of the copy of a file; of here() they are 0o644 if none are given"),
 	}, ownerParams()...),
 	Summary: "make a file or directory hold what another one holds",
 	Detail: []string{
@@ -32,13 +32,14 @@ var copyBuiltin = &runtime.Builtin{
 	Example: `copy("/etc/passwd", "/srv/passwd.bak", mode=0o600)`,
 	New: func(c *runtime.Call) (runtime.Op, string, error) {
 		op := copyOp{mode: noMode, owner: ownership{user: c.User()}}
-		var src, dest runtime.Path
-		if err := c.Unpack("src", &src, "dest", &dest, "mode", &op.mode, "owner", runtime.Account(&op.owner.User),
+		var dest runtime.Path
+		if err := c.Unpack("src", &op.src, "dest", &dest, "mode", &op.mode, "owner", runtime.Account(&op.owner.User),
 			"group", runtime.Account(&op.owner.Group)); err != nil {
 			return nil, "", err
 		}
-		op.src, op.dest = string(src), string(dest)
-		if src == dest || strings.HasPrefix(string(dest), strings.TrimSuffix(string(src), "/")+"/") {
+		op.dest = string(dest)
+		src := op.src.path
+		if op.src.here == nil && (src == op.dest || strings.HasPrefix(op.dest, strings.TrimSuffix(src, "/")+"/")) {
 			return nil, "", fmt.Errorf("cannot copy %s to %s", src, dest)
 		}
 		return op, op.dest, nil
@@ -49,9 +50,10 @@ const noMode = fs.ModeIrregular // mode= was not given
 
 // copyOp is a file or directory that must hold what another one holds.
 type copyOp struct {
-	src, dest string
-	mode      fs.FileMode
-	owner     ownership
+	src   source
+	dest  string
+	mode  fs.FileMode
+	owner ownership
 }
 
 func (op copyOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
@@ -59,13 +61,16 @@ func (op copyOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	if err != nil {
 		return nil, err
 	}
-	real, m, err := follow(h, op.src)
+	if f := op.src.here; f != nil {
+		return op.checkFile(ctx, h, host.Meta{Mode: 0o644, Size: f.Size, Owner: owner})
+	}
+	real, m, err := follow(h, op.src.path)
 	switch {
 	case isMissing(err):
-		return nil, runtime.Hint(fmt.Errorf("%s is not there", op.src),
+		return nil, runtime.Hint(fmt.Errorf("%s is not there", op.src.path),
 			"see where the media are mounted, or download() it first")
 	case errors.Is(err, host.ErrUnknown):
-		runtime.Assume(ctx, op.src+" is a file")
+		runtime.Assume(ctx, op.src.path+" is a file")
 		return op.checkFile(ctx, h, host.Meta{Mode: 0o644, Size: -1, Owner: owner})
 	case err != nil:
 		return nil, err
@@ -73,9 +78,9 @@ func (op copyOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		return nil, runtime.Hint(errors.New("argument \"mode\": got one for a directory"),
 			"leave it out: files keep their modes")
 	case m.Mode.IsDir():
-		return copyTree{op.src, real, op.dest, owner}.check(ctx, h, m)
+		return copyTree{op.src.path, real, op.dest, owner}.check(ctx, h, m)
 	case !m.Mode.IsRegular():
-		return nil, fmt.Errorf("%s is %s, want a file or directory", op.src, kindOf(m.Mode))
+		return nil, fmt.Errorf("%s is %s, want a file or directory", op.src.path, kindOf(m.Mode))
 	}
 	m.Owner = owner
 	return op.checkFile(ctx, h, m)
@@ -89,7 +94,7 @@ func (op copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) ([
 		return nil, err
 	}
 	if there && m.Mode.IsDir() {
-		name := path.Join(op.dest, path.Base(op.src))
+		name := path.Join(op.dest, path.Base(op.src.name()))
 		return nil, runtime.Hint(errors.New("is a directory, want the name of the copy"), `name the copy itself: "`+name+`"`)
 	}
 	if err := needPlace(h, op.dest, m, there); err != nil {
@@ -103,8 +108,8 @@ func (op copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) ([
 	if err != nil {
 		return nil, err
 	}
-	write := reading(writeFile(op.dest, content, meta), runtime.Read{Path: op.src})
-	copied := change("content", "", "copy of "+op.src)
+	write := reading(writeFile(op.dest, content, meta), runtime.Read{Path: op.src.path, Here: op.src.here})
+	copied := change("content", "", "copy of "+op.src.String())
 	if !there {
 		return runtime.Actions(write, append([]host.Change{copied}, newMeta(meta)...)...), nil
 	}
@@ -183,7 +188,7 @@ func (t copyTree) entry(ctx context.Context, h host.Reader, name string,
 		if m.Size < 0 {
 			runtime.Assume(ctx, "the size of "+name)
 		}
-		e.Content, err = contentOf(h, name)
+		e.Content, err = contentOf(h, source{path: name})
 	case m.Mode&fs.ModeSymlink != 0:
 		e.Target, err = h.Readlink(name)
 	case !m.Mode.IsDir():
@@ -214,7 +219,7 @@ func (t copyTree) entry(ctx context.Context, h host.Reader, name string,
 	case m.Mode.Perm() != d.Mode.Perm():
 		return e, true, nil
 	}
-	same, err := sameContent(ctx, h, name, dest, m.Size, d.Size)
+	same, err := sameContent(ctx, h, source{path: name}, dest, m.Size, d.Size)
 	return e, !same, err
 }
 

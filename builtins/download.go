@@ -143,7 +143,7 @@ func (op downloadOp) done(ctx context.Context, h host.Reader, m host.Meta) (bool
 	case src.Size == m.Size && !src.ModTime.IsZero() && src.ModTime.Equal(m.ModTime):
 		return true, nil
 	}
-	return sameContent(ctx, h, op.file, op.dest, src.Size, m.Size)
+	return sameContent(ctx, h, source{path: op.file}, op.dest, src.Size, m.Size)
 }
 
 // source returns what Lstat says of the file that url names.
@@ -170,7 +170,7 @@ func (op downloadOp) copyFile(ctx context.Context, h host.Reader, meta host.Meta
 	if host.KeepsTime(src.ModTime) {
 		meta.ModTime = src.ModTime
 	}
-	content, err := contentOf(h, op.file)
+	content, err := contentOf(h, source{path: op.file})
 	return reading(writeFile(op.dest, op.digests.verified(content), meta), op.digests.read(op.file)), err
 }
 

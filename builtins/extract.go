@@ -17,7 +17,7 @@ import (
 var extractBuiltin = &runtime.Builtin{
 	Name: "extract",
 	Args: []runtime.Arg{
-		param("archive", "path", "", "a tar archive: plain, or compressed with gzip, bzip2, zstd or xz, whatever its name says"),
+		param("archive", runtime.PathOrHere, "", "a tar archive: plain, or compressed with gzip, bzip2, zstd or xz, whatever its name says"),
 		param("dest", "path", "", "the directory to unpack into, which must exist"),
 		param("strip_components", "int", "0", `how many leading directories to take off each name; a leading "./" is none`),
 		param("only", "list of string", "[]", `patterns such as "*.rpm" or "lib/*": of the names that are left, only what matches one of them, with all below it`),
@@ -45,27 +45,28 @@ extract("/srv/site.tar", "/srv", strip_components = 1)`,
 
 // extractOp is an archive whose members must lie below a directory.
 type extractOp struct {
-	archive, dest, listing string
-	strip                  int
-	only                   []string
-	keep                   bool
-	digests                digests
-	owner                  ownership
-	adopt                  bool
+	archive       source
+	dest, listing string
+	strip         int
+	only          []string
+	keep          bool
+	digests       digests
+	owner         ownership
+	adopt         bool
 }
 
 func newExtract(c *runtime.Call) (runtime.Op, string, error) {
 	op := extractOp{owner: ownership{user: c.User()}}
-	var name, dest, listing runtime.Path
+	var dest, listing runtime.Path
 	var sha256, md5 string
-	err := c.Unpack("archive", &name, "dest", &dest, "strip_components", &op.strip, "only", &op.only,
+	err := c.Unpack("archive", &op.archive, "dest", &dest, "strip_components", &op.strip, "only", &op.only,
 		"keep_existing", &op.keep,
 		"sha256", &sha256, "md5", &md5, "listing", &listing,
 		"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group), "adopt", &op.adopt)
 	if err != nil {
 		return nil, "", err
 	}
-	op.archive, op.dest, op.listing = string(name), string(dest), string(listing)
+	op.dest, op.listing = string(dest), string(listing)
 	if op.strip < 0 {
 		return nil, "", fmt.Errorf("argument \"strip_components\": got %d, want 0 or more", op.strip)
 	}
@@ -74,8 +75,14 @@ func newExtract(c *runtime.Call) (runtime.Op, string, error) {
 			return nil, "", fmt.Errorf("argument \"only\": got %q, want a pattern of names below dest", pattern)
 		}
 	}
-	op.digests, err = parseDigests(sha256, md5, op.archive)
-	return op, op.archive, err
+	op.digests, err = parseDigests(sha256, md5, op.archive.name())
+	if f := op.archive.here; f != nil && err == nil {
+		if op.digests.sha256 != "" && op.digests.sha256 != f.SHA256 {
+			err = fmt.Errorf("argument \"sha256\": got %s, but %s has %s", op.digests.sha256, f, f.SHA256)
+		}
+		op.digests.sha256 = f.SHA256
+	}
+	return op, op.archive.String(), err
 }
 
 func (op extractOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
@@ -184,7 +191,7 @@ func (op extractOp) checkDest(ctx context.Context, h host.Reader) error {
 // read lists the archive, or predicts the list from listing= where only a real run
 // has the archive.
 func (op extractOp) read(ctx context.Context, h host.Reader) (*archive.Listing, error) {
-	c, err := runtime.Unmasked(h).Content(op.archive)
+	c, err := op.archive.content(h)
 	if err == nil {
 		var l *archive.Listing
 		if l, err = archive.List(ctx, c, op.strip); err == nil {
@@ -195,7 +202,7 @@ func (op extractOp) read(ctx context.Context, h host.Reader) (*archive.Listing, 
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, runtime.Hint(errors.New("no such file"), "download() it first, or see where the media are mounted")
 	case op.damaged(err):
-		return nil, runtime.Hint(err, "remove "+op.archive+" and get it again")
+		return nil, runtime.Hint(err, op.again())
 	case !errors.Is(err, host.ErrUnknown):
 		return nil, err
 	case op.listing == "":
@@ -206,7 +213,7 @@ func (op extractOp) read(ctx context.Context, h host.Reader) (*archive.Listing, 
 	if err != nil {
 		return nil, runtime.Hint(fmt.Errorf("listing: %w", err), "a dry run needs a listing that is there already")
 	}
-	runtime.Assume(ctx, op.archive+" holds what "+op.listing+" lists")
+	runtime.Assume(ctx, op.archive.path+" holds what "+op.listing+" lists")
 	l, err := archive.Predict(text, op.strip)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", op.listing, err)
@@ -266,15 +273,28 @@ func (op extractOp) unpack(list *archive.Listing, missing host.Manifest, owner h
 			ran = true
 			return op.fill(ctx, h, root, list, wanted, owner)
 		}
-		err := runtime.Reading(h, op.digests.read(op.archive)).WriteTree(ctx, op.dest, missing.All(), fill)
-		if op.damaged(err) {
-			return runtime.Hint(err, "remove "+op.archive+" and get it again")
+		read := op.digests.read(op.archive.path)
+		unread := op.digests
+		if f := op.archive.here; f != nil {
+			read, unread.sha256 = runtime.Read{Here: f}, "" // it was read when the runbook was loaded
 		}
-		if err == nil && op.digests.given() && !ran {
-			runtime.Assume(ctx, "the archive has the digest "+op.digests.sha256+op.digests.md5)
+		err := runtime.Reading(h, read).WriteTree(ctx, op.dest, missing.All(), fill)
+		if op.damaged(err) {
+			return runtime.Hint(err, op.again())
+		}
+		if err == nil && unread.given() && !ran {
+			runtime.Assume(ctx, "the archive has the digest "+unread.sha256+unread.md5)
 		}
 		return err
 	}
+}
+
+// again is what to do about an archive that is damaged.
+func (op extractOp) again() string {
+	if op.archive.here != nil {
+		return "get " + op.archive.here.Name + " again, for the directory of the runbook"
+	}
+	return "remove " + op.archive.path + " and get it again"
 }
 
 // damaged reports whether err says that the archive is cut short, or is not the one

@@ -221,11 +221,14 @@ func openFile(h host.Reader, name string) (host.File, error) {
 	return c.Reader()
 }
 
-// contentOf returns what name holds, secrets not masked, for another file.
-func contentOf(h host.Reader, name string) (host.Content, error) {
-	c, err := runtime.Unmasked(h).Content(name)
-	if errors.Is(err, host.ErrUnknown) {
-		return host.Unknown(name), nil
+// contentOf returns what a file holds, secrets not masked, for another file.
+func contentOf(h host.Reader, s source) (host.Content, error) {
+	c, err := s.content(h)
+	switch {
+	case s.here != nil:
+		return c, nil
+	case errors.Is(err, host.ErrUnknown):
+		return host.Unknown(s.path), nil
 	}
 	// Without its Text, which only an overlay may have: the trace has the digest of a
 	// Text, and must be the same on both hosts.
@@ -234,20 +237,24 @@ func contentOf(h host.Reader, name string) (host.Content, error) {
 
 // sameContent reports whether two files hold the same; a size below 0 is unknown.
 // Where only a real run could know, it assumes that they do not.
-func sameContent(ctx context.Context, h host.Reader, a, b string, sizeA, sizeB int64) (bool, error) {
+func sameContent(ctx context.Context, h host.Reader, a source, b string, sizeA, sizeB int64) (bool, error) {
 	if sizeA >= 0 && sizeB >= 0 && sizeA != sizeB {
 		return false, nil
 	}
 	same, err := sameBytes(ctx, h, a, b)
 	if errors.Is(err, host.ErrUnknown) {
-		runtime.Assume(ctx, a+" and "+b+" hold different things")
+		runtime.Assume(ctx, a.String()+" and "+b+" hold different things")
 		return false, nil
 	}
 	return same, err
 }
 
-func sameBytes(ctx context.Context, h host.Reader, a, b string) (bool, error) {
-	f, err := openFile(h, a)
+func sameBytes(ctx context.Context, h host.Reader, a source, b string) (bool, error) {
+	c, err := a.content(h)
+	if err != nil {
+		return false, err
+	}
+	f, err := c.Reader()
 	if err != nil {
 		return false, err
 	}

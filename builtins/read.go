@@ -13,19 +13,23 @@ import (
 var readBuiltin = &runtime.Builtin{
 	Name: "read",
 	Args: []runtime.Arg{
-		param("path", "path", "", "a text file of at most 16 MiB, in UTF-8"),
+		param("path", runtime.PathOrHere, "", "a text file of at most 16 MiB, in UTF-8"),
 		assumeParam("string"),
 	},
 	Secrets: []string{"assume"},
 	Summary: "return what a file holds",
 	Example: `read("/etc/passwd")`,
 	Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) {
-		var p runtime.Path
+		var p source
 		var assume starlark.Value
 		if err := c.Unpack("path", &p, "assume", &assume); err != nil {
 			return nil, err
 		}
-		data, err := readUpTo(h, string(p), textLimit)
+		if p.here != nil {
+			text, err := textOf(p.here)
+			return answer(c, p.String(), starlark.String(text), err, assume)
+		}
+		data, err := readUpTo(h, p.path, textLimit)
 		switch {
 		case err != nil:
 		case len(data) > textLimit:
@@ -34,6 +38,6 @@ var readBuiltin = &runtime.Builtin{
 		case !utf8.Valid(data):
 			err = runtime.Hint(errors.New("got bytes that are no UTF-8, want a text"), "use copy() or sha256() for such a file")
 		}
-		return answer(c, string(p), starlark.String(data), err, assume)
+		return answer(c, p.path, starlark.String(data), err, assume)
 	},
 }

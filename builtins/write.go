@@ -16,7 +16,7 @@ var writeBuiltin = &runtime.Builtin{
 	Name: "write",
 	Args: append([]runtime.Arg{
 		param("path", "path", "", "the file; its directory must exist"),
-		param("content", "string or bytes", "", "all that the file will hold; it may hold secrets"),
+		param("content", runtime.DataOrHere, "", "all that the file will hold; it may hold secrets"),
 		param("mode", "int", "0o644", "permission bits; if it is not given, a file that holds a secret gets 0o600"),
 	}, ownerParams()...),
 	Secrets: []string{"content"},
@@ -42,8 +42,9 @@ func newWrite(c *runtime.Call) (runtime.Op, string, error) {
 	op := writeOp{mode: noMode, owner: ownership{user: c.User()}}
 	var p runtime.Path
 	var content starlark.Value
-	if err := c.Unpack("path", &p, "content", &content, "mode", &op.mode, "owner", runtime.Account(&op.owner.User),
-		"group", runtime.Account(&op.owner.Group)); err != nil {
+	err := c.Unpack("path", &p, "content", &content, "mode", &op.mode, "owner", runtime.Account(&op.owner.User),
+		"group", runtime.Account(&op.owner.Group))
+	if err != nil {
 		return nil, "", err
 	}
 	op.path = string(p)
@@ -52,6 +53,10 @@ func newWrite(c *runtime.Call) (runtime.Op, string, error) {
 		op.content = []byte(v)
 	case starlark.Bytes:
 		op.content = []byte(v)
+	case *runtime.Here:
+		if op.content, err = v.Bytes(); err != nil {
+			return nil, "", err
+		}
 	default:
 		text, ok := placeholder(content)
 		if !ok {

@@ -39,7 +39,7 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 // answer answers a call.
 func (l *loader) answer(t *starlark.Thread, c *Call) (starlark.Value, error) {
 	switch b := c.Builtin; {
-	case b.declare != nil && b != requireBuiltin && l.run != nil:
+	case b.declare != nil && !b.anytime && l.run != nil:
 		return nil, tooLate(b.Name)
 	case b.declare != nil:
 		return b.declare(l, t, c)

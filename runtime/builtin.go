@@ -36,6 +36,7 @@ type Builtin struct {
 	// declare answers the runtime's own builtins: var, step, require and so on.
 	declare  func(*loader, *starlark.Thread, *Call) (starlark.Value, error)
 	site     bool // for a site's own file only
+	anytime  bool // unlike other declarations it may be called in a step, too
 	anyNames bool // besides Args it takes any argument by name
 }
 
@@ -67,7 +68,7 @@ func (b *Builtin) Kind() string {
 		return "op"
 	case b.Read != nil || b == requireBuiltin:
 		return "read"
-	case b.Pure != nil:
+	case b.Pure != nil || b.anytime:
 		return "pure"
 	}
 	return "declare"
@@ -81,3 +82,13 @@ func (b *Builtin) TakesAnyName() bool { return b.anyNames }
 
 // MayBePositional is how many of Params may be given without their names.
 func (b *Builtin) MayBePositional() int { return b.positional() }
+
+// Types of arguments that also take what here() returns.
+const (
+	PathOrHere = "path or here()"
+	TextOrHere = "string or here()"
+	DataOrHere = "string, bytes or here()"
+)
+
+// isPath reports whether an argument is the name of one file of the machine.
+func (a Arg) isPath() bool { return a.Type == "path" || a.Type == PathOrHere }

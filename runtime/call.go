@@ -264,7 +264,7 @@ func (c *Call) Context() context.Context { return c.run.ctx }
 // paths returns the files that were given, but for programs.
 func (c *Call) paths() (paths []string) {
 	for _, a := range c.Builtin.Args {
-		if v, ok := c.given[a.Name]; ok && a.Type == "path" {
+		if v, ok := c.given[a.Name]; ok && a.isPath() {
 			if p, err := absolute(v); err == nil {
 				paths = append(paths, string(p))
 			}

@@ -24,7 +24,7 @@ func (rt *Runtime) check(lib Library, name string) Errors {
 	}
 	l := &loader{rt: rt, meter: m, book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib}
 	l.pre = rt.predeclared(l)
-	c := &checker{rt: rt, lib: lib, pre: l.pre, placeholders: l.book.placeholders,
+	c := &checker{rt: rt, lib: lib, pre: l.pre, loader: l, placeholders: l.book.placeholders,
 		uses: map[*syntax.Ident]int{}, set: map[*syntax.Ident]bool{}}
 	if isSite(name, src) {
 		c.pre, c.site = rt.predeclaredForSite(l), true
@@ -35,6 +35,9 @@ func (rt *Runtime) check(lib Library, name string) Errors {
 	}
 	if err := resolve.File(f, c.pre.Has, starlark.Universe.Has); err != nil {
 		c.found = problemsOf(parseError(err, known(f, c.pre), strings.HasPrefix(name, "lib/")))
+	}
+	if err := l.heresOf(f, false); err != nil {
+		c.found = append(c.found, problemsOf(err)...)
 	}
 	c.learn(f)
 	c.walk(f)
@@ -77,6 +80,7 @@ type checker struct {
 	siteVars map[any]bool // names that the site's file beside a runbook uses; nil: not looked at
 	found    Errors
 
+	loader       *loader
 	placeholders *secret.Placeholders
 	know         knower
 	defs         map[*syntax.Ident]*syntax.DefStmt // functions, by the names that the file has for them
@@ -323,7 +327,7 @@ func (c *checker) call(b *Builtin, n *syntax.CallExpr, early bool) {
 	switch {
 	case early && !b.Property && acts:
 		c.add(where, "too-early", notWhileLoading(b.Name))
-	case !early && !acts && b.declare != nil && c.inside != nil && !c.loads[c.inside] && c.runbook:
+	case !early && !acts && !b.anytime && b.declare != nil && c.inside != nil && !c.loads[c.inside] && c.runbook:
 		c.add(where, "too-late", tooLate(b.Name))
 		return
 	}

@@ -10,6 +10,7 @@ import (
 func coreBuiltins() []*Builtin {
 	return []*Builtin{
 		varBuiltin, secretBuiltin, stepBuiltin, manualBuiltin, retiredBuiltin, requireBuiltin, confirmBuiltin, logBuiltin,
+		hereOf(false),
 	}
 }
 
@@ -85,7 +86,7 @@ var requireBuiltin = &Builtin{
 		arg("message", "string", "", "what is wrong if it does not"),
 		arg("fix", "string", `""`, "what to do then"),
 	},
-	Example: `require(exists("/"), "there is no root directory")`, declare: require,
+	Example: `require(exists("/"), "there is no root directory")`, anytime: true, declare: require,
 }
 
 var confirmBuiltin = &Builtin{

@@ -237,7 +237,8 @@ func beginning(v starlark.Value) (prefix string, ok bool) {
 // The types of what functions and methods return; of builtins those that read.
 var returns = map[string]string{
 	"str": "string", "repr": "string", "int": "int", "len": "int", "bool": "bool", "list": "list", "dict": "dict",
-	"sorted": "list", "exists": "bool", "read": "string", "sha256": "string", "glob": "list", "query": "answer", "host.disk_free": "int", "host.listening": "string", "log": "NoneType",
+	"sorted": "list", "exists": "bool", "read": "string", "sha256": "string", "glob": "list", "query": "answer",
+	"host.disk_free": "int", "host.listening": "string", "log": "NoneType", "here": "here", "template": "string",
 	"yaml.encode": "string", "json.encode": "string", "json.indent": "string",
 	".format": "string", ".join": "string", ".strip": "string", ".replace": "string", ".upper": "string",
 	".lower": "string", ".removeprefix": "string", ".removesuffix": "string", ".split": "list", ".splitlines": "list",
@@ -256,6 +257,8 @@ func (k *knower) call(e *syntax.CallExpr) starlark.Value {
 	switch b := k.c.builtin(e.Fn); {
 	case name == "var":
 		return k.varValue(e)
+	case name == "here":
+		return k.c.here(e)
 	case name == "secret":
 		return secretValue{k.c.placeholders.Of("any")}
 	case b != nil && b.New != nil:
@@ -328,7 +331,7 @@ func (b *Builtin) Returns() string {
 		return "result"
 	case b == secretBuiltin:
 		return "secret"
-	case b.declare != nil && b != varBuiltin:
+	case b.declare != nil && b != varBuiltin && b.Name != "here":
 		return "NoneType"
 	}
 	return returns[b.Name]

@@ -85,7 +85,7 @@ func (l *loader) limited() starlark.StringDict {
 		}),
 		boundedName: starlark.NewBuiltin("bounded", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple,
 			_ []starlark.Tuple) (starlark.Value, error) {
-			return args[0], newScale(maxNesting).add(args[0], 0)
+			return args[0], operand(args[0])
 		}),
 		addendName: starlark.NewBuiltin("addend", func(_ *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple,
 			_ []starlark.Tuple) (starlark.Value, error) {
@@ -124,6 +124,9 @@ func (l *loader) checkedCall(t *starlark.Thread, fn starlark.Value, args starlar
 	err := s.addCall(args, kwargs)
 	if err == nil && ok {
 		err = limitMethod(b, args, maxWeight-s.left)
+		if name := b.Name(); err == nil && (name == "str" || name == "repr" || name == "format") {
+			err = refuseHeres(args...)
+		}
 	}
 	if err != nil {
 		if ok {
@@ -381,7 +384,7 @@ func readText(fsys fs.FS, name string, most int64) ([]byte, error) {
 func TextFile(fi fs.FileInfo, most int64) error {
 	switch {
 	case fi.IsDir():
-		return errors.New("is a directory")
+		return errDirectory
 	case !fi.Mode().IsRegular():
 		return errors.New("is no regular file")
 	case fi.Size() > most:
@@ -389,6 +392,8 @@ func TextFile(fi fs.FileInfo, most int64) error {
 	}
 	return nil
 }
+
+var errDirectory = errors.New("is a directory")
 
 func tooLarge(have, most int64) error {
 	unit, bytes := "KiB", int64(1<<10)

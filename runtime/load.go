@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -133,6 +134,9 @@ type loader struct {
 
 	declared map[string]string // where vars, secrets and steps are declared
 
+	heres map[string]*Here
+	held  int64 // bytes of those that are in memory
+
 	sitePre  starlark.StringDict // what the site's file sees
 	siteFile *syntax.File
 	tweaks   []Tweak
@@ -195,6 +199,9 @@ func (l *loader) exec(name string, src []byte, site bool) (*module, error) {
 	pre := l.pre
 	if site && len(l.stack) == 1 {
 		pre = l.sitePre
+	} else if site {
+		pre = maps.Clone(pre)
+		pre["here"] = l.sitePre["here"]
 	}
 	f, err := parse(name, src, pre)
 	if err != nil {
@@ -209,6 +216,9 @@ func (l *loader) exec(name string, src []byte, site bool) (*module, error) {
 	l.book.Asks = append(l.book.Asks, questions(f, src)...)
 	if err := resolve.File(f, pre.Has, starlark.Universe.Has); err != nil {
 		return nil, parseError(err, known(f, pre), len(l.stack) > 1)
+	}
+	if err := l.heresOf(f, site); err != nil {
+		return nil, err
 	}
 	if err := l.rt.constantConditions(f, pre); err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ import (
 // as it is written or where its links lead, or if a question has it among its words.
 func (r *Run) private(c *Call) error {
 	for _, a := range c.Builtin.Args {
-		isPath := a.Type == "path" || slices.Contains([]string{"url", "channels", "packages", "files"}, a.Name)
+		isPath := a.isPath() || slices.Contains([]string{"url", "channels", "packages", "files"}, a.Name)
 		isQuestion := a.Name == "unless" || a.Name == "argv" && c.Builtin.Read != nil
 		if !isPath && !isQuestion {
 			continue

@@ -21,6 +21,8 @@ import (
 // below it. Those that the run made are left out.
 type Read struct {
 	Path string
+	// Here is the file if it lies beside the runbook; then there is no Path.
+	Here *Here
 	// SHA256 and MD5 are digests that the effect itself verifies; then none is computed.
 	SHA256, MD5 string
 	// Files are the absolute names of what is read below Path, a directory.
@@ -68,6 +70,10 @@ func (d *door) bind(call string) (inputs []trace.Input, files []*readFile, err e
 		return nil, nil, nil
 	}
 	for _, in := range d.reads {
+		if in.Here != nil {
+			inputs = append(inputs, trace.Input{Path: in.Here.String(), SHA256: in.Here.SHA256})
+			continue
+		}
 		group, err := d.inputFiles(in)
 		if err != nil {
 			return nil, nil, err

@@ -29,6 +29,8 @@ var rules = []Rule{
 	{"surplus-argument", Wrong, "A call has more arguments than what it calls takes."},
 	{"repeated-argument", Wrong, "A call gives an argument twice."},
 	{"wrong-value", Wrong, "An argument has a value that is not taken."},
+	{"missing-file", Wrong, "A file that here() names is not beside the runbook, or cannot be read."},
+	{"computed-file", Wrong, "A step computes the name of a file beside the runbook."},
 	{"unknown-member", Wrong, "A value does not have what stands after the dot."},
 	{"no-function", Wrong, "A value that is no function is called."},
 	{"mixed-types", Wrong, "An operator stands between values that do not go together."},

@@ -57,6 +57,8 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+
+	"runbook/runtime/host"
 )
 
 // A Runtime knows the builtins that runbooks can call.
@@ -65,10 +67,11 @@ type Runtime struct {
 	// does not return then: the program must end.
 	GiveUp   func(error)
 	builtins []*Builtin
+	digests  host.Digests // of files beside runbooks
 }
 
 // New returns a Runtime with the given builtins and those that belong to every
-// run: var, secret, step, manual, require, confirm and log.
+// run: var, secret, step, manual, require, confirm, log and here.
 // Two builtins of one name are a mistake of the program: New panics.
 func New(builtins ...*Builtin) *Runtime {
 	rt := &Runtime{builtins: slices.Concat(coreBuiltins(), siteBuiltins, builtins)}
@@ -139,7 +142,7 @@ func (rt *Runtime) predeclaredForSite(l *loader) starlark.StringDict {
 	for _, name := range []string{"step", "manual"} {
 		pre[name] = starlark.NewBuiltin(name, notInSite)
 	}
-	pre["vars"] = siteVars{l}
+	pre["vars"], pre["here"] = siteVars{l}, starlark.NewBuiltin("here", l.adapt(hereOf(l.lib.Site != nil)))
 	return pre
 }
 

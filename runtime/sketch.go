@@ -112,7 +112,7 @@ func (s *sketch) look(arg Arg, v starlark.Value) (starlark.Value, error) {
 			return nil, err
 		}
 	}
-	if text, ok := v.(starlark.String); ok && arg.Type == "path" {
+	if text, ok := v.(starlark.String); ok && arg.isPath() {
 		return v, literalPath(string(text))
 	}
 	if d, ok := v.(*starlark.Dict); ok && slices.ContainsFunc(keysAndValues(d), isUnknown) {
@@ -215,8 +215,10 @@ func fits(typ, arg string, v starlark.Value) error {
 		want, takes = "a string", "string secret"
 	case "int":
 		want, takes = "an int", "int"
-	case "string or bytes":
-		want, takes = "a string or bytes", "string bytes secret"
+	case PathOrHere, TextOrHere:
+		want, takes = "a "+arg, "string secret here"
+	case DataOrHere:
+		want, takes = "a "+arg, "string bytes secret here"
 	case "bool":
 		want, takes = "a bool", "bool"
 	case "dict":

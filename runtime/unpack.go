@@ -16,6 +16,12 @@ import (
 // A Path is an absolute, clean name of a file; Unpack refuses others.
 type Path string
 
+// Unpack implements starlark.Unpacker.
+func (p *Path) Unpack(v starlark.Value) (err error) {
+	*p, err = absolute(v)
+	return err
+}
+
 // convert stores v in the variable that p points to.
 func convert(v starlark.Value, p any) (err error) {
 	switch p := p.(type) {
@@ -25,8 +31,6 @@ func convert(v starlark.Value, p any) (err error) {
 		*p = v
 	case *string:
 		*p, err = text(v)
-	case *Path:
-		*p, err = absolute(v)
 	case *bool:
 		b, ok := v.(starlark.Bool)
 		if !ok {
@@ -161,6 +165,8 @@ func absolute(v starlark.Value) (Path, error) {
 func relative(s string) error {
 	hint := "begin it with /"
 	switch {
+	case strings.HasPrefix(s, "here("):
+		hint = "give the value itself, not its text"
 	case s == "":
 		return Hint(errors.New("got an empty path, want an absolute one"), hint)
 	case s[0] == '~':
@@ -284,6 +290,8 @@ func typeHint(v starlark.Value, want string) string {
 	text, isText := starlark.AsString(v)
 	number := isText && text != "" && strings.Trim(text, "0123456789") == ""
 	switch {
+	case v.Type() == "here":
+		return "a file beside the runbook is taken by copy, write, extract, template and read: copy() it to where it is needed"
 	case v.Type() == "NoneType":
 		return "a function that returns nothing returns None"
 	case want == "an int" && number:
@@ -314,6 +322,12 @@ func plainValue(v starlark.Value) any {
 		return string(v)
 	case starlark.Bytes:
 		return fmt.Sprintf("%d bytes", len(v))
+	case *Here:
+		m := map[string]any{"here": v.Name, "sha256": v.SHA256}
+		if v.Site {
+			m["site"] = true
+		}
+		return m
 	case secretValue:
 		return v.placeholder
 	case starlark.Bool:

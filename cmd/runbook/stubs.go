@@ -57,6 +57,9 @@ from typing import Any, Callable, Literal, NoReturn
 class secret_text(str):
     """A placeholder for a secret: it can be joined with text, and not be compared, measured or cut."""
 
+class here_file:
+    """A file beside the runbook: copy, write, extract, template and read take it."""
+
 class answer:
     """What a command said that only read."""
     code: int
@@ -175,10 +178,11 @@ var plainDefault = regexp.MustCompile(`^("[^"\\]*"|[0-9]+|0o[0-7]+|True|False|\[
 var pythonTypes = map[string]string{
 	"string": "str", "path": "str", "pattern": "str", "program": "str", "regexp": "str", "string or dict": "str | dict[str, Any]",
 	"bool": "bool", "int": "int", "dict": "dict[str, Any]", "any": "Any", "duration": "int | float | str",
-	"function": "Callable[..., Any]", "bool or function": "bool | Callable[[], bool]", "string or bytes": "str | bytes",
+	"function": "Callable[..., Any]", "bool or function": "bool | Callable[[], bool]",
 	"int or string": "int | str", "list of string": "list[str] | str", "list of path": "list[str] | str",
 	"list of int": "list[int] | int", "NoneType": "None", "list": "list[Any]", "result": "result", "answer": "answer",
-	"secret": "secret_text",
+	"secret": "secret_text", "here": "here_file", runtime.PathOrHere: "str | here_file", runtime.TextOrHere: "str | here_file",
+	runtime.DataOrHere: "str | bytes | here_file",
 }
 
 func pythonType(a runtime.Arg) string {

@@ -151,9 +151,11 @@ func (s *shell) success() string {
 
 // write makes the file with its mode and owner before it holds any content.
 func (s *shell) write(e Event, content string, known bool) {
-	source, dated := s.source()
+	source, sum, dated := s.source()
 	switch {
-	case known, e.Detail["base64"] != nil, source != "":
+	case known, e.Detail["base64"] != nil:
+	case source != "":
+		s.verify("sha256sum", sum, source)
 	case strings.Contains(e.Path, "/begun/") && detailText(e.Detail, "sha256") == "":
 		s.comment("it names the boot in which the command was begun")
 	default:
@@ -170,13 +172,13 @@ func (s *shell) write(e Event, content string, known bool) {
 	case e.Detail["base64"] != nil:
 		s.print("base64 -d" + to + " <<'EOF'\n" + lettersOf(detailText(e.Detail, "base64")) + "\nEOF\n")
 	case source != "":
-		s.print(shellWords([]string{"cat", "--", source}) + to + "\n")
+		s.print("cat -- " + source + to + "\n")
 	}
 	if shut {
 		s.command("chmod", mode, "--", e.Path)
 	}
 	if dated {
-		s.command("touch", "-r", source, "--", e.Path)
+		s.print("touch -r " + source + " -- " + shellWord(e.Path) + "\n")
 	}
 }
 
@@ -207,22 +209,56 @@ func (s *shell) fill(to, content string) {
 	}
 }
 
-// source is the file that the op under way copies, "" if it copies none; dated says
-// that the copy has its time.
-func (s *shell) source() (name string, dated bool) {
+// source is the word for the file that the op under way copies, "" if it copies none; dated says
+// that the copy has its time. The digest is one that the file must have, if any.
+func (s *shell) source() (word, sum string, dated bool) {
 	switch s.op.Op {
 	case "copy":
-		return argText(s.op.Args, "src"), false
+		word, sum = s.file("src")
+		return word, sum, false
 	case "download":
-		name = argText(s.op.Args, "url")
+		name := argText(s.op.Args, "url")
 		if u, err := url.Parse(name); err == nil && u.Scheme == "file" {
 			name = u.Path
 		}
 		if strings.HasPrefix(name, "/") && !strings.Contains(name, "<redacted>") {
-			return name, true
+			return shellWord(name), "", true
 		}
 	}
-	return "", false
+	return "", "", false
+}
+
+// file is the word for the file that an argument of the op names, "" if none does. One beside the runbook lies where
+// who runs the script says, and must have a digest.
+func (s *shell) file(key string) (word, sum string) {
+	here, ok := asRead(s.op.Args[key]).(map[string]any)
+	if !ok {
+		if word = argText(s.op.Args, key); word != "" {
+			word = shellWord(word)
+		}
+		return word, ""
+	}
+	dir := runbookDir
+	if here["site"] == true {
+		dir = siteDir
+	}
+	if !slices.Contains(s.dirs, dir) {
+		s.dirs = append(s.dirs, dir)
+	}
+	return `"$` + dir + `"/` + shellWord(detailText(here, "here")), detailText(here, "sha256")
+}
+
+// Variables of a script that say where the runbook, and the site's own file, lie.
+const (
+	runbookDir = "RUNBOOK_DIR"
+	siteDir    = "RUNBOOK_SITE_DIR"
+)
+
+// verify stops the script if a file has another digest.
+func (s *shell) verify(program, sum, word string) {
+	if sum != "" {
+		s.print("printf '%s  %s\\n' " + shellWord(sum) + " " + word + " | " + program + " -c --quiet -\n")
+	}
 }
 
 // tree writes what makes many files.
@@ -254,29 +290,28 @@ func (s *shell) tree(e Event) {
 
 // extract unpacks an archive as tar does; its owners and group-writable bits do not count.
 func (s *shell) extract(e Event) {
-	archive := argText(s.op.Args, "archive")
+	archive, sum := s.file("archive")
+	s.verify("sha256sum", sum, archive)
 	for _, in := range e.Inputs {
-		for program, sum := range map[string]string{"sha256sum": in.SHA256, "md5sum": in.MD5} {
-			if in.Path == archive && in.Of == "" && sum != "" {
-				s.print("printf '%s  %s\\n' " + shellWord(sum) + " " + shellWord(archive) + " | " + program + " -c --quiet -\n")
-			}
+		if shellWord(in.Path) == archive && in.Of == "" {
+			s.verify("sha256sum", in.SHA256, archive)
+			s.verify("md5sum", in.MD5, archive)
 		}
 	}
 	strip, n := "", 0
 	if n, _ = strconv.Atoi(argText(s.op.Args, "strip_components")); n > 0 {
 		s.print(fmt.Sprintf("strip=%d; case $(%s | sed -n 1p) in ./*) strip=%d ;; esac # tar counts ./, too\n",
-			n, shellWords([]string{"tar", "-tf", archive}), n+1))
+			n, "tar -tf "+archive, n+1))
 		strip = ` --strip-components="$strip"`
 	}
 	existing := "--no-overwrite-dir"
 	if argText(s.op.Args, "keep_existing") == "true" {
 		existing = "--skip-old-files"
 	}
-	unpack := []string{"tar", "-xf", archive, "-C", e.Path, "--no-same-owner", "--no-same-permissions", existing}
-	s.print(shellWords(unpack) + strip + s.only(archive, n) + "\n")
+	unpack := []string{"-C", e.Path, "--no-same-owner", "--no-same-permissions", existing}
+	s.print("tar -xf " + archive + " " + shellWords(unpack) + strip + s.only(archive, n) + "\n")
 	if owner := ownerText(e.Detail); owner != "" {
-		list := []string{"tar", "-tf", archive, "--quoting-style=literal", "--show-transformed-names"}
-		s.print(shellWords(list) + strip + " | (cd -- " + shellWord(e.Path) + " && " +
+		s.print("tar -tf " + archive + " --quoting-style=literal --show-transformed-names" + strip + " | (cd -- " + shellWord(e.Path) + " && " +
 			shellWords([]string{"xargs", "-r", "-d", `\n`, "chown", "-h", owner, "--"}) + ")\n")
 	}
 }
@@ -287,7 +322,7 @@ func (s *shell) only(archive string, strip int) (words string) {
 	if len(patterns) == 0 {
 		return ""
 	}
-	s.print("front=; case $(" + shellWords([]string{"tar", "-tf", archive}) + " | sed -n 1p) in ./*) front=./ ;; esac\n")
+	s.print("front=; case $(tar -tf " + archive + " | sed -n 1p) in ./*) front=./ ;; esac\n")
 	words = " --wildcards --no-wildcards-match-slash"
 	for _, p := range patterns {
 		words += ` "$front"` + shellWord(strings.Repeat("*/", strip)+fmt.Sprint(p))
@@ -303,7 +338,7 @@ func (s *shell) download(e Event) {
 	}
 	s.command("curl", "-fsSL", "--retry", "3", "-o", name, "--", from)
 	if sum := detailText(e.Detail, "sha256"); sum != "" {
-		s.print("printf '%s  %s\\n' " + shellWord(sum) + " " + shellWord(name) + " | sha256sum -c --quiet -\n")
+		s.verify("sha256sum", sum, shellWord(name))
 	}
 	mode := "0644"
 	if n, ok := asRead(s.op.Args["mode"]).(json.Number); ok {

@@ -19,6 +19,7 @@ type shell struct {
 	body     strings.Builder
 	run      Event    // begins the run
 	secrets  []string // that the script uses
+	dirs     []string // variables for directories that it uses
 	needs    []string // functions that it calls
 	lacks    []string // what it cannot do, each with its step
 	step     string
@@ -108,6 +109,10 @@ func (s *shell) header() string {
 	}
 	for _, name := range s.secrets {
 		fmt.Fprintf(&b, ": \"${%s:?set it to the secret %s}\"\n", variable(name), plainName(name))
+	}
+	for _, dir := range s.dirs {
+		of := map[string]string{runbookDir: "the runbook", siteDir: "the site's own file"}[dir]
+		b.WriteString(": \"${" + dir + ":?set it to the directory of " + of + "}\"\n")
 	}
 	if user := s.account(""); info.User.Name != "" {
 		otherwise := shellWord("this is to be run by " + info.User.Name)
