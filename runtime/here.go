@@ -50,10 +50,19 @@ type heldFile interface {
 
 var _ starlark.HasBinary = (*Here)(nil)
 
-func (h *Here) String() string        { return fmt.Sprintf("here(%q)", h.Name) }
-func (h *Here) Type() string          { return "here" }
-func (h *Here) Freeze()               {}
-func (h *Here) Truth() starlark.Bool  { return true }
+// String returns the call that returns h.
+func (h *Here) String() string { return fmt.Sprintf("here(%q)", h.Name) }
+
+// Type implements starlark.Value, as those below do.
+func (h *Here) Type() string { return "here" }
+
+// Freeze does nothing: a file never changes.
+func (h *Here) Freeze() {}
+
+// Truth is true.
+func (h *Here) Truth() starlark.Bool { return true }
+
+// Hash returns an error.
 func (h *Here) Hash() (uint32, error) { return 0, errors.New("unhashable: here") }
 
 // Binary refuses to make a text of a file.

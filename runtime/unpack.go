@@ -291,7 +291,7 @@ func typeHint(v starlark.Value, want string) string {
 	number := isText && text != "" && strings.Trim(text, "0123456789") == ""
 	switch {
 	case v.Type() == "here":
-		return "a file beside the runbook is taken by copy, write, extract, template and read: copy() it to where it is needed"
+		return "a file beside the runbook is taken by copy, write, extract, template and read: copy() it first"
 	case v.Type() == "NoneType":
 		return "a function that returns nothing returns None"
 	case want == "an int" && number:

@@ -311,7 +311,8 @@ func (s *shell) extract(e Event) {
 	unpack := []string{"-C", e.Path, "--no-same-owner", "--no-same-permissions", existing}
 	s.print("tar -xf " + archive + " " + shellWords(unpack) + strip + s.only(archive, n) + "\n")
 	if owner := ownerText(e.Detail); owner != "" {
-		s.print("tar -tf " + archive + " --quoting-style=literal --show-transformed-names" + strip + " | (cd -- " + shellWord(e.Path) + " && " +
+		s.print("tar -tf " + archive + " --quoting-style=literal --show-transformed-names" + strip + " | (cd -- " +
+			shellWord(e.Path) + " && " +
 			shellWords([]string{"xargs", "-r", "-d", `\n`, "chown", "-h", owner, "--"}) + ")\n")
 	}
 }

@@ -58,7 +58,8 @@ func secretName() *regexp.Regexp { return regexp.MustCompile(`<secret:([^<>\s]+)
 // something to a shell, or to the programs that it starts, get a prefix.
 func variable(secret string) string {
 	v := strings.ToUpper(plainName(secret))
-	taken := strings.Fields("_ PATH HOME USER LOGNAME SHELL LANG IFS PWD ENV PS1 PS2 PS4 OPTIND PPID " + runbookDir + " " + siteDir)
+	taken := strings.Fields("_ PATH HOME USER LOGNAME SHELL LANG IFS PWD ENV PS1 PS2 PS4 OPTIND PPID " +
+		runbookDir + " " + siteDir)
 	if v[0] >= '0' && v[0] <= '9' || slices.Contains(taken, v) {
 		return "SECRET_" + v
 	}
