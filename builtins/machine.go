@@ -82,14 +82,14 @@ func (m Machine) Simulate() (*Simulation, error) {
 	return &Simulation{Host: b.sim.Runs()}, nil
 }
 
-// stateOfRuns is where runs on simulated machines keep their markers, as those of root do.
-const stateOfRuns = "/var/lib/runbook"
+// StateOfRuns is where runs on simulated machines keep their markers, as those of root do.
+const StateOfRuns = "/var/lib/runbook"
 
 // Run runs a runbook on the machine, as runs before left it. The sink of o gets the events, and so does the caller.
 func (s *Simulation) Run(ctx context.Context, book *runtime.Runbook, o runtime.Options) ([]trace.Event, error) {
 	var events trace.List
 	o.Sink = trace.Tee{&events}
-	o.State, o.Made = stateOfRuns, s.made
+	o.State, o.Made = StateOfRuns, s.made
 	o.Remember = func(dir string) error { s.made = append(s.made, dir); return nil }
 	o.Info.User.Name = "root"
 	r := runtime.Simulated(s.Host, o)
@@ -242,7 +242,7 @@ func (b *machineBuilder) kernel() error {
 	var errs []error
 	for _, dir := range strings.Fields("/boot /dev /home /media /mnt /opt /root /run /srv /tmp " +
 		"/usr/bin /usr/sbin /usr/lib " +
-		"/usr/local/bin /var/cache /var/lib /var/log /var/opt /var/spool /var/tmp /etc/init.d " + stateOfRuns) {
+		"/usr/local/bin /var/cache /var/lib /var/log /var/opt /var/spool /var/tmp /etc/init.d " + StateOfRuns) {
 		errs = append(errs, b.dir(dir))
 	}
 	for _, dir := range []string{"bin", "sbin", "lib"} {

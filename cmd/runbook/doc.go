@@ -21,15 +21,18 @@ func (p *program) docCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use: "doc FILE", Short: "Print the manual that a runbook replaces, as Markdown or HTML",
-		Long:    "Print the manual that a runbook replaces, as Markdown or HTML, from its docstrings, vars and steps.\nNothing is run and nothing of this machine is read.",
+		Long:    docHelp,
 		Example: "  runbook doc install.star >install.md\n  runbook doc install.star --var airgap=true\n  runbook doc install.star --html -o install.html",
 		Args:    operands(1, 1, "FILE"), ValidArgsFunction: p.completeRunbook,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			book, err := p.declared(args[0], f)
 			if err != nil {
 				return err
 			}
 			m := manual{book: book}
+			if m.ways, err = p.ways(c.Context(), args[0], f, book); err != nil {
+				return err
+			}
 			text := m.markdown()
 			if asHTML {
 				if text, err = webPage(text); err != nil {
@@ -44,6 +47,21 @@ func (p *program) docCommand() *cobra.Command {
 	c.Flags().StringVarP(&file, "output", "o", "", "write to `FILE` instead of standard output")
 	return c
 }
+
+const docHelp = `Print the manual that a runbook replaces, as Markdown or HTML, from its docstrings, vars and steps,
+with the commands of each step out of a run on a simulated machine. Nothing is run and nothing of this machine is read.
+
+In a docstring "== Title" at the margin is a heading, and "=== Title" one below it; an indented paragraph is code.
+
+The machines are said in NAME.doc.yaml beside NAME.star, a list of ways to do it; without it there is one, a bare machine:
+
+    - way: Air gap                     # its title
+      vars: {airgap: true}             # what makes it this way
+      also: {mirror_r: true}           # what is shown, too, unless it is given otherwise
+      os: centos 6.5
+      files: {"${media}/index": text}  # by path; ${NAME} is the value of a var
+      unread: [/srv/x.rpm]             # files that are there, and whose content nobody knows
+      web: {"https://site/x": text}    # what servers answer`
 
 // deliver writes text to a file, or to standard output where none is named.
 func (p *program) deliver(file, text string) error {
@@ -85,7 +103,10 @@ func (m manual) markdown() string {
 	if len(book.Steps) > 0 {
 		b.WriteString("\n## Steps\n")
 	}
-	if len(m.ways) > 0 {
+	typed := func(w way) bool {
+		return slices.ContainsFunc(book.Steps, func(s runtime.Step) bool { return len(w.steps[s.Name].Commands) > 0 })
+	}
+	if slices.ContainsFunc(m.ways, typed) {
 		b.WriteString("\n" + legend)
 	}
 	for i, s := range book.Steps {
@@ -120,6 +141,14 @@ func (m manual) usage(b *strings.Builder) {
 		"runbook run " + name + required + " --follow plan.jsonl",
 	}))
 	b.WriteString("\n" + fourCommands)
+	for i, w := range m.ways {
+		if i == 0 && len(w.flags) > 0 {
+			b.WriteString("\n| way | flags of show and run |\n| --- | --- |\n")
+		}
+		if len(w.flags) > 0 {
+			fmt.Fprintf(b, "| %s | %s |\n", cell(w.title), trace.Cell(strings.Join(w.flags, " ")))
+		}
+	}
 }
 
 const fourCommands = `The first command lists what can be set and the steps. The second one changes nothing and tells
@@ -158,6 +187,10 @@ func (m manual) step(b *strings.Builder, n int, s runtime.Step) {
 		title = s.Name
 	}
 	fmt.Fprintf(b, "\n### %d. %s\n\nStep %s", n, oneLine(title), trace.CodeSpan(s.Name))
+	if s.When == "no" && slices.ContainsFunc(m.ways, func(w way) bool { return w.steps[s.Name].Step != "" }) {
+		s.When = ""
+		b.WriteString("; optional, and left out unless a var asks for it")
+	}
 	for _, note := range notes(s) {
 		b.WriteString("; " + oneLine(note))
 	}
@@ -168,28 +201,34 @@ func (m manual) step(b *strings.Builder, n int, s runtime.Step) {
 
 // commands writes what a step does in each of the ways, those together that do the same.
 func (m manual) commands(b *strings.Builder, step string) {
-	var titles []string
-	var checks []string
-	for i, w := range m.ways {
-		did, there := w.steps[step]
-		if checks == nil {
-			checks = did.Checks
+	did := map[string][]string{} // titles by commands
+	var order []trace.Typed
+	for _, w := range m.ways {
+		typed, there := w.steps[step]
+		if key := strings.Join(typed.Commands, "\n"); there {
+			if did[key] == nil {
+				order = append(order, typed)
+			}
+			did[key] = append(did[key], w.title)
 		}
-		titles = append(titles, w.title)
-		same := i+1 < len(m.ways) && slices.Equal(m.ways[i+1].steps[step].Commands, did.Commands)
-		if !there || same {
-			continue
-		}
-		if len(did.Commands) > 0 {
-			fmt.Fprintf(b, "\n**%s:**\n\n%s", oneLine(strings.Join(titles, ", ")), trace.Fence("", "sh", did.Commands))
-		}
-		if did.Failed != "" {
-			fmt.Fprintf(b, "\nThe simulated run ends here: %s\n", trace.CodeSpan(did.Failed))
-		}
-		titles = nil
 	}
-	if len(checks) > 0 {
-		b.WriteString("\n**To see that it holds:**\n\n" + trace.Fence("", "sh", checks))
+	failed := func(t trace.Typed) bool { return t.Failed != "" }
+	hide := slices.ContainsFunc(order, func(t trace.Typed) bool { return !failed(t) }) // one shows how it goes on
+	for _, t := range order {
+		titles := did[strings.Join(t.Commands, "\n")]
+		label := strings.Join(titles, ", ")
+		if len(titles) == len(m.ways) {
+			label = "Commands"
+		}
+		if len(t.Commands) > 0 {
+			fmt.Fprintf(b, "\n**%s:**\n\n%s", oneLine(label), trace.Fence("", "sh", t.Commands))
+		}
+		if failed(t) && !hide {
+			fmt.Fprintf(b, "\nThe simulated run ends here: %s\n", trace.CodeSpan(t.Failed))
+		}
+	}
+	if len(order) > 0 && len(order[0].Checks) > 0 {
+		b.WriteString("\n**To see that it holds:**\n\n" + trace.Fence("", "sh", order[0].Checks))
 	}
 }
 

@@ -246,6 +246,11 @@ func (t *typist) line(e Event) bool {
 
 func (t *typist) download(e Event) {
 	from := argText(t.op.Args, "url")
+	e.Path = cmp.Or(argText(t.op.Args, "dest"), e.Path)
+	if detailText(e.Detail, "files") != "" { // the effect is about the directory
+		e.Detail = maps.Clone(e.Detail)
+		delete(e.Detail, "files")
+	}
 	t.command("curl", "-fL", "-C", "-", "-o", e.Path, from)
 	t.shut(e)
 	t.digests(e)
