@@ -83,11 +83,12 @@ func (b *Builtin) TakesAnyName() bool { return b.anyNames }
 // MayBePositional is how many of Params may be given without their names.
 func (b *Builtin) MayBePositional() int { return b.positional() }
 
-// Types of arguments that also take what here() returns.
+// Types of arguments: those that also take what here() returns, and names with values.
 const (
 	PathOrHere = "path or here()"
 	TextOrHere = "string or here()"
 	DataOrHere = "string, bytes or here()"
+	Values     = "dict of values" // of which Check hands on the names, whatever the values are
 )
 
 // isPath reports whether an argument is the name of one file of the machine.

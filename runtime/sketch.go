@@ -117,6 +117,9 @@ func (s *sketch) look(arg Arg, v starlark.Value) (starlark.Value, error) {
 	}
 	if d, ok := v.(*starlark.Dict); ok && slices.ContainsFunc(keysAndValues(d), isUnknown) {
 		s.unknown = true
+		if arg.Type == Values && !slices.ContainsFunc(d.Keys(), isUnknown) {
+			return d, nil
+		}
 		return nil, nil
 	}
 	l, ok := v.(starlark.Iterable)
@@ -221,7 +224,7 @@ func fits(typ, arg string, v starlark.Value) error {
 		want, takes = "a "+arg, "string bytes secret here"
 	case "bool":
 		want, takes = "a bool", "bool"
-	case "dict":
+	case "dict", Values:
 		want, takes = "a dict", "dict"
 	case "list of string", "list of int", "list of path":
 		want, takes = "a list", "list tuple set string secret int"

@@ -182,7 +182,7 @@ var pythonTypes = map[string]string{
 	"int or string": "int | str", "list of string": "list[str] | str", "list of path": "list[str] | str",
 	"list of int": "list[int] | int", "NoneType": "None", "list": "list[Any]", "result": "result", "answer": "answer",
 	"secret": "secret_text", "here": "here_file", runtime.PathOrHere: "str | here_file", runtime.TextOrHere: "str | here_file",
-	runtime.DataOrHere: "str | bytes | here_file",
+	runtime.Values: "dict[str, Any]", runtime.DataOrHere: "str | bytes | here_file",
 }
 
 func pythonType(a runtime.Arg) string {
