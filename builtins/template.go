@@ -128,7 +128,8 @@ func (p *page) line(pos parse.Pos) int {
 }
 
 var (
-	engineError = regexp.MustCompile(`(?s)^template: ` + pageName + `:(\d+)(?::\d+)?: (?:executing "` + pageName + `" at <.*?>: )?(?:error calling \w+: )?(.*)$`)
+	engineError = regexp.MustCompile(`(?s)^template: ` + pageName + `:(\d+)(?::\d+)?: ` +
+		`(?:executing "` + pageName + `" at <.*?>: )?(?:error calling \w+: )?(.*)$`)
 	missingName = regexp.MustCompile(`map has no entry for key "(.*)"$`)
 	notDefined  = regexp.MustCompile(`^function "(.*)" not defined$`)
 )
@@ -160,12 +161,14 @@ func (p *page) unknown(name string) error {
 	if hinted := runtime.Nearest(err, name, p.names); runtime.HintOf(hinted) != "" {
 		return hinted
 	}
-	return runtime.Hint(err, "the second argument of template is a dict with what the text names: {"+strconv.Quote(name)+": ...}")
+	return runtime.Hint(err, "the second argument of template is a dict with what the text names: {"+
+		strconv.Quote(name)+": ...}")
 }
 
 func noFunction(name string) error {
 	return runtime.Hint(fmt.Errorf("no function %q", name),
-		"a value is written with a dot, {{."+name+"}}; there are and, or, not, eq, ne, index and len: compute others in the runbook")
+		"a value is written with a dot, {{."+name+"}}; there are and, or, not, eq, ne, index and len: "+
+			"compute others in the runbook")
 }
 
 // check refuses what a template must not do, and names that have no value, also where no text comes from. It makes
@@ -243,7 +246,8 @@ func (c *pageCheck) list(l *parse.ListNode, top bool) {
 			c.branch(&n.BranchNode, top, false)
 		case *parse.RangeNode:
 			c.branch(&n.BranchNode, top, false)
-			turn := &parse.PipeNode{NodeType: parse.NodePipe, Pos: n.Pos, Cmds: []*parse.CommandNode{command(n.Pos, turnFunc, "")}}
+			turn := &parse.PipeNode{NodeType: parse.NodePipe, Pos: n.Pos,
+				Cmds: []*parse.CommandNode{command(n.Pos, turnFunc, "")}}
 			first := &parse.ActionNode{NodeType: parse.NodeAction, Pos: n.Pos, Line: n.Line, Pipe: turn}
 			n.List.Nodes = slices.Insert(n.List.Nodes, 0, parse.Node(first))
 		case *parse.TemplateNode:
@@ -407,7 +411,8 @@ func showValue(expression string, v any) (string, error) {
 	case string:
 		return v, nil
 	case map[string]any:
-		return "", &valueError{runtime.Hint(fmt.Errorf("%s is a dict, want one value", expression), "name one: {{"+expression+".key}}")}
+		return "", &valueError{runtime.Hint(fmt.Errorf("%s is a dict, want one value", expression),
+			"name one: {{"+expression+".key}}")}
 	case []any:
 		return "", &valueError{runtime.Hint(fmt.Errorf("%s is a list, want one value", expression),
 			"write each: {{range "+expression+"}}{{.}} {{end}}")}
