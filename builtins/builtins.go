@@ -12,7 +12,16 @@
 // Package cmd/runbook gives All to package runtime, which calls its functions.
 package builtins
 
-import "runbook/runtime"
+import (
+	_ "embed"
+
+	"runbook/runtime"
+)
+
+// Language is the page about the language of runbooks, as Markdown.
+//
+//go:embed LANGUAGE.md
+var Language string
 
 // All returns the builtins in the order in which they are documented.
 func All() []*runtime.Builtin {

@@ -12,7 +12,8 @@ import "embed"
 //go:embed *.star lib/*.star
 var FS embed.FS
 
-// Machines has, for some of them, the simulated machines on which doc shows their commands: NAME.doc.yaml for NAME.star.
+// Machines has, for some of them, the simulated machines on which doc shows their commands: NAME.doc.yaml for
+// NAME.star.
 //
 //go:embed *.doc.yaml
 var Machines embed.FS

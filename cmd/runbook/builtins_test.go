@@ -30,7 +30,7 @@ func TestBuiltinsPage(t *testing.T) {
 // builtinsPage is the README of package builtins.
 func builtinsPage(all []*runtime.Builtin) string {
 	var b strings.Builder
-	b.WriteString("# Builtins\n\nWhat a runbook can call. This page is generated: `go test ./cmd/runbook -run TestBuiltinsPage -update`.\n\n")
+	b.WriteString("# Builtins\n\nWhat a runbook can call. This page is generated: `go test ./cmd/runbook -run TestBuiltinsPage -update`.\n[The language of runbooks](LANGUAGE.md) has a page of its own.\n\n")
 	b.WriteString("| builtin | what it will do |\n| --- | --- |\n")
 	for _, x := range all {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s |\n", x.Name, anchor(x.Name), cell(x.Summary))

@@ -53,7 +53,8 @@ with the commands of each step out of a run on a simulated machine. Nothing is r
 
 In a docstring "== Title" at the margin is a heading, and "=== Title" one below it; an indented paragraph is code.
 
-The machines are said in NAME.doc.yaml beside NAME.star, a list of ways to do it; without it there is one, a bare machine:
+The machines are said in NAME.doc.yaml beside NAME.star, a list of ways to do it. Without it there is one, on a
+bare machine.
 
     - way: Air gap                     # its title
       vars: {airgap: true}             # what makes it this way

@@ -1,19 +1,27 @@
 package main
 
 import (
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"runbook/builtins"
 )
 
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "help [COMMAND]", Short: "What a command does, its flags, examples",
-		Example: "  runbook help run\n  runbook help audit diff",
+		Use: "help [COMMAND|language]", Short: "What a command does, its flags, examples; the language of runbooks",
+		Example: "  runbook help run\n  runbook help audit diff\n  runbook help language",
 		ValidArgsFunction: func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return subcommands(c.Root()), cobra.ShellCompDirectiveNoFileComp
+			return append(subcommands(c.Root()), "language"), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if slices.Equal(args, []string{"language"}) {
+				_, err := io.WriteString(c.OutOrStdout(), builtins.Language)
+				return err
+			}
 			about := c.Root()
 			for _, name := range args {
 				sub := subcommand(about, name)

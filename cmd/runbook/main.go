@@ -94,7 +94,7 @@ func (p *program) rootCommand() *cobra.Command {
 		Use:           "runbook",
 		Short:         "Run installation manuals that are programs",
 		Long:          "runbook runs installation manuals that are programs: every step is checked first, and only what differs is changed.",
-		Example:       "  runbook run install.star --dry-run          what would be changed here\n  runbook run install.star                    change it\n  runbook show install.star                   what can be set, and the steps",
+		Example:       "  runbook run install.star --dry-run          what would be changed here\n  runbook run install.star                    change it\n  runbook show install.star                   what can be set, and the steps\n  runbook help language                       how runbooks are written",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          subcommandOnly,

@@ -33,10 +33,34 @@ func exitCode(err error) int {
 	case errors.As(err, &code):
 		return int(code)
 	}
-	return map[runtime.Class]int{
-		runtime.Failed: 1, runtime.Mistake: 2, runtime.Input: 3, runtime.NeedsPerson: 4, runtime.Deviates: 5,
-		runtime.Interrupted: 130,
-	}[runtime.ClassOf(err)]
+	for _, e := range exitMeanings() {
+		if e.class == runtime.ClassOf(err) {
+			return e.code
+		}
+	}
+	return 1
+}
+
+// An exitMeaning is an exit code and what it means.
+type exitMeaning struct {
+	code    int
+	class   runtime.Class
+	meaning string
+}
+
+const noClass runtime.Class = -1
+
+func exitMeanings() []exitMeaning {
+	return []exitMeaning{
+		{0, noClass, "done"},
+		{1, runtime.Failed, "a step failed, or standard output is full"},
+		{2, runtime.Mistake, "wrong usage, or a runbook with mistakes"},
+		{3, runtime.Input, "vars are missing or wrong, or checks before the first change are not met"},
+		{4, runtime.NeedsPerson, "a person is needed and none is there"},
+		{5, runtime.Deviates, "the run differs from the trace that it follows"},
+		{changesToMake, noClass, "with `--dry-run --exit-code`: there is something to change"},
+		{130, runtime.Interrupted, "somebody stopped the run"},
+	}
 }
 
 // report prints every problem that err holds.
