@@ -246,6 +246,11 @@ func parse(name string, src []byte, pre starlark.StringDict) (*syntax.File, erro
 	if err != nil {
 		return nil, syntaxError(src, err)
 	}
+	return f, refusedNames(f, pre)
+}
+
+// refusedNames returns an error if a file binds names that nobody should take for something else.
+func refusedNames(f *syntax.File, pre starlark.StringDict) error {
 	all := hiddenNames(f)
 	for _, id := range boundAnywhere(f) {
 		if pre.Has(id.Name) {
@@ -254,9 +259,9 @@ func parse(name string, src []byte, pre starlark.StringDict) (*syntax.File, erro
 		}
 	}
 	if len(all) > 0 {
-		return nil, all
+		return all
 	}
-	return f, nil
+	return nil
 }
 
 // bound returns the names that a file binds at its top level.

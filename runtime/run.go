@@ -172,6 +172,16 @@ func (r *Run) probed(p host.Process, code int) error {
 
 // Do runs the steps in order and stops at the first that fails.
 func (r *Run) Do(ctx context.Context, book *Runbook) error {
+	defer r.leave(book)
+	if err := r.begin(ctx, book); err != nil {
+		return err
+	}
+	defer r.meter.watch()()
+	return r.end(r.steps(book))
+}
+
+// begin makes the run ready for the first step, and emits what is known of it.
+func (r *Run) begin(ctx context.Context, book *Runbook) error {
 	if r.host == nil || book == nil {
 		return errors.New("a machine is made by NewLocal, a run by OnMachine or Predicted, and a runbook by Load")
 	}
@@ -182,19 +192,16 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 	r.ctx = context.WithValue(ctx, runKey{}, r)
 	r.meter = newMeter(ctx, r.gaveUp())
 	book.loader.meter = r.meter
-	defer r.meter.watch()()
 	r.mu.Lock()
 	r.counts, r.open, r.ended = trace.Counts{}, trace.Event{}, false
 	if r.settle != nil {
 		r.makeUp(book)
-		defer r.settle()
 	}
 	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted && r.settle == nil)
 	r.public = r.vault.Public()
 	r.door = &door{Reader: r.host, host: r.host, run: r, opState: &opState{}}
 	r.mu.Unlock()
 	book.loader.run = r
-	defer func() { book.loader.run = nil }()
 	if r.Info.Mode == "" {
 		r.Info.Mode = trace.ModeOf(r.predicted)
 	}
@@ -204,10 +211,17 @@ func (r *Run) Do(ctx context.Context, book *Runbook) error {
 		}
 	}
 	r.Info = book.Describe(r.Info)
-	if err := r.emit(trace.Event{Kind: trace.Run, Run: &r.Info}); err != nil {
-		return err
+	return r.emit(trace.Event{Kind: trace.Run, Run: &r.Info})
+}
+
+// leave takes the run away from its runbook.
+func (r *Run) leave(book *Runbook) {
+	if book != nil {
+		book.loader.run = nil
 	}
-	return r.end(r.steps(book))
+	if r.settle != nil {
+		r.settle()
+	}
 }
 
 // steps does all steps. A panic is an error: the trace must tell of it, too.
@@ -372,22 +386,29 @@ func (r *Run) doStep(s Step) error {
 	if err := r.emit(e); err != nil {
 		return err
 	}
-	if s.Manual {
-		err = r.manual(s)
-	} else if _, err = starlark.Call(r.thread, s.fn, nil, nil); err == nil {
-		err = r.flush()
-	}
-	if err != nil {
+	if err := r.doBody(s, r.thread); err != nil {
 		return r.located(err)
 	}
 	return r.emit(trace.Event{Kind: trace.Step, Title: s.Title, State: trace.Ended})
+}
+
+// doBody does what lies between the two events of a step.
+func (r *Run) doBody(s Step, t *starlark.Thread) error {
+	if s.Manual {
+		return r.manual(s)
+	}
+	if _, err := starlark.Call(t, s.fn, nil, nil); err != nil {
+		return err
+	}
+	return r.flush()
 }
 
 // newThread makes the thread of a step, which ends when the run is interrupted.
 func (r *Run) newThread(name string) {
 	t := r.meter.step(name)
 	t.Print = func(_ *starlark.Thread, msg string) { r.log(msg) }
-	_ = context.AfterFunc(r.ctx, func() { t.Cancel(context.Cause(r.ctx).Error()) })
+	ctx := r.ctx
+	_ = context.AfterFunc(ctx, func() { t.Cancel(context.Cause(ctx).Error()) })
 	r.thread = t
 }
 

@@ -41,6 +41,7 @@
 //	placeholder  the text that stands for a secret
 //	predicted    of an overlay: not done
 //	probe        a question to the machine
+//	prompt       where statements are typed
 //	resolve      put a secret in the place of its placeholder, or what a name stands for in its place
 //	settle       wait until what was declared holds
 //	show         write a text as people and traces see it, without secrets
