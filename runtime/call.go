@@ -62,7 +62,8 @@ func (b *Builtin) param(name string) Arg {
 	return params[slices.IndexFunc(params, func(a Arg) bool { return a.Name == name })]
 }
 
-// bind matches the arguments of a call with b's parameters. Those that are there are returned also if others are missing.
+// bind matches the arguments of a call with b's parameters. Those that are there are returned also if others are
+// missing.
 func (b *Builtin) bind(args starlark.Tuple, kwargs []starlark.Tuple) (map[string]starlark.Value, error) {
 	params := b.Params()
 	if most := b.positional(); len(args) > most {

@@ -212,7 +212,8 @@ func (c *checker) returned(d *syntax.DefStmt) {
 		return
 	}
 	err := fmt.Errorf("%s returns a value on some ways and nothing on others", d.Name.Name)
-	c.add(spanOf(d.Name), "mixed-return", Hint(err, "end each way with return VALUE, or with return None where there is none"))
+	err = Hint(err, "end each way with return VALUE, or with return None where there is none")
+	c.add(spanOf(d.Name), "mixed-return", err)
 }
 
 // recursion finds a function that calls itself.
