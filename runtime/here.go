@@ -110,7 +110,7 @@ func hereOf(site bool) *Builtin {
 		Args:    []Arg{arg("path", "string", "", "its name, from the runbook's directory on; in what runbook.star has, from that of runbook.star on")},
 		Detail: []string{
 			"It is looked for in that directory, which the name may not leave, then among the shipped files.",
-			"The file is read before anything is done: its SHA-256 is among the sources in the trace, so that a plan holds only for that content. In a function the name is written out; at the top of a file it may be computed.",
+			"The file is read before anything is done: its SHA-256 is among the sources in the trace, so that a plan holds only for that content. A function that makes the name writes out its directory, here(\"files/\" + name): all files in there are read, then. At the top of a file any name may be made.",
 			"It is shown to everybody who sees the trace: what is secret does not belong into it, but comes from secret() by template().",
 		},
 		Example: `copy(here("files/motd"), "/etc/motd")`,
@@ -141,7 +141,7 @@ func (l *loader) here(name string, site bool) (*Here, error) {
 	case h != nil:
 		return h, nil
 	case l.run != nil:
-		return nil, computedHere(name)
+		return nil, notRead(name)
 	case len(l.heres) == maxHeres:
 		return nil, fmt.Errorf("here: got more than %d files", maxHeres)
 	}
@@ -164,13 +164,55 @@ func (l *loader) here(name string, site bool) (*Here, error) {
 	return h, nil
 }
 
-// computedHere is the error about a name that only a run knows.
-func computedHere(name string) error {
-	return Hint(fmt.Errorf("here: %q was not read while the runbook was loaded", name), computedHint)
+// heresBelow reads all files of a directory, of which a function names one by a text that it makes.
+func (l *loader) heresBelow(dir string, site bool) error {
+	if dir == "." {
+		return Hint(errors.New("here: got a name that the function makes, want at least its directory written out"),
+			`write here("files/" + name), so that all files in files/ can be read while the runbook is loaded`)
+	}
+	if err := localName(dir); err != nil {
+		return err
+	}
+	lib := l.lib
+	if site {
+		lib = lib.site()
+	}
+	var names []string
+	for _, fsys := range []fs.FS{lib.Dir, lib.Shipped} {
+		names = append(names, filesBelow(fsys, dir)...)
+	}
+	if len(names) == 0 {
+		return Hint(fmt.Errorf("here: there are no files in %s/", dir),
+			"it is looked for in the runbook's directory, then among the shipped files")
+	}
+	for _, name := range names {
+		if _, err := l.here(name, site); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-const computedHint = `write the name out, or choose among files that are: ` +
-	`FILES = {n: here("files/%s" % n) for n in ["a", "b"]} at the top, and FILES[n] in the step`
+// filesBelow returns the names of the files in a directory; none if it cannot be read.
+func filesBelow(fsys fs.FS, dir string) (names []string) {
+	if fsys == nil {
+		return nil
+	}
+	entries, _ := fs.ReadDir(fsys, dir)
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		if fi, err := fs.Stat(fsys, name); err == nil && fi.Mode().IsRegular() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// notRead is the error about a file that was not read while the runbook was loaded.
+func notRead(name string) error {
+	return Hint(fmt.Errorf("here: %q was not read while the runbook was loaded", name),
+		fmt.Sprintf("put it there; a name that is made needs its directory written out: here(%q + name)", path.Dir(name)+"/"))
+}
 
 // localName refuses names of files that do not lie below the runbook's directory.
 func localName(name string) error {
@@ -289,7 +331,10 @@ func filesOf(all ...fs.FS) (names []string) {
 // heresOf reads the files that a file of the runbook names by here(), so that all are known, and found, before anything
 // runs, in branches that no run takes, too.
 func (l *loader) heresOf(f *syntax.File, site bool) error {
-	s := hereScan{l: l, site: site}
+	c := &checker{rt: l.rt, pre: l.pre, loader: l, placeholders: l.book.placeholders}
+	c.know.c = c
+	c.know.learn(f)
+	s := hereScan{l: l, site: site, know: &c.know}
 	for _, stmt := range f.Stmts {
 		_, inside := stmt.(*syntax.DefStmt)
 		s.walk(stmt, !inside)
@@ -303,6 +348,7 @@ func (l *loader) heresOf(f *syntax.File, site bool) error {
 type hereScan struct {
 	l     *loader
 	site  bool
+	know  *knower
 	wrong Errors
 }
 
@@ -335,7 +381,8 @@ func (s *hereScan) call(arg syntax.Expr, early bool) {
 	case literal && name.Token == syntax.STRING:
 		_, err = s.l.here(name.Value.(string), s.site)
 	case !literal && !early:
-		err, rule = Hint(errors.New("here: got a computed name in a function"), computedHint), "computed-file"
+		prefix, _ := beginning(s.know.value(arg))
+		err, rule = s.l.heresBelow(path.Dir(prefix+"_"), s.site), "computed-file"
 	}
 	if err != nil {
 		where := spanOf(arg)
