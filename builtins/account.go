@@ -81,7 +81,11 @@ func (n *idNumber) Unpack(v starlark.Value) error {
 	}
 	var got uint32
 	if err := starlark.AsInt(v, &got); err != nil || got == math.MaxUint32 {
-		return fmt.Errorf("got %s, want a number from 0 to %d", v, uint32(math.MaxUint32-1))
+		err := fmt.Errorf("got %s, want a number from 0 to %d", v, uint32(math.MaxUint32-1))
+		if text, ok := starlark.AsString(v); ok && text != "" && strings.Trim(text, "0123456789") == "" {
+			return runtime.Hint(err, "write it without quotes: "+text)
+		}
+		return err
 	}
 	*n = idNumber(v.String())
 	return nil

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 
+	"go.starlark.net/starlark"
+
 	"runbook/builtins/internal/crontab"
 	"runbook/runtime"
 	"runbook/runtime/host"
@@ -36,7 +38,7 @@ type cronOp struct {
 func newCron(c *runtime.Call) (runtime.Op, string, error) {
 	op := &cronOp{}
 	match := ""
-	err := c.Unpack("user", &op.user, "schedule", &op.schedule, "command", &op.command, "match", &match)
+	err := c.Unpack("user", &op.user, "schedule", (*schedule)(&op.schedule), "command", &op.command, "match", &match)
 	if err != nil {
 		return nil, "", err
 	}
@@ -48,6 +50,27 @@ func newCron(c *runtime.Call) (runtime.Op, string, error) {
 		op.match, err = regexp.Compile(match)
 	}
 	return op, op.user + " " + line, err
+}
+
+// schedule is when a line of a crontab is run.
+type schedule string
+
+var _ starlark.Unpacker = (*schedule)(nil)
+
+// Unpack implements starlark.Unpacker.
+func (s *schedule) Unpack(v starlark.Value) error {
+	text, err := runtime.Text(v)
+	if err != nil {
+		return err
+	}
+	*s = schedule(text)
+	if err = crontab.CheckSchedule(text); err == nil {
+		return nil
+	}
+	if words := strings.Fields(text); len(words) == 6 && crontab.CheckSchedule(strings.Join(words[1:], " ")) == nil {
+		return runtime.Hint(err, fmt.Sprintf("cron has no seconds: leave the first out, %q", strings.Join(words[1:], " ")))
+	}
+	return runtime.Hint(err, `five fields, such as "30 3 * * 0" for Sundays at half past three`)
 }
 
 func (op *cronOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, error) {

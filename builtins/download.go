@@ -11,6 +11,8 @@ import (
 	"path"
 	"strings"
 
+	"go.starlark.net/starlark"
+
 	"runbook/runtime"
 	"runbook/runtime/fetch"
 	"runbook/runtime/host"
@@ -48,20 +50,39 @@ type downloadOp struct {
 	owner   ownership
 }
 
+// address is where a file comes from.
+type address string
+
+var _ starlark.Unpacker = (*address)(nil)
+
+// Unpack implements starlark.Unpacker.
+func (a *address) Unpack(v starlark.Value) error {
+	text, err := runtime.Text(v)
+	if err != nil {
+		return err
+	}
+	*a = address(text)
+	for _, scheme := range []string{"/", "http://", "https://", "file:///"} {
+		if strings.HasPrefix(strings.ToLower(text), scheme) {
+			return nil
+		}
+	}
+	return runtime.Hint(fmt.Errorf("got %s, want http://, https:// or file:///", host.RedactURL(runtime.Readable(text))),
+		"the absolute name of a file will do, too")
+}
+
 func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 	op := downloadOp{mode: 0o644, owner: ownership{user: c.User()}}
 	var dest runtime.Path
 	var sha256, md5 string
-	err := c.Unpack("url", &op.url, "dest", &dest, "sha256", &sha256, "md5", &md5, "mode", &op.mode,
+	err := c.Unpack("url", (*address)(&op.url), "dest", &dest, "sha256", &sha256, "md5", &md5, "mode", &op.mode,
 		"owner", runtime.Account(&op.owner.User), "group", runtime.Account(&op.owner.Group))
 	if err != nil {
 		return nil, "", err
 	}
 	op.dest = string(dest)
 	op.shown = host.RedactURL(runtime.Readable(op.url))
-	lower := strings.ToLower(op.url)
-	switch {
-	case strings.HasPrefix(lower, "http://"), strings.HasPrefix(lower, "https://"):
+	switch lower := strings.ToLower(op.url); {
 	case strings.HasPrefix(op.url, "/"):
 		op.file, op.shown = path.Clean(op.url), op.url
 	case strings.HasPrefix(lower, "file:///"):
@@ -69,9 +90,6 @@ func newDownload(c *runtime.Call) (runtime.Op, string, error) {
 			return nil, "", errors.New("argument \"url\": malformed file URL")
 		}
 		op.file = path.Clean(op.file)
-	default:
-		return nil, "", runtime.Hint(fmt.Errorf("argument \"url\": got %s, want http://, https:// or file:///", op.shown),
-			"the absolute name of a file will do, too")
 	}
 	named, _, _ := strings.Cut(op.url, "?")
 	op.digests, err = parseDigests(sha256, md5, named, op.dest)

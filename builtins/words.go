@@ -29,8 +29,12 @@ func (w *words) Unpack(v starlark.Value) error {
 			return fmt.Errorf("got %s, %w", v, err)
 		}
 	}
-	if len(list) == 0 {
-		return errors.New("got no words, want a command")
+	switch {
+	case len(list) == 0:
+		return runtime.Hint(errors.New("got no words, want a command"), `such as ["systemctl", "daemon-reload"]`)
+	case len(list) == 1 && strings.Contains(list[0], " ") && !strings.HasPrefix(list[0], "/") && v.Type() != "string":
+		err := fmt.Errorf("got a program that is called %q, want a word in each element", runtime.Readable(list[0]))
+		return runtime.Hint(err, "write it as one text, which is split into words, or each word by itself")
 	}
 	*w = list
 	return nil

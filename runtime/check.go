@@ -22,7 +22,8 @@ func (rt *Runtime) check(lib Library, name string) Errors {
 	if err != nil {
 		return Errors{{Class: Mistake, Pos: name, Err: cause(err), rule: "unreadable"}}
 	}
-	l := &loader{rt: rt, meter: m, book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib}
+	book := &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}
+	l := &loader{rt: rt, meter: m, book: book, lib: lib}
 	l.pre = rt.predeclared(l)
 	c := &checker{rt: rt, lib: lib, pre: l.pre, loader: l, placeholders: l.book.placeholders,
 		uses: map[*syntax.Ident]int{}, set: map[*syntax.Ident]bool{}}
@@ -80,6 +81,8 @@ type checker struct {
 	siteVars map[any]bool // names that the site's file beside a runbook uses; nil: not looked at
 	found    Errors
 
+	declared map[string]syntax.Position // vars, secrets and steps of the file itself, as first says them
+
 	loader       *loader
 	placeholders *secret.Placeholders
 	know         knower
@@ -118,13 +121,19 @@ func (c *checker) add(where span, rule string, err error) {
 	if hinted, ok := err.(*Error); ok {
 		e.Err = hinted.Err
 	}
-	c.found = append(c.found, explain(e))
+	same := func(o *Error) bool { return o.Pos == e.Pos && o.rule == e.rule }
+	if !slices.ContainsFunc(c.found, same) {
+		c.found = append(c.found, explain(e))
+	}
 }
 
 func problemsOf(err error) Errors {
 	var all Errors
 	if errors.As(err, &all) {
 		return all
+	}
+	if e, ok := err.(*Error); ok && e.Pos != "" {
+		return Errors{e}
 	}
 	return Errors{located("", Mistake, err).(*Error)}
 }
@@ -220,7 +229,8 @@ func (c *checker) unused(f *syntax.File) {
 			}
 		case *syntax.DefStmt:
 			if c.runbook || strings.HasPrefix(s.Name.Name, "_") {
-				c.mustUse(s.Name, "unused-function", "function", fmt.Sprintf("make it a step: step(%s), or delete it", s.Name.Name))
+				c.mustUse(s.Name, "unused-function", "function",
+					fmt.Sprintf("make it a step: step(%s), or delete it", s.Name.Name))
 			}
 		case *syntax.AssignStmt:
 			id, isName := s.LHS.(*syntax.Ident)
@@ -254,23 +264,9 @@ func (c *checker) siteUses(call *syntax.CallExpr) bool {
 	return ok && c.siteVars[lit.Value]
 }
 
-// stepless refuses a runbook without steps: a file that declares vars, or that nobody
-// loads although it is no library in lib/.
-func (c *checker) stepless(f *syntax.File, name string) {
-	if c.runbook || strings.Contains(name, "/") || name == "runbook.star" || c.lib.loads(name) {
-		return
-	}
-	for _, s := range f.Stmts {
-		if d, ok := s.(*syntax.DefStmt); ok {
-			c.add(spanOf(d.Name), "no-step", Hint(fmt.Errorf("no step is declared: nothing calls %s", d.Name.Name),
-				fmt.Sprintf("write step(%s) below it; what other files load belongs into lib/", d.Name.Name)))
-			return
-		}
-	}
-}
-
 func (c *checker) mustUse(id *syntax.Ident, rule, what, hint string) {
-	if c.uses[id] == 0 {
+	twice := func(e *Error) bool { return e.Pos == id.NamePos.String() }
+	if c.uses[id] == 0 && !slices.ContainsFunc(c.found, twice) {
 		c.add(spanOf(id), rule, Hint(fmt.Errorf("%s %s is never used", what, id.Name), hint))
 	}
 }
@@ -282,7 +278,11 @@ func (c *checker) loading(name string) {
 		return
 	}
 	for _, e := range problemsOf(err) {
-		again := slices.ContainsFunc(c.found, func(o *Error) bool { return lineOf(o.Pos) == lineOf(e.Pos) })
+		lines := []string{lineOf(e.Pos)}
+		for _, pos := range e.From {
+			lines = append(lines, lineOf(pos))
+		}
+		again := slices.ContainsFunc(c.found, func(o *Error) bool { return slices.Contains(lines, lineOf(o.Pos)) })
 		if !again && !errors.Is(e.Err, ErrMissing) {
 			c.found = append(c.found, e)
 		}
@@ -332,6 +332,12 @@ func (c *checker) call(b *Builtin, n *syntax.CallExpr, early bool) {
 		return
 	}
 	args, kwargs, exprs := c.arguments(b, n)
+	if c.calledInstead(b, exprs) {
+		return
+	}
+	if early {
+		c.declaration(b, exprs, n)
+	}
 	given, err := b.bind(args, kwargs)
 	s := &sketch{exprs: exprs, unknown: err != nil}
 	if err != nil {
@@ -396,33 +402,4 @@ func (c *checker) arguments(b *Builtin, n *syntax.CallExpr) (
 		}
 	}
 	return args, kwargs, exprs
-}
-
-// load compares what is loaded with what the other file defines. That there is
-// no such file is found by loading it.
-func (c *checker) load(n *syntax.LoadStmt) {
-	module := n.ModuleName()
-	src, _, err := c.lib.read(module)
-	if err != nil {
-		return
-	}
-	f, err := dialect.Parse(module, src, 0)
-	if err != nil {
-		return
-	}
-	var names []string
-	for _, s := range f.Stmts {
-		if _, ok := s.(*syntax.LoadStmt); !ok {
-			for _, id := range bound(&syntax.File{Stmts: []syntax.Stmt{s}}) {
-				names = append(names, id.Name)
-			}
-		}
-	}
-	for i, from := range n.From {
-		if !slices.Contains(names, from.Name) {
-			c.uses[n.To[i]]++ // one mistake is enough
-			err := fmt.Errorf("%s does not define %s", module, from.Name)
-			c.add(spanOf(from), "unknown-name", Nearest(err, from.Name, names))
-		}
-	}
 }

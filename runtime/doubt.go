@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"runbook/runtime/host"
 )
 
 // What a call does that is probably not meant. It runs.
@@ -25,6 +28,7 @@ func (c *checker) doubt(call *Call, n *syntax.CallExpr) {
 		c.exposed(call, "unless", unless)
 	}
 	c.readable(call)
+	c.vital(call)
 	if b.Name == "run" && !c.sometimes[n] && !c.repeatable(n) {
 		c.add(spanOf(n.Fn), "run-every-time", Hint(errors.New("run: nothing says when it is done: it runs every time"),
 			`say creates = "FILE", unless = ["COMMAND"] or once = "NAME"`))
@@ -35,6 +39,26 @@ func (c *checker) doubt(call *Call, n *syntax.CallExpr) {
 		c.add(at, "no-question", Hint(fmt.Errorf("confirm: got %q, want a question", Readable(string(text))),
 			"ask what can be answered with yes, and end it with ?"))
 	}
+}
+
+// vital refuses to take away, or give away, what the system needs.
+func (c *checker) vital(call *Call) {
+	arg := map[string]string{"remove": "path", "move": "src", "chown": "path"}[call.Builtin.Name]
+	text, ok := call.given[arg].(starlark.String)
+	if owner, _ := starlark.AsString(orUnknown(call.given["owner"])); !ok || owner == "root" || owner == "0" {
+		return
+	}
+	if err := host.SpareName(path.Clean(string(text))); err != nil {
+		at, _ := call.sketch.place(arg, nil)
+		c.add(at, "vital-directory", Hint(fmt.Errorf("%s: argument %q: %w", call.Builtin.Name, arg, err), HintOf(err)))
+	}
+}
+
+func orUnknown(v starlark.Value) starlark.Value {
+	if v == nil {
+		return unknown{}
+	}
+	return v
 }
 
 // repeatable reports whether a call of run says when it is done, or may say so.
@@ -95,7 +119,7 @@ func (c *checker) readable(call *Call) {
 	}
 	if bits, ok := mode.Int64(); ok && bits&0o007 != 0 {
 		at, _ := call.sketch.place("mode", nil)
-		err := fmt.Errorf("%s: the text holds a secret, and mode %#o lets everybody read it", call.Builtin.Name, bits)
+		err := fmt.Errorf("%s: the text holds a secret, and mode %O lets everybody read it", call.Builtin.Name, bits)
 		c.add(at, "secret-readable", Hint(err,
 			`leave mode out, which is 0o600 then; or 0o640, with group = "NAME" for those who need it`))
 	}

@@ -91,6 +91,7 @@ func parseError(err error, names []string, loaded bool) error {
 		return &Error{Class: Mistake, Err: err}
 	}
 	var all Errors
+	outside := false
 	for _, re := range list {
 		e := &Error{Class: Mistake, Pos: re.Pos.String(), Err: errors.New(re.Msg), rule: "syntax"}
 		if name, ok := strings.CutPrefix(re.Msg, "undefined: "); ok {
@@ -98,9 +99,15 @@ func parseError(err error, names []string, loaded bool) error {
 			e = &Error{Class: Mistake, Pos: e.Pos, Err: fmt.Errorf("undefined: %s", name), rule: "unknown-name"}
 			e.Advice = undefinedHint(name, names, loaded)
 		}
-		if strings.HasPrefix(re.Msg, "cannot reassign ") {
+		switch {
+		case strings.HasPrefix(re.Msg, "cannot reassign ") && outside && re.Pos.Col > 1:
+			continue // follows from an if or for that is outside functions
+		case strings.HasPrefix(re.Msg, "cannot reassign "):
 			e.rule = "bound-twice"
+		case strings.HasPrefix(re.Msg, "keyword argument "):
+			e.rule = "repeated-argument"
 		}
+		outside = outside || strings.Contains(re.Msg, "not within a function")
 		explain(e)
 		if len(all) == 0 || all[len(all)-1].Error() != e.Error() {
 			all = append(all, e)

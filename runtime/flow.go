@@ -212,8 +212,8 @@ func (c *checker) returned(d *syntax.DefStmt) {
 		return
 	}
 	err := fmt.Errorf("%s returns a value on some ways and nothing on others", d.Name.Name)
-	err = Hint(err, "end each way with return VALUE, or with return None where there is none")
-	c.add(spanOf(d.Name), "mixed-return", err)
+	c.add(spanOf(d.Name), "mixed-return", Hint(err,
+		"end each way with return VALUE, or with return None where there is none"))
 }
 
 // recursion finds a function that calls itself.
@@ -234,7 +234,7 @@ func (c *checker) iterated(x syntax.Expr) {
 	switch typ := c.know.value(x).Type(); typ {
 	case "string":
 		c.add(spanOf(x), "not-iterable", Hint(errors.New("a text is nothing to loop over"),
-			exprText(x)+".splitlines() gives its lines, .split() its words, .elems() its characters"))
+			orName(x, "x")+".splitlines() gives its lines, .split() its words, .elems() its characters"))
 	case "int":
 		c.add(spanOf(x), "not-iterable", Hint(errors.New("a number is nothing to loop over"),
 			"range(n) counts from 0 to n - 1"))
@@ -261,7 +261,7 @@ func (c *checker) keys(d *syntax.DictExpr) {
 func (c *checker) cut(x syntax.Expr, where span) {
 	if v := c.know.value(x); v.Type() != "list" && v.Type() != "dict" && c.know.holds(v) {
 		c.add(where, "secret-compared", Hint(errors.New("a secret cannot be measured or cut"),
-			"what a secret is must not decide what a runbook does; use a var for that"))
+			"what a secret must look like says pattern= of secret()"))
 	}
 }
 

@@ -137,11 +137,20 @@ func (c *checker) alwaysTrue(x syntax.Expr) string {
 func (c *checker) pairs(vars, x syntax.Expr) {
 	if tuple, ok := vars.(*syntax.TupleExpr); ok && len(tuple.List) == 2 && c.know.value(x).Type() == "dict" {
 		c.add(spanOf(x), "dict-pairs", Hint(errors.New("a loop over a dict gets its keys, one at a time"),
-			"for keys and values: for "+names2(tuple.List)+" in "+exprText(x)+".items()"))
+			"for keys and values: for "+names2(tuple.List)+" in "+orName(x, "d")+".items()"))
 	}
 }
 
 func names2(list []syntax.Expr) string { return exprText(list[0]) + ", " + exprText(list[1]) }
+
+// orName is the text of an expression that is short, else name.
+func orName(x syntax.Expr, name string) string {
+	switch x.(type) {
+	case *syntax.Ident, *syntax.DotExpr:
+		return exprText(x)
+	}
+	return name
+}
 
 // exprText is an expression in few words.
 func exprText(x syntax.Expr) string {
@@ -150,8 +159,18 @@ func exprText(x syntax.Expr) string {
 		return x.Name
 	case *syntax.DotExpr:
 		return exprText(x.X) + "." + x.Name.Name
+	case *syntax.Literal:
+		return x.Raw
+	case *syntax.ListExpr:
+		if len(x.List) == 0 {
+			return "[]"
+		}
+	case *syntax.DictExpr:
+		if len(x.List) == 0 {
+			return "{}"
+		}
 	}
-	return "d"
+	return "..."
 }
 
 // sum refuses the sum of a text and a number.
@@ -286,103 +305,6 @@ func (c *checker) learnLoads(f *syntax.File) {
 			syntax.Walk(s, follow)
 		}
 	}
-}
-
-// ownCall compares a call with the function of the file, or of one that it loads.
-func (c *checker) ownCall(n *syntax.CallExpr) {
-	id, ok := n.Fn.(*syntax.Ident)
-	if !ok {
-		return
-	}
-	d := c.defs[firstOf(id)]
-	if d == nil || c.know.bound[firstOf(id)] != 1 {
-		return
-	}
-	var free []string // parameters that may be given by name
-	want := map[string]bool{}
-	positional, star, stars, kwonly := 0, false, false, false
-	for _, p := range d.Params {
-		switch p := p.(type) {
-		case *syntax.Ident:
-			free, want[p.Name] = append(free, p.Name), true
-		case *syntax.BinaryExpr:
-			free = append(free, p.X.(*syntax.Ident).Name)
-		case *syntax.UnaryExpr:
-			star, stars, kwonly = star || p.Op == syntax.STAR && p.X != nil, stars || p.Op == syntax.STARSTAR, true
-			continue
-		}
-		if !kwonly {
-			positional++
-		}
-	}
-	given := 0
-	for _, a := range n.Args {
-		if plainArgument(a) {
-			if given < positional {
-				delete(want, free[given])
-			}
-			given++
-			continue
-		}
-		named, ok := a.(*syntax.BinaryExpr)
-		if !ok {
-			return // *args or **kwargs: what they hold is not known here
-		}
-		name := named.X.(*syntax.Ident)
-		if !slices.Contains(free, name.Name) && !stars {
-			err := fmt.Errorf("%s: no argument %q", id.Name, name.Name)
-			c.add(spanOf(name), "unknown-argument", Nearest(err, name.Name, free))
-		}
-		delete(want, name.Name)
-	}
-	signature := id.Name + "(" + strings.Join(free, ", ") + ")"
-	if given > positional && !star {
-		err := fmt.Errorf("%s: got %d arguments, want at most %d", id.Name, given, positional)
-		c.add(spanOf(n.Fn), "surplus-argument", Hint(err, "it is "+signature))
-		return
-	}
-	for _, name := range free {
-		if want[name] {
-			err := fmt.Errorf("%s: argument %q is missing", id.Name, name)
-			c.add(spanOf(n.Fn), "missing-argument", Hint(err, "it is "+signature))
-			return
-		}
-	}
-}
-
-// learnDefs finds the functions that a file defines at its top level or loads.
-func (c *checker) learnDefs(f *syntax.File) {
-	c.defs = map[*syntax.Ident]*syntax.DefStmt{}
-	for _, s := range f.Stmts {
-		switch s := s.(type) {
-		case *syntax.DefStmt:
-			c.defs[s.Name] = s
-		case *syntax.LoadStmt:
-			there := c.defsOf(s.ModuleName())
-			for i, from := range s.From {
-				c.defs[s.To[i]] = there[from.Name]
-			}
-		}
-	}
-}
-
-// defsOf returns the functions of another file by name.
-func (c *checker) defsOf(module string) map[string]*syntax.DefStmt {
-	defs := map[string]*syntax.DefStmt{}
-	src, _, err := c.lib.read(module)
-	if err != nil {
-		return nil
-	}
-	f, err := dialect.Parse(module, src, 0)
-	if err != nil {
-		return nil
-	}
-	for _, s := range f.Stmts {
-		if d, ok := s.(*syntax.DefStmt); ok {
-			defs[d.Name.Name] = d
-		}
-	}
-	return defs
 }
 
 // tooLate returns an error for what belongs to the top of a file and is called by a

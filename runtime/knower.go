@@ -190,6 +190,9 @@ func (k *knower) binary(e *syntax.BinaryExpr) starlark.Value {
 		return k.either(k.value(e.X), k.value(e.Y))
 	}
 	x, y := k.value(e.X), k.value(e.Y)
+	if e.Op == syntax.SLASH && x.Type() == "int" && y.Type() == "int" {
+		return unknown{typ: "float"}
+	}
 	prefix, isText := beginning(x)
 	switch {
 	case e.Op == syntax.PERCENT && isText:

@@ -11,7 +11,7 @@ func TestErrorsOfNewcomers(t *testing.T) {
 	for _, c := range []struct{ src, want, hint string }{
 		{"ptu('/a', 'b')", `t.star:1:1: undefined: ptu`, `did you mean "put"?`},
 		{"if True:\n  x = 1\n", "t.star:1:1: if statement not within a function", "use when= of step()"},
-		{"x = f'a'\n", "t.star:1:5: got string literal", `there are no f-strings`},
+		{"x = f'a'\n", "t.star:1:5: there are no f-strings", `write "%s" % x`},
 		{"def put():\n  pass\n", "t.star:1:5: put is a builtin and cannot be redefined", "choose another name"},
 		{"put('/a', 'b')", "t.star:1:4: put called while loading", "step()"},
 		{"def f():\n  put('/a', nmae='x')\nstep(f)\nstep(f)", "t.star:4:5: step f: declared twice", ""},
@@ -25,7 +25,7 @@ func TestErrorsOfNewcomers(t *testing.T) {
 		{"'x' in [secret('p')]", "a secret cannot be compared", "use a var"},
 		{"len('a' + secret('p'))", "a secret cannot be compared", "use a var"},
 		{"{secret('p'): 1}", "unhashable: secret", ""},
-		{"try:\n  pass", "got try", "a builtin that fails ends the step"},
+		{"try:\n  pass", `there is no "try" here`, "a builtin that fails ends the step"},
 		{"secret('p')[0]", "unhandled index operation secret", ""},
 	} {
 		_, err := load(c.src, runtime.Inputs{})

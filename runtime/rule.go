@@ -37,6 +37,7 @@ var rules = []Rule{
 	{"dict-pairs", Wrong, "A loop takes the keys of a dict for pairs."},
 	{"not-iterable", Wrong, "A loop goes over a text or a number."},
 	{"repeated-key", Wrong, "A dict has a key twice."},
+	{"vital-directory", Wrong, "What the system needs is removed, moved or given away."},
 	{"recursion", Wrong, "A function calls itself."},
 	{"frozen-value", Wrong, "A step changes a value of the file."},
 	{"result-as-value", Wrong, "The result of a builtin is used as a condition or a value."},

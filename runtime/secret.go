@@ -96,8 +96,8 @@ func declareSecret(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, erro
 	if err := c.Unpack("name", &d.Name, "help", &d.Help, "pattern", &d.Pattern, "when", &d.Asked); err != nil {
 		return nil, err
 	}
-	if !names.MatchString(d.Name) {
-		return nil, fmt.Errorf("secret: got name %q, want letters, digits and _", d.Name)
+	if err := checkVarName("secret", d.Name); err != nil {
+		return nil, err
 	}
 	if _, err := wholePattern(d.Pattern); err != nil {
 		return nil, fmt.Errorf("secret %s: %w", d.Name, err)

@@ -115,6 +115,9 @@ func (s *sketch) look(arg Arg, v starlark.Value) (starlark.Value, error) {
 	if text, ok := v.(starlark.String); ok && arg.isPath() {
 		return v, literalPath(string(text))
 	}
+	if d, ok := v.(*starlark.Dict); ok && arg.Name == "env" {
+		return s.env(d)
+	}
 	if d, ok := v.(*starlark.Dict); ok && slices.ContainsFunc(keysAndValues(d), isUnknown) {
 		s.unknown = true
 		if arg.Type == Values && !slices.ContainsFunc(d.Keys(), isUnknown) {
@@ -127,6 +130,26 @@ func (s *sketch) look(arg Arg, v starlark.Value) (starlark.Value, error) {
 		return v, nil
 	}
 	return s.elements(arg, l)
+}
+
+// env returns what is known of an environment, with examples for what is not.
+func (s *sketch) env(d *starlark.Dict) (starlark.Value, error) {
+	known := starlark.NewDict(d.Len())
+	for _, item := range d.Items() {
+		for i, v := range item {
+			if u, ok := v.(unknown); ok {
+				s.unknown = true
+				if err := fits(u.typ, "string", v); err != nil {
+					return nil, fmt.Errorf("%s: %w", string(stringOf(item[0])), err)
+				}
+				item[i] = starlark.String("x")
+			}
+		}
+		if err := known.SetKey(item[0], item[1]); err != nil {
+			return nil, err
+		}
+	}
+	return known, nil
 }
 
 // elements returns a list with examples in the place of what is not known, so that the others keep their places.
@@ -168,6 +191,8 @@ func (c *Call) look() (err error) {
 	}()
 	b := c.Builtin
 	switch {
+	case b == varBuiltin:
+		err = c.looksRight()
 	case b.declare != nil:
 		for _, a := range b.Args {
 			var v starlark.Value

@@ -109,16 +109,23 @@ func (s *stop) words() (token, string, string) {
 		case w.kind != 'a' || cure == "":
 		case w.text == "return" && !strings.Contains(s.msg, "got return"):
 		case w == t || s.first(w) && !strings.Contains("return is", w.text):
-			return w, "", cure
+			return w, noWord(w.text), cure
 		}
 	}
 	switch {
 	case t.text == "if" && s.before(1).text == "else":
-		return s.before(1), "", "write elif"
+		return s.before(1), `there is no "else if" here`, "write elif"
 	case t.text == "if" && strings.Contains(s.msg, "primary"):
 		return token{}, "", "write VALUE if CONDITION else OTHER"
 	}
 	return token{}, "", ""
+}
+
+func noWord(word string) string {
+	if word == "return" || word == "print" {
+		return ""
+	}
+	return fmt.Sprintf("there is no %q here", word)
 }
 
 // first reports whether w begins its line.
@@ -131,7 +138,7 @@ func (s *stop) signs() (token, string, string) {
 	adjacent := before.last == t.line && before.end == t.col
 	switch {
 	case pair == "&&" || pair == "||":
-		return before, "", map[string]string{"&&": "write and", "||": "write or"}[pair]
+		return before, fmt.Sprintf("there is no %q here", pair), map[string]string{"&&": "write and", "||": "write or"}[pair]
 	case t.text == "=" && before.text == "=" && adjacent:
 		return before, "", "compare with =="
 	case before.text == "+" && s.before(2).text == "+", before.text == "-" && s.before(2).text == "-":
@@ -147,11 +154,11 @@ func (s *stop) signs() (token, string, string) {
 	case t.text == "=" && strings.Contains(s.msg, "want ':'"):
 		return token{}, "", `a dict is written {"key": value}, or dict(key = value)`
 	case t.text == "-" && s.after().text == ">":
-		return token{}, "", "there are no types in the text: leave -> and what follows out"
+		return token{}, "there are no types in the text", "leave -> and what follows out"
 	case t.text == ":" && before.kind == 'a' && s.after().text == "=":
 		return token{}, "", "assign on a line of its own: NAME = VALUE"
 	case t.text == ":" && before.kind == 'a':
-		return token{}, "", "there are no types in the text: leave the colon and what follows out"
+		return token{}, "there are no types in the text", "leave the colon and what follows out"
 	case t.text == "=" && strings.Contains("!<>", before.text):
 		return before, "", "compare with !=, <= or >=, without a blank"
 	}
@@ -194,13 +201,17 @@ func (s *stop) commas() (token, string, string) {
 	open := opened(s.all, s.i)
 	switch {
 	case t.kind == '"' && adjacent && slices.Contains(strings.Fields("f F fr rf Fr"), before.text):
-		return before, "", `there are no f-strings: write "%s" % x, or "{}".format(x)`
+		return before, "there are no f-strings", `write "%s" % x, or "{}".format(x)`
 	case t.kind == '"' && adjacent && before.kind == 'a':
 		return before, "", "leave the letters before the quote out; r and b are the only ones"
 	case !ends:
 		return token{}, "", ""
 	case len(open) > 0:
-		return t, "", fmt.Sprintf("a comma is missing after %s on line %d", shortToken(before), before.last)
+		end := token{line: before.last, col: before.end}
+		if before.kind == '"' && t.kind == '"' {
+			return end, "a comma is missing", fmt.Sprintf("write it after %s; where the two texts are one, write +", shortToken(before))
+		}
+		return end, "a comma is missing", "write it after " + shortToken(before)
 	case before.kind == 'a' && s.first(before):
 		return t, "", fmt.Sprintf("a call has parentheses: %s(...)", before.text)
 	case before.kind == '"' && t.kind == '"':
@@ -222,7 +233,7 @@ func (s *stop) lines() (token, string, string) {
 	end := token{line: before.last, col: before.end}
 	switch {
 	case strings.HasSuffix(s.msg, "got newline, want ':'"):
-		return end, "", "a line that begins with def, if, elif, else or for ends with a colon"
+		return end, "a colon is missing", "a line that begins with def, if, elif, else or for ends with one"
 	case strings.HasPrefix(s.msg, "got newline"), strings.HasPrefix(s.msg, "got end of file"):
 		return end, "", "something is missing at the end of this line"
 	case s.msg == "unexpected newline in string":
@@ -230,9 +241,9 @@ func (s *stop) lines() (token, string, string) {
 	case s.msg == "unexpected EOF in string":
 		return token{}, "", "this text is never closed: end it with the quotes that it begins with"
 	case strings.Contains(s.msg, "indent"):
-		return s.here(), "", "check that the lines of a block begin with the same spaces, more than the line above it"
+		return s.here(), indented(s.msg), "check that the lines of a block begin with the same spaces, more than the line above it"
 	case strings.HasPrefix(s.msg, "obsolete form of octal"):
-		return token{}, "", "modes are written with 0o: 0o770"
+		return s.before(1), "", "modes are written with 0o: 0o770"
 	case strings.HasPrefix(s.msg, "conditional expression without else"):
 		return token{}, "", "write VALUE if CONDITION else OTHER"
 	case s.msg == "not an identifier":
@@ -241,6 +252,16 @@ func (s *stop) lines() (token, string, string) {
 		return token{}, "", `write load("lib/x.star", "name")`
 	}
 	return token{}, "", ""
+}
+
+func indented(msg string) string {
+	switch {
+	case strings.HasSuffix(msg, "want indent"):
+		return "this line must be indented more than the one above"
+	case strings.HasPrefix(msg, "got indent"):
+		return "this line is indented more than the one above"
+	}
+	return ""
 }
 
 var inputCharacter = regexp.MustCompile("^unexpected input character [`'](.+)[`']$|^unexpected (.)$")

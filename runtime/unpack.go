@@ -121,6 +121,9 @@ func convertMode(v starlark.Value, p *fs.FileMode) error {
 	if text, ok := v.(starlark.String); ok && strings.Trim(string(text), "01234567o") == "" {
 		return Hint(fmt.Errorf("got string, want an int"), "write it without quotes: 0o"+strings.TrimLeft(string(text), "0o"))
 	}
+	if v.Type() == "string" {
+		return Hint(fmt.Errorf("got string, want an int"), "write modes in octal, without quotes: 0o644")
+	}
 	n, err := integer(v)
 	if err == nil && (n < 0 || n > 0o777) {
 		if err := octal(v.String()); err != nil && n < 1000 {
@@ -134,6 +137,10 @@ func convertMode(v starlark.Value, p *fs.FileMode) error {
 	*p = fs.FileMode(n)
 	return err
 }
+
+// Text returns the text that v is, for types that unpack themselves. A secret stands in
+// it as its placeholder.
+func Text(v starlark.Value) (string, error) { return text(v) }
 
 // StringList returns the elements of v, which is a list or one string, for types
 // that unpack themselves. Secrets stand in it as their placeholders.
@@ -296,6 +303,8 @@ func typeHint(v starlark.Value, want string) string {
 		return "a function that returns nothing returns None"
 	case want == "an int" && number:
 		return "write it without quotes: " + text
+	case want == "an int" && v.Type() == "float":
+		return "a whole number is divided with //, and int(x) cuts one"
 	case want == "an int" && v.Type() == "string":
 		return "make it a number first: int(x)"
 	case strings.HasPrefix(want, "a bool") && (strings.EqualFold(text, "true") || strings.EqualFold(text, "false")):

@@ -44,14 +44,9 @@ type Var struct {
 var names = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func declareVar(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) {
-	var v Var
-	var def starlark.Value
-	if err := c.Unpack("name", &v.Name, "default", &def, "help", &v.Help, "type", &v.Type, "choices", &v.Choices,
-		"pattern", &v.Pattern); err != nil {
+	v, def, err := unpackVar(c)
+	if err != nil {
 		return nil, err
-	}
-	if !names.MatchString(v.Name) {
-		return nil, fmt.Errorf("var: got name %q, want letters, digits and _", v.Name)
 	}
 	if err := l.first("var "+v.Name, c.pos()); err != nil {
 		return nil, err
@@ -66,6 +61,51 @@ func declareVar(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) 
 	}
 	l.book.Vars = append(l.book.Vars, v)
 	return v.starlark(), nil
+}
+
+func unpackVar(c *Call) (v Var, def starlark.Value, err error) {
+	err = c.Unpack("name", &v.Name, "default", &def, "help", &v.Help, "type", &v.Type, "choices", &v.Choices,
+		"pattern", &v.Pattern)
+	if err == nil || errors.Is(err, errSketched) {
+		err = cmp.Or(checkVarName("var", v.Name), err)
+	}
+	return v, def, err
+}
+
+func checkVarName(kind, name string) error {
+	if names.MatchString(name) {
+		return nil
+	}
+	err := fmt.Errorf("%s: got name %q, want letters, digits and _", kind, name)
+	if near := strings.Map(nameRune, name); names.MatchString(near) {
+		return Hint(err, fmt.Sprintf("write %q", near))
+	}
+	return Hint(err, `it begins with a letter, such as "data_dir"`)
+}
+
+func nameRune(r rune) rune {
+	if r < 0x80 && names.MatchString("_"+string(r)) {
+		return r
+	}
+	return '_'
+}
+
+// looksRight returns what is wrong with the var that a call declares, of which nothing is run.
+func (c *Call) looksRight() error {
+	v, def, err := unpackVar(c)
+	if !errors.Is(err, errSketched) || c.sketch.unknown {
+		return err
+	}
+	if err := v.declare(def); err != nil {
+		return fmt.Errorf("var %s: %w", v.Name, err)
+	}
+	if v.Value = v.Default; v.Value == nil {
+		return nil
+	}
+	if err := v.allowed(); err != nil {
+		return Hint(fmt.Errorf("var %s: default: %w", v.Name, err), "a default must be a value that a person may give")
+	}
+	return nil
 }
 
 // declare settles v's type and default.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -156,10 +157,16 @@ func (p *program) diagnosticsJSON(all []runtime.Diagnostic, _ int) error {
 
 // writeJSON prints a value for programs, with its lines set in.
 func (p *program) writeJSON(v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err == nil {
-		_, err = fmt.Fprintf(p.out, "%s\n", trace.Escape(text))
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
 	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, trace.Escape(text), "", "  "); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	_, err = b.WriteTo(p.out)
 	return err
 }
 

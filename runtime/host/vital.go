@@ -35,6 +35,14 @@ func Spare(r Reader, name string, below bool) error {
 	return hinted{err, "name a directory of its own below it"}
 }
 
+// SpareName is Spare for a name of which nothing is looked up: where it leads, and what is mounted there.
+func SpareName(name string) error {
+	if why := vital(name); why != "" {
+		return hinted{fmt.Errorf("got %q: %s", name, why), "name a directory of its own below it"}
+	}
+	return nil
+}
+
 const needed = "the system needs it"
 
 // vital says why the system needs name, which has no links, or "". The directories are those of the Filesystem

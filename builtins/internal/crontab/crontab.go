@@ -138,7 +138,7 @@ func terminated(text string) string {
 
 // Format returns the line of a job, or an error if cron would refuse it.
 func Format(schedule, command string) (string, error) {
-	if err := checkSchedule(schedule); err != nil {
+	if err := CheckSchedule(schedule); err != nil {
 		return "", err
 	}
 	command = strings.TrimSpace(command)
@@ -172,26 +172,26 @@ func fields() [5]field {
 	}
 }
 
-// checkSchedule returns an error if s is neither five fields, as cron takes them,
+// CheckSchedule returns an error if s is neither five fields, as cron takes them,
 // nor one of its words with an at sign.
-func checkSchedule(s string) error {
+func CheckSchedule(s string) error {
 	words := strings.Fields(s)
 	if len(words) == 1 && strings.HasPrefix(words[0], "@") {
 		switch words[0] {
 		case "@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly":
 			return nil
 		}
-		return fmt.Errorf("schedule %q: want @reboot, @hourly, @daily, @weekly, @monthly or @yearly", s)
+		return fmt.Errorf("got %q, want @reboot, @hourly, @daily, @weekly, @monthly or @yearly", s)
 	}
 	if len(words) != 5 {
-		return fmt.Errorf("schedule %q: got %d fields, want 5: minute, hour, day of month, month, day of week",
-			s, len(words))
+		return fmt.Errorf("got %d fields in %q, want 5: minute, hour, day of month, month, day of week",
+			len(words), s)
 	}
 	for i, f := range fields() {
 		for item := range strings.SplitSeq(words[i], ",") {
 			if !f.valid(item) {
-				return fmt.Errorf("schedule %q: got %q for the %s, want %d to %d, *, a range, or a step",
-					s, item, f.name, f.min, f.max)
+				return fmt.Errorf("got %q for the %s in %q, want %d to %d, *, a range, or a step",
+					item, f.name, s, f.min, f.max)
 			}
 		}
 	}

@@ -94,12 +94,12 @@ var schedules = map[string]bool{
 
 func TestCheckSchedule(t *testing.T) {
 	for s, ok := range schedules {
-		if err := checkSchedule(s); (err == nil) != ok {
+		if err := CheckSchedule(s); (err == nil) != ok {
 			t.Errorf("%q: got %v", s, err)
 		}
 	}
 	for _, s := range []string{"* * * *", "* * * * * *", "5/2 * * * *", "5-1 * * * *"} { // cron would take a word of the command, or never run it
-		if checkSchedule(s) == nil {
+		if CheckSchedule(s) == nil {
 			t.Errorf("%q: got no error", s)
 		}
 	}
