@@ -135,7 +135,7 @@ func (c *checker) idle(x syntax.Expr) {
 			return
 		}
 	case *syntax.BinaryExpr:
-		if (x.Op == syntax.AND || x.Op == syntax.OR) && calls(x) {
+		if !compares(x.Op) && calls(x) {
 			return
 		}
 		if compares(x.Op) {

@@ -137,13 +137,15 @@ func (s *sketch) env(d *starlark.Dict) (starlark.Value, error) {
 	known := starlark.NewDict(d.Len())
 	for _, item := range d.Items() {
 		for i, v := range item {
-			if u, ok := v.(unknown); ok {
-				s.unknown = true
-				if err := fits(u.typ, "string", v); err != nil {
-					return nil, fmt.Errorf("%s: %w", string(stringOf(item[0])), err)
-				}
-				item[i] = starlark.String("x")
+			u, ok := v.(unknown)
+			if !ok {
+				continue
 			}
+			s.unknown = true
+			if err := fits(u.typ, "string", v); err != nil {
+				return nil, fmt.Errorf("%s: %w", string(stringOf(item[0])), err)
+			}
+			item[i] = starlark.String("x")
 		}
 		if err := known.SetKey(item[0], item[1]); err != nil {
 			return nil, err

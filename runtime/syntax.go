@@ -209,7 +209,7 @@ func (s *stop) commas() (token, string, string) {
 	case len(open) > 0:
 		end := token{line: before.last, col: before.end}
 		if before.kind == '"' && t.kind == '"' {
-			return end, "a comma is missing", fmt.Sprintf("write it after %s; where the two texts are one, write +", shortToken(before))
+			return end, "a comma is missing", "write it after " + shortToken(before) + "; where the two texts are one, write +"
 		}
 		return end, "a comma is missing", "write it after " + shortToken(before)
 	case before.kind == 'a' && s.first(before):
@@ -241,7 +241,8 @@ func (s *stop) lines() (token, string, string) {
 	case s.msg == "unexpected EOF in string":
 		return token{}, "", "this text is never closed: end it with the quotes that it begins with"
 	case strings.Contains(s.msg, "indent"):
-		return s.here(), indented(s.msg), "check that the lines of a block begin with the same spaces, more than the line above it"
+		return s.here(), indented(s.msg),
+			"check that the lines of a block begin with the same spaces, more than the line above it"
 	case strings.HasPrefix(s.msg, "obsolete form of octal"):
 		return s.before(1), "", "modes are written with 0o: 0o770"
 	case strings.HasPrefix(s.msg, "conditional expression without else"):

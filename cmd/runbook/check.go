@@ -46,13 +46,11 @@ func (p *program) checkCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := write(p, all, len(files)); err != nil {
-				return err
-			}
+			err = write(p, all, len(files))
 			if slices.ContainsFunc(all, func(d runtime.Diagnostic) bool { return strict || d.Severity == runtime.Wrong }) {
 				return exit(2)
 			}
-			return nil
+			return err
 		},
 	}
 	c.Flags().StringVar(&format, "format", "text", "how to print what is found: text, json or sarif")
