@@ -337,9 +337,11 @@ func (l *loader) siblings() []*Runbook {
 			if known || file == l.book.Name || file == l.lib.Site.Name || strings.HasSuffix(file, "_test.star") {
 				continue
 			}
-			if book, _ := l.rt.Load(Library{Dir: l.lib.Dir, Shipped: l.lib.Shipped}, file, Inputs{}); book != nil {
-				books = append(books, book)
+			book, _ := l.rt.Load(Library{Dir: l.lib.Dir, Shipped: l.lib.Shipped}, file, Inputs{})
+			if len(book.Steps) == 0 { // mistakes in it are told elsewhere
+				book, _ = l.rt.Load(Library{Shipped: l.lib.Shipped}, file, Inputs{})
 			}
+			books = append(books, book)
 		}
 	}
 	return books

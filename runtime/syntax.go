@@ -21,6 +21,11 @@ func syntaxError(src []byte, err error) error {
 		return &Error{Class: Mistake, Err: err, rule: "syntax"}
 	}
 	e := &Error{Class: Mistake, Pos: se.Pos.String(), Err: errors.New(se.Msg), rule: "syntax"}
+	if line := mergeMark(src); line > 0 {
+		e.Pos, e.Err = fmt.Sprintf("%s:%d:1", se.Pos.Filename(), line), errors.New("both sides of a merge are here")
+		e.Advice = "keep what is right of what stands between <<<<<<< and >>>>>>>, and delete the marks"
+		return e
+	}
 	s := &stop{all: tokens(string(src)), msg: se.Msg}
 	behind := strings.HasPrefix(se.Msg, "got ") && !strings.HasSuffix(se.Msg, "want primary expression")
 	s.i = at(s.all, se.Pos.Line, se.Pos.Col, behind)
@@ -43,6 +48,16 @@ func syntaxError(src []byte, err error) error {
 		return e
 	}
 	return explain(e)
+}
+
+// mergeMark returns the first line that begins what two sides of a merge changed, 0 if none does.
+func mergeMark(src []byte) (line int) {
+	for text := range strings.Lines(string(src)) {
+		if line++; strings.HasPrefix(text, "<<<<<<< ") {
+			return line
+		}
+	}
+	return 0
 }
 
 // A stop is where a parser stopped, and what it said. Its methods are rules: each

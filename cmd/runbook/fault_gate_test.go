@@ -171,7 +171,7 @@ func (g *gated) read() error {
 func bareSite(t testing.TB, o lab.Options) site {
 	t.Helper()
 	sample.Slow(t, "it runs in a jail")
-	s := site{lab.New(t, o), t}
+	s := site{Jail: lab.New(t, o), t: t}
 	s.Bind(binary(t), "/usr/local/bin/runbook")
 	return s
 }

@@ -143,49 +143,79 @@ func (w workshop) upgrade() error {
 	if err != nil {
 		return err
 	}
-	conflicts := 0
+	conflicts, told := 0, false
 	for _, name := range names {
-		n, err := w.upgradeFile(name)
+		n, what, err := w.upgradeFile(name)
 		if err != nil {
 			return err
 		}
-		conflicts += n
+		if conflicts += n; what != "" {
+			told = true
+			fmt.Fprintln(w.out, trace.Quote(name)+": "+what)
+		}
 	}
-	if conflicts > 0 {
-		fmt.Fprintln(w.out, counted(conflicts, "place")+
-			" that both changed: look for <<<<<<< and >>>>>>>, edit, then runbook check")
+	switch {
+	case conflicts > 0:
+		fmt.Fprintln(w.out, counted(conflicts, "place")+" that both changed: keep what is right of what stands between "+
+			"<<<<<<< and >>>>>>>, then runbook check")
 		return exit(1)
+	case !told:
+		fmt.Fprintln(w.out, trace.Quote(w.dir)+": nothing new in this version; runbook diff shows what your site changed")
 	}
 	return nil
 }
 
-func (w workshop) upgradeFile(name string) (conflicts int, err error) {
+// upgradeFile merges one file. It returns what is to be said about it, and how many places are left for a person.
+func (w workshop) upgradeFile(name string) (conflicts int, what string, err error) {
 	mine, there, err := w.read(name)
 	base, known, err2 := w.read(filepath.Join(baseDir, name))
 	if err = errors.Join(err, err2); err != nil {
-		return 0, err
+		return 0, "", err
 	}
-	theirs, say := w.text(name), func(what string) { fmt.Fprintln(w.out, trace.Quote(name)+": "+what) }
-	switch {
+	theirs := w.text(name)
+	switch open := marks(mine); {
 	case !there && known:
-		say("left out, as your site removed it")
-		return 0, nil
+		return 0, "left out, as your site removed it", nil
 	case !there:
-		say("new")
-		return 0, w.take(name, theirs)
+		return 0, "new", w.take(name, theirs)
+	case len(open) > 0:
+		return len(open), "left alone, with the marks of the last merge, at " + lineList(open), nil
 	case mine == theirs, theirs == base:
-		return 0, w.take(name, mine)
+		return 0, "", w.take(name, mine)
 	case mine == base:
-		say("upgraded")
-		return 0, w.take(name, theirs)
+		return 0, "upgraded", w.take(name, theirs)
 	}
 	merged, conflicts := merge(base, mine, theirs)
+	what = "merged with your changes"
 	if conflicts > 0 {
-		say("merged, with " + counted(conflicts, "conflict"))
-	} else {
-		say("merged with your changes")
+		what = "merged, with " + counted(conflicts, "conflict") + ", at " + lineList(marks(merged))
 	}
-	return conflicts, w.take(name, merged)
+	return conflicts, what, w.take(name, merged)
+}
+
+// The lines that begin a place that both changed, stand between what they have there, and end it.
+const (
+	markYours   = "<<<<<<< yours\n"
+	markBetween = "=======\n"
+	markShipped = ">>>>>>> shipped\n"
+)
+
+// marks returns the numbers of the lines that begin a place that both changed.
+func marks(text string) (at []string) {
+	n := 0
+	for line := range strings.Lines(text) {
+		if n++; line == markYours {
+			at = append(at, fmt.Sprint(n))
+		}
+	}
+	return at
+}
+
+func lineList(at []string) string {
+	if len(at) == 1 {
+		return "line " + at[0]
+	}
+	return "lines " + strings.Join(at, ", ")
 }
 
 // diff shows what the site changed and what is shipped otherwise now.
@@ -252,7 +282,7 @@ func merge(base, mine, theirs string) (text string, conflicts int) {
 			out.WriteString(a)
 		default:
 			conflicts++
-			fmt.Fprintf(&out, "<<<<<<< yours\n%s=======\n%s>>>>>>> shipped\n", ended(a), ended(b))
+			out.WriteString(markYours + ended(a) + markBetween + ended(b) + markShipped)
 		}
 		x, y, at = x[nx:], y[ny:], to
 	}
@@ -322,28 +352,42 @@ Uncomment what you need, then:
     runbook run install.star --dry-run
 """
 
-# Another account, another port, another place for packages:
+# 1. Another account for the server, before it is installed:
 # defaults(service_user = "condasrv")
+
+# 2. Another port:
 # defaults(port = 9080)
+
+# 3. Another place for packages:
 # defaults(storage = "/data/conda/packages")
 
-# Addresses inside our network:
-# defaults(cloud_url = "https://conda.example.org", repo_urls = ["https://conda.example.org/pkgs/free"])
+# 4. Servers inside our network instead of the vendors':
+# defaults(
+#     cloud_url = "https://conda.example.org/cloud",
+#     miniconda_url = "https://conda.example.org/miniconda",
+#     repo_urls = ["https://conda.example.org/pkgs/free", "https://conda.example.org/pkgs/pro"],
+#     rpm_cdn = "https://conda.example.org/cdn",
+# )
 
-# No redirection of port 80; one more channel to mirror:
+# 5. Port 80 is left alone, as it is by default; rules that an earlier run made stay until somebody deletes them:
 # defaults(port80 = False)
+
+# 6. One more channel to mirror:
 # defaults(mirror_r = True)
 
-# A step of our own between two of the shipped ones:
-# def announce():
-#     """Tell that the installation has begun."""
-#     log("installing on port %d" % vars.port)
-# after("preflight", announce)
+# 7. A step of our own between two of the shipped ones:
+# def inventory():
+#     """Tell our inventory where the server is."""
+#     write("/etc/conda-server", "port=%d\nstorage=%s\n" % (vars.port, vars.storage))
+#
+# after("preflight", inventory)
 
-# Something around a shipped step:
-# def with_note(mongodb):
-#     """Install MongoDB, and say so."""
+# 8. Something around a shipped step:
+# def with_limits(mongodb):
+#     """Raise the limits that MongoDB complains about, then install it."""
+#     mkdir("/etc/security/limits.d")
+#     write("/etc/security/limits.d/mongod.conf", "mongod soft nofile 64000\nmongod hard nofile 64000\n")
 #     mongodb()
-#     log("MongoDB is installed")
-# replace("mongodb", with_note)
+#
+# replace("mongodb", with_limits)
 `

@@ -65,7 +65,7 @@ func TestInstallVars(t *testing.T) {
 	}
 	checkAllVars(t, s)
 	t.Run("primary group", func(t *testing.T) {
-		s := site{s.Jail, t}
+		s := site{Jail: s.Jail, t: t}
 		s.Must("usermod -g users anaconda-server")
 		s.changesTo("test $(id -gn anaconda-server) = anaconda-server", base)
 	})
@@ -73,13 +73,25 @@ func TestInstallVars(t *testing.T) {
 		"interface", "mirror_r", "mirror_wakari", "mirror_cluster", "port80", "server"} {
 		v := settings[name]
 		t.Run(name, func(t *testing.T) {
-			s := site{s.Jail, t}
+			s := site{Jail: s.Jail, t: t}
 			s.changesTo(v.check, append(base, "--var", name+"="+v.value))
 			s.changesTo(v.back, base)
 		})
 	}
+	t.Run("tweaks", func(t *testing.T) { // of the site's file, made when the server is there
+		s := site{Jail: s.Jail, t: t}
+		s.book = s.tweaked("", 2, 3, 7, 8)
+		s.changesTo("curl -fsS http://127.0.0.1:9080/ && ! curl -fs http://127.0.0.1:8080/ && grep -qx port=9080 /etc/conda-server && "+
+			"grep -qx 'fs_storage_root: /data/conda/packages' /etc/anaconda-server/config.yaml", base)
+		s.tweaked("", 7)
+		s.changesTo("curl -fsS http://127.0.0.1:8080/ && ! curl -fs http://127.0.0.1:9080/ && grep -qx port=8080 /etc/conda-server", base)
+		s.tweaked("", 1)
+		if out := s.install(3, base...); !strings.Contains(out, "port 8080 is in use by") {
+			t.Errorf("another account: got %s", out)
+		}
+	})
 	t.Run("another account", func(t *testing.T) {
-		s := site{s.Jail, t}
+		s := site{Jail: s.Jail, t: t}
 		for _, name := range []string{"service_user=other", "service_home=/home/other"} {
 			if out := s.install(3, append(base, "--var", name)...); !strings.Contains(out, "port 8080 is in use by") {
 				t.Errorf("%s: got %s", name, out)
@@ -88,13 +100,13 @@ func TestInstallVars(t *testing.T) {
 	})
 	// A run that stops before the server is restarted leaves that to the next one.
 	t.Run("cut short", func(t *testing.T) {
-		s := site{s.Jail, t}
+		s := site{Jail: s.Jail, t: t}
 		s.install(0, append(base, "--var", "port=9090", "--step", "configure")...)
 		s.changesTo(settings["port"].check, append(base, "--var", "port=9090"))
 		s.changesTo(settings["port"].back, base)
 	})
 	t.Run("another password", func(t *testing.T) {
-		s := site{s.Jail, t}
+		s := site{Jail: s.Jail, t: t}
 		out := s.install(0, base...)
 		if want := "the account superuser was made by an earlier run and keeps the password and address that it has"; !strings.Contains(out, want) {
 			t.Errorf("does not say %q:\n%s", want, out)

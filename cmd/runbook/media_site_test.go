@@ -35,7 +35,7 @@ func newSiteFromMedia(t *testing.T) *siteFromMedia {
 	if err := j.WriteFile("/root/password", []byte(password+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &siteFromMedia{site: site{j, t}}
+	s := &siteFromMedia{site: site{Jail: j, t: t}}
 	s.install(0, "--dry-run", "--trace", "/root/dry.jsonl")
 	s.out = s.install(0, "--trace", "/root/real.jsonl")
 	if out := s.run(0, "audit", "diff", "/root/dry.jsonl", "/root/real.jsonl"); !strings.HasPrefix(out, "equal") {

@@ -48,7 +48,7 @@ func newOnline(t *testing.T) *online {
 	server := &http.Server{Handler: v}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
-	return &online{site{j, t}, v}
+	return &online{site{Jail: j, t: t}, v}
 }
 
 // A vendor serves packages, installers and channels, some of them below /t/TOKEN only.

@@ -18,21 +18,23 @@ func TestSiteExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, text, _ := strings.Cut(string(readme), "## A site's own file")
-	var example strings.Builder
+	var code strings.Builder
 	for line := range strings.Lines(text[:strings.Index(text, "\n## ")]) {
-		if code, ok := strings.CutPrefix(line, "    "); ok || line == "\n" {
-			example.WriteString(code)
+		if c, ok := strings.CutPrefix(line, "    "); ok || line == "\n" {
+			code.WriteString(c)
 		}
 	}
-	var uncommented strings.Builder
-	_, body, _ := strings.Cut(siteTemplate, "\n\"\"\"\n")
-	for line := range strings.Lines(body) {
-		if code, ok := strings.CutPrefix(line, "# "); ok && !strings.HasSuffix(line, ":\n") || strings.HasPrefix(code, "def ") {
-			uncommented.WriteString(code)
-		}
+	example, page, ok := strings.Cut(code.String(), "server {")
+	if !ok {
+		t.Error("README.md has no template")
 	}
-	for name, src := range map[string]string{"README.md": example.String(), "init": uncommented.String()} {
-		site := &runtime.Site{FS: fstest.MapFS{siteName: {Data: []byte(src)}}, Name: siteName, Dir: "/srv"}
+	uncommented := ""
+	for n := range 8 {
+		uncommented += tweak(t, n+1)
+	}
+	for name, src := range map[string]string{"README.md": example, "init": uncommented} {
+		files := fstest.MapFS{siteName: {Data: []byte(src)}, "files/motd": {}, "files/conda.conf": {Data: []byte("server {" + page)}}
+		site := &runtime.Site{FS: files, Name: siteName, Dir: "/srv"}
 		lib := runtime.Library{Shipped: runbooks.FS, Site: site}
 		book, err := runtime.New(builtins.All()...).Load(lib, "install.star", runtime.Inputs{})
 		if err != nil || len(book.Tweaks) < 5 {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +27,8 @@ var all = []string{
 // A site is a bare host with media, and the program.
 type site struct {
 	*lab.Jail
-	t testing.TB
+	t    testing.TB
+	book string // what install runs; "" is the shipped one
 }
 
 func newSite(t testing.TB, mediaDir string) site {
@@ -40,7 +43,7 @@ func newSiteOf(t testing.TB, mediaDir string, o lab.Options) site {
 	j.Bind(mediaDir, "/installer")
 	j.Bind(binary(t), "/usr/local/bin/runbook")
 	j.WriteFile("/root/password", []byte(password+"\n"), 0o600)
-	return site{j, t}
+	return site{Jail: j, t: t}
 }
 
 // run runs the program in the site and returns its output; it must exit with code.
@@ -55,7 +58,7 @@ func (s site) run(code int, args ...string) string {
 
 func (s site) install(code int, more ...string) string {
 	s.t.Helper()
-	return s.run(code, append(append([]string{"run", "install.star"}, all...), more...)...)
+	return s.run(code, slices.Concat([]string{"run", cmp.Or(s.book, "install.star")}, all, more)...)
 }
 
 func (s site) read(name string) string {
