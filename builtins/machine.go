@@ -21,6 +21,7 @@ import (
 // A Machine describes a simulated machine. The zero value of each field is what a small server has.
 type Machine struct {
 	OS         string // "debian 12", "centos 6.5"
+	User       string // who runs the program: root, or one of Users
 	Hostname   string
 	Users      map[string]Account
 	Groups     []string
@@ -61,9 +62,11 @@ type Answer func(argv []string) (*host.Said, error)
 
 // A Simulation is a simulated machine on which runs add up.
 type Simulation struct {
-	Host *host.Overlay
-	made []string // directories, by runs
-	runs []*runtime.Run
+	Host  *host.Overlay
+	user  string   // who runs the program
+	state string   // directory for markers
+	made  []string // directories, by runs
+	runs  []*runtime.Run
 }
 
 // Simulate makes the machine.
@@ -79,19 +82,33 @@ func (m Machine) Simulate() (*Simulation, error) {
 	}
 	a := answers{machine: m, sim: b.sim, system: b.system}
 	b.sim.Answer, b.sim.Net = a.answer, a.get
-	return &Simulation{Host: b.sim.Runs()}, nil
+	return &Simulation{Host: b.sim.Runs(b.owner(b.User)), user: cmp.Or(b.User, "root"), state: b.stateDir()}, nil
 }
 
 // StateOfRuns is where runs on simulated machines keep their markers, as those of root do.
 const StateOfRuns = "/var/lib/runbook"
 
+// stateDir is where runs keep their markers.
+func (m Machine) stateDir() string {
+	if m.User == "" {
+		return StateOfRuns
+	}
+	return m.home(m.User) + "/.local/state/runbook"
+}
+
+func (m Machine) home(user string) string { return cmp.Or(m.Users[user].Home, "/home/"+user) }
+
+func (m Machine) owner(user string) host.Owner {
+	return host.Owner{User: user, Group: cmp.Or(m.Users[user].Group, user)}
+}
+
 // Run runs a runbook on the machine, as runs before left it. The sink of o gets the events, and so does the caller.
 func (s *Simulation) Run(ctx context.Context, book *runtime.Runbook, o runtime.Options) ([]trace.Event, error) {
 	var events trace.List
 	o.Sink = trace.Tee{&events}
-	o.State, o.Made = StateOfRuns, s.made
+	o.State, o.Made = s.state, s.made
 	o.Remember = func(dir string) error { s.made = append(s.made, dir); return nil }
-	o.Info.User.Name = "root"
+	o.Info.User.Name = s.user
 	r := runtime.Simulated(s.Host, o)
 	s.runs = append(s.runs, r)
 	err := r.Do(ctx, book)
@@ -123,6 +140,7 @@ type system struct {
 var likes = map[string]string{
 	"debian": "", "ubuntu": "debian", "centos": "rhel fedora", "rhel": "fedora", "rocky": "rhel centos fedora",
 	"almalinux": "rhel centos fedora", "fedora": "", "ol": "fedora",
+	"alpine": "", "opensuse-leap": "suse opensuse", "sles": "suse",
 }
 
 func parseSystem(text string) (system, error) {
@@ -138,11 +156,15 @@ func parseSystem(text string) (system, error) {
 			`write it as in os = "debian 12" or os = "centos 6.5"`)
 	}
 	s := system{id: id, version: version, like: like, family: "rhel", systemd: true}
-	if id == "debian" || like == "debian" {
+	switch {
+	case id == "debian" || like == "debian":
 		s.family = "debian"
+	case id == "alpine" || strings.HasPrefix(like, "suse"):
+		s.family, s.systemd = id, id != "alpine"
+	default:
+		major, _ := strconv.Atoi(strings.Split(version, ".")[0])
+		s.systemd = id == "fedora" || major >= 7
 	}
-	major, _ := strconv.Atoi(strings.Split(version, ".")[0])
-	s.systemd = s.family == "debian" || id == "fedora" || major >= 7
 	return s, nil
 }
 
@@ -153,7 +175,13 @@ func newMachineBuilder(m Machine) (*machineBuilder, error) {
 	}
 	m.Memory, m.CPUs = cmp.Or(m.Memory, 8<<30), cmp.Or(m.CPUs, 2)
 	m.Hostname = cmp.Or(m.Hostname, "machine")
-	m.Disk = maps.Clone(m.Disk)
+	m.Disk, m.Users = maps.Clone(m.Disk), maps.Clone(m.Users)
+	if _, known := m.Users[m.User]; m.User == "root" {
+		m.User = ""
+	} else if m.User != "" && !known && err == nil {
+		err = runtime.Hint(fmt.Errorf("argument \"user\": no account %q", m.User),
+			fmt.Sprintf("name it, too: users = {%q: None}", m.User))
+	}
 	if m.Disk == nil {
 		m.Disk = map[string]int64{}
 	}
@@ -178,11 +206,11 @@ func (b *machineBuilder) accounts() error {
 	passwd := []string{"root:x:0:0:root:/root:/bin/bash", "bin:x:2:2:bin:/bin:/sbin/nologin"}
 	groups := map[string]string{"root": "0", "bin": "2", "adm": "4", "tty": "5", "mail": "12"}
 	nobody, first := "nogroup:65534", 1000
-	if b.system.family == "rhel" {
+	if b.system.family == "debian" {
+		groups["sudo"] = "27"
+	} else {
 		nobody = "nobody:99"
 		groups["wheel"] = "10"
-	} else {
-		groups["sudo"] = "27"
 	}
 	if b.system.family == "rhel" && !b.system.systemd {
 		first = 500
@@ -209,6 +237,7 @@ func (b *machineBuilder) accounts() error {
 		if u.UID == 0 {
 			u.UID, next = next, next+1
 		}
+		b.Users[name] = u
 		own := cmp.Or(u.Group, name)
 		if groups[own] == "" {
 			groups[own] = strconv.Itoa(u.UID)
@@ -253,7 +282,7 @@ func (b *machineBuilder) kernel() error {
 		"/etc/hostname": b.Hostname + "\n", "/proc/sys/kernel/hostname": b.Hostname + "\n",
 		"/proc/sys/kernel/random/boot_id":               "11111111-2222-3333-4444-555555555555\n",
 		"/proc/sys/net/ipv4/ip_unprivileged_port_start": "1024\n",
-		"/proc/self/status":                             "Name:\trunbook\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n",
+		"/proc/self/status":                             b.identity(),
 		"/proc/meminfo":                                 fmt.Sprintf("MemTotal: %d kB\n", b.Memory>>10),
 		"/proc/cpuinfo":                                 cpuLines(b.CPUs),
 		"/proc/self/mounts":                             mountLines(b.Disk),
@@ -283,11 +312,23 @@ func (b *machineBuilder) kernel() error {
 		errs = append(errs, b.dir("/run/systemd/system"), b.dir("/etc/systemd/system"), b.dir("/usr/lib/systemd/system"))
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Users)) {
-		home := cmp.Or(b.Users[name].Home, "/home/"+name)
-		own := host.Owner{User: name, Group: cmp.Or(b.Users[name].Group, name)}
-		errs = append(errs, b.dir(home), b.sim.SetMeta(home, host.Meta{Mode: 0o755, Owner: own}))
+		home := host.Meta{Mode: 0o755, Owner: b.owner(name)}
+		errs = append(errs, b.dir(b.home(name)), b.sim.SetMeta(b.home(name), home))
+	}
+	if b.User != "" {
+		own := host.Meta{Mode: 0o700, Owner: b.owner(b.User)}
+		errs = append(errs, b.dir(b.stateDir()), b.sim.SetMeta(b.stateDir(), own))
 	}
 	return errors.Join(errs...)
+}
+
+// identity is what /proc/self/status says of who runs the program.
+func (b *machineBuilder) identity() string {
+	uid := 0
+	if b.User != "" {
+		uid = b.Users[b.User].UID
+	}
+	return fmt.Sprintf("Name:\trunbook\nUid:\t%d\t%d\t%d\t%d\n", uid, uid, uid, uid)
 }
 
 // oldRelease is /etc/redhat-release of Enterprise Linux 6, which has no os-release.
@@ -331,6 +372,10 @@ func (b *machineBuilder) programs() error {
 	case b.system.family == "debian":
 		bin += " apt-cache apt-get apt-mark debconf-set-selections dpkg dpkg-query"
 		sbin += " cron update-rc.d service invoke-rc.d"
+	case b.system.family == "alpine":
+		bin, sbin = bin+" apk", sbin+" crond rc-service rc-update"
+	case b.system.family != "rhel":
+		bin, sbin = bin+" rpm zypper", sbin+" chkconfig cron service"
 	case b.system.systemd:
 		bin += " dnf rpm rpmdb yum"
 		sbin += " chkconfig crond getenforce restorecon service setenforce setsebool"
@@ -370,6 +415,8 @@ func (b *machineBuilder) services() error {
 	all := map[string]string{"crond": "running", "sshd": "running"}
 	if b.system.family == "debian" {
 		all = map[string]string{"cron": "running", "ssh": "running"}
+	} else if b.system.family != "rhel" {
+		all = map[string]string{"sshd": "running"}
 	}
 	maps.Copy(all, b.Services)
 	states := []string{running, stopped, failed, dead, "masked"}
@@ -436,7 +483,7 @@ func (b *machineBuilder) files() error {
 // facts are those that no file tells.
 func (b *machineBuilder) facts() error {
 	for name, version := range b.Packages {
-		if b.system.family == "rhel" {
+		if b.system.family != "debian" {
 			b.sim.Known[fact(rpmKind, name)] = cmp.Or(version, host.Present)
 		}
 	}

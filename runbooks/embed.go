@@ -9,7 +9,7 @@ import "embed"
 
 // FS has the shipped runbooks at its top and what they load in lib.
 //
-//go:embed *.star lib/*.star
+//go:embed install.star media.star mirror.star quickstart.star lib/*.star
 var FS embed.FS
 
 // Machines has, for some of them, the simulated machines on which doc shows their commands: NAME.doc.yaml for

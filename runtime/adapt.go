@@ -39,6 +39,8 @@ func (l *loader) adapt(b *Builtin) starlarkFunc {
 // answer answers a call.
 func (l *loader) answer(t *starlark.Thread, c *Call) (starlark.Value, error) {
 	switch b := c.Builtin; {
+	case l.suite != nil:
+		return l.suite.answer(t, c)
 	case b.declare != nil && !b.anytime && l.run != nil:
 		return nil, tooLate(b.Name)
 	case b.declare != nil:

@@ -7,7 +7,7 @@ import (
 )
 
 // A Builtin is a function that runbooks can call inside a step. Exactly one of
-// New, Read and Pure is set.
+// New, Read, Pure and Test is set.
 type Builtin struct {
 	Name    string // may have one dot: "conda.install"
 	Args    []Arg  // in order
@@ -32,6 +32,8 @@ type Builtin struct {
 	Read func(*Call, host.Reader) (starlark.Value, error)
 	// Pure answers a call that touches no host; it may be called while loading.
 	Pure func(*Call) (starlark.Value, error)
+	// Test answers a call in a file of tests; other files do not see such a builtin. See LoadSuite.
+	Test func(*Call) (starlark.Value, error)
 
 	// declare answers the runtime's own builtins: var, step, require and so on.
 	declare  func(*loader, *starlark.Thread, *Call) (starlark.Value, error)

@@ -23,6 +23,9 @@ type Call struct {
 	run          *Run    // nil while loading
 	at           string  // position of the call
 	sketch       *sketch // if nothing is run: see Checker
+
+	thread *starlark.Thread // of a test
+	suite  *Suite           // nil in a runbook
 }
 
 // Literal reports whether only the text of a runbook is looked at, to find mistakes.

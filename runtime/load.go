@@ -141,6 +141,7 @@ type loader struct {
 	siteFile *syntax.File
 	tweaks   []Tweak
 	others   []*Runbook // beside this one; nil: not looked for
+	suite    *Suite     // nil: it is a runbook that is loaded
 }
 
 type module struct {
@@ -197,11 +198,14 @@ func cause(err error) error {
 // exec parses, checks and executes one file.
 func (l *loader) exec(name string, src []byte, site bool) (*module, error) {
 	pre := l.pre
-	if site && len(l.stack) == 1 {
+	switch {
+	case site && len(l.stack) == 1:
 		pre = l.sitePre
-	} else if site {
+	case site:
 		pre = maps.Clone(pre)
 		pre["here"] = l.sitePre["here"]
+	case l.suite != nil && len(l.stack) == 1:
+		pre = l.suite.pre
 	}
 	f, err := parse(name, src, pre)
 	if err != nil {

@@ -109,27 +109,31 @@ func (rt *Runtime) predeclared(l *loader) starlark.StringDict {
 	pre := l.limited()
 	l.guards(pre)
 	for _, b := range rt.builtins {
-		if b.site {
-			continue
-		}
-		fn := starlark.NewBuiltin(b.Name, l.adapt(b))
-		space, member, dotted := strings.Cut(b.Name, ".")
-		old, _ := pre[space].(*namespace)
-		switch {
-		case !dotted && old != nil:
-			old.call = fn
-		case !dotted:
-			pre[b.Name] = fn
-		case old == nil:
-			old = &namespace{name: space, members: map[string]*starlark.Builtin{}, property: map[string]bool{}, loader: l}
-			old.call, _ = pre[space].(*starlark.Builtin)
-			pre[space] = old
-			fallthrough
-		default:
-			old.members[member], old.property[member] = fn, b.Property
+		if !b.site {
+			l.add(pre, b)
 		}
 	}
 	return pre
+}
+
+// add makes b one of the names that a file sees.
+func (l *loader) add(pre starlark.StringDict, b *Builtin) {
+	fn := starlark.NewBuiltin(b.Name, l.adapt(b))
+	space, member, dotted := strings.Cut(b.Name, ".")
+	old, _ := pre[space].(*namespace)
+	switch {
+	case !dotted && old != nil:
+		old.call = fn
+	case !dotted:
+		pre[b.Name] = fn
+	case old == nil:
+		old = &namespace{name: space, members: map[string]*starlark.Builtin{}, property: map[string]bool{}, loader: l}
+		old.call, _ = pre[space].(*starlark.Builtin)
+		pre[space] = old
+		fallthrough
+	default:
+		old.members[member], old.property[member] = fn, b.Property
+	}
 }
 
 // predeclaredForSite returns what a site's file sees: besides the rest, what tweaks a runbook.
@@ -183,6 +187,9 @@ func (n *namespace) Attr(name string) (starlark.Value, error) {
 	}
 	if !n.property[name] {
 		return fn, nil
+	}
+	if n.loader.suite != nil {
+		return nil, n.loader.suite.refuse(n.name + "." + name)
 	}
 	if n.loader.run == nil {
 		return nil, propertyWhileLoading(n.name + "." + name)

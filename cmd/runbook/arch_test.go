@@ -51,6 +51,7 @@ var doors = map[string][]string{
 	"github.com/spf13/...":                 {"cmd/runbook"},
 	"golang.org/x/term":                    {"cmd/runbook"},
 	"golang.org/x/sys/unix":                {"cmd/runbook", "runtime/host"},
+	"golang.org/x/tools/txtar":             {"builtins"},
 	"golang.org/x/time/...":                {"builtins/internal/mirror"},
 	"github.com/klauspost/compress/...":    {"builtins/internal/compress"},
 	"github.com/ulikunitz/xz":              {"builtins/internal/compress"},

@@ -104,7 +104,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetErr(p.err)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(p.runCommand(), p.showCommand(), p.docCommand(), p.checkCommand(), p.fmtCommand(),
-		p.initCommand(), p.diffCommand(), p.builtinsCommand(), p.lspCommand(), p.replCommand(),
+		p.testCommand(), p.initCommand(), p.diffCommand(), p.builtinsCommand(), p.lspCommand(), p.replCommand(),
 		p.auditCommand(), p.versionCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()

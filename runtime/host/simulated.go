@@ -36,9 +36,9 @@ func NewSimulated() *Simulated {
 	return &Simulated{Overlay: NewOverlay(nothing{}, Owner{}), Known: map[Fact]string{}, Free: map[string]int64{}}
 }
 
-// Runs returns the machine as runs find and leave it. Settle ends each of them.
-func (s *Simulated) Runs() *Overlay {
-	o := NewOverlay(s, Owner{})
+// Runs returns the machine as runs of self find and leave it. Settle ends each of them.
+func (s *Simulated) Runs(self Owner) *Overlay {
+	o := NewOverlay(s, self)
 	o.sim, o.held = s, map[string]*held{}
 	for f, v := range s.Known {
 		o.believeFact(f, v)
@@ -201,7 +201,6 @@ func (o *Overlay) Settle() {
 	}
 	o.changed = false
 	o.run++
-	clear(o.touched)
 	clear(o.asked)
 	clear(o.owners)
 }

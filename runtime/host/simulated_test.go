@@ -24,7 +24,7 @@ func simulated(t *testing.T) (*Simulated, *Overlay) {
 			t.Fatal(err)
 		}
 	}
-	return s, s.Runs()
+	return s, s.Runs(Owner{})
 }
 
 // A machine that is data has nothing of this one.

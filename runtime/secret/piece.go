@@ -21,10 +21,6 @@ type pieces struct {
 // text is none.
 func newPieces(values map[string]string, public string) *pieces {
 	p := &pieces{names: map[string]string{}}
-	known := map[string]bool{}
-	for i := 0; i+pieceSize <= len(public); i++ {
-		known[public[i:i+pieceSize]] = true
-	}
 	for name, value := range values {
 		texts := []string{value, hex.EncodeToString([]byte(value)), strings.ToUpper(hex.EncodeToString([]byte(value)))}
 		for before := range 3 {
@@ -33,7 +29,12 @@ func newPieces(values map[string]string, public string) *pieces {
 				base64.RawURLEncoding.EncodeToString(data)[2*before:])
 		}
 		for _, text := range texts {
-			p.add(name, text, known)
+			p.add(name, text)
+		}
+	}
+	for i := 0; i+pieceSize <= len(public); i++ {
+		if p.at(public[i:]) != "" {
+			delete(p.names, public[i:i+pieceSize])
 		}
 	}
 	if len(p.names) == 0 {
@@ -42,12 +43,9 @@ func newPieces(values map[string]string, public string) *pieces {
 	return p
 }
 
-func (p *pieces) add(name, text string, public map[string]bool) {
+func (p *pieces) add(name, text string) {
 	for i := 0; i+pieceSize <= len(text); i++ {
 		piece := text[i : i+pieceSize]
-		if public[piece] {
-			continue
-		}
 		p.names[piece] = name
 		at := first(piece)
 		p.begin[at/8] |= 1 << (at % 8)

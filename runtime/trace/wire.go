@@ -214,3 +214,18 @@ func orEmpty(name string, raw []byte) []byte {
 	}
 	return []byte("[]")
 }
+
+// JSON returns what a line of a trace says of e, but for what depends on other lines and on when it happened.
+func (e Event) JSON() ([]byte, error) {
+	fs, err := fields(e)
+	if err != nil {
+		return nil, err
+	}
+	line := fmt.Appendf(nil, `{"kind":%s`, quoteJSON(string(e.Kind)))
+	for _, f := range fs {
+		if f.name != "time" && f.name != "elapsed_ms" {
+			line = fmt.Appendf(line, ",%q:%s", f.name, f.raw)
+		}
+	}
+	return append(line, '}'), nil
+}
