@@ -120,9 +120,9 @@ func (m manual) markdown() string {
 
 // legend says how the commands are to be read.
 const legend = `The commands are what a run would do on a bare machine, made out by a simulated run. They can be
-typed by hand, as root. "su - NAME" goes on as another account until "exit". A name in capitals
-such as "$PASSWORD" stands for a secret. Texts of many lines are cut. What shows whether a step
-did its work stands below its commands.
+typed by hand, as root. "su - NAME" goes on as another account until "exit". Where a name in
+capitals stands, such as "$PASSWORD", type that secret, in single quotes. Texts of many lines are
+cut. What shows whether a step did its work stands below its commands.
 `
 
 // usage is how the runbook is run.
