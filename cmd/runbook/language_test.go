@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -115,6 +117,48 @@ func doTwice(t *testing.T, files fstest.MapFS, name string) {
 		}
 		if n == 0 && changes == 0 || n == 1 && changes > 0 {
 			t.Errorf("%s, run %d: %d changes", name, n+1, changes)
+		}
+	}
+}
+
+// The commands that the pages show work in a directory with their files and nothing else, but for runs, which are for
+// the machine at hand; their tests pass and nothing in them is mistaken.
+func TestPagesCommands(t *testing.T) {
+	program := binary(t)
+	for page, want := range map[string]int{languagePage: 3, "../../README.md": 5} {
+		dir := t.TempDir()
+		for _, e := range examplesOf(t, page) {
+			if e.name == "" || e.name == "wrong" {
+				continue
+			}
+			name := filepath.Join(dir, e.name)
+			if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(name, []byte(e.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := []string{"runbook check", "runbook test"}
+		for _, m := range regexp.MustCompile(`(?m)^    (runbook (?:\S+ )+ +|runbook (?:\S+ )+\S+$)`).FindAllString(string(text), -1) {
+			books := regexp.MustCompile(`\b(web|first|secrets)\.star`)
+			if line := strings.TrimSpace(m); !strings.HasPrefix(line, "runbook run ") && books.MatchString(line) {
+				lines = append(lines, line)
+			}
+		}
+		for _, line := range lines {
+			c := exec.Command(program, strings.Fields(line)[1:]...)
+			c.Dir, c.Env = dir, append(os.Environ(), "XDG_STATE_HOME="+dir)
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", line, err, out)
+			}
+		}
+		if len(lines) < want {
+			t.Errorf("%s: %d commands were tried, want %d: %q", page, len(lines), want, lines)
 		}
 	}
 }
