@@ -295,6 +295,8 @@ func (l *loader) noHere(lib Library, name string, err error) error {
 	case errors.Is(err, errDirectory):
 		return Hint(fmt.Errorf("here: %s is a directory, want a file", name),
 			"name its files one by one, or pack them: extract(here(\"files.tar\"), ...)")
+	case strings.HasSuffix(err.Error(), "path escapes from parent"):
+		return Hint(fmt.Errorf("here: %s: %w", name, cause(err)), "a link must not lead out of the directory: copy the file")
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("here: %s: %w", name, cause(err))
 	}

@@ -103,6 +103,7 @@ func (m manual) markdown() string {
 	paragraph(&b, text, 2)
 	m.usage(&b)
 	m.choices(&b)
+	m.files(&b)
 	if len(book.Steps) > 0 {
 		b.WriteString("\n## Steps\n")
 	}
@@ -116,6 +117,17 @@ func (m manual) markdown() string {
 		m.step(&b, i+1, s)
 	}
 	return b.String()
+}
+
+// files are what lies beside the runbook and belongs to it, but for other runbooks.
+func (m manual) files(b *strings.Builder) {
+	title := "\n## Files beside it\n\nIt takes these from its directory, and so do its commands below.\n\n| file | SHA-256 |\n| --- | --- |\n"
+	for _, s := range m.book.Sources {
+		if !strings.HasSuffix(s.Name, ".star") {
+			fmt.Fprintf(b, "%s| %s | `%s` |\n", title, trace.CodeSpan(s.Name), s.SHA256)
+			title = ""
+		}
+	}
 }
 
 // legend says how the commands are to be read.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -119,9 +120,12 @@ func (s *online) install(code int, more ...string) string {
 // installKnowing is install with some of the secrets. None may be in the output.
 func (s *online) installKnowing(secrets []string, code int, more ...string) string {
 	s.t.Helper()
-	argv := []string{"/usr/local/bin/runbook", "run", "install.star", "--var", "mirror_r=true", "--var", "mirror_wakari=true", "--var", "mirror_cluster=true",
-		"--var", "rpm_cdn=" + vendorURL + "/cdn", "--var", "miniconda_url=" + vendorURL + "/miniconda", "--var", "cloud_url=" + vendorURL + "/cloud",
-		"--var", "repo_urls=" + vendorURL + "/pkgs/free," + vendorURL + "/pkgs/pro", "--ack", "licence"}
+	argv := []string{"/usr/local/bin/runbook", "run", cmp.Or(s.book, "install.star"), "--var", "mirror_r=true", "--var", "mirror_wakari=true",
+		"--var", "mirror_cluster=true", "--ack", "licence"}
+	if s.book == "" { // another has the addresses in its site's file
+		argv = append(argv, "--var", "rpm_cdn="+vendorURL+"/cdn", "--var", "miniconda_url="+vendorURL+"/miniconda",
+			"--var", "cloud_url="+vendorURL+"/cloud", "--var", "repo_urls="+vendorURL+"/pkgs/free,"+vendorURL+"/pkgs/pro")
+	}
 	r := s.Exec(lab.Cmd{Argv: slices.Concat(argv, secrets, more), Timeout: 5 * time.Minute})
 	out := r.Out + r.Err
 	for name, token := range tokens {
@@ -165,6 +169,28 @@ func TestOnline(t *testing.T) {
 		}
 	}
 	checkTokens(t, s)
+	checkInward(t, s)
+}
+
+// checkInward has the installed server take everything from another address, as the site's file says: dry, for real and
+// again.
+func checkInward(t *testing.T, s *online) {
+	t.Helper()
+	const inward = "http://localhost:8000"
+	s.book = s.tweaked(strings.ReplaceAll(tweak(t, 4), "https://conda.example.org", inward))
+	s.Must("rm -f /root/*.jsonl*")
+	s.install(0, "--dry-run", "--trace", "/root/dry.jsonl")
+	s.install(0, "--trace", "/root/real.jsonl")
+	if out := s.run(0, "audit", "diff", "/root/dry.jsonl", "/root/real.jsonl"); !strings.HasPrefix(out, "equal") {
+		t.Errorf("inward: got %s", out)
+	}
+	condarc := s.read("/home/anaconda-server/miniconda2/.condarc")
+	if strings.Count(condarc, inward) < 4 || !strings.Contains(condarc, inward+"/cloud/t/") {
+		t.Errorf("inward: got %s", condarc)
+	}
+	if out := s.install(0); strings.Contains(out, "\n  changed ") {
+		t.Errorf("inward: the second run changed something:\n%s", out)
+	}
 }
 
 // checkTokens finds the tokens where they must be, closed to strangers, and nowhere else but in conda's own notes. That of

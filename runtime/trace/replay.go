@@ -428,7 +428,13 @@ func mustText(v any) string {
 	return string(text)
 }
 
-func argText(args map[string]any, key string) string { return detailText(args, key) }
+// argText is an argument of an op as text; of a file beside the runbook it is the name.
+func argText(args map[string]any, key string) string {
+	if here, ok := args[key].(map[string]any); ok && here["here"] != nil {
+		return detailText(here, "here")
+	}
+	return detailText(args, key)
+}
 
 func (s *shell) meta(e Event) {
 	if detailText(e.Detail, "files") != "" {
