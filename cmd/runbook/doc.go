@@ -121,7 +121,8 @@ func (m manual) markdown() string {
 
 // files are what lies beside the runbook and belongs to it, but for other runbooks.
 func (m manual) files(b *strings.Builder) {
-	title := "\n## Files beside it\n\nIt takes these from its directory, and so do its commands below.\n\n| file | SHA-256 |\n| --- | --- |\n"
+	title := "\n## Files beside it\n\nIt takes these from its directory, and so do its commands below.\n\n" +
+		"| file | SHA-256 |\n| --- | --- |\n"
 	for _, s := range m.book.Sources {
 		if !strings.HasSuffix(s.Name, ".star") {
 			fmt.Fprintf(b, "%s| %s | `%s` |\n", title, trace.CodeSpan(s.Name), s.SHA256)
