@@ -21,6 +21,14 @@ type Unequal struct {
 
 func (e Unequal) Error() string { return e.text }
 
+// Long reports whether the message does not show the values in full.
+func (e Unequal) Long() bool {
+	return strings.Contains(e.Have+e.Want, "\n") || max(len([]rune(e.Have)), len([]rune(e.Want))) > mostShown
+}
+
+// mostShown is how many characters of a value a message shows.
+const mostShown = 60
+
 func notEqual(have, want starlark.Value, hide func(string) string) error {
 	text := fmt.Sprintf("check.eq: got %s, want %s", shortValue(hide(have.String())), shortValue(hide(want.String())))
 	return Unequal{hide(valueLines(have)), hide(valueLines(want)), text}
@@ -28,10 +36,9 @@ func notEqual(have, want starlark.Value, hide func(string) string) error {
 
 // shortValue is a value on one line.
 func shortValue(text string) string {
-	const most = 60
 	line := strings.Join(strings.Fields(text), " ")
-	if r := []rune(line); len(r) > most {
-		line = string(r[:most]) + "..."
+	if r := []rune(line); len(r) > mostShown {
+		line = string(r[:mostShown]) + "..."
 	}
 	return line
 }

@@ -393,13 +393,15 @@ func (b *machineBuilder) programs() error {
 	for name := range strings.FieldsSeq(sbin) {
 		there[name] = "/usr/sbin/" + name
 	}
-	for line, answer := range b.Commands {
-		name, _, more := strings.Cut(line, " ")
-		switch {
-		case answer == nil && !more:
-			delete(there, path.Base(name))
-		case !path.IsAbs(name) && there[name] == "": // others may be brought by what the runbook installs
+	for line := range b.Commands {
+		name, _, _ := strings.Cut(line, " ")
+		if !path.IsAbs(name) && there[name] == "" { // others may be brought by what the runbook installs
 			there[name] = "/usr/bin/" + name
+		}
+	}
+	for line, answer := range b.Commands {
+		if answer == nil {
+			delete(there, path.Base(line))
 		}
 	}
 	for _, file := range there {

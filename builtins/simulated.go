@@ -25,7 +25,7 @@ func Testing() []*runtime.Builtin {
 var machineBuiltin = &runtime.Builtin{
 	Name: "machine",
 	Args: []runtime.Arg{
-		param("os", "string", `"debian 12"`, "the system and its version: debian, ubuntu, centos, rhel, rocky, almalinux, fedora or ol"),
+		param("os", "string", `"debian 12"`, "the system and its version: debian, ubuntu, centos, rhel, rocky, almalinux, ol, fedora, opensuse-leap, sles or alpine"),
 		param("user", "string", `"root"`, "who runs the program: root, or one of users"),
 		param("users", "dict", "{}", `accounts: {"ann": {"uid": 1001, "group": "staff", "groups": ["adm"], "home": "/srv/ann", "shell": "/bin/sh"}}, each of these if need be; {"ann": None} will do`),
 		param("groups", "list of string", "[]", "groups besides those of the system and of the accounts"),

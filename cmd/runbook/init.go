@@ -22,8 +22,9 @@ func (p *program) initCommand() *cobra.Command {
 	upgrade := false
 	c := &cobra.Command{
 		Use: "init [DIR]", Short: "Write the shipped runbooks, to be edited",
-		Long: "Write the shipped runbooks and a commented " + siteName + " into DIR, the current directory without one. What a site\n" +
-			"wants otherwise is best said in " + siteName + ", which no upgrade touches; the other files may be edited, too.\n" +
+		Long: "Write the shipped runbooks, a commented " + siteName + " and a file of tests into DIR, the current directory without\n" +
+			"one. What a site wants otherwise is best said in " + siteName + ", which no upgrade touches, nor " + siteTestName + ";\n" +
+			"the other files may be edited, too.\n" +
 			"--upgrade merges what a newer version ships into what the site wrote: no edit is lost, and where both changed the\n" +
 			"same lines they are marked and the exit code is 1. " + baseDir + "/ keeps what was written, for the next upgrade.",
 		Example: "  runbook init /srv/books\n  runbook diff /srv/books\n  runbook init --upgrade /srv/books",
@@ -83,7 +84,7 @@ func (w workshop) begin() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range append(names, siteName, baseDir) {
+	for _, name := range append(names, siteName, siteTestName, baseDir) {
 		if _, err := os.Lstat(filepath.Join(w.dir, name)); err == nil {
 			return mistake("runbook init --upgrade merges into what is there; or name another directory",
 				"%s is there already", filepath.Join(w.dir, name))
@@ -94,11 +95,11 @@ func (w workshop) begin() error {
 			return err
 		}
 	}
-	if err := w.write(siteName, siteTemplate); err != nil {
+	if err := errors.Join(w.write(siteName, siteTemplate), w.write(siteTestName, siteTests)); err != nil {
 		return err
 	}
-	fmt.Fprintf(w.out, "%s: %d files; what your site wants otherwise goes into %s\n", trace.Quote(w.dir), len(names)+1,
-		siteName)
+	fmt.Fprintf(w.out, "%s: %d files; what your site wants otherwise goes into %s, its tests into %s\n", trace.Quote(w.dir),
+		len(names)+2, siteName, siteTestName)
 	return nil
 }
 
@@ -341,53 +342,3 @@ func ended(text string) string {
 	}
 	return text + "\n"
 }
-
-// siteTemplate is the file that init writes for a site.
-const siteTemplate = `"""What our site does otherwise. It is evaluated before each runbook in this directory.
-
-Uncomment what you need, then:
-
-    runbook check
-    runbook show install.star
-    runbook run install.star --dry-run
-"""
-
-# 1. Another account for the server, before it is installed:
-# defaults(service_user = "condasrv")
-
-# 2. Another port:
-# defaults(port = 9080)
-
-# 3. Another place for packages:
-# defaults(storage = "/data/conda/packages")
-
-# 4. Servers inside our network instead of the vendors':
-# defaults(
-#     cloud_url = "https://conda.example.org/cloud",
-#     miniconda_url = "https://conda.example.org/miniconda",
-#     repo_urls = ["https://conda.example.org/pkgs/free", "https://conda.example.org/pkgs/pro"],
-#     rpm_cdn = "https://conda.example.org/cdn",
-# )
-
-# 5. Port 80 is left alone, as it is by default; rules that an earlier run made stay until somebody deletes them:
-# defaults(port80 = False)
-
-# 6. One more channel to mirror:
-# defaults(mirror_r = True)
-
-# 7. A step of our own between two of the shipped ones:
-# def inventory():
-#     """Tell our inventory where the server is."""
-#     write("/etc/conda-server", "port=%d\nstorage=%s\n" % (vars.port, vars.storage))
-#
-# after("preflight", inventory)
-
-# 8. Something around a shipped step:
-# def with_limits(mongodb):
-#     """Raise the limits that MongoDB complains about, then install it."""
-#     mkdir("/etc/security/limits.d")
-#     write("/etc/security/limits.d/mongod.conf", "mongod soft nofile 64000\nmongod hard nofile 64000\n")
-#     mongodb()
-#
-# replace("mongodb", with_limits)
-`

@@ -60,12 +60,12 @@ lib/x.star, and sees, besides what only computes:
 `)
 	for _, x := range builtins.Testing() {
 		fmt.Fprintf(&b, "\n%s\n", wrapped(signature(x), "    "))
-		b.WriteString(wrapped(x.Name+" will "+sentence(x.Summary)+".", "  ") + "\n")
+		b.WriteString("  " + wrapped("will "+sentence(x.Summary)+".", "  ") + "\n")
 		for _, a := range x.Params() {
-			b.WriteString(wrapped(a.Name+": "+a.Help, "      ") + "\n")
+			b.WriteString("    " + wrapped(a.Name+": "+a.Help, "      ") + "\n")
 		}
 		for _, d := range x.Detail {
-			b.WriteString(wrapped(d, "  ") + "\n")
+			b.WriteString("  " + wrapped(d, "  ") + "\n")
 		}
 	}
 	b.WriteString("\nExit codes: 0 all passed; 1 a test failed; 2 wrong usage, or a file of tests with mistakes.")
@@ -219,7 +219,7 @@ func (p *program) testFile(ctx context.Context, name string, chosen *regexp.Rege
 	defer lib.close()
 	suite, err := p.rt.LoadSuite(lib.Library, lib.name, builtins.Testing())
 	if err != nil {
-		file.err = err
+		file.err = placed(dir, err)
 		return file
 	}
 	for _, t := range suite.Tests {
@@ -237,6 +237,26 @@ func (p *program) testFile(ctx context.Context, name string, chosen *regexp.Rege
 		file.results = append(file.results, r)
 	}
 	return file
+}
+
+// placed puts a directory before the positions of errors.
+func placed(dir string, err error) error {
+	var all runtime.Errors
+	var one *runtime.Error
+	switch {
+	case errors.As(err, &all):
+	case errors.As(err, &one):
+		all = runtime.Errors{one}
+	}
+	for _, e := range all {
+		if e.Pos != "" {
+			e.Pos = filepath.Join(dir, e.Pos)
+		}
+		for i := range e.From {
+			e.From[i] = filepath.Join(dir, e.From[i])
+		}
+	}
+	return err
 }
 
 // showTest prints a failure; with verbose also what passed.
@@ -277,7 +297,7 @@ func (p *program) failure(lib *library, dir string, suite *runtime.Suite, r test
 		fmt.Fprintf(&b, "  hint: %s\n", runtime.Readable(hint))
 	}
 	var unequal builtins.Unequal
-	if errors.As(r.err, &unequal) && strings.Contains(unequal.Have+unequal.Want, "\n") {
+	if errors.As(r.err, &unequal) && unequal.Long() {
 		b.WriteString(udiff.Unified("have", "want", ended(unequal.Have), ended(unequal.Want)))
 	}
 	return b.String()
