@@ -98,8 +98,8 @@ func (w workshop) begin() error {
 	if err := errors.Join(w.write(siteName, siteTemplate), w.write(siteTestName, siteTests)); err != nil {
 		return err
 	}
-	fmt.Fprintf(w.out, "%s: %d files; what your site wants otherwise goes into %s, its tests into %s\n", trace.Quote(w.dir),
-		len(names)+2, siteName, siteTestName)
+	fmt.Fprintf(w.out, "%s: %d files; what your site wants otherwise goes into %s, its tests into %s\n",
+		trace.Quote(w.dir), len(names)+2, siteName, siteTestName)
 	return nil
 }
 

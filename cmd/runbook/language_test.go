@@ -56,7 +56,10 @@ func TestLanguageExamples(t *testing.T) {
 			case e.name == "wrong":
 				ran++
 				isWrong(t, e.text)
-			case strings.HasSuffix(e.name, "_test.star") || strings.HasPrefix(e.name, "lib/") || e.name == siteName:
+			case strings.HasSuffix(e.name, testEnding):
+				ran++
+				passes(t, files, e.name)
+			case strings.HasPrefix(e.name, "lib/") || e.name == siteName:
 			default:
 				ran++
 				doTwice(t, files, e.name)
@@ -64,6 +67,22 @@ func TestLanguageExamples(t *testing.T) {
 		}
 		if ran < want {
 			t.Errorf("%s: %d examples were run, want %d", page, ran, want)
+		}
+	}
+}
+
+// passes runs the tests of a page.
+func passes(t *testing.T, files fstest.MapFS, name string) {
+	t.Helper()
+	p := newProgram()
+	suite, err := p.rt.LoadSuite(runtime.Library{Dir: files, Shipped: p.shipped}, name, builtins.Testing())
+	if err != nil {
+		t.Errorf("%s: %v (%s)", name, err, runtime.HintOf(err))
+		return
+	}
+	for _, test := range suite.Tests {
+		if _, err := test.Do(t.Context()); err != nil {
+			t.Errorf("%s: %v (%s)", test.Name, err, runtime.HintOf(err))
 		}
 	}
 }
