@@ -27,6 +27,7 @@ var copyBuiltin = &runtime.Builtin{
 	Summary: "make a file or directory hold what another one holds",
 	Detail: []string{
 		"It is done if the copy has the same bytes and mode; times do not matter. A symbolic link given as src is followed, links below a directory are copied as links.",
+		"A text of at most 1 MiB that lies beside the runbook is shown as write() shows it.",
 		"Of a directory, only what differs is written, as one effect; what else lies in dest stays, and so do the modes of directories that are there.",
 	},
 	Example: `copy("/etc/passwd", "/srv/passwd.bak", mode=0o600)`,
@@ -103,6 +104,15 @@ func (op copyOp) checkFile(ctx context.Context, h host.Reader, src host.Meta) ([
 	meta := host.Meta{Mode: src.Mode.Perm(), Owner: src.Owner, Size: src.Size}
 	if op.mode != noMode {
 		meta.Mode = op.mode
+	}
+	if text, ok := op.src.text(); ok { // shown as that, for who reviews it
+		actions, err := writeOp{path: op.dest, content: text, mode: meta.Mode, owner: op.owner}.Check(ctx, h)
+		for i, a := range actions {
+			if a.Do != nil {
+				actions[i].Do = reading(a.Do, runtime.Read{Here: op.src.here})
+			}
+		}
+		return actions, err
 	}
 	content, err := contentOf(h, op.src)
 	if err != nil {

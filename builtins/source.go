@@ -1,6 +1,7 @@
 package builtins
 
 import (
+	"bytes"
 	"errors"
 	"unicode/utf8"
 
@@ -51,6 +52,15 @@ func (s source) content(h host.Reader) (host.Content, error) {
 		return s.here.Content(), nil
 	}
 	return runtime.Unmasked(h).Content(s.path)
+}
+
+// text returns what a small file beside the runbook holds, if it is a text.
+func (s source) text() (data []byte, ok bool) {
+	if s.here == nil {
+		return nil, false
+	}
+	data, err := s.here.Bytes()
+	return data, err == nil && utf8.Valid(data) && bytes.IndexByte(data, 0) < 0
 }
 
 // textOf returns the text of a file beside the runbook.

@@ -192,6 +192,18 @@ func (o overlaid) Open(name string) (fs.File, error) {
 	return o.FS.Open(name)
 }
 
+// Stat implements fs.StatFS: to open a pipe could block for ever.
+func (o overlaid) Stat(name string) (fs.FileInfo, error) {
+	if _, ok := o.texts[name]; !ok && o.FS != nil {
+		return fs.Stat(o.FS, name)
+	}
+	f, err := o.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return f.Stat()
+}
+
 // An openText is a text that is read like a file.
 type openText struct {
 	*bytes.Reader

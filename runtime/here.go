@@ -87,7 +87,11 @@ func (h *Here) Content() host.Content {
 
 // Bytes returns what a small file holds.
 func (h *Here) Bytes() ([]byte, error) {
-	if h.file != nil {
+	switch {
+	case h.file != nil && h.Size <= maxKept:
+		return nil, Hint(fmt.Errorf("%s is one text too many: beside the runbook lie more than %d MiB of them", h, maxTexts>>20),
+			"copy() and extract() take files of any size")
+	case h.file != nil:
 		return nil, Hint(fmt.Errorf("%s has %d KiB, want at most %d for a text", h, h.Size>>10, maxKept>>10),
 			"copy() and extract() take files of any size")
 	}
