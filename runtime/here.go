@@ -89,7 +89,7 @@ func (h *Here) Content() host.Content {
 func (h *Here) Bytes() ([]byte, error) {
 	switch {
 	case h.file != nil && h.Size <= maxKept:
-		return nil, Hint(fmt.Errorf("%s is one text too many: beside the runbook lie more than %d MiB of them", h, maxTexts>>20),
+		return nil, Hint(fmt.Errorf("%s is one text too many: they have more than %d MiB together", h, maxTexts>>20),
 			"copy() and extract() take files of any size")
 	case h.file != nil:
 		return nil, Hint(fmt.Errorf("%s has %d KiB, want at most %d for a text", h, h.Size>>10, maxKept>>10),
