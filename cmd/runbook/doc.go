@@ -116,6 +116,12 @@ func (m manual) markdown() string {
 	for i, s := range book.Steps {
 		m.step(&b, i+1, s)
 	}
+	for i, s := range book.Sources {
+		if i == 0 {
+			b.WriteString("\n## Made from\n\n| file | origin | SHA-256 |\n| --- | --- | --- |\n")
+		}
+		fmt.Fprintf(&b, "| %s | %s | `%s` |\n", trace.Cell(s.Name), s.Origin, s.SHA256)
+	}
 	return b.String()
 }
 
@@ -332,7 +338,7 @@ func docLine(line string, level int) string {
 // or begin with a number.
 func isOwnTitle(title string) bool {
 	title = strings.ToLower(strings.Trim(title, " =#"))
-	own := []string{"steps", "secrets", "what can be set", "how to run it"}
+	own := []string{"steps", "secrets", "what can be set", "how to run it", "made from"}
 	return title != "" && !slices.Contains(own, title) && strings.TrimLeft(title, "0123456789 ") == title
 }
 

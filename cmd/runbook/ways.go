@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -117,11 +119,7 @@ func (p *program) way(ctx context.Context, lib *library, s scenery, in runtime.I
 			secrets[d.Name] = standIn(d.Name)
 		}
 	}
-	sim, err := s.machine(book, secrets).Simulate()
-	if err != nil {
-		return nil, err
-	}
-	events, err := sim.Run(ctx, book, runtime.Options{Secrets: secrets})
+	events, err := simulated(ctx, s.machine(book, secrets), book, secrets)
 	if len(events) == 0 && err != nil {
 		return nil, fmt.Errorf("simulate: %w", err)
 	}
@@ -133,6 +131,33 @@ func (p *program) way(ctx context.Context, lib *library, s scenery, in runtime.I
 		w.steps[did.Step] = did
 	}
 	return w, nil
+}
+
+// mostPrograms is how many programs a simulated machine gets because a run lacks them.
+const mostPrograms = 20
+
+// simulated runs a book on a machine that is data, which gets what programs the run lacks: only what the site has could bring them.
+func simulated(ctx context.Context, m builtins.Machine, book *runtime.Runbook, secrets map[string]string) ([]trace.Event,
+	error) {
+	for n := 0; ; n++ {
+		sim, err := m.Simulate()
+		if err != nil {
+			return nil, err
+		}
+		events, err := sim.Run(ctx, book, runtime.Options{Secrets: secrets})
+		if err == nil || n == mostPrograms {
+			return events, err
+		}
+		lacks := regexp.MustCompile(`(\S+): executable file not found`).FindStringSubmatch(err.Error())
+		if lacks == nil {
+			return events, err
+		}
+		name := lacks[1]
+		if !path.IsAbs(name) {
+			name = "/usr/local/bin/" + name
+		}
+		m.Files = append(m.Files, builtins.MachineFile{Name: name, Mode: 0o755, Opaque: true})
+	}
 }
 
 // standIn is the value that a secret has on a simulated machine: one that is nowhere else.
