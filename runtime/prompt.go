@@ -198,7 +198,7 @@ func (p *Prompt) load(t *starlark.Thread, name string) (starlark.StringDict, err
 func (p *Prompt) Complete(text string) (names []string, from int) {
 	from = len(strings.TrimRightFunc(text, isNameRune))
 	word, before := text[from:], text[:from]
-	all := p.Names()
+	all := append(p.arguments(before), p.Names()...)
 	if before, ok := strings.CutSuffix(before, "."); ok {
 		space := before[len(strings.TrimRightFunc(before, isNameRune)):]
 		v, ok := p.globals[space].(starlark.HasAttrs)
@@ -212,7 +212,26 @@ func (p *Prompt) Complete(text string) (names []string, from int) {
 		}
 	}
 	slices.Sort(names)
-	return names, from
+	return slices.Compact(names), from
+}
+
+// arguments returns the names of the arguments of the builtin whose call is being typed.
+func (p *Prompt) arguments(text string) (names []string) {
+	open := strings.LastIndexByte(text, '(')
+	for open > 0 && strings.Count(text[open:], ")") >= strings.Count(text[open:], "(") {
+		open = strings.LastIndexByte(text[:open], '(')
+	}
+	if open < 0 {
+		return nil
+	}
+	before := text[:open]
+	callee := before[len(strings.TrimRightFunc(before, func(r rune) bool { return r == '.' || isNameRune(r) })):]
+	for _, b := range p.loader.rt.builtins {
+		if b.Name == callee {
+			names = argNames(b.Params())
+		}
+	}
+	return names
 }
 
 // Names returns all names that can be typed.

@@ -146,7 +146,7 @@ func (p *program) keyboard(prompt *runtime.Prompt) keyboard {
 		t.out = tty
 	}
 	t.term = term.NewTerminal(t, "")
-	t.term.AutoCompleteCallback = t.complete
+	t.term.AutoCompleteCallback, t.term.History = t.complete, &history{}
 	return t
 }
 
@@ -228,6 +228,22 @@ func (t *typist) Read(p []byte) (int, error) {
 
 // Write implements io.Writer.
 func (t *typist) Write(p []byte) (int, error) { return t.out.Write(p) }
+
+// A history is what was typed, without empty lines and repetitions, the newest last.
+type history struct{ lines []string }
+
+// Add implements term.History.
+func (h *history) Add(line string) {
+	if strings.TrimSpace(line) != "" && (len(h.lines) == 0 || h.lines[len(h.lines)-1] != line) {
+		h.lines = append(h.lines, line)
+	}
+}
+
+// Len implements term.History.
+func (h *history) Len() int { return len(h.lines) }
+
+// At implements term.History; 0 is the newest.
+func (h *history) At(i int) string { return h.lines[len(h.lines)-1-i] }
 
 // complete answers TAB: with what all names have in common that begin like the word, or with a list of them.
 func (t *typist) complete(line string, pos int, key rune) (text string, at int, ok bool) {

@@ -105,7 +105,10 @@ func TestPromptOnTerminal(t *testing.T) {
 	k.types("\x03", "> ")                            // and is given up
 	k.types("conda.\t", "bootstrap  channels  inst") // several
 	k.types("in\t(\x15", "stall(")
-	k.types("\r\x1b[A\x1b[A\x1b[A\r", "True\r\n> ") // from the history
+	k.types("service(str(1), sta\t", "service(str(1), state")
+	k.types("\x03", "> ")
+	k.types("\x1b[A\r", "True\r\n> ") // from the history, which has no empty lines
+	k.types("\x1b[A\x1b[A\x1b[A\r", "42\r\n> ")
 
 	k.types("def f(x):\r", "... ")
 	k.types("\treturn x + 1\r", "... ")

@@ -92,6 +92,10 @@ func (s *server) quoted(d *document, sh *shelf, c *call) (all []candidate) {
 		}
 	case c.callee == "load":
 		return loadable(d, sh, c.open)
+	case c.callee == "here":
+		for _, n := range sh.beside() {
+			all = append(all, candidate{label: n, kind: aFile})
+		}
 	case slices.Contains(tweaks, c.callee) && (c.arg == "step" || c.arg == "" && c.index == 0):
 		for _, p := range sh.steps(d) {
 			all = append(all, candidate{label: p.id, kind: aStep, detail: p.detail, doc: p.markdown()})

@@ -110,6 +110,23 @@ func (sh *shelf) libraries() (names []string) {
 	return names
 }
 
+// beside are the files that here can be given: those below the runbook's directory that are no runbooks.
+func (sh *shelf) beside() (names []string) {
+	_ = fs.WalkDir(sh.Dir, ".", func(name string, e fs.DirEntry, err error) error {
+		hidden := strings.HasPrefix(e.Name(), ".") && name != "."
+		switch {
+		case err != nil || e.IsDir() && (hidden || strings.Count(name, "/") > 4):
+			return fs.SkipDir
+		case len(names) > 500:
+			return fs.SkipAll
+		case !e.IsDir() && !hidden && path.Ext(name) != ".star":
+			names = append(names, name)
+		}
+		return nil
+	})
+	return names
+}
+
 // A place is a symbol and the file that has it.
 type place struct {
 	symbol
