@@ -23,6 +23,7 @@ func (p *program) lspCommand() *cobra.Command {
 			"written below ~/.cache/runbook first, so that the editor can show it; it cannot be changed there.",
 		Args: operands(0, 0, ""),
 		RunE: func(c *cobra.Command, _ []string) error {
+			p.rt.GiveUp = nil // a file that computes too much ends its check, and not the server
 			err := lsp.Serve(c.Context(), p.in, p.out, lsp.Options{
 				Runtime: p.rt, Open: p.openForEditor, Format: formatted, Describe: builtinMarkdown, Signature: signature,
 				Shipped: p.shippedOnDisk, Version: version(), Log: p.err,
