@@ -136,9 +136,10 @@ func (p *program) way(ctx context.Context, lib *library, s scenery, in runtime.I
 // mostPrograms is how many programs a simulated machine gets because a run lacks them.
 const mostPrograms = 20
 
-// simulated runs a book on a machine that is data, which gets what programs the run lacks: only what the site has could bring them.
-func simulated(ctx context.Context, m builtins.Machine, book *runtime.Runbook, secrets map[string]string) ([]trace.Event,
-	error) {
+// simulated runs a book on a machine that is data. It gets programs that the run lacks: only what the site has could
+// bring them.
+func simulated(ctx context.Context, m builtins.Machine, book *runtime.Runbook, secrets map[string]string) (
+	[]trace.Event, error) {
 	for n := 0; ; n++ {
 		sim, err := m.Simulate()
 		if err != nil {
