@@ -63,7 +63,8 @@ func (a Arg) OneOf(words ...string) Arg {
 }
 
 // Kind is what a call of b is: an "op" looks first and changes what differs, a "read" only looks, what is "pure"
-// touches no host and may be called while loading, and "declare" says what the runbook consists of.
+// touches no host and may be called while loading, "declare" says what the runbook consists of, and a "test" is for
+// files of tests.
 func (b *Builtin) Kind() string {
 	switch {
 	case b.New != nil:
@@ -72,6 +73,8 @@ func (b *Builtin) Kind() string {
 		return "read"
 	case b.Pure != nil || b.anytime:
 		return "pure"
+	case b.Test != nil:
+		return "test"
 	}
 	return "declare"
 }

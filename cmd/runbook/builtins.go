@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"runbook/builtins"
 	"runbook/runtime"
 )
 
@@ -39,6 +40,10 @@ func (p *program) builtinsCommand() *cobra.Command {
 				return write(p.out, all)
 			}
 			b, err := p.rt.Builtin(args[0])
+			ofTests := func(b *runtime.Builtin) bool { return b.Name == args[0] }
+			if i := slices.IndexFunc(builtins.Testing(), ofTests); i >= 0 {
+				b, err = builtins.Testing()[i], nil
+			}
 			if err != nil {
 				hint := runtime.HintOf(err)
 				if hint == "" {

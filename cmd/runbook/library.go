@@ -43,6 +43,8 @@ func (p *program) find(file string) (*library, error) {
 	for _, name := range []string{file, file + ".star"} {
 		fi, err := os.Stat(name)
 		switch {
+		case err == nil && !fi.IsDir() && strings.HasSuffix(name, testEnding):
+			return nil, mistake("runbook test "+name, "%s is a file of tests, not a runbook", name)
 		case err == nil && !fi.IsDir():
 			return p.libraryAt(filepath.Dir(name), filepath.Base(name))
 		case err == nil && isDir == nil:
