@@ -17,7 +17,7 @@ func (p *program) builtinsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "builtins [NAME]", Short: "What a builtin does, its arguments, an example",
 		Long: "List what a runbook can call, or say all about one of them. --json has all that is known of each, for other\n" +
-			"programs; --stubs is for editors that read Python: a builtins.pyi.",
+			"programs; --stubs is for editors that read Python: a builtins.pyi. Both have what tests can call, too.",
 		Example: "  runbook builtins\n  runbook builtins yum\n  runbook builtins --stubs >builtins.pyi",
 		Args:    operands(0, 1, "NAME"),
 		ValidArgsFunction: func(_ *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
@@ -28,6 +28,9 @@ func (p *program) builtinsCommand() *cobra.Command {
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			all, write := p.rt.Builtins(), listBuiltins
+			if asJSON || stubs {
+				all = withTests().Builtins()
+			}
 			switch {
 			case asJSON && stubs:
 				return mistake("give one of them", "--json and --stubs are two outputs")
@@ -39,11 +42,7 @@ func (p *program) builtinsCommand() *cobra.Command {
 			if len(args) == 0 {
 				return write(p.out, all)
 			}
-			b, err := p.rt.Builtin(args[0])
-			ofTests := func(b *runtime.Builtin) bool { return b.Name == args[0] }
-			if i := slices.IndexFunc(builtins.Testing(), ofTests); i >= 0 {
-				b, err = builtins.Testing()[i], nil
-			}
+			b, err := withTests().Builtin(args[0])
 			if err != nil {
 				hint := runtime.HintOf(err)
 				if hint == "" {
@@ -60,6 +59,11 @@ func (p *program) builtinsCommand() *cobra.Command {
 	c.Flags().BoolVar(&asJSON, "json", false, "print all that is known of each, as JSON")
 	c.Flags().BoolVar(&stubs, "stubs", false, "print their signatures and documents as a .pyi file of Python")
 	return c
+}
+
+// withTests returns a runtime that knows what tests can call, too.
+func withTests() *runtime.Runtime {
+	return runtime.New(slices.Concat(builtins.All(), builtins.Testing())...)
 }
 
 func listBuiltins(w io.Writer, all []*runtime.Builtin) error {

@@ -25,7 +25,8 @@ func (p *program) lspCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			p.rt.GiveUp = nil // a file that computes too much ends its check, and not the server
 			err := lsp.Serve(c.Context(), p.in, p.out, lsp.Options{
-				Runtime: p.rt, Open: p.openForEditor, Format: formatted, Describe: builtinMarkdown, Signature: signature,
+				Runtime: p.rt, Tests: withTests(), Open: p.openForEditor, Format: formatted,
+				Describe: builtinMarkdown, Signature: signature,
 				Shipped: p.shippedOnDisk, Version: version(), Log: p.err,
 			})
 			if errors.Is(err, lsp.ErrNoShutdown) {

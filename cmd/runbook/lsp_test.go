@@ -64,6 +64,12 @@ func TestLSPConversation(t *testing.T) {
 		t.Errorf("got %v, %v", fi, err)
 	}
 
+	// Tests can call more, and have no steps.
+	e.open("web_test.star", "def test_web():\n    check.eq(machine(os = \"debian 12\").read(\"/x\"), \"\")\n")
+	e.want("tests", "["+e.diagnostics("web_test.star", 1)+"]", "[]")
+	e.change("web_test.star", 2, map[string]any{"text": "def test_web():\n    check.equal(machien(), 1)\n"})
+	e.want("mistakes in tests", e.diagnostics("web_test.star", 2), "1:10-1:15 1 ", `check has no .equal`, `did you mean "machine"`)
+
 	// What is no message is answered, and the conversation goes on.
 	e.write(framed(`{"jsonrpc": "2.0", "id": 7, "method"`))
 	e.want("no JSON", asJSON(t, e.answer(nil).Error), "-32700")
@@ -196,6 +202,10 @@ func TestLSPHelp(t *testing.T) {
 		{"", "runbook.star", "def f():\n    log(vars.|", ",superuser_password,"},
 		{"", "runbook.star", "defaults(port = 1, |", ",storage = ,"},
 		{"", "runbook.star", "defaults(port = 1, |", "!,superuser_password = ,"},
+		{"", "x_test.star", "def test_x():\n    m = mach|", ",machine,"},
+		{"", "x_test.star", "def test_x():\n    check.|", ",eq,contains,fails,same,"},
+		{"", "x_test.star", "def test_x():\n    machine(|", "os = ,user = ,"},
+		{"", "x.star", book + "|", "!,machine,"},
 		{"", "runbook.star", "|", ",before,after,replace,skip,"},
 		{"hover", "x.star", book + "serv|ice", "service(name, state="},
 		{"hover", "x.star", book + "service('x', sta|te =", "One of `started`, `stopped`, `restarted`."},

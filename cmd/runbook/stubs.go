@@ -177,6 +177,7 @@ var plainDefault = regexp.MustCompile(`^("[^"\\]*"|[0-9]+|0o[0-7]+|True|False|\[
 
 var pythonTypes = map[string]string{
 	"string": "str", "path": "str", "pattern": "str", "program": "str", "regexp": "str", "string or dict": "str | dict[str, Any]",
+	"size or dict": "int | str | dict[str, Any]", "run": "Any",
 	"bool": "bool", "int": "int", "dict": "dict[str, Any]", "any": "Any", "duration": "int | float | str",
 	"function": "Callable[..., Any]", "bool or function": "bool | Callable[[], bool]",
 	"int or string": "int | str", "list of string": "list[str] | str", "list of path": "list[str] | str",

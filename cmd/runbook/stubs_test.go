@@ -10,7 +10,7 @@ import (
 
 // TestStubs has Python read the stubs, where there is Python, and finds every builtin in them.
 func TestStubs(t *testing.T) {
-	all := newProgram().rt.Builtins()
+	all := withTests().Builtins()
 	var text strings.Builder
 	if err := writeStubs(&text, all); err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ for node in ast.walk(ast.parse(sys.stdin.read())):
 
 // TestBuiltinsJSON holds the list for other programs against the builtins.
 func TestBuiltinsJSON(t *testing.T) {
-	all := newProgram().rt.Builtins()
+	all := withTests().Builtins()
 	var text strings.Builder
 	if err := builtinsJSON(&text, all); err != nil {
 		t.Fatal(err)

@@ -101,7 +101,7 @@ func (s *server) quoted(d *document, sh *shelf, c *call) (all []candidate) {
 			all = append(all, candidate{label: p.id, kind: aStep, detail: p.detail, doc: p.markdown()})
 		}
 	case c.whole:
-		a, _ := s.argument(c)
+		a, _ := sh.argument(c)
 		for _, word := range a.Choices {
 			all = append(all, candidate{label: word, kind: aValue, detail: a.Name})
 		}
@@ -149,8 +149,8 @@ func kindOf(x symbol) protocol.CompletionItemKind {
 }
 
 // argument returns the parameter of a builtin that a call gives at the cursor.
-func (s *server) argument(c *call) (a runtime.Arg, index int) {
-	b, err := s.Runtime.Builtin(c.callee)
+func (sh *shelf) argument(c *call) (a runtime.Arg, index int) {
+	b, err := sh.rt.Builtin(c.callee)
 	if err != nil {
 		return a, -1
 	}
@@ -171,7 +171,7 @@ func (s *server) arguments(d *document, sh *shelf, c *call, offset int) (all []c
 	if c == nil {
 		return nil
 	}
-	a, _ := s.argument(c)
+	a, _ := sh.argument(c)
 	for _, word := range a.Choices {
 		if c.whole {
 			all = append(all, candidate{label: `"` + word + `"`, kind: aValue, detail: a.Name, first: true})
@@ -186,7 +186,7 @@ func (s *server) arguments(d *document, sh *shelf, c *call, offset int) (all []c
 				detail: detail, doc: doc, first: true})
 		}
 	}
-	b, err := s.Runtime.Builtin(c.callee)
+	b, err := sh.rt.Builtin(c.callee)
 	switch {
 	case c.callee == "defaults" && sh.Name == siteName:
 		for _, p := range sh.declared(outline.vars) {
@@ -221,7 +221,7 @@ func defaultText(a runtime.Arg) string {
 // members are what may stand behind NAME and its dot.
 func (s *server) members(d *document, sh *shelf, space string, offset int) (all []candidate) {
 	if p, ok := sh.meaning(d, space, offset); ok {
-		b, err := s.Runtime.Builtin(p.callee)
+		b, err := sh.rt.Builtin(p.callee)
 		for _, f := range fields[returns(b, err)] {
 			all = append(all, candidate{label: f, kind: aField})
 		}
@@ -232,7 +232,7 @@ func (s *server) members(d *document, sh *shelf, space string, offset int) (all 
 			all = append(all, candidate{label: p.id, kind: aVariable, detail: p.detail, doc: p.markdown()})
 		}
 	}
-	for _, b := range s.Runtime.Builtins() {
+	for _, b := range sh.rt.Builtins() {
 		if member, ok := strings.CutPrefix(b.Name, space+"."); ok {
 			all = append(all, s.ofBuiltin(b, member))
 		}
@@ -270,7 +270,7 @@ func (s *server) names(d *document, sh *shelf, offset int) (all []candidate) {
 		all = append(all, c)
 	}
 	site := sh.Name == siteName
-	for _, b := range s.Runtime.Builtins() {
+	for _, b := range sh.rt.Builtins() {
 		space, _, dotted := strings.Cut(b.Name, ".")
 		known := slices.ContainsFunc(all, func(c candidate) bool { return c.label == space })
 		switch {
@@ -285,7 +285,7 @@ func (s *server) names(d *document, sh *shelf, offset int) (all []candidate) {
 	if site {
 		all = append(all, candidate{label: "vars", kind: aSpace, detail: "the runbook's vars and secrets"})
 	}
-	for _, w := range append(s.Runtime.Universe(), append(keywords, "load")...) {
+	for _, w := range append(sh.rt.Universe(), append(keywords, "load")...) {
 		kind := aKeyword
 		if !slices.Contains(keywords, w) && w != "load" {
 			kind = aFunction

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/a-h/templ/lsp/protocol"
@@ -83,13 +82,13 @@ func (s *server) check(uri string, d *document) (found []protocol.Diagnostic) {
 		return []protocol.Diagnostic{{Severity: protocol.DiagnosticSeverityError, Source: "runbook", Message: err.Error()}}
 	}
 	defer sh.Close()
-	all := s.Runtime.Diagnose(sh.Library, sh.Name)
+	all := sh.rt.Diagnose(sh.Library, sh.Name)
 	if sh.Name == siteName {
 		all = append(all, s.heldAgainst(sh)...)
 	}
 	for _, f := range all {
-		if strings.HasSuffix(sh.Name, "_test.star") && f.Rule != "syntax" {
-			continue // what a test can call, and that it has no steps, is not known there
+		if sh.tests() && (f.Rule == "no-step" || f.Rule == "unused-function") {
+			continue
 		}
 		at := d.span(0, 0)
 		switch {

@@ -62,7 +62,7 @@ func (s *server) explained(d *document, sh *shelf, offset int) (markdown string,
 	}
 	if c := d.cursor(from).call; c != nil && d.isArgument(to) {
 		c.arg = id
-		if a, i := s.argument(c); i >= 0 {
+		if a, i := sh.argument(c); i >= 0 {
 			return argumentText(a), from, to
 		}
 	}
@@ -70,11 +70,11 @@ func (s *server) explained(d *document, sh *shelf, offset int) (markdown string,
 	if space != "" {
 		name = space + "." + id
 	}
-	if b, err := s.Runtime.Builtin(name); err == nil {
+	if b, err := sh.rt.Builtin(name); err == nil {
 		return s.Describe(b), from, to
 	}
 	var members []string
-	for _, b := range s.Runtime.Builtins() {
+	for _, b := range sh.rt.Builtins() {
 		if space == "" && strings.HasPrefix(b.Name, id+".") {
 			members = append(members, "- `"+b.Name+"`: "+b.Summary)
 		}
@@ -120,7 +120,7 @@ func (s *server) signatureHelp(p protocol.SignatureHelpParams) (any, error) {
 func (s *server) signatureOf(d *document, sh *shelf, c *call, offset int) (
 	help protocol.SignatureInformation, active int,
 ) {
-	if b, err := s.Runtime.Builtin(c.callee); err == nil {
+	if b, err := sh.rt.Builtin(c.callee); err == nil {
 		help.Label, help.Documentation = s.Signature(b), b.Summary
 		at := 0
 		for _, a := range b.Params() {
@@ -128,7 +128,7 @@ func (s *server) signatureOf(d *document, sh *shelf, c *call, offset int) (
 			at = next
 			help.Parameters = append(help.Parameters, protocol.ParameterInformation{Label: part, Documentation: a.Help})
 		}
-		_, active = s.argument(c)
+		_, active = sh.argument(c)
 		return help, active
 	}
 	f, ok := sh.meaning(d, c.callee, offset)

@@ -28,6 +28,7 @@ func uriOf(file string) string { return (&url.URL{Scheme: "file", Path: file}).S
 // A shelf is what can be seen from one file: what lies beside it, with the texts of the editor in the place of files.
 type shelf struct {
 	Book
+	rt   *runtime.Runtime // that knows what the file can call
 	seen map[string]*document
 	utf8 bool
 }
@@ -57,8 +58,15 @@ func (s *server) shelf(uri string) (*shelf, error) {
 	if b.Site != nil && b.Site.FS != nil {
 		b.Site.FS = runtime.Overlaid(b.Site.FS, below(b.Site.Dir))
 	}
-	return &shelf{Book: b, seen: map[string]*document{}, utf8: s.utf8}, nil
+	sh := &shelf{Book: b, rt: s.Runtime, seen: map[string]*document{}, utf8: s.utf8}
+	if sh.tests() {
+		sh.rt = s.Tests
+	}
+	return sh, nil
 }
+
+// tests reports whether the file is one of tests, which has no steps.
+func (sh *shelf) tests() bool { return strings.HasSuffix(sh.Name, "_test.star") }
 
 // document returns a file on the shelf, and whether it is a shipped one; nil if there is none.
 func (sh *shelf) document(name string) (d *document, shipped bool) {

@@ -25,6 +25,7 @@ import (
 // Options are what the server needs of the program that it is in.
 type Options struct {
 	Runtime *runtime.Runtime
+	Tests   *runtime.Runtime // of files of tests, which can call more
 	// Open returns where a file is checked in, as the runbooks see it that load it.
 	Open func(file string) (Book, error)
 	// Format returns the text of a file in the usual layout.
