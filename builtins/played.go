@@ -22,6 +22,12 @@ func (m *machineValue) run(_ *starlark.Thread, b *starlark.Builtin, args starlar
 	var vars, secrets *starlark.Dict
 	var steps *starlark.List
 	var site starlark.Value = starlark.None
+	known := []string{"runbook", "vars", "secrets", "steps", "site"}
+	for _, kw := range kwargs {
+		if key, _ := starlark.AsString(kw[0]); !slices.Contains(known, key) {
+			return nil, runtime.Nearest(fmt.Errorf("%s: no argument %q", b.Name(), key), key, known)
+		}
+	}
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "runbook", &name, "vars?", &vars, "secrets?", &secrets,
 		"steps?", &steps, "site?", &site); err != nil {
 		return nil, err
@@ -58,6 +64,9 @@ func (m *machineValue) play(name string, vars, secrets *starlark.Dict, steps *st
 		return nil, err
 	}
 	events, err := m.Run(context.Background(), book, o)
+	if err != nil {
+		m.suite.RunFailed(strings.TrimSpace(book.Name + ": " + m.Hide(err.Error()+"\n"+hintsOf(err))))
+	}
 	for _, e := range events {
 		if m.suite.Watch != nil {
 			m.suite.Watch(e)

@@ -27,6 +27,7 @@ type Suite struct {
 	loader  *loader
 	pre     starlark.StringDict // what the file sees
 	printed []string            // by the test under way
+	refused string              // why the last run of it that failed did
 	hiders  []func(string) string
 }
 
@@ -92,7 +93,7 @@ func (s *Suite) collect(globals starlark.StringDict) error {
 // Do runs a test. It returns what the test printed, without the secrets that it gave to runs.
 func (t Test) Do(ctx context.Context) (printed []string, err error) {
 	s, l := t.suite, t.suite.loader
-	s.printed, s.hiders = nil, nil
+	s.printed, s.hiders, s.refused = nil, nil, ""
 	l.meter = newMeter(ctx, l.meter.giveUp)
 	thread := l.meter.step(t.Name)
 	thread.Print = func(_ *starlark.Thread, text string) { s.printed = append(s.printed, text) }
@@ -167,6 +168,12 @@ func (s *Suite) Load(name string, vars map[string]starlark.Value, site string) (
 	}
 	return s.loader.rt.Load(lib, name, in)
 }
+
+// RunFailed notes why a run of a test failed: the test may have expected that, or not.
+func (s *Suite) RunFailed(why string) { s.refused = why }
+
+// LastFailure is why the last run that failed did, of the test that ran last; "" if none did.
+func (s *Suite) LastFailure() string { return s.refused }
 
 // Has reports whether a file is in the suite's directory.
 func (s *Suite) Has(name string) bool {

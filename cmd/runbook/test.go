@@ -272,8 +272,8 @@ func (p *program) showTest(file string, r testResult, verbose bool) {
 		fmt.Fprintf(p.out, "%s: %s passed\n", trace.Quote(file), r.name)
 	}
 	if r.err != nil || verbose {
-		for _, line := range r.printed {
-			fmt.Fprintln(p.out, "  printed: "+trace.Quote(line))
+		for line := range strings.Lines(strings.Join(append(r.printed, ""), "\n")) {
+			fmt.Fprintln(p.out, "  printed: "+trace.Quote(strings.TrimSuffix(line, "\n")))
 		}
 	}
 	for line := range strings.Lines(r.text) {
@@ -303,6 +303,9 @@ func (p *program) failure(lib *library, dir string, suite *runtime.Suite, r test
 	var unequal builtins.Unequal
 	if errors.As(r.err, &unequal) && unequal.Long() {
 		b.WriteString(udiff.Unified("have", "want", ended(unequal.Have), ended(unequal.Want)))
+	}
+	if why := suite.LastFailure(); why != "" && !strings.Contains(b.String(), why) {
+		fmt.Fprintf(&b, "the last run that failed: %s\n", strings.ReplaceAll(why, "\n", "\n  "))
 	}
 	return b.String()
 }
