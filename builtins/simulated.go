@@ -46,7 +46,7 @@ var machineBuiltin = &runtime.Builtin{
 		"The first line of a file may say more: \"-- /etc/x 0600 ann:staff --\" its mode and owner, \"-- /srv/ --\" is a directory, \"-- /bin/x -> /opt/x --\" a link, and \"-- /srv/x.rpm ? --\" a file that nobody knows the content of.",
 		"No program runs. What stat, rpm -q, dpkg-query -W, getent, id, test, cat, uname, hostname and systemctl is-active say follows from the machine. For others commands= says it: a text is the output, a number the exit status, a dict has code, stdout, stderr and files (what the command leaves behind: {path: text}), a function gets the words and returns one of these, or None where it does not say; {\"yum\": None} means that there is no such program. A key of several words is for command lines that begin with them; the longest wins. This holds for run() as well: a status that is no success fails the step.",
 		"A question that nobody answers takes its assume=, as in a dry run, or is an error. What unless= asks holds once its command was run, until something changes a file that it names.",
-		".run(runbook, vars={}, secrets={}, steps=[], site=None) runs a runbook of the test's directory, or a shipped one, and returns what became of it; runs add up. site is the site's own file: runbook.star beside the test if there is one, False for none. Secrets that are not given are made up.",
+		".run(runbook, vars={}, secrets={}, steps=[], site=None) runs a runbook of the test's directory, or a shipped one, and returns what became of it; runs add up. site is the site's own file: runbook.star beside the test if there is one, False for none. A secret that is not given is made-up-NAME.",
 		".read(path), .exists(path), .mode(path), .owner(path) (\"user:group\") and .fact(\"service:nginx\") say what the runs left: mode is a number, a fact that is not so is \"\". The kinds of facts are those of run(touches=).",
 		"A run has .outcome (\"done\" or \"failed\"), .error, .hint, .changed and .same (how many ops), .effects and .ops (dicts as in a trace), .steps (those that ran), .skipped ({name: why}), .assumed and .logs.",
 	},
@@ -415,8 +415,8 @@ func (m *machineValue) exists(name string) (starlark.Value, error) {
 func (m *machineValue) read(name string) (starlark.Value, error) {
 	text, err := host.ReadFile(m.Host, path.Clean(name))
 	if errors.Is(err, host.ErrUnknown) {
-		err = runtime.Hint(fmt.Errorf("%s: a command made it, and nobody said what it holds", name),
-			"say it where the machine is described: commands = {...: {\"files\": {...: \"text\"}}}")
+		err = runtime.Hint(fmt.Errorf("%s: a command or a download made it, and nobody said what it holds", name),
+			"say what the command leaves behind: commands = {\"PROGRAM\": {\"files\": {\"PATH\": \"text\"}}}")
 	}
 	return starlark.String(m.Hide(string(text))), err
 }

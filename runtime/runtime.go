@@ -45,8 +45,10 @@
 //	resolve      put a secret in the place of its placeholder, or what a name stands for in its place
 //	settle       wait until what was declared holds
 //	show         write a text as people and traces see it, without secrets
+//	simulated    of a machine: it is data, and reads nothing of this one
 //	sink         what takes events
 //	step         a named function of a runbook
+//	suite        a file of tests
 //	unknown      what only a real run could know
 //	vault        the secrets of a run
 package runtime

@@ -113,3 +113,34 @@ func compareAsNobody(t *testing.T, dir string) {
 		hosttest.History(t, seed, 12, acts, host.NewOverlay(base, base.Self()))
 	}
 }
+
+// TestSimulatedActsLikeLocal compares a machine that is data with one that has the same files.
+func TestSimulatedActsLikeLocal(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: not root, so owners cannot be given")
+	}
+	dir := hosttest.Machine(t)
+	for seed := range int64(sample.Count(t, fewAsNobody, asNobody)) {
+		root := filepath.Join(dir, fmt.Sprint(seed))
+		hosttest.Furnish(t, root)
+		acts := host.NewLocal(root)
+		acts.Path = dir // no getent
+		data := host.NewSimulated()
+		for _, err := range []error{
+			data.Mkdir("/etc", host.Meta{Mode: 0o755}),
+			data.WriteFile("/etc/passwd", host.Bytes([]byte(hosttest.Passwd)), host.Meta{Mode: 0o644}),
+			data.WriteFile("/etc/group", host.Bytes([]byte(hosttest.Group)), host.Meta{Mode: 0o644}),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		hosttest.Plant(t, acts)
+		hosttest.Plant(t, data)
+		runs := data.Runs(host.Owner{})
+		hosttest.History(t, seed, 8, acts, runs)
+		runs.Settle()
+		hosttest.History(t, -seed, 4, acts, runs)
+		os.RemoveAll(root)
+	}
+}
