@@ -1,11 +1,16 @@
 package builtins
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
+	"go.starlark.net/starlark"
+
 	"runbook/runtime"
+	"runbook/runtime/secret"
 )
 
 func TestTemplate(t *testing.T) {
@@ -101,5 +106,51 @@ write("/srv/b", template("%s={{.a}}" % pw, {"a": 1}))`)
 	}
 	if got, want := m.read("/srv/b"), "correct horse=1"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Whatever a template is put together from: it ends soon, and a secret comes out whole or not at all.
+func TestTemplateAtRandom(t *testing.T) {
+	pieces := strings.Split("{{.pw}} {{ }} {{- -}} .pw .n .l .d $ $x . | and or not eq ne index len html printf slice print call range if with else end "+
+		"define template block break continue := ( ) \"%q\" `x` 0 1 1e9 nil true , $i $.pw .d.pw {{/* */}} \n {{range {{if {{with {{end}} {{else}} "+
+		"{{$x:=.pw}} {{range$i,$x:=.l}} {{range.l}} {{if.pw}} {{with.d}} {{index.l 0}} {{eq.pw.n}} text", " ")
+	whole := secret.NewPlaceholders().Of("pw")
+	values := starlark.NewDict(4)
+	inner := starlark.NewDict(1)
+	for key, v := range map[string]starlark.Value{"pw": starlark.String("a" + whole), "n": starlark.MakeInt(7), "d": inner,
+		"l": starlark.NewList([]starlark.Value{starlark.String(whole), starlark.MakeInt(1), starlark.None})} {
+		if err := values.SetKey(starlark.String(key), v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := inner.SetKey(starlark.String("pw"), starlark.String(whole)); err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	filled := 0
+	for range 20000 {
+		var text strings.Builder
+		for range 1 + random.IntN(7) {
+			text.WriteString(pieces[random.IntN(len(pieces))])
+			text.WriteString(" "[:random.IntN(2)])
+		}
+		p, err := newPage(starlark.String(text.String()))
+		if err == nil {
+			err = p.check(values)
+		}
+		if err != nil {
+			continue
+		}
+		out, err := p.fill(values)
+		if err == nil {
+			filled++
+		}
+		rest := strings.ReplaceAll(out, whole, "")
+		if message := fmt.Sprint(err); strings.Contains(rest, "secret") || strings.Contains(strings.ReplaceAll(message, whole, ""), "<secret") {
+			t.Fatalf("%q: got %q, %v", text.String(), out, err)
+		}
+	}
+	if filled < 500 {
+		t.Errorf("only %d templates could be filled", filled)
 	}
 }
