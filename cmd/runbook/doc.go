@@ -163,13 +163,16 @@ func (m manual) usage(b *strings.Builder) {
 		"runbook run " + name + required + " --follow plan.jsonl",
 	}))
 	b.WriteString("\n" + fourCommands)
-	for i, w := range m.ways {
-		if i == 0 && len(w.flags) > 0 {
-			b.WriteString("\n| way | flags of show and run |\n| --- | --- |\n")
-		}
+	if !slices.ContainsFunc(m.ways, func(w way) bool { return len(w.flags) > 0 }) {
+		return
+	}
+	b.WriteString("\n| way | flags of show and run |\n| --- | --- |\n")
+	for _, w := range m.ways {
+		flags := "none"
 		if len(w.flags) > 0 {
-			fmt.Fprintf(b, "| %s | %s |\n", cell(w.title), trace.Cell(strings.Join(w.flags, " ")))
+			flags = trace.Cell(strings.Join(w.flags, " "))
 		}
+		fmt.Fprintf(b, "| %s | %s |\n", cell(w.title), flags)
 	}
 }
 

@@ -124,8 +124,10 @@ func (p *program) way(ctx context.Context, lib *library, s scenery, in runtime.I
 		return nil, fmt.Errorf("simulate: %w", err)
 	}
 	w := &way{title: s.Way, steps: map[string]trace.Typed{}}
-	for _, name := range slices.Sorted(maps.Keys(s.Vars)) {
-		w.flags = append(w.flags, "--var", name+"="+plain(s.Vars[name]))
+	for _, v := range book.Vars {
+		if value, makes := s.Vars[v.Name]; makes && (v.Required || plain(value) != plain(v.Default)) {
+			w.flags = append(w.flags, "--var", v.Name+"="+plain(value))
+		}
 	}
 	for _, did := range trace.Commands(events, builtins.StateOfRuns) {
 		w.steps[did.Step] = did
