@@ -92,9 +92,22 @@ func requirements(t *testing.T) (places []string) {
 	return places
 }
 
-// Files of tests are no runbooks.
+// Files of tests are no runbooks, and are formatted as these are.
 func TestTestsAreNotShipped(t *testing.T) {
 	t.Parallel()
+	files, err := filepath.Glob("../../runbooks/*" + testEnding)
+	if err != nil || len(files) < 4 {
+		t.Fatalf("found %v, %v", files, err)
+	}
+	for _, file := range files {
+		old, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := formatted(file, old); err != nil || string(text) != string(old) {
+			t.Errorf("%s is not formatted: go run ./cmd/runbook fmt runbooks (%v)", file, err)
+		}
+	}
 	isTest := func(name string) bool { return strings.HasSuffix(name, testEnding) }
 	if names := newProgram().shippedNames(); slices.ContainsFunc(names, isTest) {
 		t.Errorf("got %v", names)
