@@ -226,6 +226,7 @@ func (w workshop) diff() error {
 		return err
 	}
 	var changed, newer strings.Builder
+	missing := 0
 	for _, name := range names {
 		mine, there, err := w.read(name)
 		base, known, err2 := w.read(filepath.Join(baseDir, name))
@@ -235,10 +236,19 @@ func (w workshop) diff() error {
 		if !known {
 			base = w.text(name)
 		}
-		if there {
+		switch {
+		case there:
 			changed.WriteString(udiff.Unified("shipped/"+name, "yours/"+name, base, mine))
+		case known:
+			fmt.Fprintf(&changed, "%s: removed\n", name)
+		default:
+			fmt.Fprintf(&newer, "%s: new\n", name)
+			missing++
 		}
 		newer.WriteString(udiff.Unified("shipped/"+name, "newer/"+name, base, w.text(name)))
+	}
+	if missing == len(names) {
+		return mistake("name the directory that runbook init wrote to", "%s: has none of the shipped runbooks", w.dir)
 	}
 	for _, part := range []struct{ title, text string }{
 		{"# what your site changed", changed.String()}, {"# what this version ships otherwise", newer.String()},
