@@ -110,10 +110,20 @@ func (p *Prompt) Eval(ctx context.Context, s Statement) (value string, err error
 	if err != nil {
 		return "", r.located(err)
 	}
-	if _, ok := v.(*result); ok || v == nil || v == starlark.None {
-		return "", nil
+	return p.shown(v), nil
+}
+
+// shown is a value as people see it.
+func (p *Prompt) shown(v starlark.Value) string {
+	switch v := v.(type) {
+	case nil, *result, starlark.NoneType:
+		return ""
+	case *starlark.Builtin:
+		if b, err := p.loader.rt.Builtin(v.Name()); err == nil {
+			return fmt.Sprintf("%s will %s; more: runbook builtins %[1]s", b.Name, strings.TrimRight(b.Summary, ". "))
+		}
 	}
-	return shortened(r.vault.Show(v.String())), nil
+	return shortened(p.run.vault.Show(v.String()))
 }
 
 const longestValue = 10_000 // bytes of a value that is shown
@@ -167,11 +177,19 @@ func (p *Prompt) Read(readline func() ([]byte, error)) (s Statement, err error) 
 
 // exec executes a statement; of an expression it returns the value.
 func (p *Prompt) exec(f *syntax.File) (starlark.Value, error) {
-	if err := refusedNames(f, p.loader.pre); err != nil {
+	pre := p.loader.pre
+	if err := refusedNames(f, pre); err != nil {
 		return nil, err
 	}
-	if err := resolve.REPLChunk(f, p.globals.Has, none, starlark.Universe.Has); err != nil {
+	own := func(name string) bool { return p.globals.Has(name) && !pre.Has(name) }
+	if err := resolve.REPLChunk(f, own, pre.Has, starlark.Universe.Has); err != nil {
 		return nil, parseError(err, slices.Concat(p.globals.Keys(), starlark.Universe.Keys()), false)
+	}
+	if err := p.loading(func() error { return p.loader.heresOf(f, false) }); err != nil {
+		return nil, err
+	}
+	if err := p.loader.rt.constantConditions(f, pre); err != nil {
+		return nil, err
 	}
 	guard(f)
 	limit(f)
@@ -181,17 +199,24 @@ func (p *Prompt) exec(f *syntax.File) (starlark.Value, error) {
 	return nil, starlark.ExecREPLChunk(f, p.run.thread, p.globals)
 }
 
-func none(string) bool { return false }
-
 func isNameRune(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // load answers load(): the file is loaded as a runbook loads it.
-func (p *Prompt) load(t *starlark.Thread, name string) (starlark.StringDict, error) {
+func (p *Prompt) load(t *starlark.Thread, name string) (globals starlark.StringDict, err error) {
+	err = p.loading(func() error {
+		globals, err = p.loader.loadStatement(false)(t, name)
+		return err
+	})
+	return globals, err
+}
+
+// loading does what belongs to loading, between the statements of the run.
+func (p *Prompt) loading(do func() error) error {
 	l := p.loader
 	run, stack := l.run, l.stack
 	l.run, l.stack = nil, []string{promptName}
 	defer func() { l.run, l.stack = run, stack }()
-	return l.loadStatement(false)(t, name)
+	return do()
 }
 
 // Complete returns the names that begin as the end of a text does, and where in it that begins.

@@ -62,6 +62,9 @@ func (p *program) repl(ctx context.Context, f runFlags, args []string) error {
 		return err
 	}
 	keys := p.keyboard(prompt)
+	if keys.typed() { // Ctrl-C never ends the program, also not between reading and executing
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
 	for {
 		err := p.turn(ctx, prompt, keys)
 		switch {

@@ -119,7 +119,7 @@ func TestPromptOnTerminal(t *testing.T) {
 	k.types("nmae\r", "undefined: nmae")
 	k.types("", "> ")
 
-	k.types("log(\"begun\"); query([\"sleep\", \"600\"])\r", "begun")
+	k.types("log(\"begun\"); query([\"sleep\", \"600\"])\r", "note     begun")
 	k.types("\x03", "interrupted")
 	k.types("", "> ")
 	k.types("f(2)\r", "3\r\n> ")
