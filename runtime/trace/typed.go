@@ -98,7 +98,10 @@ func (t *typist) content(e *Event) (text string, known bool) {
 	return text, known
 }
 
-func (t *typist) print(lines ...string) { t.step.Commands = append(t.step.Commands, lines...) }
+// print adds lines; a word of a command may go over several.
+func (t *typist) print(lines ...string) {
+	t.step.Commands = append(t.step.Commands, strings.Split(strings.Join(lines, "\n"), "\n")...)
+}
 
 // note writes a comment, whatever text it is given.
 func (t *typist) note(format string, args ...any) {

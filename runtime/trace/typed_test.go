@@ -48,6 +48,7 @@ func TestCommandsOfEffects(t *testing.T) {
 		{Event{}, Event{Call: "exec", User: "u", Argv: []string{"a", "-p", "<secret:pw>"}, Detail: detail{"env": map[string]string{"X": "1 2"}}}, []string{"su - u", "export X='1 2'", `a -p "$PW"`, "exit"}},
 		{Event{}, Event{Call: "exec", User: "root", Argv: []string{"a"}, Detail: detail{"env": map[string]string{"X": "1"}}}, []string{"X=1 a"}},
 		{Event{}, Event{Call: "exec", Argv: []string{"crontab", "-"}, Stdin: "x", Detail: detail{"text": "@reboot y\n"}}, []string{"crontab - <<'EOF'", "@reboot y", "EOF"}},
+		{Event{}, Event{Call: "exec", Argv: []string{"a", "b\nc", "\x1b"}}, []string{"a 'b", `c' "$(printf '\033')"`}},
 		{Event{}, Event{Call: "symlink", Path: "/b", Detail: detail{"target": "a"}}, []string{"ln -s a /b"}},
 		{Event{}, Event{Call: "remove", Path: "/b"}, []string{"rm -r /b"}},
 		{Event{}, Event{Call: "move", Detail: detail{"from": "/a", "to": "/b"}}, []string{"mv /a /b"}},
