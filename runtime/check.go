@@ -44,9 +44,12 @@ func (rt *Runtime) check(lib Library, name string) Errors {
 	c.walk(f)
 	c.unused(f)
 	c.flow(f)
-	if !c.site { // which is loaded with a runbook
+	switch {
+	case !c.site:
 		c.stepless(f, name)
 		c.loading(name)
+	case len(c.found) == 0:
+		c.tweaking(name)
 	}
 	return c.found
 }

@@ -37,6 +37,7 @@ type Diagnostic struct {
 	Message  string
 	Cure     string // what to do about it; "" if Message says
 	Line     string // the text of the line in which it starts
+	From     string // positions of the calls or loads that lead there, innermost first, with commas; usually ""
 }
 
 // Diagnose returns what is wrong and what is doubtful in a file, in the order of the
@@ -95,7 +96,8 @@ func (t *sourceTexts) of(name string) []string {
 // diagnostic is e with its end and its line.
 func (t *sourceTexts) diagnostic(e *Error, name string) Diagnostic {
 	rule, _ := ruleNamed(ruleIn(e, "loading"))
-	d := Diagnostic{Rule: rule.ID, Severity: rule.Severity, Message: Readable(e.Err.Error()), Cure: Readable(e.Hint())}
+	d := Diagnostic{Rule: rule.ID, Severity: rule.Severity, Message: Readable(e.Err.Error()), Cure: Readable(e.Hint()),
+		From: strings.Join(e.From, ", ")}
 	d.File, d.Start = splitPlace(cmp.Or(e.Pos, name))
 	d.End = Place{int(e.end.Line), int(e.end.Col)}
 	lines := t.of(d.File)

@@ -252,6 +252,33 @@ func orNone(x syntax.Expr) syntax.Expr {
 	return x
 }
 
+// tweaking holds a site's file against the runbooks beside it and the shipped ones: what it names, one of them must
+// have. What is told is what suits it best.
+func (c *checker) tweaking(name string) {
+	lib := c.lib
+	lib.Site = &Site{FS: lib.Dir, Name: name, Dir: "/"}
+	var best Errors
+	tried := false
+	for _, book := range (&loader{rt: c.rt, lib: lib, book: &Runbook{}}).siblings() {
+		_, err := c.rt.Load(lib, book.Name, Inputs{})
+		if errors.Is(err, ErrMissing) {
+			continue // its tweaks are not looked at without its vars
+		}
+		var here Errors
+		if err != nil {
+			for _, e := range problemsOf(err) {
+				if file, _ := splitPlace(e.Pos); file == name {
+					here = append(here, e)
+				}
+			}
+		}
+		if !tried || len(here) < len(best) {
+			best, tried = here, true
+		}
+	}
+	c.found = append(c.found, best...)
+}
+
 // stepless refuses a runbook without steps: a file that nobody loads although it is no library in lib/.
 func (c *checker) stepless(f *syntax.File, name string) {
 	if c.runbook || strings.Contains(name, "/") || name == "runbook.star" || strings.HasSuffix(name, "_test.star") ||

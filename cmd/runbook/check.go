@@ -66,6 +66,11 @@ var diagnosticFormats = map[string]func(p *program, all []runtime.Diagnostic, fi
 func (p *program) diagnose(files []string, asks bool) (all []runtime.Diagnostic, err error) {
 	for _, name := range files {
 		lib, dir, err := p.toCheck(name)
+		if fi, lerr := os.Lstat(name); err != nil && lerr == nil && fi.Mode()&fs.ModeSymlink != 0 {
+			all = append(all, runtime.Diagnostic{File: name, Rule: "unreadable", Severity: runtime.Wrong,
+				Message: "a symbolic link that leads nowhere", Cure: "remove it, or make what it names"})
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -73,13 +78,25 @@ func (p *program) diagnose(files []string, asks bool) (all []runtime.Diagnostic,
 			p.asks(lib, dir)
 		}
 		for _, d := range p.rt.Diagnose(lib.Library, lib.name) {
-			d.File = filepath.Join(dir, d.File)
+			d.File, d.From = filepath.Join(dir, d.File), joined(dir, d.From)
 			all = append(all, d)
 		}
 		lib.close()
 	}
 	slices.SortFunc(all, runtime.Diagnostic.Compare)
 	return slices.CompactFunc(all, func(a, b runtime.Diagnostic) bool { return a.Compare(b) == 0 }), nil
+}
+
+// joined returns positions, with commas, as seen from the directory above dir.
+func joined(dir, positions string) string {
+	if positions == "" {
+		return ""
+	}
+	all := strings.Split(positions, ", ")
+	for i, pos := range all {
+		all[i] = filepath.Join(dir, pos)
+	}
+	return strings.Join(all, ", ")
 }
 
 // toCheck returns the library of a file, as the runbooks that load it see it, and its directory.
@@ -108,6 +125,9 @@ func (p *program) diagnosticsText(all []runtime.Diagnostic, files int) error {
 		}
 		fmt.Fprintln(p.out, trace.Quote(text))
 		excerpt(p.out, d)
+		if d.From != "" {
+			fmt.Fprintln(p.out, "  called from "+trace.Quote(d.From))
+		}
 		if d.Cure != "" {
 			fmt.Fprintln(p.out, "  hint: "+trace.Quote(d.Cure))
 		}
@@ -180,11 +200,12 @@ func starFiles(operands []string) (files []string, err error) {
 			continue
 		}
 		before := len(files)
-		err := filepath.WalkDir(o, func(name string, e fs.DirEntry, err error) error {
+		top := o + string(filepath.Separator) + "." // also where o is a link
+		err := filepath.WalkDir(top, func(name string, e fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
 				return mistake("", "%w", err)
-			case e.IsDir() && name != o && passedOver(e.Name()):
+			case e.IsDir() && name != top && passedOver(name):
 				return filepath.SkipDir
 			case !e.IsDir() && filepath.Ext(name) == ".star" && !strings.HasSuffix(name, "_test.star"):
 				files = append(files, name)
@@ -201,9 +222,16 @@ func starFiles(operands []string) (files []string, err error) {
 	return files, nil
 }
 
-// passedOver says which directories hold nothing that a person writes as a runbook.
+// passedOver says which directories hold nothing that a person writes as a runbook: hidden ones, test data, and what
+// tools keep for themselves.
 func passedOver(dir string) bool {
-	return strings.HasPrefix(dir, ".") || dir == "testdata" || dir == "node_modules" || dir == "vendor"
+	base := filepath.Base(dir)
+	if strings.HasPrefix(base, ".") || slices.Contains(strings.Fields("testdata node_modules vendor __pycache__"), base) ||
+		strings.HasSuffix(filepath.ToSlash(dir), "pkg/mod") {
+		return true
+	}
+	_, err := os.Lstat(filepath.Join(dir, "CACHEDIR.TAG"))
+	return err == nil
 }
 
 // fromTop returns the library of the directory above lib/ for a file in lib/,
