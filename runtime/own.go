@@ -264,19 +264,25 @@ func (c *checker) tweaking(name string) {
 		if errors.Is(err, ErrMissing) {
 			continue // its tweaks are not looked at without its vars
 		}
-		var here Errors
-		if err != nil {
-			for _, e := range problemsOf(err) {
-				if file, _ := splitPlace(e.Pos); file == name {
-					here = append(here, e)
-				}
-			}
-		}
+		here := problemsIn(name, err)
 		if !tried || len(here) < len(best) {
 			best, tried = here, true
 		}
 	}
 	c.found = append(c.found, best...)
+}
+
+// problemsIn returns the problems in err that are about a file.
+func problemsIn(name string, err error) (here Errors) {
+	if err == nil {
+		return nil
+	}
+	for _, e := range problemsOf(err) {
+		if file, _ := splitPlace(e.Pos); file == name {
+			here = append(here, e)
+		}
+	}
+	return here
 }
 
 // stepless refuses a runbook without steps: a file that nobody loads although it is no library in lib/.
