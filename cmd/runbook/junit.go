@@ -81,8 +81,7 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 
 // firstOf is the first line of an error.
 func firstOf(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return trace.Quote(line)
+	return trace.Quote(firstLineOf(err.Error()))
 }
 
 // printed is a text of several lines that holds nothing but what can be seen.

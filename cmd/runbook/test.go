@@ -291,7 +291,12 @@ func (p *program) failure(lib *library, dir string, suite *runtime.Suite, r test
 	if !errors.As(r.err, &e) {
 		return r.err.Error()
 	}
-	at := func(pos string) string { return filepath.Join(dir, pos) }
+	at := func(pos string) string {
+		if name, _, _ := strings.Cut(pos, ":"); isFile(lib.Dir, name) {
+			return filepath.Join(dir, pos)
+		}
+		return pos // of a shipped file
+	}
 	fmt.Fprintf(&b, "%s: %s\n", at(e.Pos), runtime.Readable(e.Err.Error()))
 	sourceLine(&b, lib, e.Pos, suite.Hide)
 	for _, pos := range e.From {
@@ -304,10 +309,17 @@ func (p *program) failure(lib *library, dir string, suite *runtime.Suite, r test
 	if errors.As(r.err, &unequal) && unequal.Long() {
 		b.WriteString(udiff.Unified("have", "want", ended(unequal.Have), ended(unequal.Want)))
 	}
-	if why := suite.LastFailure(); why != "" && !strings.Contains(b.String(), why) {
+	why := suite.LastFailure()
+	_, first, _ := strings.Cut(firstLineOf(why), ": ") // behind the name of the runbook
+	if why != "" && !strings.Contains(b.String(), first) {
 		fmt.Fprintf(&b, "the last run that failed: %s\n", strings.ReplaceAll(why, "\n", "\n  "))
 	}
 	return b.String()
+}
+
+func firstLineOf(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
 }
 
 // sourceLine writes the line at a position, and marks the column.
