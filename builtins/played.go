@@ -33,7 +33,7 @@ func (m *machineValue) run(_ *starlark.Thread, b *starlark.Builtin, args starlar
 		return nil, err
 	}
 	v, err := m.suite.Apart(func() (starlark.Value, error) { return m.play(name, vars, secrets, steps, site) })
-	if many := (runtime.Errors{}); errors.As(err, &many) { // they are of a runbook, and this is about the line that runs it
+	if many := (runtime.Errors{}); errors.As(err, &many) { // of a runbook; a test fails at the line that runs it
 		err = runtime.Hint(errors.New(err.Error()), hintsOf(err))
 	}
 	if err != nil {
