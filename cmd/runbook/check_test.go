@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -231,4 +232,37 @@ func BenchmarkCheck(b *testing.B) {
 			b.Fatal(all)
 		}
 	}
+}
+
+// FuzzDiagnose looks for mistakes in any bytes: no crash, and each place is in the text.
+func FuzzDiagnose(f *testing.F) {
+	for _, text := range []string{"", "\x00", "\ufeffx = 1", "x = \u201ca\u201d", "x =\u00a01\r\n", "\xff\xfe", "def s():\r\n\tlog(", `"""`,
+		strings.Repeat("(", 5000), "x = " + strings.Repeat("1+", 20000) + "1", "# check: allow run-every-time", "f(*a, **b)[:]",
+		"def s():\n    run([\"a\", p], env = {\"A\": 1}, *x)\np = secret(\"p\")\nstep(s)", "lambda: (yield)", "x = {1: 2, 1: 3}"} {
+		f.Add(text)
+	}
+	names, err := filepath.Glob("testdata/broken/*.star")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	rt := newProgram().rt
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, name := range []string{"t.star", "runbook.star", "lib/t.star"} {
+			lib := runtime.Library{Dir: runtime.Overlaid(nil, map[string]string{name: text}), Shipped: runbooks.FS}
+			for _, d := range rt.Diagnose(lib, name) {
+				lines := strings.Count(text, "\n") + 1
+				if d.Rule == "" || d.Severity == "" || d.Message == "" || d.File == name && d.Start.Line > lines {
+					t.Errorf("%+v", d)
+				}
+				excerpt(io.Discard, d)
+			}
+		}
+	})
 }
