@@ -77,7 +77,11 @@ func (p *program) diagnose(files []string, asks bool) (all []runtime.Diagnostic,
 		if asks {
 			p.asks(lib, dir)
 		}
-		for _, d := range p.rt.Diagnose(lib.Library, lib.name) {
+		rt := p.rt
+		if strings.HasSuffix(name, testEnding) {
+			rt = withTests()
+		}
+		for _, d := range rt.Diagnose(lib.Library, lib.name) {
 			d.File, d.From = filepath.Join(dir, d.File), joined(dir, d.From)
 			all = append(all, d)
 		}
@@ -101,7 +105,11 @@ func joined(dir, positions string) string {
 
 // toCheck returns the library of a file, as the runbooks that load it see it, and its directory.
 func (p *program) toCheck(operand string) (lib *library, dir string, err error) {
-	lib, err = p.findWithSite(operand, "")
+	if fi, serr := os.Stat(operand); serr == nil && !fi.IsDir() && strings.HasSuffix(operand, testEnding) {
+		lib, err = p.libraryAt(filepath.Dir(operand), filepath.Base(operand))
+	} else {
+		lib, err = p.findWithSite(operand, "")
+	}
 	if err != nil || lib.Dir == nil {
 		return lib, "", err
 	}
