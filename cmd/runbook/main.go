@@ -105,7 +105,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(p.runCommand(), p.showCommand(), p.docCommand(), p.checkCommand(), p.fmtCommand(),
 		p.testCommand(), p.initCommand(), p.diffCommand(), p.builtinsCommand(), p.lspCommand(), p.replCommand(),
-		p.auditCommand(), p.versionCommand())
+		p.auditCommand(), p.serveCommand(), p.versionCommand())
 	root.SetHelpCommand(helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

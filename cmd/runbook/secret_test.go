@@ -139,12 +139,12 @@ func newSecretSite(t *testing.T, value string) site {
 	s := bareSite(t, lab.Options{})
 	s.put("/root/sinks.star", sinks)
 	s.WriteFile("/root/pw", []byte(value+"\n"), 0o600)
-	serve(t, s, value)
+	serveAt(t, s, value)
 	return s
 }
 
-// serve is a server in the site. It has one file, at the address that holds the secret.
-func serve(t *testing.T, s site, value string) {
+// serveAt is a server in the site. It has one file, at the address that holds the secret.
+func serveAt(t *testing.T, s site, value string) {
 	t.Helper()
 	l, err := s.Listen("tcp", "127.0.0.1:8099")
 	if err != nil {

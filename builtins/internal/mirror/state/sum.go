@@ -114,9 +114,12 @@ func (k Kind) String() string {
 	return "sha256"
 }
 
+// Digits returns what is kept of the digest, in hex.
+func (s Sum) Digits() string { return hex.EncodeToString(s.head[:]) }
+
 // text shows the digest of a record as far as it is kept.
 func (s Sum) text() string {
-	digits := hex.EncodeToString(s.head[:])
+	digits := s.Digits()
 	if s.Kind == SHA256 {
 		digits += "..."
 	}

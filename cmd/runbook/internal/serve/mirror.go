@@ -1,0 +1,108 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"runbook/builtins/mirrored"
+)
+
+// A refusal is an error with what to do about it.
+type refusal struct{ reason, advice string }
+
+func (r *refusal) Error() string { return r.reason }
+
+// Hint says what to do.
+func (r *refusal) Hint() string { return r.advice }
+
+// openMirror opens a directory of accounts, at least one of which holds a channel.
+func openMirror(dir string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("serve: %w", err)
+	}
+	if isAccount(root, ".") {
+		whole, err := filepath.Abs(dir)
+		root.Close()
+		if err != nil {
+			return nil, err
+		}
+		return nil, &refusal{fmt.Sprintf("serve %s: is one account, want the directory of accounts above it", dir),
+			"runbook serve " + filepath.Dir(whole)}
+	}
+	if len((&Server{dir: root}).Accounts()) > 0 {
+		return root, nil
+	}
+	root.Close()
+	return nil, &refusal{fmt.Sprintf("serve %s: is no mirror: nothing in it is called ACCOUNT/SUBDIR/%s", dir,
+		mirrored.IndexFile), "mirror into it first: runbook run mirror.star --var channels=URL --var dest=" + dir}
+}
+
+// Accounts returns the names of the channels that are there now.
+func (s *Server) Accounts() (all []string) {
+	names, err := fs.Glob(s.dir.FS(), "*")
+	if err != nil {
+		return nil
+	}
+	for _, name := range names {
+		if !hidden(name) && isAccount(s.dir, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// isAccount reports whether a directory is a channel, or what a mirror keeps of one.
+func isAccount(root *os.Root, dir string) bool {
+	if fi, err := root.Stat(path.Join(dir, mirrored.Dir)); err == nil && fi.IsDir() {
+		return true
+	}
+	found, err := fs.Glob(root.FS(), path.Join(escaped(dir), "*", mirrored.IndexFile))
+	return err == nil && len(found) > 0
+}
+
+// escaped returns a name as a pattern that only it matches.
+func escaped(name string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
+}
+
+// hidden reports whether a name is nobody's business: what mirrors keep, partial files, and what leads elsewhere.
+func hidden(name string) bool { return name == "" || name[0] == '.' }
+
+// open opens a file or directory for reading. It does not wait for who might write, as the opening of a pipe does.
+func open(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() && !fi.IsDir() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, fi, nil
+}
+
+// isAbsent reports whether an error of open says that there is no such file here. What leads out of the directory, and
+// a name that no file can have, are that.
+func isAbsent(err error) bool {
+	for _, e := range []error{
+		fs.ErrNotExist, fs.ErrInvalid,
+		syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG, syscall.ENXIO, syscall.ENODEV,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	var pe *fs.PathError
+	return errors.As(err, &pe) && strings.Contains(pe.Err.Error(), "escapes") // which os does not export
+}

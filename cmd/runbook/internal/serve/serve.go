@@ -1,0 +1,163 @@
+// Package serve serves mirrored channels and installers over HTTP, and changes nothing.
+//
+// Two things to know. What is open is what is served: a file is opened once, below a root that nothing leads out of,
+// and all that is told of it (size, tag, bytes) comes from that descriptor, so that a publish in the middle of a
+// download replaces a name and not what the client gets. And tokens are in no message, neither of the log nor an error.
+//
+// The command serve calls it; it asks builtins/mirrored for digests. ServeHTTP is in handler.go, connections are in
+// conn.go.
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// Options are what a site decides. Dir must be given; the rest may be zero.
+type Options struct {
+	Dir            string        // ACCOUNT/SUBDIR/FILE
+	Extras         string        // directory of installers, served below /static/extras/
+	Tokens         string        // file of who may read which account
+	Cert, Key      string        // PEM files, for TLS
+	AccessLog      io.Writer     // a line of JSON for each request
+	Complain       func(error)   // told what a person should look at; any goroutine calls it
+	MaxConnections int           // at a time
+	Stall          time.Duration // how long a client may take nothing at all
+	Now            func() time.Time
+}
+
+// What is not asked for often enough to be an option.
+const (
+	headerTime  = 10 * time.Second // for the head of a request, and for a handshake
+	idleTime    = 75 * time.Second // between requests
+	headerBytes = 16 << 10
+	lookAgain   = time.Second // how long what was made of files is taken without a look at them
+)
+
+// A Server serves one directory.
+type Server struct {
+	opts    Options
+	dir     *os.Root
+	extras  *os.Root // may be nil
+	tags    *tags
+	tokens  *kept[*tokens]      // may be nil
+	cert    *kept[*certificate] // may be nil
+	log     *accessLog
+	metrics *metrics
+	gate    *gate
+	http    *http.Server
+	ending  context.Context
+	end     context.CancelFunc
+}
+
+// New returns a Server of a directory, or an error that says why it cannot be one.
+func New(o Options) (s *Server, err error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Complain == nil {
+		o.Complain = func(error) {}
+	}
+	s = &Server{opts: o, log: &accessLog{out: o.AccessLog}, metrics: newMetrics(o.Now())}
+	s.ending, s.end = context.WithCancel(context.Background())
+	if s.dir, err = openMirror(o.Dir); err != nil {
+		return nil, err
+	}
+	s.tags = newTags(s.dir, o.Now)
+	if o.Extras != "" {
+		if s.extras, err = os.OpenRoot(o.Extras); err != nil {
+			return nil, fmt.Errorf("extras: %w", err)
+		}
+	}
+	if o.Tokens != "" {
+		if s.tokens, err = keep(o, readTokens, o.Tokens); err != nil {
+			return nil, err
+		}
+	}
+	if o.Cert != "" {
+		if s.cert, err = keep(o, readCertificate, o.Cert, o.Key); err != nil {
+			return nil, err
+		}
+	}
+	s.http = s.server()
+	return s, nil
+}
+
+func (s *Server) server() *http.Server {
+	h := &http.Server{
+		Handler: s, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
+		DisableGeneralOptionsHandler: true, Protocols: new(http.Protocols),
+		ErrorLog:  log.New(complaints(s.opts.Complain), "", 0),
+		ConnState: func(c net.Conn, state http.ConnState) { s.gate.changed(c, state) },
+	}
+	h.Protocols.SetHTTP1(true) // each download is a connection of its own, which the limits see
+	return h
+}
+
+// complaints is a Writer of lines.
+type complaints func(error)
+
+// Write passes a line on.
+func (c complaints) Write(line []byte) (int, error) {
+	c(errors.New(string(trimmed(line))))
+	return len(line), nil
+}
+
+func trimmed(line []byte) []byte {
+	for len(line) > 0 && line[len(line)-1] == '\n' {
+		line = line[:len(line)-1]
+	}
+	return line
+}
+
+// Serve answers what comes in on l until ctx ends, and then the downloads that are under way, for at most grace. It
+// closes l, and returns how many it had to cut short.
+func (s *Server) Serve(ctx context.Context, l *net.TCPListener, grace time.Duration) (cut int64, err error) {
+	s.gate = newGate(l, s.opts.MaxConnections, s.opts.Stall)
+	s.metrics.open = s.gate.count
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.listener()) }()
+	select {
+	case err := <-served:
+		return 0, fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	s.end() // from now on it is not healthy
+	late, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if s.http.Shutdown(late) != nil {
+		cut = s.metrics.inFlight.Load()
+		s.http.Close()
+	}
+	return cut, nil
+}
+
+// InFlight returns how many requests are under way.
+func (s *Server) InFlight() int64 { return s.metrics.inFlight.Load() }
+
+// Close lets go of the directories.
+func (s *Server) Close() {
+	s.end()
+	s.dir.Close()
+	if s.extras != nil {
+		s.extras.Close()
+	}
+}
+
+func (s *Server) listener() net.Listener {
+	if s.cert == nil {
+		return s.gate
+	}
+	return tls.NewListener(s.gate, &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.get().pair, nil },
+	})
+}

@@ -1,0 +1,121 @@
+package serve
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"sync"
+	"syscall"
+	"time"
+
+	"runbook/builtins/mirrored"
+)
+
+// A file without a known digest is told from others by its inode, size and times, of which no program can set the last
+// (ctime). The kernel's clock for them ticks: of a file that changed a moment ago one cannot know that it will not
+// change again without showing it, so for that long it has no tag at all.
+const unsettled = 2 * time.Second
+
+// tags are the entity tags of files, strong ones (RFC 9110, 8.8): never of two files with different bytes.
+type tags struct {
+	root *os.Root
+	now  func() time.Time
+
+	mu      sync.Mutex
+	subdirs map[string]*noted // by ACCOUNT/SUBDIR; only of such as have a state
+}
+
+// noted is what is known of a subdir, by the file it was read from.
+type noted struct {
+	mu     sync.Mutex // of who looks whether there is another
+	next   time.Time
+	seen   string
+	subdir *mirrored.Subdir // nil if nothing is known
+}
+
+func newTags(root *os.Root, now func() time.Time) *tags {
+	return &tags{root: root, now: now, subdirs: map[string]*noted{}}
+}
+
+// of returns the tag of a file, quoted, and when it changed last; "" and no time if nothing sure can be said.
+func (t *tags) of(account, subdir, name string, fi fs.FileInfo) (tag string, changed time.Time) {
+	changed = ctime(fi)
+	if digest := t.known(account, subdir).Digest(name, fi); digest != "" {
+		tag = `"` + digest + `"`
+	}
+	if age := t.now().Sub(changed); age < unsettled {
+		return tag, time.Time{} // seconds say too little as well
+	}
+	if tag == "" {
+		tag = `"` + identity(fi) + `"`
+	}
+	return tag, changed
+}
+
+// known returns what the mirror knows of a subdir, nil if nothing.
+func (t *tags) known(account, subdir string) *mirrored.Subdir {
+	if account == "" || subdir == "" {
+		return nil
+	}
+	key := account + "/" + subdir
+	t.mu.Lock()
+	n := t.subdirs[key]
+	t.mu.Unlock()
+	if n != nil {
+		return t.again(n, account, subdir)
+	}
+	if _, err := t.root.Stat(path.Join(account, mirrored.StateName(subdir))); err != nil {
+		return nil
+	}
+	t.mu.Lock()
+	if n = t.subdirs[key]; n == nil {
+		n = &noted{}
+		t.subdirs[key] = n
+	}
+	t.mu.Unlock()
+	return t.again(n, account, subdir)
+}
+
+// again looks whether there is another state. What an older one says of a file is right as well.
+func (t *tags) again(n *noted, account, subdir string) *mirrored.Subdir {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := t.now()
+	if now.Before(n.next) {
+		return n.subdir
+	}
+	n.next = now.Add(lookAgain)
+	f, fi, err := open(t.root, path.Join(account, mirrored.StateName(subdir)))
+	if err != nil {
+		n.subdir, n.seen = nil, ""
+		return nil
+	}
+	defer f.Close()
+	if seen := identity(fi); seen != n.seen {
+		n.seen = seen
+		text := make([]byte, fi.Size())
+		if _, err := io.ReadFull(f, text); err != nil {
+			text = nil
+		}
+		n.subdir = mirrored.Parse(text, subdir)
+	}
+	return n.subdir
+}
+
+// identity tells a file from others, and from what it was before it was changed.
+func identity(fi fs.FileInfo) string {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Sprintf("%x-%x", fi.Size(), fi.ModTime().UnixNano())
+	}
+	return fmt.Sprintf("%x-%x-%x-%x", st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano())
+}
+
+func ctime(fi fs.FileInfo) time.Time {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return time.Unix(st.Ctim.Unix())
+	}
+	return fi.ModTime()
+}
