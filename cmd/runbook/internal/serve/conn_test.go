@@ -1,0 +1,222 @@
+package serve
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// large is a mirror with a package larger than what kernels hold of a connection, and its bytes.
+func large(t testing.TB, size int) (dir, name string, data []byte) {
+	dir = channel(t)
+	data = make([]byte, size)
+	noise := rand.NewChaCha8([32]byte{1})
+	noise.Read(data)
+	name = dir + "/free/linux-64/large-1-0.conda"
+	put(t, name, string(data))
+	return dir, name, data
+}
+
+// A reader is a client that reads when it likes.
+type reader struct {
+	net.Conn
+	body io.Reader
+}
+
+// begin asks for the large package on a connection that holds little.
+func begin(t testing.TB, addr string) reader {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.(*net.TCPConn).SetReadBuffer(16 << 10)
+	io.WriteString(c, "GET /free/linux-64/large-1-0.conda HTTP/1.1\r\nHost: x\r\n\r\n")
+	a, err := http.ReadResponse(bufio.NewReaderSize(c, 4<<10), nil)
+	if err != nil || a.StatusCode != 200 {
+		t.Fatal(a, err)
+	}
+	return reader{c, a.Body}
+}
+
+// A publish replaces a package, and another takes it away, in the middle of downloads: each gets what it began with.
+func TestPublishInDownload(t *testing.T) {
+	dir, name, data := large(t, 24<<20)
+	s := start(t, Options{Dir: dir, Now: later}, 0)
+	first := begin(t, s.addr)
+	head := make([]byte, 1000)
+	if _, err := io.ReadFull(first.body, head); err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Repeat([]byte("other"), 5<<20)
+	put(t, name, string(other))
+	second := begin(t, s.addr)
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ have, want io.Reader }{
+		{io.MultiReader(bytes.NewReader(head), first.body), bytes.NewReader(data)}, {second.body, bytes.NewReader(other)},
+	} {
+		have, err := io.ReadAll(c.have)
+		want, _ := io.ReadAll(c.want)
+		if err != nil || !bytes.Equal(have, want) {
+			t.Errorf("got %d bytes, want %d others: %v", len(have), len(want), err)
+		}
+	}
+	if have := ask(t, http.DefaultClient, "GET", s.url+"/free/linux-64/large-1-0.conda"); have.code != 404 {
+		t.Errorf("got %d of what is gone", have.code)
+	}
+}
+
+// until waits for what will be.
+func until(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for range 500 {
+		if holds() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("not within 5 seconds: %s", what)
+}
+
+// A client that takes nothing is let go. One that takes little, all the time, gets everything: also where the kernel
+// has it wait for longer than the patience lasts before it takes more.
+func TestSlowClients(t *testing.T) {
+	for name, o := range map[string]Options{"HTTP": {}, "HTTPS": withCertificate(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var data []byte
+			o.Dir, _, data = large(t, 8<<20)
+			o.Stall = 400 * time.Millisecond
+			s := start(t, o, 0)
+			dial := func() reader {
+				if o.Cert == "" {
+					return begin(t, s.addr)
+				}
+				return beginTLS(t, s.addr)
+			}
+			dial() // and read nothing
+			until(t, "the one that takes nothing is let go", func() bool { return s.InFlight() == 0 })
+
+			slow := dial()
+			var have bytes.Buffer
+			for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(20 * time.Millisecond) {
+				if n, err := io.CopyN(&have, slow.body, 4<<10); err != nil {
+					t.Fatalf("cut after %v and %d bytes: %v", time.Since(began), int64(have.Len())+n, err)
+				}
+			}
+			if _, err := io.Copy(&have, slow.body); err != nil || !bytes.Equal(have.Bytes(), data) {
+				t.Errorf("got %d bytes, want %d: %v", have.Len(), len(data), err)
+			}
+		})
+	}
+}
+
+// If there are as many connections as there may be, the one that is idle longest makes room; if none is idle, the next
+// one waits.
+func TestMostConnections(t *testing.T) {
+	dir, _, data := large(t, 8<<20)
+	s := start(t, Options{Dir: dir, MaxConnections: 2, Now: later}, 0)
+	idle := func() *http.Client { return &http.Client{Transport: &http.Transport{}, Timeout: 3 * time.Second} }
+	for range 5 { // each keeps its connection
+		if have := ask(t, idle(), "GET", s.url+"/healthz"); have.code != 200 {
+			t.Fatalf("got %d", have.code)
+		}
+	}
+	first, second := begin(t, s.addr), begin(t, s.addr)
+	if _, err := (&http.Client{Transport: &http.Transport{}, Timeout: 300 * time.Millisecond}).Get(s.url + "/healthz"); err == nil {
+		t.Error("a third connection was let in")
+	}
+	if have, err := io.ReadAll(first.body); err != nil || len(have) != len(data) {
+		t.Errorf("got %d bytes: %v", len(have), err)
+	}
+	if have := ask(t, idle(), "GET", s.url+"/healthz"); have.code != 200 {
+		t.Errorf("got %d when one was done", have.code)
+	}
+	if have, err := io.ReadAll(second.body); err != nil || len(have) != len(data) {
+		t.Errorf("got %d bytes: %v", len(have), err)
+	}
+}
+
+// A server that is told to end lets downloads end, for as long as it may.
+func TestEnd(t *testing.T) {
+	dir, _, data := large(t, 8<<20)
+	s := start(t, Options{Dir: dir}, 5*time.Second)
+	c := begin(t, s.addr)
+	got := make(chan int)
+	go func() {
+		time.Sleep(200 * time.Millisecond)
+		have, _ := io.ReadAll(c.body)
+		got <- len(have)
+	}()
+	if cut := s.end(); cut != 0 {
+		t.Errorf("%d downloads were cut", cut)
+	}
+	if have := <-got; have != len(data) {
+		t.Errorf("got %d bytes, want %d", have, len(data))
+	}
+	if _, err := net.Dial("tcp", s.addr); err == nil {
+		t.Error("it still listens")
+	}
+
+	s = start(t, Options{Dir: dir}, 100*time.Millisecond)
+	begin(t, s.addr)
+	if cut := s.end(); cut != 1 {
+		t.Errorf("%d downloads were cut, want 1", cut)
+	}
+}
+
+// Many clients, while files are replaced all the time: each gets one of them, whole.
+func TestPublishUnderLoad(t *testing.T) {
+	dir := channel(t)
+	name := dir + "/free/linux-64/repodata.json"
+	texts := map[string]bool{}
+	text := func(i int) string { return string(bytes.Repeat([]byte{byte('a' + i%26)}, 100_000+i%26)) }
+	for i := range 26 {
+		texts[text(i)] = true
+	}
+	put(t, name, text(0))
+	s := start(t, Options{Dir: dir}, 0)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 200 {
+			put(t, name, text(i))
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	for n := 0; ; n++ {
+		have := ask(t, http.DefaultClient, "GET", s.url+"/free/linux-64/repodata.json")
+		if have.code != 200 || !texts[have.body] {
+			t.Fatalf("got %d with %d bytes that nobody wrote", have.code, len(have.body))
+		}
+		select {
+		case <-done:
+			t.Logf("%d requests during 200 publishes", n)
+			return
+		default:
+		}
+	}
+}
+
+// What is larger than one piece that goes to the kernel arrives whole, and parts of it do.
+func TestLarge(t *testing.T) {
+	dir, _, data := large(t, 2*chunk+12345)
+	s := start(t, Options{Dir: dir, Now: later}, 0)
+	url := s.url + "/" + filepath.ToSlash("free/linux-64/large-1-0.conda")
+	if have := ask(t, http.DefaultClient, "GET", url); have.body != string(data) {
+		t.Errorf("got %d bytes, want %d", len(have.body), len(data))
+	}
+	if have := ask(t, http.DefaultClient, "GET", url, "Range", "bytes=12345-"); have.body != string(data[12345:]) {
+		t.Errorf("got %d bytes, want %d", len(have.body), len(data)-12345)
+	}
+}
