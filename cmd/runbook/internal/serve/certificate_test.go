@@ -57,7 +57,7 @@ func beginTLS(t testing.TB, addr string) reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw.(*net.TCPConn).SetReadBuffer(128 << 10)
+	raw.(*net.TCPConn).SetReadBuffer(64 << 10)
 	c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
 	t.Cleanup(func() { raw.Close() })
 	io.WriteString(c, "GET /free/linux-64/large-1-0.conda HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -214,12 +214,8 @@ func (c *conn) push(write func() (int64, error)) (n int64, err error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) || c.late() {
 			return n, err
 		}
-		if m > 0 {
-			left = -1
-			continue
-		}
 		now := c.unsent()
-		if left >= 0 && now >= left {
+		if m == 0 && left >= 0 && now >= left {
 			return n, err
 		}
 		left = now

@@ -3,6 +3,7 @@ package serve
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -79,13 +80,13 @@ func TestPublishInDownload(t *testing.T) {
 // until waits for what will be.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for range 500 {
+	for range 1000 {
 		if holds() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("not within 5 seconds: %s", what)
+	t.Fatalf("not within 10 seconds: %s", what)
 }
 
 // A client that takes nothing is let go. One that takes little, all the time, gets everything: also where the kernel
@@ -96,7 +97,7 @@ func TestSlowClients(t *testing.T) {
 			t.Parallel()
 			var data []byte
 			o.Dir, _, data = large(t, 8<<20)
-			o.Stall = 400 * time.Millisecond
+			o.Stall = time.Second
 			s := start(t, o, 0)
 			dial := func() reader {
 				if o.Cert == "" {
@@ -109,8 +110,8 @@ func TestSlowClients(t *testing.T) {
 
 			slow := dial()
 			var have bytes.Buffer
-			for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(20 * time.Millisecond) {
-				if n, err := io.CopyN(&have, slow.body, 4<<10); err != nil {
+			for began := time.Now(); time.Since(began) < 3*time.Second; time.Sleep(40 * time.Millisecond) {
+				if n, err := io.CopyN(&have, slow.body, 16<<10); err != nil {
 					t.Fatalf("cut after %v and %d bytes: %v", time.Since(began), int64(have.Len())+n, err)
 				}
 			}
@@ -218,5 +219,63 @@ func TestLarge(t *testing.T) {
 	}
 	if have := ask(t, http.DefaultClient, "GET", url, "Range", "bytes=12345-"); have.body != string(data[12345:]) {
 		t.Errorf("got %d bytes, want %d", len(have.body), len(data)-12345)
+	}
+}
+
+// A write that got nothing to the kernel in its time goes on if the client took some of what was there, and only then.
+func TestPush(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	c := &conn{TCPConn: accepted.(*net.TCPConn), gate: newGate(nil, 1, time.Second)}
+	for err == nil { // until the kernel takes no more
+		accepted.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+		_, err = accepted.Write(make([]byte, 1<<20))
+	}
+	calls := 0
+	_, err = c.push(func() (int64, error) {
+		if calls++; calls > 6 {
+			return 1, nil
+		}
+		before := c.unsent()
+		if before == 0 {
+			t.Fatal("the kernel holds nothing: the test shows nothing")
+		}
+		for c.unsent() == before {
+			if _, err := io.CopyN(io.Discard, client, 64<<10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return 0, os.ErrDeadlineExceeded
+	})
+	if err != nil || calls != 7 {
+		t.Errorf("a client that takes some: %v after %d writes", err, calls)
+	}
+	calls = 0
+	n, err := c.push(func() (int64, error) {
+		if calls++; calls == 1 {
+			return 1, os.ErrDeadlineExceeded // the last that the kernel took
+		}
+		return 0, os.ErrDeadlineExceeded
+	})
+	if !errors.Is(err, os.ErrDeadlineExceeded) || calls != 2 || n != 1 {
+		t.Errorf("a client that takes nothing: %v after %d writes", err, calls)
+	}
+	c.SetWriteDeadline(time.Now().Add(-time.Second))
+	calls = 0
+	if _, err := c.push(func() (int64, error) { calls++; return 1, os.ErrDeadlineExceeded }); err == nil || calls != 1 {
+		t.Errorf("the server's own deadline: %v after %d writes", err, calls)
 	}
 }
