@@ -77,7 +77,10 @@ func (s *service) run(ctx context.Context) error {
 	defer log.close()
 	s.AccessLog, s.Complain, s.Now = log.writer(), s.complain, s.now
 	server, err := serve.New(s.Options)
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return mistake("the account that serves must be able to read it: chown or chmod it, or serve as another", "%w", err)
+	case err != nil:
 		return mistake("", "%w", err)
 	}
 	defer server.Close()

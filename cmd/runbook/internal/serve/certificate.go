@@ -12,6 +12,15 @@ type certificate struct {
 	expiry time.Time
 }
 
+// expiry is the metric of when the certificate ends, if there is one.
+func (s *Server) expiry() string {
+	if s.cert == nil {
+		return ""
+	}
+	ends := s.cert.get().expiry.Unix()
+	return gauge("certificate_expires_seconds", "When the certificate ends, in seconds since 1970.", ends)
+}
+
 // readCertificate reads a certificate, with those that it depends on, and its key.
 func readCertificate(files []string) (*certificate, error) {
 	pair, err := tls.LoadX509KeyPair(files[0], files[1])

@@ -31,9 +31,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	guard(a.Header())
-	if r.ContentLength != 0 { // nobody reads it
+	if r.ContentLength != 0 { // nobody wants it: what comes soon is thrown away, so that the client reads the answer
 		a.Header().Set("Connection", "close")
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // of a connection that cannot it ends by itself
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // all our connections can
 	}
 	s.answer(a, r, q)
 }
@@ -93,7 +93,7 @@ func (s *Server) answer(a *answer, r *http.Request, q *query) {
 	case name == "healthz":
 		s.health(a)
 	case name == "metrics":
-		a.text("text/plain; version=0.0.4; charset=utf-8", s.metrics.text())
+		a.text("text/plain; version=0.0.4; charset=utf-8", s.metrics.text()+s.expiry())
 	case name == "":
 		s.list(a, s.dir, q, func(account string) bool { return s.admits(account, r, q) == http.StatusOK })
 	case s.extras != nil && (name == "static/extras" || strings.HasPrefix(name, "static/extras/")):

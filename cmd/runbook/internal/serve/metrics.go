@@ -43,25 +43,18 @@ func (m *metrics) note(code int, bytes int64, took time.Duration) {
 
 func (m *metrics) text() string {
 	var b strings.Builder
-	head := func(name, kind, help string) {
-		fmt.Fprintf(&b, "# HELP runbook_serve_%s %s\n# TYPE runbook_serve_%s %s\n", name, help, name, kind)
-	}
-	one := func(name, kind, help string, value any) {
-		head(name, kind, help)
-		fmt.Fprintf(&b, "runbook_serve_%s %v\n", name, value)
-	}
-	head("requests_total", "counter", "Requests answered, by status.")
+	b.WriteString(head("requests_total", "counter", "Requests answered, by status."))
 	for code := range m.codes {
 		if n := m.codes[code].Load(); n > 0 {
 			fmt.Fprintf(&b, "runbook_serve_requests_total{code=\"%d\"} %d\n", code, n)
 		}
 	}
-	one("sent_bytes_total", "counter", "Bytes of bodies that were sent.", m.bytes.Load())
-	one("requests_in_flight", "gauge", "Requests that are being answered.", m.inFlight.Load())
-	one("connections", "gauge", "Connections that are open.", m.open())
-	one("access_log_lost_total", "counter", "Lines of the access log that could not be written.", m.unlogged.Load())
-	one("start_time_seconds", "gauge", "When the server started, in seconds since 1970.", m.started.Unix())
-	head("request_seconds", "histogram", "How long answering took, to the last byte.")
+	b.WriteString(counter("sent_bytes_total", "Bytes of bodies that were sent.", m.bytes.Load()))
+	b.WriteString(gauge("requests_in_flight", "Requests that are being answered.", m.inFlight.Load()))
+	b.WriteString(gauge("connections", "Connections that are open.", int64(m.open())))
+	b.WriteString(counter("access_log_lost_total", "Lines of the access log that were not written.", m.unlogged.Load()))
+	b.WriteString(gauge("start_time_seconds", "When the server started, in seconds since 1970.", m.started.Unix()))
+	b.WriteString(head("request_seconds", "histogram", "How long answering took, to the last byte."))
 	sum := int64(0)
 	for i, limit := range limits {
 		sum += m.buckets[i].Load()
@@ -72,4 +65,16 @@ func (m *metrics) text() string {
 	fmt.Fprintf(&b, "runbook_serve_request_seconds_sum %g\n", float64(m.micros.Load())/1e6)
 	fmt.Fprintf(&b, "runbook_serve_request_seconds_count %d\n", sum)
 	return b.String()
+}
+
+func head(name, kind, help string) string {
+	return fmt.Sprintf("# HELP runbook_serve_%s %s\n# TYPE runbook_serve_%s %s\n", name, help, name, kind)
+}
+
+func counter(name, help string, value int64) string {
+	return head(name, "counter", help) + fmt.Sprintf("runbook_serve_%s %d\n", name, value)
+}
+
+func gauge(name, help string, value int64) string {
+	return head(name, "gauge", help) + fmt.Sprintf("runbook_serve_%s %d\n", name, value)
 }

@@ -38,6 +38,7 @@ type Options struct {
 const (
 	headerTime  = 10 * time.Second // for the head of a request, and for a handshake
 	idleTime    = 75 * time.Second // between requests
+	bodyTime    = 500 * time.Millisecond
 	headerBytes = 16 << 10
 	lookAgain   = time.Second // how long what was made of files is taken without a look at them
 )
@@ -85,6 +86,11 @@ func New(o Options) (s *Server, err error) {
 	if o.Cert != "" {
 		if s.cert, err = keep(o, readCertificate, o.Cert, o.Key); err != nil {
 			return nil, err
+		}
+	}
+	for _, name := range []string{"t", "healthz", "metrics"} {
+		if fi, err := s.dir.Stat(name); err == nil && fi.IsDir() {
+			o.Complain(fmt.Errorf("serve: the account %s cannot be reached: /%s is something else", name, name))
 		}
 	}
 	s.http = s.server()
