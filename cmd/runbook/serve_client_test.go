@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,6 +129,14 @@ func TestServeClient(t *testing.T) {
 			}
 		}
 	}
+	a, err := http.Head(plain + "/acc/linux-64/readline-6.2-0.tar.bz2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := readIndex(t, source+"/linux-64/repodata.json").Packages["readline-6.2-0.tar.bz2"]
+	if tag := a.Header.Get("ETag"); !strings.HasPrefix(tag, `"md5-`) || !strings.Contains(string(record), tag[5:len(tag)-1]) {
+		t.Errorf("got the tag %s, want the digest of %s", tag, record)
+	}
 	text, err := os.ReadFile(log)
 	if err != nil {
 		t.Fatal(err)
@@ -160,14 +169,21 @@ func TestServeWhilePublishing(t *testing.T) {
 	m := publish(t, 0, []string{source}, []string{source})
 	url := serving(t, filepath.Dir(m.dir))
 	stop, fetched := make(chan struct{}), make(chan map[string]int)
-	go func() { fetched <- fetchAll(url+"/acc/linux-64/", stop) }()
+	for range 4 {
+		go func() { fetched <- fetchAll(url+"/acc/linux-64/", stop) }()
+	}
 	begun := time.Now()
 	for i := 1; i <= 6 || sample.Full() && time.Since(begun) < time.Minute; i++ {
 		put(i)
 		m.again(t, 0)
 	}
 	close(stop)
-	answers := <-fetched
+	answers := map[string]int{}
+	for range 4 {
+		for what, n := range <-fetched {
+			answers[what] += n
+		}
+	}
 	for what, n := range answers {
 		t.Logf("%s: %d", what, n)
 		if !strings.HasPrefix(what, "200 whole") && !strings.HasPrefix(what, "304") {

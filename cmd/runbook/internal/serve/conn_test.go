@@ -10,8 +10,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"runbook/runtime/host/sample"
 )
 
 // large is a mirror with a package larger than what kernels hold of a connection, and its bytes.
@@ -145,6 +148,47 @@ func TestMostConnections(t *testing.T) {
 	}
 	if have, err := io.ReadAll(second.body); err != nil || len(have) != len(data) {
 		t.Errorf("got %d bytes: %v", len(have), err)
+	}
+}
+
+// Who does not end the head of a request is let go.
+func TestSlowHead(t *testing.T) {
+	sample.Slow(t, "it waits for ten seconds")
+	t.Parallel()
+	s := start(t, Options{Dir: channel(t)}, 0)
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	began := time.Now()
+	c.SetDeadline(began.Add(3 * headerTime))
+	for err == nil && time.Since(began) < 2*headerTime {
+		_, err = io.WriteString(c, "x") // something, all the time
+		time.Sleep(200 * time.Millisecond)
+	}
+	if took := time.Since(began); err == nil || took < headerTime/2 {
+		t.Errorf("%v after %v", err, took)
+	}
+}
+
+// A log that cannot be written costs its lines, and nothing else. It is said once.
+func TestLogFull(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("NOT TESTED: ", err)
+	}
+	defer full.Close()
+	s := start(t, Options{Dir: channel(t)}, 0)
+	s.Server.log.out = full
+	for range 3 {
+		if have := ask(t, http.DefaultClient, "GET", s.url+"/healthz"); have.code != 200 {
+			t.Errorf("got %d", have.code)
+		}
+	}
+	until(t, "three lines are lost", func() bool { return s.metrics.unlogged.Load() == 3 })
+	if told := s.told.String(); strings.Count(told, "access log") != 1 {
+		t.Errorf("told %q", told)
 	}
 }
 
