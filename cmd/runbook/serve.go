@@ -100,7 +100,7 @@ func (s *service) run(ctx context.Context) error {
 	}()
 	cut, err := server.Serve(ctx, l, s.grace)
 	if cut > 0 {
-		fmt.Fprintln(s.err, "runbook: "+counted(int(cut), "request")+" cut short; clients go on from there with another one")
+		fmt.Fprintln(s.err, "runbook: "+counted(int(cut), "request")+" cut short; clients ask again for the rest")
 	}
 	return err
 }
@@ -144,6 +144,9 @@ func (s *service) announce(server *serve.Server, addr *net.TCPAddr) {
 	}
 	url := scheme + net.JoinHostPort(host, fmt.Sprint(addr.Port)) + "/"
 	fmt.Fprintf(out, "serving %s at %s\n", trace.Quote(s.Dir), trace.Quote(url))
+	if s.Tokens != "" {
+		url += "t/TOKEN/"
+	}
 	for _, account := range server.Accounts() {
 		fmt.Fprintf(out, "  channel %s\n", trace.Quote(url+account))
 	}
