@@ -56,7 +56,7 @@ var stepBuiltin = &Builtin{
 		arg("name", "string", "the function's", "what --step and --skip call it"),
 		arg("title", "string", `""`, "heading for people"),
 		arg("user", "string", `""`, "account that commands run as and that owns what is made"),
-		arg("when", "bool or function", "True", "whether the step runs; a function is called during the run"),
+		arg("when", boolOrFunction, "True", "whether the step runs; a function is called during the run"),
 		arg("tags", "list of string", "[]", "what --tag can choose it by"),
 	},
 	Example: `pass`, declare: declareStep,
@@ -71,7 +71,7 @@ var manualBuiltin = &Builtin{
 		arg("name", "string", "", "what --ack calls it"),
 		arg("text", "string", "", "what to do"),
 		arg("done", "function", "none", "returns whether it is done; may only read"),
-		arg("when", "bool or function", "True", "whether the step runs"),
+		arg("when", boolOrFunction, "True", "whether the step runs"),
 	},
 	Example: `pass`, declare: declareManual,
 }

@@ -18,7 +18,7 @@ func TestErrorsOfNewcomers(t *testing.T) {
 		{"load('../x.star', 'y')", "cannot load", "below the runbook's directory"},
 		{"load('no.star', 'y')", "no.star", "shipped files"},
 		{"def f(x):\n  pass\nstep(f)", "its function takes arguments", ""},
-		{"step(fn=1)", "got int, want a function", "write step(install)"},
+		{"step(fn=1)", "got int, want a function", "write the name of a function"},
 		{"while True:\n  pass", "there is no while", "retries="},
 		{"x = 'a' + 1", "unknown binary op: string + int", "str(x)"},
 		{"secret('p') == 'x'", "a secret cannot be compared", "use a var"},

@@ -140,14 +140,9 @@ func declareSkipped(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, err
 // stepFunction returns the function of a step, which takes at most so many arguments.
 func stepFunction(builtin string, fn starlark.Value, most int) (*starlark.Function, error) {
 	f, ok := fn.(*starlark.Function)
-	before := ""
-	if builtin != "step" {
-		before = `"STEP", `
-	}
 	switch {
 	case !ok:
-		return nil, Hint(fmt.Errorf("%s: got %s, want a function", builtin, fn.Type()),
-			fmt.Sprintf("write %s(%sinstall), without quotes, and not %[1]s(%[2]sinstall())", builtin, before))
+		return nil, fmt.Errorf("%s: argument \"fn\": %w", builtin, wantType(fn, "a function"))
 	case f.NumParams() > most && builtin == "step":
 		return nil, Hint(fmt.Errorf("step %s: its function takes arguments, want none", f.Name()),
 			"give them in a function around it: step(lambda: "+f.Name()+"(...), name=\"...\")")

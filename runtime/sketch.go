@@ -107,6 +107,9 @@ func (s *sketch) look(arg Arg, v starlark.Value) (starlark.Value, error) {
 		}
 		return nil, fits(u.typ, arg.Type, v)
 	}
+	if arg.Type == boolOrFunction || arg.Type == "function" {
+		return v, fits(v.Type(), arg.Type, v)
+	}
 	if lit, ok := s.exprs[arg.Name].(*syntax.Literal); ok && arg.Name == "mode" {
 		if err := octal(lit.Raw); err != nil {
 			return nil, err
@@ -237,6 +240,8 @@ func octal(digits string) error {
 	return Hint(fmt.Errorf("got %s, which is decimal, want an octal number", digits), "write 0o"+digits)
 }
 
+const boolOrFunction = "bool or function" // type of an argument
+
 // fits returns an error if no value of a type of the language is one of an argument.
 func fits(typ, arg string, v starlark.Value) error {
 	want, takes := "", ""
@@ -251,6 +256,10 @@ func fits(typ, arg string, v starlark.Value) error {
 		want, takes = "a "+arg, "string bytes secret here"
 	case "bool":
 		want, takes = "a bool", "bool"
+	case "function":
+		want, takes = "a function", "function builtin_function_or_method"
+	case boolOrFunction:
+		want, takes = "a bool or a function", "bool function builtin_function_or_method"
 	case "dict", Values:
 		want, takes = "a dict", "dict"
 	case "list of string", "list of int", "list of path":

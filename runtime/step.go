@@ -74,6 +74,7 @@ func (l *loader) addStep(s Step, when starlark.Value, pos string) error {
 	if err := l.first("step "+s.Name, pos); err != nil {
 		return err
 	}
+	builtin := map[bool]string{true: "manual", false: "step"}[s.Manual]
 	switch w := when.(type) {
 	case nil:
 	case starlark.Bool:
@@ -83,7 +84,7 @@ func (l *loader) addStep(s Step, when starlark.Value, pos string) error {
 	case starlark.Callable:
 		s.When, s.when = "function", w
 	default:
-		return fmt.Errorf("step %s: when: %w", s.Name, wantType(when, "a bool or a function"))
+		return fmt.Errorf("%s: argument \"when\": %w", builtin, wantType(when, "a bool or a function"))
 	}
 	l.book.Steps = append(l.book.Steps, s)
 	return nil

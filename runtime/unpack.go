@@ -309,6 +309,10 @@ func typeHint(v starlark.Value, want string) string {
 		return "make it a number first: int(x)"
 	case strings.HasPrefix(want, "a bool") && (strings.EqualFold(text, "true") || strings.EqualFold(text, "false")):
 		return "write it without quotes: " + strings.ToUpper(text[:1]) + strings.ToLower(text[1:])
+	case want == "a function" && names.MatchString(text):
+		return "write its name without quotes: " + text
+	case want == "a function":
+		return "write the name of a function, without quotes and parentheses"
 	case want == "a bool" && v.Type() == "string":
 		return "write the condition: x == \"yes\", or x != \"\""
 	case want != "a string":
