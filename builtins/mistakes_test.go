@@ -67,6 +67,7 @@ var mistakes = []struct{ src, check, run string }{
 	{"x = secret('x')\ny = secret('x')\ndef s(): log(x + y)\nstep(s)\n", "2:11: secret x: declared twice, first at t.star:1:11 (give one of them another name, or delete it)", "same"},
 	{"def s(x): pass\nstep(s)\n", `2:5: step s: its function takes arguments, want none (give them in a function around it: step(lambda: s(...), name="..."))`, "same"},
 	{"def s(): pass\nstep(s())\n", `2:6: step: argument "fn": got what s() returns, want the function itself (leave the parentheses out: s)`, `step: argument "fn" is None, want a value (give the function itself: step(install), not step(install()))`},
+	{"def mk(n):\n    def f(): log(n)\n    return f\n[step(mk(n), name = n) for n in ['a', 'b']]\n", "", ""},
 	{"def s(): pass\nstep('s')\n", "1:5: function s is never used (make it a step: step(s), or delete it)\n2:6: step: argument \"fn\": got string, want a function (write its name without quotes: s)", "same"},
 	{"def s(): pass\nstep(s, when = host.family == 'rhel')\n", `2:20: host.family read while loading (read it in a step; as a condition of one: when=lambda: host.family == "...")`, "same"},
 	{"def s(): pass\nstep(s, when = 'false')\n", "2:16: step: argument \"when\": got string, want a bool or a function (write it without quotes: False)", "same"},

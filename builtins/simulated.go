@@ -193,33 +193,49 @@ func parseFiles(text string) (files []MachineFile, err error) {
 			"a file begins with a line such as: -- /etc/motd --")
 	}
 	for _, f := range archive.Files {
-		file := MachineFile{Mode: 0o644, Text: string(f.Data)}
-		words := strings.Fields(f.Name)
-		file.Name = words[0]
-		if strings.HasSuffix(file.Name, "/") {
-			file.Mode = fs.ModeDir | 0o755
+		file, err := parseFile(f)
+		if err != nil {
+			return nil, err
 		}
-		for i, w := range words[1:] {
-			mode, merr := strconv.ParseUint(w, 8, 32)
-			user, group, owned := strings.Cut(w, ":")
-			switch {
-			case w == "?":
-				file.Opaque = true
-			case w == "->" && i == 0 && len(words) == 3:
-				file.Target = words[2]
-			case file.Target != "":
-			case merr == nil && len(w) > 2:
-				file.Mode = file.Mode&fs.ModeDir | fs.FileMode(mode)&fs.ModePerm
-			case owned && user != "":
-				file.Owner = host.Owner{User: user, Group: group}
-			default:
-				return nil, runtime.Hint(fmt.Errorf("argument \"files\": %s: got %q behind the name", file.Name, w),
-					`write it as in "-- /etc/x 0640 root:adm --", "-- /bin/x -> /opt/x --" or "-- /srv/x.rpm ? --"`)
-			}
+		if slices.ContainsFunc(files, func(o MachineFile) bool { return path.Clean(o.Name) == path.Clean(file.Name) }) {
+			return nil, fmt.Errorf("argument \"files\": %s is there twice", file.Name)
 		}
 		files = append(files, file)
 	}
 	return files, nil
+}
+
+// parseFile returns one file of a txtar.
+func parseFile(f txtar.File) (file MachineFile, err error) {
+	file = MachineFile{Mode: 0o644, Text: string(f.Data)}
+	words := strings.Fields(f.Name)
+	file.Name = words[0]
+	if strings.HasSuffix(file.Name, "/") {
+		file.Mode = fs.ModeDir | 0o755
+	}
+	for i, w := range words[1:] {
+		mode, merr := strconv.ParseUint(w, 8, 32)
+		user, group, owned := strings.Cut(w, ":")
+		switch {
+		case w == "?":
+			file.Opaque = true
+		case w == "->" && i == 0 && len(words) == 3:
+			file.Target = words[2]
+		case file.Target != "":
+		case merr == nil && len(w) > 2:
+			file.Mode = file.Mode&fs.ModeDir | fs.FileMode(mode)&fs.ModePerm
+		case owned && user != "":
+			file.Owner = host.Owner{User: user, Group: group}
+		default:
+			return file, runtime.Hint(fmt.Errorf("argument \"files\": %s: got %q behind the name", file.Name, w),
+				`write it as in "-- /etc/x 0640 root:adm --", "-- /bin/x -> /opt/x --" or "-- /srv/x.rpm ? --"`)
+		}
+	}
+	if strings.TrimSpace(file.Text) != "" && (file.Mode.IsDir() || file.Opaque || file.Target != "") {
+		err := fmt.Errorf("argument \"files\": %s: got a text for what is no file of known content", file.Name)
+		return file, runtime.Hint(err, `a directory, a link and a file with "?" have none`)
+	}
+	return file, nil
 }
 
 // commandTable is commands= of machine.

@@ -44,12 +44,12 @@ func (rt *Runtime) check(lib Library, name string) Errors {
 	c.walk(f)
 	c.unused(f)
 	c.flow(f)
-	switch {
-	case !c.site:
+	if c.site {
+		c.wrappers(f)
+		c.tweaking(name)
+	} else {
 		c.stepless(f, name)
 		c.loading(name)
-	case len(c.found) == 0:
-		c.tweaking(name)
 	}
 	return c.found
 }
@@ -78,8 +78,9 @@ type checker struct {
 	pre     starlark.StringDict
 	uses    map[*syntax.Ident]int // of what the file binds, by its first identifier
 	set     map[*syntax.Ident]bool
-	runbook bool // it declares steps
-	site    bool // it is a site's own file
+	runbook bool       // it declares steps
+	site    bool       // it is a site's own file
+	books   []*Runbook // that the site's file can be for; nil: not looked for
 
 	siteVars map[any]bool // names that the site's file beside a runbook uses; nil: not looked at
 	found    Errors
@@ -231,9 +232,12 @@ func (c *checker) unused(f *syntax.File) {
 				c.mustUse(id, "unused-load", "load of", "leave it out")
 			}
 		case *syntax.DefStmt:
-			if c.runbook || strings.HasPrefix(s.Name.Name, "_") {
-				c.mustUse(s.Name, "unused-function", "function",
-					fmt.Sprintf("make it a step: step(%s), or delete it", s.Name.Name))
+			cure := fmt.Sprintf("make it a step: step(%s), or delete it", s.Name.Name)
+			if c.site {
+				cure = fmt.Sprintf("hand it over: after(\"STEP\", %s), or delete it", s.Name.Name)
+			}
+			if c.runbook || c.site || strings.HasPrefix(s.Name.Name, "_") {
+				c.mustUse(s.Name, "unused-function", "function", cure)
 			}
 		case *syntax.AssignStmt:
 			id, isName := s.LHS.(*syntax.Ident)
@@ -280,7 +284,12 @@ func (c *checker) loading(name string) {
 	if err == nil {
 		return
 	}
-	for _, e := range problemsOf(err) {
+	c.addNew(problemsOf(err))
+}
+
+// addNew adds those problems that are about lines of which nothing is known yet.
+func (c *checker) addNew(all Errors) {
+	for _, e := range all {
 		lines := []string{lineOf(e.Pos)}
 		for _, pos := range e.From {
 			lines = append(lines, lineOf(pos))

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -145,7 +146,7 @@ func (l *loader) here(name string, site bool) (*Here, error) {
 	case h != nil:
 		return h, nil
 	case l.run != nil:
-		return nil, notRead(name)
+		return nil, cmp.Or(localName(name), notRead(name))
 	case len(l.heres) == maxHeres:
 		return nil, fmt.Errorf("here: got more than %d files", maxHeres)
 	}

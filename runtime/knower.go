@@ -342,7 +342,10 @@ func (b *Builtin) Returns() string {
 
 // field is the type of what a dot leads to.
 func (k *knower) field(e *syntax.DotExpr) starlark.Value {
-	if space := predeclaredName(e.X); space != "" {
+	switch space := predeclaredName(e.X); {
+	case space == "vars":
+		return k.c.siteVar(e.Name.Name)
+	case space != "":
 		return unknown{typ: fields[space+"."+e.Name.Name]}
 	}
 	return unknown{typ: fields[k.value(e.X).Type()+"."+e.Name.Name]}

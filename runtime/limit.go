@@ -396,9 +396,13 @@ func TextFile(fi fs.FileInfo, most int64) error {
 var errDirectory = errors.New("is a directory")
 
 func tooLarge(have, most int64) error {
-	unit, bytes := "KiB", int64(1<<10)
-	if have > 10<<20 {
-		return fmt.Errorf("got %d MiB, want at most %d %s", have>>20, most/bytes, unit)
+	return fmt.Errorf("got %s, want at most %s", inUnits(have), inUnits(most))
+}
+
+// inUnits is a number of bytes for people, rounded up.
+func inUnits(bytes int64) string {
+	if bytes > 10<<20 {
+		return fmt.Sprintf("%d MiB", (bytes+1<<20-1)>>20)
 	}
-	return fmt.Errorf("got %d %s, want at most %d", (have+bytes-1)/bytes, unit, most/bytes)
+	return fmt.Sprintf("%d KiB", (bytes+1<<10-1)>>10)
 }

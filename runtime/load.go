@@ -250,6 +250,9 @@ func parse(name string, src []byte, pre starlark.StringDict) (*syntax.File, erro
 	if err != nil {
 		return nil, syntaxError(src, err)
 	}
+	if err := mergeMark(name, src); err != nil {
+		return nil, err
+	}
 	return f, refusedNames(f, pre)
 }
 

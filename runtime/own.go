@@ -203,13 +203,28 @@ func (c *checker) calledInstead(b *Builtin, exprs map[string]syntax.Expr) bool {
 		if !ok || !strings.HasSuffix(p.Type, "function") {
 			continue
 		}
-		if fn, ok := call.Fn.(*syntax.Ident); ok && c.defs[firstOf(fn)] != nil && b.declare != nil {
+		if fn, ok := call.Fn.(*syntax.Ident); ok && b.declare != nil && givesNothing(c.defs[firstOf(fn)]) {
 			err := fmt.Errorf("%s: argument %q: got what %s() returns, want the function itself", b.Name, p.Name, fn.Name)
 			c.add(spanOf(call), "wrong-value", Hint(err, "leave the parentheses out: "+fn.Name))
 			return true
 		}
 	}
 	return false
+}
+
+// givesNothing reports whether a function of the file returns no value, and so no function.
+func givesNothing(def *syntax.DefStmt) bool {
+	if def == nil {
+		return false
+	}
+	nothing := true
+	syntax.Walk(def, func(n syntax.Node) bool {
+		if r, ok := n.(*syntax.ReturnStmt); ok && r.Result != nil {
+			nothing = false
+		}
+		return nothing
+	})
+	return nothing
 }
 
 // declaration remembers what a call at the top of a file declares, which must not be declared twice.
@@ -252,24 +267,90 @@ func orNone(x syntax.Expr) syntax.Expr {
 	return x
 }
 
-// tweaking holds a site's file against the runbooks beside it and the shipped ones: what it names, one of them must
-// have. What is told is what suits it best.
+// tweaking holds a site's file against the runbooks beside it and the shipped ones. Where several of them say
+// something about the same place, the one with a name that may be meant is told.
 func (c *checker) tweaking(name string) {
-	lib := c.lib
-	lib.Site = &Site{FS: lib.Dir, Name: name, Dir: "/"}
-	var best Errors
-	tried := false
-	for _, book := range (&loader{rt: c.rt, lib: lib, book: &Runbook{}}).siblings() {
-		_, err := c.rt.Load(lib, book.Name, Inputs{})
+	var all Errors
+	for _, book := range c.siteBooks(name) {
+		if len(book.Steps) == 0 {
+			continue // it is wrong itself
+		}
+		_, err := c.rt.Load(c.siteLibrary(name), book.Name, Inputs{})
 		if errors.Is(err, ErrMissing) {
 			continue // its tweaks are not looked at without its vars
 		}
-		here := problemsIn(name, err)
-		if !tried || len(here) < len(best) {
-			best, tried = here, true
+		for _, e := range problemsIn(name, err) {
+			at := slices.IndexFunc(all, func(o *Error) bool { return o.Pos == e.Pos && o.rule == e.rule })
+			switch {
+			case at < 0:
+				all = append(all, e)
+			case strings.Contains(e.Hint(), "did you mean") && !strings.Contains(all[at].Hint(), "did you mean"):
+				all[at] = e
+			}
 		}
 	}
-	c.found = append(c.found, best...)
+	c.addNew(all)
+}
+
+// siteLibrary is where the runbooks come from for which a site's file can be.
+func (c *checker) siteLibrary(name string) Library {
+	lib := c.lib
+	lib.Site = &Site{FS: lib.Dir, Name: name, Dir: "/"}
+	return lib
+}
+
+// siteBooks are these runbooks.
+func (c *checker) siteBooks(name string) []*Runbook {
+	if c.books == nil {
+		c.books = (&loader{rt: c.rt, lib: c.siteLibrary(name), book: &Runbook{}}).siblings()
+	}
+	return c.books
+}
+
+// siteVar is what is known of vars.NAME in a site's file.
+func (c *checker) siteVar(name string) starlark.Value {
+	if !c.site {
+		return unknown{}
+	}
+	var types []string
+	for _, book := range c.siteBooks(c.loader.book.Name) {
+		if slices.ContainsFunc(book.Secrets, func(d SecretDecl) bool { return d.Name == name }) {
+			return secretValue{c.placeholders.Of("any")}
+		}
+		for _, v := range book.Vars {
+			if v.Name == name {
+				types = append(types, map[bool]string{true: "string", false: v.Type}[v.Type == "path"])
+			}
+		}
+	}
+	if types = slices.Compact(types); len(types) == 1 {
+		return unknown{typ: types[0]}
+	}
+	return unknown{}
+}
+
+// wrappers finds functions that replace a step, get the replaced function, and never call it.
+func (c *checker) wrappers(f *syntax.File) {
+	syntax.Walk(f, func(n syntax.Node) bool {
+		call, ok := n.(*syntax.CallExpr)
+		if !ok || predeclaredName(call.Fn) != "replace" || len(call.Args) < 2 {
+			return true
+		}
+		fn := call.Args[1]
+		if named, ok := fn.(*syntax.BinaryExpr); ok && named.Op == syntax.EQ {
+			fn = named.Y
+		}
+		id, _ := fn.(*syntax.Ident)
+		if id == nil || c.defs[firstOf(id)] == nil {
+			return true
+		}
+		if got := params(c.defs[firstOf(id)].Params); len(got) == 1 && c.uses[got[0]] == 0 {
+			old := got[0].Name
+			c.add(spanOf(got[0]), "unused-step", Hint(fmt.Errorf("%s is never called: what the step did is not done", old),
+				fmt.Sprintf("call it where it belongs, %s(), or leave the parameter out", old)))
+		}
+		return true
+	})
 }
 
 // problemsIn returns the problems in err that are about a file.

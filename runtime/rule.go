@@ -61,6 +61,7 @@ var rules = []Rule{
 	{"secret-readable", Doubtful, "A file that holds a secret can be read by everybody."},
 	{"shell-word", Doubtful, "A word of a command is one that only a shell would replace."},
 	{"no-question", Doubtful, "What confirm asks is no question."},
+	{"unused-step", Doubtful, "A function that replaces a step gets what it replaces and does not call it."},
 	{"unused-variable", Doubtful, "A function sets a name and never uses it."},
 	{"unreachable", Doubtful, "A statement is never reached."},
 	{"no-effect", Doubtful, "A statement does nothing."},

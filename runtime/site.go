@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -189,7 +190,7 @@ func (l *loader) tweak() error {
 		if t.Kind == "default" {
 			continue
 		}
-		if err := l.tweakStep(t); err != nil {
+		if err := cmp.Or(l.decided(i), l.tweakStep(t)); err != nil {
 			e := &Error{Class: Mistake, Pos: t.Pos, Err: err, Advice: HintOf(err), rule: ruleIn(err, "unknown-step")}
 			if hinted, ok := err.(*Error); ok {
 				e.Err = hinted.Err
@@ -202,6 +203,18 @@ func (l *loader) tweak() error {
 		return wrong
 	}
 	l.book.Tweaks = l.tweaks
+	return nil
+}
+
+// decided returns an error if an earlier tweak has replaced or left out the step of the i'th, which does so, too.
+func (l *loader) decided(i int) error {
+	t := l.tweaks[i]
+	for _, o := range l.tweaks[:i] {
+		if o.Name == t.Name && (o.Kind == "skip" || o.Kind == "replace") && (t.Kind == "skip" || t.Kind == "replace") {
+			done := map[string]string{"skip": "left out", "replace": "replaced"}[o.Kind]
+			return Hint(fmt.Errorf("%s: step %q is %s already, at %s", t.Kind, t.Name, done, o.Pos), "keep one of them")
+		}
+	}
 	return nil
 }
 

@@ -21,10 +21,8 @@ func syntaxError(src []byte, err error) error {
 		return &Error{Class: Mistake, Err: err, rule: "syntax"}
 	}
 	e := &Error{Class: Mistake, Pos: se.Pos.String(), Err: errors.New(se.Msg), rule: "syntax"}
-	if line := mergeMark(src); line > 0 {
-		e.Pos, e.Err = fmt.Sprintf("%s:%d:1", se.Pos.Filename(), line), errors.New("both sides of a merge are here")
-		e.Advice = "keep what is right of what stands between <<<<<<< and >>>>>>>, and delete the marks"
-		return e
+	if err := mergeMark(se.Pos.Filename(), src); err != nil {
+		return err
 	}
 	s := &stop{all: tokens(string(src)), msg: se.Msg}
 	behind := strings.HasPrefix(se.Msg, "got ") && !strings.HasSuffix(se.Msg, "want primary expression")
@@ -50,14 +48,18 @@ func syntaxError(src []byte, err error) error {
 	return explain(e)
 }
 
-// mergeMark returns the first line that begins what two sides of a merge changed, 0 if none does.
-func mergeMark(src []byte) (line int) {
+// mergeMark returns an error about the first line that begins or ends what both sides of a merge have, also where it is
+// part of a text; nil if there is none.
+func mergeMark(name string, src []byte) error {
+	line := 0
 	for text := range strings.Lines(string(src)) {
-		if line++; strings.HasPrefix(text, "<<<<<<< ") {
-			return line
+		if line++; strings.HasPrefix(text, "<<<<<<< ") || strings.HasPrefix(text, ">>>>>>> ") {
+			return &Error{Class: Mistake, Pos: fmt.Sprintf("%s:%d:1", name, line), rule: "syntax",
+				Err:    errors.New("both sides of a merge are here"),
+				Advice: "keep what is right of what stands between <<<<<<< and >>>>>>>, and delete the marks"}
 		}
 	}
-	return 0
+	return nil
 }
 
 // A stop is where a parser stopped, and what it said. Its methods are rules: each

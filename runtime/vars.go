@@ -55,12 +55,24 @@ func declareVar(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error) 
 		return nil, fmt.Errorf("var %s: %w", v.Name, err)
 	}
 	if err := v.take(l.in); err != nil {
-		l.wrong = append(l.wrong, &Error{Class: Input, Pos: c.pos(), Err: fmt.Errorf("var %s: %w", v.Name, err),
-			Advice: v.hint()})
+		l.wrong = append(l.wrong, l.wrongVar(v, err, c.pos()))
 		v.Value = cmp.Or[any](v.Default, zero(v.Type))
 	}
 	l.book.Vars = append(l.book.Vars, v)
 	return v.starlark(), nil
+}
+
+// wrongVar is the error about the value of a var, where it was given if a file of the site gave it.
+func (l *loader) wrongVar(v Var, err error, pos string) *Error {
+	e := &Error{Class: Input, Pos: pos, Err: fmt.Errorf("var %s: %w", v.Name, err), Advice: v.hint()}
+	if v.From == "site" {
+		for _, t := range l.tweaks {
+			if t.Kind == "default" && t.Name == v.Name {
+				e.Pos, e.Advice = t.Pos, cmp.Or(HintOf(err), v.Help)
+			}
+		}
+	}
+	return e
 }
 
 func unpackVar(c *Call) (v Var, def starlark.Value, err error) {
@@ -167,6 +179,10 @@ func (v *Var) take(in Inputs) (err error) {
 		given, from = x, "file"
 	} else if x, ok := in.site[v.Name]; ok {
 		given, from, in.Dir = x, "site", in.siteDir
+		if _, text := x.(string); !text && (v.Type == "string" || v.Type == "path") {
+			v.From = from
+			return Hint(fmt.Errorf("got %v, want %s", x, wants[v.Type]), "write it in quotes")
+		}
 	} else if v.Required {
 		return ErrMissing
 	}

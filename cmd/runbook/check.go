@@ -64,6 +64,8 @@ var diagnosticFormats = map[string]func(p *program, all []runtime.Diagnostic, fi
 
 // diagnose returns what is wrong with files, in order, each once: several may load the same. It may tell what they ask.
 func (p *program) diagnose(files []string, asks bool) (all []runtime.Diagnostic, err error) {
+	var found []runtime.Diagnostic // in files of sites, which are held against the runbooks that they can be for
+	own := map[string]bool{}
 	for _, name := range files {
 		lib, dir, err := p.toCheck(name)
 		if fi, lerr := os.Lstat(name); err != nil && lerr == nil && fi.Mode()&fs.ModeSymlink != 0 {
@@ -83,10 +85,17 @@ func (p *program) diagnose(files []string, asks bool) (all []runtime.Diagnostic,
 		}
 		for _, d := range rt.Diagnose(lib.Library, lib.name) {
 			d.File, d.From = filepath.Join(dir, d.File), joined(dir, d.From)
+			if filepath.Base(name) == siteName && d.File == filepath.Clean(name) {
+				own[d.File] = true
+				found = append(found, d)
+				continue
+			}
 			all = append(all, d)
 		}
 		lib.close()
 	}
+	all = slices.DeleteFunc(all, func(d runtime.Diagnostic) bool { return own[d.File] }) // found with each runbook again
+	all = append(all, found...)
 	slices.SortFunc(all, runtime.Diagnostic.Compare)
 	return slices.CompactFunc(all, func(a, b runtime.Diagnostic) bool { return a.Compare(b) == 0 }), nil
 }
@@ -197,7 +206,7 @@ func (p *program) writeJSON(v any) error {
 }
 
 // starFiles returns the operands, and in the place of a directory the runbooks below it: all *.star files but those of
-// tests, of hidden directories, module caches and test data. Without operands it is the current directory.
+// hidden directories, module caches and test data. Without operands it is the current directory.
 func starFiles(operands []string) (files []string, err error) {
 	if len(operands) == 0 {
 		operands = []string{"."}
@@ -215,7 +224,7 @@ func starFiles(operands []string) (files []string, err error) {
 				return mistake("", "%w", err)
 			case e.IsDir() && name != top && passedOver(name):
 				return filepath.SkipDir
-			case !e.IsDir() && filepath.Ext(name) == ".star" && !strings.HasSuffix(name, "_test.star"):
+			case !e.IsDir() && filepath.Ext(name) == ".star":
 				files = append(files, name)
 			}
 			return nil

@@ -35,6 +35,10 @@ func (p *program) docCommand() *cobra.Command {
 			if m.ways, err = p.ways(c.Context(), args[0], f, book); err != nil {
 				return err
 			}
+			if step, why := m.ends(); step != "" {
+				text := "runbook: no commands are shown after step " + step + ", where the simulated run ends: " + why
+				fmt.Fprintln(p.err, trace.Quote(text))
+			}
 			text := m.markdown()
 			if asHTML {
 				if text, err = webPage(text); err != nil {
@@ -89,6 +93,24 @@ type way struct {
 	title string
 	flags []string
 	steps map[string]trace.Typed
+}
+
+// ends returns the step in which all ways end before they are done, and why; "" if one is done.
+func (m manual) ends() (step, why string) {
+	for _, s := range m.book.Steps {
+		ended := len(m.ways) > 0
+		for _, w := range m.ways {
+			if w.steps[s.Name].Failed == "" {
+				ended = false
+			} else {
+				why = w.steps[s.Name].Failed
+			}
+		}
+		if ended {
+			return s.Name, why
+		}
+	}
+	return "", ""
 }
 
 // markdown returns the manual. What the runbook's author wrote has no markup but what paragraph leaves.
@@ -191,7 +213,10 @@ func (m manual) choices(b *strings.Builder) {
 	}
 	for _, v := range book.Vars {
 		def := trace.Cell(plain(v.Default))
-		if v.Required {
+		switch {
+		case v.From == "site":
+			def = trace.Cell(plain(v.Value)) + ", the site's"
+		case v.Required:
 			def = "required"
 		}
 		meaning := cell(help(v.Help, v.Choices, v.Pattern))

@@ -10,6 +10,7 @@ import (
 	"github.com/bazelbuild/buildtools/build"
 	"github.com/spf13/cobra"
 
+	"runbook/runtime"
 	"runbook/runtime/trace"
 )
 
@@ -49,6 +50,13 @@ func (p *program) fmtCommand() *cobra.Command {
 
 // format formats a file, or tells what would change in it.
 func (p *program) format(name string, diff, only bool) (changed bool, err error) {
+	fi, err := os.Stat(name)
+	if err != nil {
+		return false, mistake("", "%w", err)
+	}
+	if err := runtime.TextFile(fi, longestBook); err != nil {
+		return false, mistake("", "%s: %w", name, err)
+	}
 	old, err := os.ReadFile(name)
 	if err != nil {
 		return false, mistake("", "%w", err)

@@ -11,7 +11,9 @@ import (
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
+	"runbook/runtime"
 	"runbook/runtime/trace"
 )
 
@@ -30,7 +32,11 @@ func (p *program) initCommand() *cobra.Command {
 		Example: "  runbook init /srv/books\n  runbook diff /srv/books\n  runbook init --upgrade /srv/books",
 		Args:    operands(0, 1, "DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			w := workshop{p, directory(args)}
+			w, err := p.workshop(directory(args), !upgrade)
+			if err != nil {
+				return err
+			}
+			defer w.root.Close()
 			if upgrade {
 				return w.upgrade()
 			}
@@ -49,7 +55,12 @@ func (p *program) diffCommand() *cobra.Command {
 		Example: "  runbook diff /srv/books",
 		Args:    operands(0, 1, "DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return workshop{p, directory(args)}.diff()
+			w, err := p.workshop(directory(args), false)
+			if err != nil {
+				return err
+			}
+			defer w.root.Close()
+			return w.diff()
 		},
 	}
 }
@@ -61,14 +72,34 @@ func directory(args []string) string {
 	return args[0]
 }
 
-// A workshop is a directory in which a site keeps the shipped runbooks.
+// A workshop is a directory in which a site keeps the shipped runbooks. Nothing leads out of it.
 type workshop struct {
 	*program
-	dir string
+	dir  string
+	root *os.Root
+}
+
+// workshop opens a directory, which it makes if it may. One that others can write is refused: they could have put
+// there what a merge takes for the site's, or for what was shipped.
+func (p *program) workshop(dir string, makes bool) (*workshop, error) {
+	if makes {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, mistake("", "%w", err)
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, mistake("", "%w", err)
+	}
+	if err := trusted(dir); err != nil {
+		root.Close()
+		return nil, mistake("what is there is run: see who could have written it, then chown and chmod go-w", "%w", err)
+	}
+	return &workshop{p, dir, root}, nil
 }
 
 // shippedFiles are the names of all shipped files.
-func (w workshop) shippedFiles() (names []string, err error) {
+func (w *workshop) shippedFiles() (names []string, err error) {
 	err = fs.WalkDir(w.shipped, ".", func(name string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
 			names = append(names, name)
@@ -79,13 +110,13 @@ func (w workshop) shippedFiles() (names []string, err error) {
 }
 
 // begin writes the files. It refuses to replace one.
-func (w workshop) begin() error {
+func (w *workshop) begin() error {
 	names, err := w.shippedFiles()
 	if err != nil {
 		return err
 	}
 	for _, name := range append(names, siteName, siteTestName, baseDir) {
-		if _, err := os.Lstat(filepath.Join(w.dir, name)); err == nil {
+		if _, err := w.root.Lstat(name); err == nil {
 			return mistake("runbook init --upgrade merges into what is there; or name another directory",
 				"%s is there already", filepath.Join(w.dir, name))
 		}
@@ -103,40 +134,65 @@ func (w workshop) begin() error {
 	return nil
 }
 
-func (w workshop) text(name string) string {
+func (w *workshop) text(name string) string {
 	data, _ := fs.ReadFile(w.shipped, name) // it is listed there
 	return string(data)
 }
 
 // read returns what a file of the site holds; ok is false if it is not there.
-func (w workshop) read(name string) (text string, ok bool, err error) {
-	data, err := os.ReadFile(filepath.Join(w.dir, name))
+func (w *workshop) read(name string) (text string, ok bool, err error) {
+	fi, err := w.root.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", false, nil
 	}
+	if err == nil && fi.Mode()&fs.ModeSymlink != 0 {
+		return "", false, mistake("put a file in its place, or name the directory that it leads to",
+			"%s is a symbolic link", filepath.Join(w.dir, name))
+	}
+	if err == nil {
+		err = runtime.TextFile(fi, longestBook)
+	}
+	if err != nil {
+		return "", false, mistake("", "%s: %w", filepath.Join(w.dir, name), err)
+	}
+	data, err := w.root.ReadFile(name)
 	return string(data), err == nil, err
 }
 
-// write makes a file hold a text.
-func (w workshop) write(name, text string) error {
-	name = filepath.Join(w.dir, name)
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+const longestBook = 16 << 20 // bytes
+
+// write makes a file hold a text, in one moment. It keeps the mode of one that is there.
+func (w *workshop) write(name, text string) error {
+	if err := w.root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	if _, err := os.Stat(name); err == nil {
-		return replaceFile(name, []byte(text))
+	mode := fs.FileMode(0o644)
+	if fi, err := w.root.Lstat(name); err == nil {
+		mode = fi.Mode().Perm()
 	}
-	return os.WriteFile(name, []byte(text), 0o644)
+	part := filepath.Join(filepath.Dir(name), ".runbook-part")
+	f, err := w.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
+		err = w.root.Rename(part, name)
+	}
+	if err != nil {
+		err = errors.Join(err, w.root.Remove(part))
+	}
+	return err
 }
 
 // take writes a shipped file, and what it is for the next merge.
-func (w workshop) take(name, text string) error {
+func (w *workshop) take(name, text string) error {
 	return errors.Join(w.write(name, text), w.write(filepath.Join(baseDir, name), w.text(name)))
 }
 
 // upgrade merges what is shipped into what the site has.
-func (w workshop) upgrade() error {
-	if _, err := os.Stat(filepath.Join(w.dir, baseDir)); err != nil {
+func (w *workshop) upgrade() error {
+	if _, err := w.root.Stat(baseDir); err != nil {
 		return mistake("without what init wrote there is nothing to merge with: run init in a new directory and take your "+
 			"changes there", "%s: not made by runbook init", w.dir)
 	}
@@ -155,6 +211,14 @@ func (w workshop) upgrade() error {
 			fmt.Fprintln(w.out, trace.Quote(name)+": "+what)
 		}
 	}
+	gone, err := w.noLongerShipped(names)
+	if err != nil {
+		return err
+	}
+	for _, name := range gone {
+		told = true
+		fmt.Fprintln(w.out, trace.Quote(name)+": no longer shipped; it stays as your own, unless you delete it")
+	}
 	switch {
 	case conflicts > 0:
 		fmt.Fprintln(w.out, counted(conflicts, "place")+" that both changed: keep what is right of what stands between "+
@@ -166,8 +230,23 @@ func (w workshop) upgrade() error {
 	return nil
 }
 
+// noLongerShipped returns the files that an earlier version shipped and that are still there. They are told once.
+func (w *workshop) noLongerShipped(names []string) (gone []string, err error) {
+	err = fs.WalkDir(w.root.FS(), baseDir, func(name string, e fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(baseDir, name)
+		if err != nil || !e.Type().IsRegular() || slices.Contains(names, rel) {
+			return err
+		}
+		if _, there := w.root.Lstat(rel); there == nil {
+			gone = append(gone, rel)
+		}
+		return w.root.Remove(name)
+	})
+	return gone, err
+}
+
 // upgradeFile merges one file. It returns what is to be said about it, and how many places are left for a person.
-func (w workshop) upgradeFile(name string) (conflicts int, what string, err error) {
+func (w *workshop) upgradeFile(name string) (conflicts int, what string, err error) {
 	mine, there, err := w.read(name)
 	base, known, err2 := w.read(filepath.Join(baseDir, name))
 	if err = errors.Join(err, err2); err != nil {
@@ -186,7 +265,7 @@ func (w workshop) upgradeFile(name string) (conflicts int, what string, err erro
 	case mine == base:
 		return 0, "upgraded", w.take(name, theirs)
 	}
-	merged, conflicts := merge(base, mine, theirs)
+	merged, conflicts := mergeFile(base, mine, theirs)
 	what = "merged with your changes"
 	if conflicts > 0 {
 		what = "merged, with " + counted(conflicts, "conflict") + ", at " + lineList(marks(merged))
@@ -205,7 +284,7 @@ const (
 func marks(text string) (at []string) {
 	n := 0
 	for line := range strings.Lines(text) {
-		if n++; line == markYours {
+		if n++; strings.TrimRight(line, "\r\n") == strings.TrimSpace(markYours) {
 			at = append(at, fmt.Sprint(n))
 		}
 	}
@@ -220,7 +299,7 @@ func lineList(at []string) string {
 }
 
 // diff shows what the site changed and what is shipped otherwise now.
-func (w workshop) diff() error {
+func (w *workshop) diff() error {
 	names, err := w.shippedFiles()
 	if err != nil {
 		return err
@@ -261,6 +340,16 @@ func (w workshop) diff() error {
 		return exit(1)
 	}
 	return nil
+}
+
+// mergeFile merges texts that may lack their last newline. The site's keeps the line ends of Windows, if it has them.
+func mergeFile(base, mine, theirs string) (text string, conflicts int) {
+	const windows = "\r\n"
+	if strings.Count(mine, windows) < strings.Count(mine, "\n") || mine == "" {
+		return merge(ended(base), ended(mine), ended(theirs))
+	}
+	text, conflicts = merge(ended(base), ended(strings.ReplaceAll(mine, windows, "\n")), ended(theirs))
+	return strings.ReplaceAll(text, "\n", windows), conflicts
 }
 
 // A stretch is a part of a base text that somebody replaced, in lines.

@@ -49,12 +49,12 @@ func TestSiteExamples(t *testing.T) {
 // The shipped runbooks have the layout that fmt writes.
 func TestShippedAreFormatted(t *testing.T) {
 	p := newProgram()
-	files, err := workshop{p, "."}.shippedFiles()
+	files, err := (&workshop{program: p}).shippedFiles()
 	if err != nil || len(files) < 9 {
 		t.Fatal(files, err)
 	}
 	for _, name := range files {
-		old := workshop{p, "."}.text(name)
+		old := (&workshop{program: p}).text(name)
 		if text, err := formatted(name, []byte(old)); err != nil || string(text) != old {
 			t.Errorf("%s is not formatted: go run ./cmd/runbook fmt runbooks (%v)", name, err)
 		}

@@ -41,7 +41,7 @@ func (m *markdown) Emit(e Event) error {
 	case Log:
 		m.print("\n%s\n", lined("> ", e.Text))
 	case End:
-		m.print("\n## Result\n\n%s: %s.\n", prose(string(e.Outcome)), m.sum.words(m.dry))
+		m.print("\n## Result\n\n%s: %s.\n", prose(string(e.Outcome)), m.sum.words(e.Outcome, m.dry))
 		m.failure(e.Error, "")
 	}
 	return m.err

@@ -26,7 +26,7 @@ func (s *summary) count(e Event) {
 }
 
 // words returns the counts that are not zero.
-func (s summary) words(dry bool) string {
+func (s summary) words(outcome Outcome, dry bool) string {
 	changed := "%d changed"
 	if dry {
 		changed = "%d would change"
@@ -47,7 +47,10 @@ func (s summary) words(dry bool) string {
 			parts = append(parts, fmt.Sprintf(p.format, p.n))
 		}
 	}
-	if len(parts) == 0 {
+	switch {
+	case len(parts) == 0 && outcome != Done:
+		return "nothing was done"
+	case len(parts) == 0:
 		return "nothing to do"
 	}
 	return strings.Join(parts, ", ")

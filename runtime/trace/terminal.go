@@ -401,7 +401,7 @@ func (t *Terminal) end(e Event) {
 	if d := e.Time.Sub(t.start); !t.start.IsZero() && d > 0 {
 		verdict += " in " + spent(d)
 	}
-	t.line("", t.paint.of(e.Outcome).Sprint(t.sum.runbook+" "+verdict)+": "+t.sum.words(t.dry))
+	t.line("", t.paint.of(e.Outcome).Sprint(t.sum.runbook+" "+verdict)+": "+t.sum.words(e.Outcome, t.dry))
 }
 
 // line adds a line, which has passed Quote, to what is shown next.

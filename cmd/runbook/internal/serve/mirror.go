@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -63,13 +64,16 @@ func isAccount(root *os.Root, dir string) bool {
 	if fi, err := root.Stat(path.Join(dir, mirrored.Dir)); err == nil && fi.IsDir() {
 		return true
 	}
-	found, err := fs.Glob(root.FS(), path.Join(escaped(dir), "*", mirrored.IndexFile))
-	return err == nil && len(found) > 0
-}
-
-// escaped returns a name as a pattern that only it matches.
-func escaped(name string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(name)
+	f, _, err := open(root, dir)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1) // what cannot be read is no channel
+	return slices.ContainsFunc(names, func(name string) bool {
+		fi, err := root.Stat(path.Join(dir, name, mirrored.IndexFile))
+		return err == nil && fi.Mode().IsRegular()
+	})
 }
 
 // hidden reports whether a name is nobody's business: what mirrors keep, partial files, and what leads elsewhere.

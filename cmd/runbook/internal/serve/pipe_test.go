@@ -19,6 +19,8 @@ func pipe(t testing.TB, name string) {
 func TestPipe(t *testing.T) {
 	dir := channel(t)
 	pipe(t, dir+"/free/linux-64/c-1-0.conda")
+	pipe(t, dir+"/free/a-pipe")
+	pipe(t, dir+"/a-pipe")
 	s := start(t, Options{Dir: dir}, 0)
 	client := &http.Client{Timeout: 5 * time.Second}
 	if have := ask(t, client, "GET", s.url+"/free/linux-64/c-1-0.conda"); have.code != 404 {
