@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -107,6 +108,9 @@ func (p *program) turn(ctx context.Context, prompt *runtime.Prompt, keys keyboar
 	more := false
 	statement, err := prompt.Read(func() ([]byte, error) {
 		line, err := keys.next(more)
+		if word := strings.TrimSpace(string(line)); !more && slices.Contains(habits, word) {
+			err = mistake("Ctrl-D ends; runbook builtins NAME tells of a builtin", "%s is no statement", word)
+		}
 		more = true
 		return append(line, '\n'), err
 	})
@@ -129,6 +133,9 @@ func (p *program) turn(ctx context.Context, prompt *runtime.Prompt, keys keyboar
 	}
 	return err
 }
+
+// habits are what people type at other prompts.
+var habits = []string{"?", "exit", "exit()", "help", "help()", "quit", "quit()"}
 
 // errAbandoned says that somebody gave up what was typed.
 var errAbandoned = errors.New("abandoned")
