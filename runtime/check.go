@@ -56,8 +56,11 @@ func (rt *Runtime) check(lib Library, name string) Errors {
 
 // isSite reports whether a file is a site's own one: it is called so, and declares no steps by itself.
 func isSite(name string, src []byte) bool {
+	if path.Base(name) != "runbook.star" {
+		return false
+	}
 	f, err := dialect.Parse(name, src, 0)
-	if path.Base(name) != "runbook.star" || err != nil {
+	if err != nil {
 		return false
 	}
 	site := true

@@ -38,6 +38,7 @@ func (p *program) checkCommand() *cobra.Command {
 			if !ok {
 				return unknown("format", format, []string{"text", "json", "sarif"}, "the formats are: text json sarif")
 			}
+			hurry()
 			files, err := starFiles(args)
 			if err != nil {
 				return err

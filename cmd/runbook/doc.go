@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -30,7 +29,7 @@ func (p *program) docCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			debug.SetGCPercent(500) // two runs are over before there is much to collect
+			hurry()
 			m := manual{book: book}
 			if m.ways, err = p.ways(c.Context(), args[0], f, book); err != nil {
 				return err

@@ -49,6 +49,13 @@ type program struct {
 	digest    func() string // of the program's file; it is computed once
 }
 
+// hurry lets memory grow in a command that is over soon: there is little to gain from collecting it.
+func hurry() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+}
+
 func newProgram() *program {
 	p := &program{
 		in: os.Stdin, out: &stdout{file: os.Stdout}, err: printable{os.Stderr}, argv: os.Args, now: time.Now,

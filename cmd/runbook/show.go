@@ -25,6 +25,7 @@ func (p *program) showCommand() *cobra.Command {
 		Example: "  runbook show install.star\n  runbook show install.star --var airgap=true\n  runbook show install.star --json",
 		Args:    operands(1, 1, "FILE"), ValidArgsFunction: p.completeRunbook,
 		RunE: func(_ *cobra.Command, args []string) error {
+			hurry()
 			book, err := p.declared(args[0], f)
 			switch {
 			case err != nil:

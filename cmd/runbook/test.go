@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -115,9 +114,7 @@ type testResult struct {
 
 // test runs all tests and shows what failed.
 func (p *program) test(ctx context.Context, f testFlags, args []string) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // machines that are data are small and many, and a run of tests is short
-	}
+	hurry()
 	chosen, err := regexp.Compile(f.run)
 	if err != nil {
 		return mistake("", "--run: %w", err)
