@@ -78,7 +78,7 @@ func (m *machineValue) play(name string, vars, secrets *starlark.Dict, steps *st
 	return &playedRun{events, err, m.Hide}, nil
 }
 
-// siteFile returns the name of the site's own file, "" for none.
+// siteFile returns the name of the site's own file. It returns "" if there is none.
 func (m *machineValue) siteFile(v starlark.Value) (string, error) {
 	const usual = "runbook.star"
 	switch v := v.(type) {

@@ -93,9 +93,14 @@ func (lib Library) loads(name string) bool {
 // If vars are missing or wrong, the error is of class Input (or Mistake if a
 // name is unknown) and the runbook is returned as far as it goes, for show.
 func (rt *Runtime) Load(lib Library, name string, in Inputs) (*Runbook, error) {
+	return rt.loadBeside(lib, name, in, nil)
+}
+
+// loadBeside is Load where the other runbooks beside this one may be known already.
+func (rt *Runtime) loadBeside(lib Library, name string, in Inputs, others []*Runbook) (*Runbook, error) {
 	book := &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}
 	l := &loader{rt: rt, book: book, lib: lib, in: in, modules: map[string]*module{}, declared: map[string]string{},
-		meter: rt.meter(name)}
+		meter: rt.meter(name), others: others}
 	defer l.meter.watch()()
 	book.loader = l
 	l.pre = rt.predeclared(l)

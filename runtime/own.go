@@ -275,7 +275,9 @@ func (c *checker) tweaking(name string) {
 		if len(book.Steps) == 0 {
 			continue // it is wrong itself
 		}
-		_, err := c.rt.Load(c.siteLibrary(name), book.Name, Inputs{})
+		itself := func(b *Runbook) bool { return b == book }
+		others := slices.DeleteFunc(slices.Clone(c.siteBooks(name)), itself)
+		_, err := c.rt.loadBeside(c.siteLibrary(name), book.Name, Inputs{}, others)
 		if errors.Is(err, ErrMissing) {
 			continue // its tweaks are not looked at without its vars
 		}

@@ -344,7 +344,7 @@ func dedented(lines []string) (out []string) {
 	return out
 }
 
-// docLine returns a line of a docstring that is no code.
+// docLine returns a line of a docstring, outside blocks of code, as Markdown.
 func docLine(line string, level int) string {
 	line = plainLine(trace.Quote(line))
 	rule := strings.TrimLeft(line, " >")

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -86,30 +88,40 @@ func formatted(name string, text []byte) ([]byte, error) {
 	return build.Format(f), nil
 }
 
-// replaceFile gives a file another text in one moment; it keeps its mode.
+// replaceFile gives a file, which a link may lead to, another text in one moment; it keeps its mode.
 func replaceFile(name string, text []byte) error {
-	fi, err := os.Stat(name)
+	real, err := filepath.EvalSymlinks(name)
 	if err != nil {
 		return err
 	}
-	if real, err := filepath.EvalSymlinks(name); err == nil {
-		name = real
+	root, err := os.OpenRoot(filepath.Dir(real))
+	if err != nil {
+		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".runbook-*")
+	defer root.Close()
+	return replaceBelow(root, filepath.Base(real), text)
+}
+
+// replaceBelow gives a file below root a text in one moment. It keeps the mode of one that is there.
+func replaceBelow(root *os.Root, name string, text []byte) error {
+	mode := fs.FileMode(0o644)
+	if fi, err := root.Lstat(name); err == nil {
+		mode = fi.Mode().Perm()
+	}
+	part := filepath.Join(filepath.Dir(name), ".runbook-part")
+	if err := root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a command that was killed
+		return err
+	}
+	f, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(text)
-	for _, then := range []func() error{func() error { return f.Chmod(fi.Mode().Perm()) }, f.Sync, f.Close} {
-		if e := then(); err == nil {
-			err = e
-		}
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
+		err = root.Rename(part, name)
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		err = errors.Join(err, root.Remove(part))
 	}
 	return err
 }

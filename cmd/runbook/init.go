@@ -11,7 +11,6 @@ import (
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"runbook/runtime"
 	"runbook/runtime/trace"
@@ -166,23 +165,7 @@ func (w *workshop) write(name, text string) error {
 	if err := w.root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	mode := fs.FileMode(0o644)
-	if fi, err := w.root.Lstat(name); err == nil {
-		mode = fi.Mode().Perm()
-	}
-	part := filepath.Join(filepath.Dir(name), ".runbook-part")
-	f, err := w.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
-		err = w.root.Rename(part, name)
-	}
-	if err != nil {
-		err = errors.Join(err, w.root.Remove(part))
-	}
-	return err
+	return replaceBelow(w.root, name, []byte(text))
 }
 
 // take writes a shipped file, and what it is for the next merge.

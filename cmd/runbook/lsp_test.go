@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"runbook/runtime/host/sample"
 )
 
 // TestLSPConversation speaks with the real process as an editor does, from the first message to the last.
@@ -146,9 +148,7 @@ func TestLSPBytes(t *testing.T) {
 
 // TestLSPSurvives opens texts that compute too much, or that no parser likes: the server goes on.
 func TestLSPSurvives(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
+	sample.Slow(t, "texts that compute too much take seconds")
 	t.Parallel()
 	e := startEditor(t, t.TempDir())
 	e.initialize()

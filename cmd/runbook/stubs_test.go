@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"runbook/cmd/runbook/internal/lab"
 )
 
 // TestStubs has Python read the stubs, where there is Python, and finds every builtin in them.
@@ -37,7 +39,7 @@ func TestStubs(t *testing.T) {
 	}
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Skip("python3 is not here to read them")
+		lab.Skip(t, "python3 is not here to read the stubs")
 	}
 	const script = `
 import ast, sys

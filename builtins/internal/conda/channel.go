@@ -81,8 +81,8 @@ func cutScheme(s string) (scheme, rest string, ok bool) {
 	return "", s, false
 }
 
-// onServer returns the names of the channel at host/path. At Anaconda's own server a channel is named without the host;
-// at a server of Anaconda Enterprise also without the /conda that its path begins with.
+// onServer returns the names of the channel at host/path. A channel of Anaconda's own server has no host in its name.
+// One of an Anaconda Enterprise server has neither the host nor the /conda at the beginning of its path.
 func onServer(scheme, where string) (name, canonical, at string) {
 	host, name, _ := strings.Cut(where, "/")
 	_, host, _ = cutLast(host, "@")

@@ -187,7 +187,7 @@ func (r *reader) load(i int) {
 	}
 }
 
-// bindings finds what a statement that is no def binds: NAME, NAME = ..., for NAME in, lambda NAME: ...
+// bindings finds the names that a statement binds, but for def: those of NAME = ..., for NAME in, lambda NAME: ...
 func (r *reader) bindings(first, last int) {
 	for i := first; i < last; i++ {
 		switch {

@@ -31,8 +31,8 @@ func newStream(in io.Reader, out io.Writer) *stream {
 	return &stream{bufio.NewReaderSize(in, maxHeader), out}
 }
 
-// Read implements jsonrpc2.Stream. It answers what is no message, and goes on behind it. Where a message ends is not
-// known any more after a wrong header: that is an error.
+// Read implements jsonrpc2.Stream. To a text that is no message it sends an error, and reads on. After a wrong header
+// it returns an error, because nobody knows where the next message begins.
 func (s *stream) Read(context.Context) (jsonrpc2.Message, int64, error) {
 	for {
 		text, err := s.text()
