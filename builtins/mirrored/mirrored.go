@@ -9,6 +9,8 @@ package mirrored
 
 import (
 	"io/fs"
+	"maps"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -63,6 +65,15 @@ func (s *Subdir) Digest(name string, fi fs.FileInfo) string {
 		return ""
 	}
 	return k.Sum.Kind.String() + "-" + k.Sum.Digits()
+}
+
+// From returns the addresses of the channels that a subdir was mirrored from, without credentials; none if nothing is
+// known.
+func (s *Subdir) From() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.state.Tags))
 }
 
 // index returns the digest of the plain index. Of its other forms only the text in them is known.

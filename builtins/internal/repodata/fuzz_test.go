@@ -36,6 +36,7 @@ func FuzzScan(f *testing.F) {
 			t.Fatalf("%q: is no JSON", text)
 		}
 		compare(t, "fuzz", text, records)
+		alone(t, text, records)
 	})
 }
 
@@ -56,8 +57,30 @@ func FuzzRewrite(f *testing.F) {
 		}
 		sameOutputs(t, text, text, out)
 		before, _, _ := scanText(text)
-		if after, _, _ := scanText(out); !reflect.DeepEqual(before, after) {
+		if after, _, _ := scanText(out); !reflect.DeepEqual(placeless(before), placeless(after)) {
 			t.Fatalf("%q became %q", text, out)
 		}
 	})
+}
+
+// placeless takes from records where they stand.
+func placeless(all []Record) []Record {
+	for i := range all {
+		all[i].At, all[i].Len = 0, 0
+	}
+	return all
+}
+
+// alone reads each record again from its place.
+func alone(t *testing.T, text string, records []Record) {
+	for _, r := range records {
+		again, _, err := scanText(r.Section.Alone(text[r.At : r.At+int64(r.Len)]))
+		if err != nil || len(again) != 1 {
+			t.Fatalf("%q: %s alone: %v", text, r.File, err)
+		}
+		again[0].At, again[0].Len = r.At, r.Len
+		if !reflect.DeepEqual(again[0], r) {
+			t.Fatalf("%q: %s alone is %v, want %v", text, r.File, again[0], r)
+		}
+	}
 }

@@ -35,6 +35,8 @@ type Record struct {
 	Section Section
 	File    string // "zlib-1.2.8-3.tar.bz2", a name by the rules of CheckFile
 	Raw     string // the JSON text of the record as its source wrote it
+	At      int64  // where its key begins, in bytes of the text that was scanned
+	Len     int    // bytes of key and record
 	Fields
 }
 
@@ -85,6 +87,21 @@ func Scan(r io.Reader, f func(*Record) error) (*Summary, error) {
 	x.r, x.on.record = r, f
 	err := x.index()
 	return &x.top.Summary, err
+}
+
+// Alone returns the text of an index that holds one record of a section, member being its key and the record as they
+// stand in an index.
+func (s Section) Alone(member string) string {
+	switch s {
+	case Packages:
+		return `{"packages":{` + member + `}}`
+	case PackagesConda:
+		return `{"packages.conda":{` + member + `}}`
+	case V3TarBz2:
+		return `{"v3":{"tar.bz2":{` + member + `}}}`
+	default:
+		return `{"v3":{"conda":{` + member + `}}}`
+	}
 }
 
 // Named reports whether r's file is called what its fields say, as CEP 26 wants.

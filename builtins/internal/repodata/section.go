@@ -37,6 +37,7 @@ func (x *scanner) readRecord() {
 	x.record(&x.rec.Fields)
 	if x.err == nil {
 		x.rec.Raw = x.view(start, x.i)
+		x.rec.At, x.rec.Len = x.gone+int64(x.at), x.i-x.at
 		x.once()
 	}
 	if e, ok := x.err.(*textError); ok {
