@@ -32,7 +32,7 @@ func (p *program) serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve DIR", Short: "Serve mirrored channels over HTTP, and change nothing",
 		Long: "Serve the channels in DIR, as mirror lays them out, to conda, mamba, pixi and browsers: DIR/ACCOUNT is the channel\n" +
-			"http://HOST:PORT/ACCOUNT. All that is not hidden is served, and nothing outside DIR. /healthz says whether it is well,\n" +
+			"http://HOST:PORT/ACCOUNT, and a page with its packages. What is not hidden is served, nothing outside DIR. /healthz says whether it is well,\n" +
 			"/metrics how much it does, for Prometheus. SIGTERM or Ctrl-C ends it when the downloads under way are done.\n\n" +
 			"With --tokens a reader needs one for each account: as the password of basic authentication, as a bearer, or in\n" +
 			"the URL: http://HOST:PORT/t/TOKEN/ACCOUNT. FILE has lines ACCOUNT SHA256, or ACCOUNT open for everybody; the\n" +
@@ -44,7 +44,7 @@ func (p *program) serveCommand() *cobra.Command {
 			"  runbook serve /srv/mirror --listen :8443 --cert host.pem --key host.key --tokens /etc/runbook/tokens",
 		Args: operands(1, 1, "DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
-			s.Dir = args[0]
+			s.Dir, s.Version = args[0], version()
 			return s.run(c.Context())
 		},
 	}

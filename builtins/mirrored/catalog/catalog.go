@@ -173,13 +173,21 @@ func part[T any](all []T, from, n int) []T {
 	return all[from:min(len(all), from+max(0, n))]
 }
 
-// AllNames returns the names of all packages, for who looks for one that is like another.
-func (c *Catalog) AllNames() (all []string) {
+// Like returns the names that one might have meant: those that begin with the same letter and are about as long.
+func (c *Catalog) Like(name string) (all []string) {
 	for _, id := range c.packages {
-		all = append(all, c.names[id])
+		n := c.names[id]
+		if n != "" && name != "" && n[0]|0x20 == name[0]|0x20 && abs(len(n)-len(name)) <= 1+len(name)/3 {
+			all = append(all, n)
+		}
 	}
 	return all
 }
+
+func abs(n int) int { return max(n, -n) }
+
+// Has reports whether there is a package of that name.
+func (c *Catalog) Has(name string) bool { return len(c.of(name)) > 0 }
 
 func (c *Catalog) describe(id uint32) Package {
 	p := Package{Name: c.names[id]}

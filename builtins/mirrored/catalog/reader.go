@@ -57,7 +57,7 @@ func (r *reader) record(rec *repodata.Record, subdir uint16) {
 		r.last = name
 	}
 	for _, d := range rec.Depends {
-		r.needs[r.name(nameOf(d))] = true
+		r.needs[r.name(NameOf(d))] = true
 	}
 	r.records = append(r.records, record{at: rec.At, size: uint32(rec.Len), name: name, version: r.text(rec.Version),
 		subdir: subdir, section: rec.Section})
@@ -91,8 +91,8 @@ func (r *reader) flush() {
 	clear(r.needs)
 }
 
-// nameOf returns the name that a dependency begins with.
-func nameOf(depends string) string {
+// NameOf returns the name that a dependency begins with.
+func NameOf(depends string) string {
 	if i := strings.IndexAny(depends, " =<>!~[;"); i >= 0 {
 		depends = depends[:i]
 	}

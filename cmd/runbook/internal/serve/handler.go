@@ -35,6 +35,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.Header().Set("Connection", "close")
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // all our connections can
 	}
+	if wantsPage(r) {
+		a.explain = view{s, a, r, q}.explain
+	}
 	s.answer(a, r, q)
 }
 
@@ -49,7 +52,9 @@ func guard(h http.Header) {
 // A query is what is asked for.
 type query struct {
 	parts []string // of the path, without a token
+	below string   // what stands before them, if they are no account's
 	slash bool     // it ends in one
+	depth int      // slashes behind the first, without a token, as a browser counts them
 	bad   bool     // no file has such a name
 	token string   // of the path
 	user  string   // whose token it was, as far as it may be told
@@ -68,6 +73,10 @@ func parse(r *http.Request) *query {
 		q.bad = !ok // links would lead elsewhere
 	}
 	q.slash = p == "" || strings.HasSuffix(p, "/")
+	q.depth = strings.Count(r.URL.EscapedPath(), "/") - 1
+	if q.token != "" {
+		q.depth -= 2
+	}
 	for part := range strings.SplitSeq(p, "/") {
 		if part == "" {
 			continue
@@ -82,6 +91,9 @@ func unprintable(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }
 
 func (q *query) name() string { return path.Join(q.parts...) }
 
+// root leads from what was asked for to the list of accounts.
+func (q *query) root() string { return "./" + strings.Repeat("../", max(0, q.depth)) }
+
 func (s *Server) answer(a *answer, r *http.Request, q *query) {
 	name := q.name()
 	switch {
@@ -95,13 +107,19 @@ func (s *Server) answer(a *answer, r *http.Request, q *query) {
 	case name == "metrics":
 		a.text("text/plain; version=0.0.4; charset=utf-8", s.metrics.text()+s.expiry())
 	case name == "":
-		s.list(a, s.dir, q, func(account string) bool { return s.admits(account, r, q) == http.StatusOK })
+		view{s, a, r, q}.accounts()
+	case q.parts[0] == apart:
+		view{s, a, r, q}.asset()
 	case s.extras != nil && (name == "static/extras" || strings.HasPrefix(name, "static/extras/")):
-		s.file(a, r, s.extras, &query{parts: q.parts[2:], slash: q.slash}, "")
+		s.file(a, r, s.extras, &query{parts: q.parts[2:], below: "static/extras", slash: q.slash, depth: q.depth}, "")
 	default:
 		if code := s.admits(q.parts[0], r, q); code != http.StatusOK {
 			a.Header().Set("WWW-Authenticate", `Basic realm="channels", charset="UTF-8"`)
 			a.refuse(code)
+			return
+		}
+		if s.isPage(q) {
+			view{s, a, r, q}.page()
 			return
 		}
 		s.file(a, r, s.dir, q, q.parts[0])
@@ -147,7 +165,7 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 	inNoAccount := account != "" && len(q.parts) == 1
 	switch {
 	case fi.IsDir():
-		s.list(a, root, q, nil)
+		view{s, a, r, q}.list(f)
 	case q.slash || inNoAccount:
 		a.refuse(http.StatusNotFound)
 	default:
@@ -243,6 +261,8 @@ type answer struct {
 	code  int
 	bytes int64
 	head  bool // no body is sent
+
+	explain func(code int) // answers a person; nil: a program asks
 }
 
 // WriteHeader is http.ResponseWriter's.
@@ -281,6 +301,10 @@ func (a *answer) begun() {
 }
 
 func (a *answer) refuse(code int) {
+	if a.explain != nil {
+		a.explain(code)
+		return
+	}
 	a.Header().Set("Cache-Control", "no-store")
 	http.Error(a, strings.ToLower(http.StatusText(code)), code)
 }

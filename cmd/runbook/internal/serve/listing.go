@@ -1,66 +1,51 @@
 package serve
 
 import (
-	"html/template"
 	"io/fs"
+	"net/http"
 	"net/url"
 	"os"
 	"path"
 	"slices"
 	"strings"
+
+	"runbook/cmd/runbook/internal/serve/pages"
 )
 
 // most is how many names of a directory are listed: an index has them all.
 const most = 2000
 
-var page = template.Must(template.New("listing").Parse(`<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{{.Title}}</title></head>
-<body><h1>{{.Title}}</h1>
-<ul>
-{{range .Entries}}<li><a href="{{.Link}}">{{.Name}}</a></li>
-{{end}}</ul>
-{{if .More}}<p>There are more: the index has them all.</p>
-{{end}}</body></html>
-`))
-
-// An entry of a listing; the link is relative to what was asked for.
-type entry struct{ Name, Link string }
-
-// list answers with the names in a directory that are shown, and that wanted, if it is given, wants.
-func (s *Server) list(a *answer, root *os.Root, q *query, wanted func(string) bool) {
-	f, _, err := open(root, path.Join(".", q.name()))
-	if err != nil {
-		s.failed(a, q.name(), err)
-		return
-	}
-	defer f.Close()
-	found, _ := f.ReadDir(most + 1) // what cannot be read is not listed
-	title := "/" + q.name()
-	data := struct {
-		Title   string
-		Entries []entry
-		More    bool
-	}{title, nil, len(found) > most}
+// list answers with the names in a directory that are shown.
+func (v view) list(dir *os.File) {
+	found, _ := dir.ReadDir(most + 1) // what cannot be read is not listed
+	title := "/" + path.Join(v.q.below, v.q.name())
+	body := pages.Listing{Title: title, More: len(found) > most}
 	for _, e := range found[:min(len(found), most)] {
-		if !hidden(e.Name()) && (wanted == nil || e.IsDir() && wanted(e.Name())) {
-			data.Entries = append(data.Entries, entryOf(e, q))
+		if !hidden(e.Name()) {
+			body.Entries = append(body.Entries, v.entry(e))
 		}
 	}
-	slices.SortFunc(data.Entries, func(a, b entry) int { return strings.Compare(a.Name, b.Name) })
-	a.Header().Set("Content-Type", "text/html; charset=utf-8")
-	a.Header().Set("Cache-Control", "no-store")
-	_ = page.Execute(a, data) // of a client that is gone
+	slices.SortFunc(body.Entries, func(a, b pages.Link) int { return strings.Compare(a.Text, b.Text) })
+	above := crumbs()
+	link := ""
+	for _, name := range append([]string{v.q.below}, v.q.parts...) {
+		if name != "" {
+			link += (&url.URL{Path: name}).EscapedPath() + "/"
+			above = append(above, pages.Link{Text: name, Link: link})
+		}
+	}
+	v.show(http.StatusOK, "listing", pages.Page{Title: title, Crumbs: above, Body: body})
 }
 
-func entryOf(e fs.DirEntry, q *query) entry {
+// entry is a name whose link is relative to what was asked for.
+func (v view) entry(e fs.DirEntry) pages.Link {
 	name := e.Name()
 	if e.IsDir() {
 		name += "/"
 	}
 	link := (&url.URL{Path: name}).EscapedPath()
-	if !q.slash { // then links are relative to the directory above
-		link = url.PathEscape(path.Base(q.name())) + "/" + link
+	if !v.q.slash { // then links are relative to the directory above
+		link = escaped(path.Base(v.q.name())) + "/" + link
 	}
-	return entry{name, "./" + link}
+	return pages.Link{Text: name, Link: "./" + link}
 }

@@ -4,8 +4,8 @@
 // and all that is told of it (size, tag, bytes) comes from that descriptor, so that a publish in the middle of a
 // download replaces a name and not what the client gets. And tokens are in no message, neither of the log nor an error.
 //
-// The command serve calls it; it asks builtins/mirrored for digests. ServeHTTP is in handler.go, connections are in
-// conn.go.
+// The command serve calls it; it asks builtins/mirrored for digests and catalogs, and pages writes what people open.
+// ServeHTTP is in handler.go, pages are filled in browse.go, connections are in conn.go.
 package serve
 
 import (
@@ -19,6 +19,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"runbook/cmd/runbook/internal/serve/pages"
 )
 
 // Options are what a site decides. Dir must be given; the rest may be zero.
@@ -31,6 +33,7 @@ type Options struct {
 	Complain       func(error)   // told what a person should look at; any goroutine calls it
 	MaxConnections int           // at a time
 	Stall          time.Duration // how long a client may take nothing at all
+	Version        string        // of the program, for the pages
 	Now            func() time.Time
 }
 
@@ -54,6 +57,8 @@ type Server struct {
 	log     *accessLog
 	metrics *metrics
 	gate    *gate
+	pages   *pages.Set
+	shelf   *shelf
 	http    *http.Server
 	ending  context.Context
 	end     context.CancelFunc
@@ -72,7 +77,11 @@ func New(o Options) (s *Server, err error) {
 	if s.dir, err = openMirror(o.Dir); err != nil {
 		return nil, err
 	}
+	if s.pages, err = pages.New(); err != nil {
+		return nil, err
+	}
 	s.tags = newTags(s.dir, o.Now)
+	s.shelf = newShelf(s)
 	if o.Extras != "" {
 		if s.extras, err = os.OpenRoot(o.Extras); err != nil {
 			return nil, fmt.Errorf("extras: %w", err)
@@ -88,7 +97,7 @@ func New(o Options) (s *Server, err error) {
 			return nil, err
 		}
 	}
-	for _, name := range []string{"t", "healthz", "metrics"} {
+	for _, name := range []string{"t", "healthz", "metrics", apart} {
 		if fi, err := s.dir.Stat(name); err == nil && fi.IsDir() {
 			o.Complain(fmt.Errorf("serve: the account %s cannot be reached: /%s is something else", name, name))
 		}
@@ -152,6 +161,7 @@ func (s *Server) InFlight() int64 { return s.metrics.inFlight.Load() }
 // Close lets go of the directories.
 func (s *Server) Close() {
 	s.end()
+	s.shelf.close()
 	s.dir.Close()
 	if s.extras != nil {
 		s.extras.Close()

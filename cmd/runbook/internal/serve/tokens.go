@@ -95,7 +95,7 @@ func (t *tokens) take(fields []string) bool {
 // take it the same time.
 func (t *tokens) admit(account string, given []string) (code int, user string) {
 	code = http.StatusUnauthorized
-	if t.open[account] || t.open[everyAccount] {
+	if t.free(account) {
 		code = http.StatusOK
 	}
 	for _, token := range given {
@@ -115,6 +115,9 @@ func (t *tokens) admit(account string, given []string) (code int, user string) {
 	}
 	return code, user
 }
+
+// free reports whether everybody may read an account.
+func (t *tokens) free(account string) bool { return t.open[account] || t.open[everyAccount] }
 
 // knows reports whether a text is one of the tokens.
 func (t *tokens) knows(text string) bool {
