@@ -48,6 +48,14 @@ func newGate(l *net.TCPListener, most int, stall time.Duration) *gate {
 
 // Accept is net.Listener's.
 func (g *gate) Accept() (net.Conn, error) {
+	c, err := g.accept()
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (g *gate) accept() (*conn, error) {
 	c, err := g.AcceptTCP()
 	if err != nil {
 		return nil, err
@@ -121,6 +129,17 @@ type conn struct {
 	place *list.Element // among the idle ones
 	over  sync.Once
 	own   atomic.Int64 // a deadline that the server set, in nanoseconds since 1970; 0 for none
+	read  []byte       // what the lane read and did not answer
+}
+
+// Read is net.Conn's.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.read) == 0 {
+		return c.TCPConn.Read(p)
+	}
+	n := copy(p, c.read)
+	c.read = c.read[n:]
+	return n, nil
 }
 
 // Close is net.Conn's.
@@ -164,16 +183,17 @@ const chunk = 4 << 20
 
 // ReadFrom is io.ReaderFrom's. A file goes from the kernel to the kernel.
 func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
-	limited, ok := r.(*io.LimitedReader)
-	if !ok {
-		return io.Copy(justWriter{c}, r)
+	limited, _ := r.(*io.LimitedReader)
+	if limited == nil {
+		limited = &io.LimitedReader{}
 	}
-	file, ok := limited.R.(*os.File)
+	from, ok := limited.R.(*file)
 	if !ok {
 		return io.Copy(justWriter{c}, r)
 	}
 	for limited.N > 0 {
-		m, err := c.send(file, min(limited.N, chunk))
+		end := from.at + min(limited.N, chunk)
+		m, err := c.push(func() (int64, error) { return c.send(from, end) })
 		n += m
 		limited.N -= m
 		if err != nil || m == 0 {
@@ -186,22 +206,33 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 // justWriter hides ReadFrom.
 type justWriter struct{ io.Writer }
 
-// send sends at most so many bytes of a file, from where it is.
-func (c *conn) send(file *os.File, most int64) (n int64, err error) {
-	at, err := file.Seek(0, io.SeekCurrent)
+// send sends a file from where it is to end, or less if it is late.
+func (c *conn) send(from *file, end int64) (n int64, err error) {
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	return c.push(func() (int64, error) {
-		m, err := c.TCPConn.ReadFrom(&io.LimitedReader{R: file, N: most - n})
-		n += m
-		if err != nil { // it may have read more than it sent
-			if _, err := file.Seek(at+n, io.SeekStart); err != nil {
-				return m, err
+	var failed error
+	err = raw.Write(func(fd uintptr) bool {
+		for from.at < end {
+			m, err := unix.Sendfile(int(fd), from.fd, &from.at, int(end-from.at))
+			switch {
+			case err == unix.EAGAIN:
+				return false
+			case err == unix.EINTR:
+				continue
+			case err != nil || m == 0:
+				failed = err
+				return true
 			}
+			n += int64(m)
 		}
-		return m, err
+		return true
 	})
+	if err == nil && failed != nil {
+		err = os.NewSyscallError("sendfile", failed)
+	}
+	return n, err
 }
 
 // push has write, which goes on where it stopped, write until it is done or the client takes nothing any more.

@@ -151,7 +151,7 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 	if name == "" {
 		name = "."
 	}
-	f, fi, err := open(root, name)
+	f, err := s.open(root, name)
 	switch {
 	case err == nil:
 		defer f.Close()
@@ -164,8 +164,14 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 	}
 	inNoAccount := account != "" && len(q.parts) == 1
 	switch {
-	case fi.IsDir():
-		view{s, a, r, q}.list(f)
+	case f.IsDir():
+		d, _, err := open(root, name) // whose names can be read
+		if err != nil {
+			s.failed(a, name, err)
+			return
+		}
+		defer d.Close()
+		view{s, a, r, q}.list(d)
 	case q.slash || inNoAccount:
 		a.refuse(http.StatusNotFound)
 	default:
@@ -173,7 +179,7 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 		if len(q.parts) == 3 {
 			subdir = q.parts[1]
 		}
-		tag, changed := s.tags.of(account, subdir, path.Base(name), fi)
+		tag, changed := s.tags.of(account, subdir, path.Base(name), f)
 		s.content(a, r, name, tag, changed, f)
 	}
 }

@@ -101,7 +101,7 @@ func open(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
 func isAbsent(err error) bool {
 	for _, e := range []error{
 		fs.ErrNotExist, fs.ErrInvalid,
-		syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG, syscall.ENXIO, syscall.ENODEV,
+		syscall.ENOTDIR, syscall.ELOOP, syscall.EXDEV, syscall.ENAMETOOLONG, syscall.ENXIO, syscall.ENODEV,
 	} {
 		if errors.Is(err, e) {
 			return true

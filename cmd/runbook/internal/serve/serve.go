@@ -50,7 +50,8 @@ const (
 type Server struct {
 	opts    Options
 	dir     *os.Root
-	extras  *os.Root // may be nil
+	extras  *os.Root    // may be nil
+	tops    [2]*os.File // of dir and extras
 	tags    *tags
 	tokens  *kept[*tokens]      // may be nil
 	cert    *kept[*certificate] // may be nil
@@ -85,6 +86,14 @@ func New(o Options) (s *Server, err error) {
 	if o.Extras != "" {
 		if s.extras, err = os.OpenRoot(o.Extras); err != nil {
 			return nil, fmt.Errorf("extras: %w", err)
+		}
+	}
+	for i, root := range []*os.Root{s.dir, s.extras} {
+		if root == nil {
+			continue
+		}
+		if s.tops[i], err = root.Open("."); err != nil {
+			return nil, fmt.Errorf("serve: %w", err)
 		}
 	}
 	if o.Tokens != "" {
@@ -139,7 +148,8 @@ func (s *Server) Serve(ctx context.Context, l *net.TCPListener, grace time.Durat
 	s.gate = newGate(l, s.opts.MaxConnections, s.opts.Stall)
 	s.metrics.open = s.gate.count
 	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(s.listener()) }()
+	listener, lanes := s.listener()
+	go func() { served <- s.http.Serve(listener) }()
 	select {
 	case err := <-served:
 		return 0, fmt.Errorf("serve %s: %w", l.Addr(), err)
@@ -148,11 +158,23 @@ func (s *Server) Serve(ctx context.Context, l *net.TCPListener, grace time.Durat
 	s.end() // from now on it is not healthy
 	late, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	if s.http.Shutdown(late) != nil {
+	err = s.http.Shutdown(late)
+	if lanes != nil && !lanes.end(late) || err != nil {
 		cut = s.metrics.inFlight.Load()
 		s.http.Close()
+		if lanes != nil {
+			lanes.each(func(c *conn) { c.Close() })
+		}
 	}
 	return cut, nil
+}
+
+// open opens a file below dir or extras.
+func (s *Server) open(root *os.Root, name string) (*file, error) {
+	if root == s.dir {
+		return openFile(root, s.tops[0], name)
+	}
+	return openFile(root, s.tops[1], name)
 }
 
 // InFlight returns how many requests are under way.
@@ -163,17 +185,20 @@ func (s *Server) Close() {
 	s.end()
 	s.shelf.close()
 	s.dir.Close()
+	s.tops[0].Close()
 	if s.extras != nil {
 		s.extras.Close()
+		s.tops[1].Close()
 	}
 }
 
-func (s *Server) listener() net.Listener {
+func (s *Server) listener() (net.Listener, *lanes) {
 	if s.cert == nil {
-		return s.gate
+		l := s.newLanes(s.gate)
+		return l, l
 	}
 	return tls.NewListener(s.gate, &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cert.get().pair, nil },
-	})
+	}), nil
 }

@@ -24,7 +24,7 @@ type tags struct {
 	now  func() time.Time
 
 	mu      sync.Mutex
-	subdirs map[string]*noted // by ACCOUNT/SUBDIR; only of such as have a state
+	subdirs map[string]*noted // by ACCOUNT/SUBDIR; only of such as have a file
 }
 
 // noted is what is known of a subdir, by the file it was read from.
@@ -62,15 +62,7 @@ func (t *tags) known(account, subdir string) *mirrored.Subdir {
 	key := account + "/" + subdir
 	t.mu.Lock()
 	n := t.subdirs[key]
-	t.mu.Unlock()
-	if n != nil {
-		return t.again(n, account, subdir)
-	}
-	if _, err := t.root.Stat(path.Join(account, mirrored.StateName(subdir))); err != nil {
-		return nil
-	}
-	t.mu.Lock()
-	if n = t.subdirs[key]; n == nil {
+	if n == nil {
 		n = &noted{}
 		t.subdirs[key] = n
 	}
