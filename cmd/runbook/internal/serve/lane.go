@@ -302,7 +302,8 @@ func (w *reply) finish() error {
 		}
 		return nil
 	}
-	if w.header.Get("Content-Length") == "" && w.code != http.StatusNotModified {
+	untold := w.noBody && len(w.body) == 0 // it might be anything
+	if w.header.Get("Content-Length") == "" && w.code != http.StatusNotModified && !untold {
 		w.header.Set("Content-Length", strconv.Itoa(len(w.body)))
 	}
 	text := w.head(nil)
