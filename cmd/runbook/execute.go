@@ -28,6 +28,7 @@ type session struct {
 	local   *host.Local
 	digests *host.Digests // of what this session has read
 	console *console
+	police  *policing // nil without a policy
 	watch   watch
 	ending  ending
 }
@@ -52,6 +53,7 @@ func (s *session) dryRun(ctx context.Context) error {
 	if _, err := s.do(ctx, runtime.Predicted, o, file, nil, s.out); err != nil {
 		return err
 	}
+	s.police.tell(s.err)
 	if s.flags.exitCode && s.watch.Changed > 0 {
 		return exit(changesToMake)
 	}
@@ -160,6 +162,9 @@ func (s *session) do(
 	if s.plan != nil {
 		follow := trace.NewFollow(s.plan.events, s.flags.edited)
 		refusing, o.Ask = append(refusing, follow), follow.Ask
+	}
+	if s.police != nil {
+		refusing, accepting = append(refusing, s.police.only(trace.Effect)), append(accepting, s.police.only(trace.Op))
 	}
 	o.Sink = append(refusing, accepting...)
 	o.GiveUp, o.Info.Binary.SHA256 = s.endNow, s.digest()

@@ -20,7 +20,7 @@ type runFlags struct {
 	selection
 	secrets, acks                 []string
 	trace, follow, format, ticket string
-	state                         string
+	state, policy                 string
 	dryRun, exitCode, yes, edited bool
 	noProbes                      bool
 	noColor, quiet, verbose       bool
@@ -72,6 +72,7 @@ func (p *program) runCommand() *cobra.Command {
 	fl.StringVar(&f.follow, "follow", "", "do what the approved `TRACE` has, and nothing else")
 	fl.BoolVar(&f.edited, "accept-sources", false,
 		"with --follow: the runbook's files may differ from those of the approved trace")
+	fl.StringVar(&f.policy, "policy", "", "`FILE` of functions that allow, deny or want approval of each op and effect;\nsee: runbook help audit check")
 	fl.StringVar(&f.format, "format", "text", "standard output: `text`, json (the events) or sh (a shell transcript)")
 	fl.BoolVar(&f.yes, "yes", false, "answer every confirmation with yes")
 	fl.StringSliceVar(&f.acks, "ack", nil, "say that the manual step `NAME` is done; repeatable, or with commas")
@@ -128,13 +129,21 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err != nil {
 		return err
 	}
+	var police *policing
+	if f.policy != "" {
+		policy, err := p.policyAt(f.policy)
+		if err != nil {
+			return err
+		}
+		police = &policing{policy: policy, dry: f.dryRun}
+	}
 	dir, err := p.stateAt(f.state)
 	if err != nil {
 		return err
 	}
 	setTitle(p.argv, p.argv[0]+" run "+file)
 	s := &session{
-		program: p, flags: f, loaded: l, sources: sources, plan: plan, state: dir, local: newLocal(),
+		program: p, flags: f, loaded: l, sources: sources, plan: plan, state: dir, local: newLocal(), police: police,
 		console: newConsole(p.in, p.err), digests: &host.Digests{},
 	}
 	if f.dryRun {

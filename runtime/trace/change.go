@@ -170,9 +170,9 @@ func describe(e Event) string {
 	case Op:
 		words = []string{"op", e.Op, e.Target}
 	case Effect:
-		words = append([]string{e.Call}, cmp.Or(e.Path, spaced(e.Argv)))
+		words = append([]string{e.Call}, cmp.Or(e.Path, Spaced(e.Argv)))
 	case Probe:
-		words = []string{cmp.Or(e.Asker, "probe"), cmp.Or(e.URL, spaced(e.Argv))}
+		words = []string{cmp.Or(e.Asker, "probe"), cmp.Or(e.URL, Spaced(e.Argv))}
 	case Result:
 		words = []string{"result", string(e.Outcome), e.Op, e.Target}
 	default:
@@ -181,8 +181,8 @@ func describe(e Event) string {
 	return strings.TrimSpace(strings.Join(words, " "))
 }
 
-// spaced joins words; those that would not look like one word are quoted.
-func spaced(argv []string) string {
+// Spaced joins words; those that would not look like one word are quoted.
+func Spaced(argv []string) string {
 	words := slices.Clone(argv)
 	for i, a := range words {
 		if a == "" || strings.ContainsAny(a, " \t\n'\"") {
@@ -265,7 +265,7 @@ func exposure(e Event) string {
 // targets reports whether the line of op names already what e acts on.
 func targets(op, e Event) bool {
 	if e.Call == "exec" {
-		return op.Target == spaced(e.Argv) || op.Target == shellWords(e.Argv)
+		return op.Target == Spaced(e.Argv) || op.Target == shellWords(e.Argv)
 	}
 	return op.Target == e.Path
 }

@@ -106,7 +106,7 @@ func (m *markdown) probe(e Event) {
 		return
 	}
 	m.sum.asked++
-	m.print("- asks: %s = %d%s", CodeSpan(cmp.Or(e.URL, spaced(e.Argv))), e.Code, prose(prefixed(", as ", e.User)))
+	m.print("- asks: %s = %d%s", CodeSpan(cmp.Or(e.URL, Spaced(e.Argv))), e.Code, prose(prefixed(", as ", e.User)))
 	if e.Why != "" {
 		m.print(" **%s**", prose(e.Why))
 	}

@@ -199,7 +199,7 @@ func (t *Terminal) begin(e Event) {
 // probe shows a question; of a dry run, which runs nothing else, each that the
 // runbook asks.
 func (t *Terminal) probe(e Event) {
-	what := Quote(cmp.Or(e.URL, spaced(e.Argv))) + prefixed("  as ", e.User)
+	what := Quote(cmp.Or(e.URL, Spaced(e.Argv))) + prefixed("  as ", e.User)
 	if len(e.Assumed) > 0 {
 		t.aside("does not ask " + what)
 		return

@@ -99,6 +99,16 @@ func requiredKeys(k Kind) []string {
 	return []string{"time"}
 }
 
+// Keys returns the names of all fields that a line of this kind may have.
+func (k Kind) Keys() []string {
+	e := Event{Kind: k, Run: &RunInfo{}}
+	keys := []string{"kind"}
+	for _, s := range e.slots() {
+		keys = append(keys, s.key)
+	}
+	return keys
+}
+
 // A slot is where an event holds the value of a key of its line.
 type slot struct {
 	key  string
