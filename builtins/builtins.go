@@ -26,7 +26,7 @@ var Language string
 // All returns the builtins in the order in which they are documented.
 func All() []*runtime.Builtin {
 	return []*runtime.Builtin{
-		existsBuiltin, globBuiltin, readBuiltin, sha256Builtin, queryBuiltin, waitForBuiltin,
+		existsBuiltin, globBuiltin, readBuiltin, sha256Builtin, queryBuiltin, waitForBuiltin, serveBuiltin,
 		hostOSBuiltin, hostVersionBuiltin, hostFamilyBuiltin, hostUserBuiltin, hostHostnameBuiltin, hostCPUsBuiltin,
 		hostMemoryBuiltin, hostInterfacesBuiltin, hostDiskFreeBuiltin, hostListeningBuiltin,
 

@@ -22,24 +22,26 @@ import (
 // ladder says which packages of the project one may import, besides those of
 // the standard library; "x/..." stands for x and all below it.
 var ladder = map[string][]string{
-	"builtins":                   {"runtime", "runtime/trace", "runtime/host", "runtime/host/tree", "runtime/fetch", "builtins/internal/..."},
-	"cmd/runbook":                {"cmd/runbook/internal/lsp", "cmd/runbook/internal/serve", "builtins", "runbooks", "runtime", "runtime/host", "runtime/trace", "runtime/fetch"},
-	"cmd/runbook/internal/lsp":   {"runtime"},
-	"cmd/runbook/internal/serve": {"builtins/mirrored"},
-	"builtins/mirrored":          {"builtins/internal/...", "runtime/host"},
-	"cmd/runbook/internal/...":   {"cmd/runbook/internal/..."}, // tools of the tests
-	"builtins/internal/...":      {"builtins/internal/...", "runtime/host", "runtime/host/tree", "runtime/fetch", "runtime/nearest"},
-	"runtime":                    {"runtime/secret", "runtime/trace", "runtime/host", "runtime/nearest"},
-	"runtime/secret":             {"runtime/host"},
-	"runtime/trace":              {"runtime/host"},
-	"runtime/fetch":              {"runtime/host", "runtime/host/tree"},
-	"runtime/fetch/fetchtest":    {"runtime/fetch"},
-	"runtime/host":               {},
-	"runtime/host/tree":          {"runtime/host"},
-	"runtime/host/hosttest":      {"runtime/host"},
-	"runtime/host/sample":        {},
-	"runtime/nearest":            {},
-	"runbooks":                   {},
+	"builtins":                         {"runtime", "runtime/trace", "runtime/host", "runtime/host/tree", "runtime/fetch", "builtins/internal/..."},
+	"cmd/runbook":                      {"cmd/runbook/internal/lsp", "cmd/runbook/internal/serve", "builtins", "runbooks", "runtime", "runtime/host", "runtime/trace", "runtime/fetch"},
+	"cmd/runbook/internal/lsp":         {"runtime"},
+	"cmd/runbook/internal/serve":       {"cmd/runbook/internal/serve/pages", "builtins/mirrored/...", "runtime/nearest"},
+	"cmd/runbook/internal/serve/pages": {"builtins/mirrored/catalog"},
+	"builtins/mirrored/catalog":        {"builtins/mirrored", "builtins/internal/..."},
+	"builtins/mirrored":                {"builtins/internal/...", "runtime/host"},
+	"cmd/runbook/internal/...":         {"cmd/runbook/internal/..."}, // tools of the tests
+	"builtins/internal/...":            {"builtins/internal/...", "runtime/host", "runtime/host/tree", "runtime/fetch", "runtime/nearest"},
+	"runtime":                          {"runtime/secret", "runtime/trace", "runtime/host", "runtime/nearest"},
+	"runtime/secret":                   {"runtime/host"},
+	"runtime/trace":                    {"runtime/host"},
+	"runtime/fetch":                    {"runtime/host", "runtime/host/tree"},
+	"runtime/fetch/fetchtest":          {"runtime/fetch"},
+	"runtime/host":                     {},
+	"runtime/host/tree":                {"runtime/host"},
+	"runtime/host/hosttest":            {"runtime/host"},
+	"runtime/host/sample":              {},
+	"runtime/nearest":                  {},
+	"runbooks":                         {},
 }
 
 // doors says who may use what comes from elsewhere, and what of the standard

@@ -151,7 +151,8 @@ func (p *program) holdAgainst(policy *runtime.Policy, name string) error {
 		}
 		fmt.Fprintf(p.out, "%s: %s: %s: %s\n", trace.Quote(pos), word, trace.Quote(eventName(e)), trace.Quote(v.Reason))
 	}
-	fmt.Fprintf(p.out, "%s judged by %s: %d denied, %d need approval\n", counted(judged, "event"), policy.Name, denied, wanting)
+	fmt.Fprintf(p.out, "%s judged by %s: %d denied, %d need approval\n",
+		counted(judged, "event"), policy.Name, denied, wanting)
 	switch err := trouble.err(name); {
 	case err != nil:
 		return err

@@ -15,6 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"runbook/builtins"
 	"runbook/runtime"
 	"runbook/runtime/host"
 	"runbook/runtime/trace"
@@ -158,11 +159,12 @@ func (o *outputFile) close() (made bool, err error) {
 	return true, errors.Join(o.err, o.file.Close())
 }
 
-// watch is a Sink that remembers the op under way and how the run ended.
+// watch is a Sink that remembers the op under way, how the run ended, and what is to be served then.
 type watch struct {
-	mu    sync.Mutex
-	op    string
-	ended bool
+	mu     sync.Mutex
+	op     string
+	served trace.Event // the last op that asked for it
+	ended  bool
 	trace.Counts
 }
 
@@ -173,6 +175,9 @@ func (w *watch) Emit(e trace.Event) error {
 	switch e.Kind {
 	case trace.Op:
 		w.op = strings.TrimSpace(e.Op + " " + e.Target)
+		if e.Op == builtins.ServeBuiltin {
+			w.served = e
+		}
 	case trace.Result:
 		w.op = ""
 	case trace.End:

@@ -72,7 +72,8 @@ func (p *program) runCommand() *cobra.Command {
 	fl.StringVar(&f.follow, "follow", "", "do what the approved `TRACE` has, and nothing else")
 	fl.BoolVar(&f.edited, "accept-sources", false,
 		"with --follow: the runbook's files may differ from those of the approved trace")
-	fl.StringVar(&f.policy, "policy", "", "`FILE` of functions that allow, deny or want approval of each op and effect;\nsee: runbook help audit check")
+	fl.StringVar(&f.policy, "policy", "",
+		"`FILE` of functions that allow, deny or want approval of ops and effects; see: runbook help audit check")
 	fl.StringVar(&f.format, "format", "text", "standard output: `text`, json (the events) or sh (a shell transcript)")
 	fl.BoolVar(&f.yes, "yes", false, "answer every confirmation with yes")
 	fl.StringSliceVar(&f.acks, "ack", nil, "say that the manual step `NAME` is done; repeatable, or with commas")
@@ -149,7 +150,10 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if f.dryRun {
 		return s.dryRun(ctx)
 	}
-	return s.realRun(ctx)
+	if err := s.realRun(ctx); err != nil {
+		return err
+	}
+	return s.serveAfter(ctx)
 }
 
 // newLocal returns this machine.

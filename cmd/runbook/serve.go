@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"runbook/cmd/runbook/internal/serve"
 	"runbook/runtime"
@@ -25,6 +26,7 @@ type service struct {
 	serve.Options
 	listen, accessLog string
 	grace             time.Duration
+	until             string // how it ends, for people; "" if they know
 }
 
 func (p *program) serveCommand() *cobra.Command {
@@ -105,6 +107,26 @@ func (s *service) run(ctx context.Context) error {
 	return err
 }
 
+// serveAfter serves what a run that is done has asked for, if a person looks on.
+func (s *session) serveAfter(ctx context.Context) error {
+	dir, listen := s.watch.served.Target, "127.0.0.1:8080"
+	if dir == "" || s.flags.format != "text" || !term.IsTerminal(int(s.out.file.Fd())) {
+		return nil
+	}
+	if given, ok := s.watch.served.Args["listen"].(string); ok {
+		listen = given
+	}
+	server := &service{program: s.program, listen: listen, grace: time.Second}
+	server.Options = serve.Options{Dir: dir, Version: version(), MaxConnections: 64, Stall: 30 * time.Second}
+	if l, err := net.Listen("tcp", listen); err == nil {
+		l.Close()
+	} else if host, _, serr := net.SplitHostPort(listen); errors.Is(err, syscall.EADDRINUSE) && serr == nil {
+		server.listen = net.JoinHostPort(host, "0")
+	}
+	server.until = "Ctrl-C ends it"
+	return server.run(ctx)
+}
+
 // complain tells what a person should look at, and goes on.
 func (s *service) complain(err error) { report(s.err, err) }
 
@@ -149,6 +171,9 @@ func (s *service) announce(server *serve.Server, addr *net.TCPAddr) {
 	}
 	for _, account := range server.Accounts() {
 		fmt.Fprintf(out, "  channel %s\n", trace.Quote(url+account))
+	}
+	if s.until != "" {
+		fmt.Fprintln(out, s.until)
 	}
 	if s.Tokens != "" && s.Cert == "" && !addr.IP.IsLoopback() {
 		fmt.Fprintln(s.err, "runbook: tokens cross the network in the clear\n  hint: give --cert and --key")

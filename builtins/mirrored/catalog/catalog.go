@@ -99,7 +99,8 @@ func Read(ctx context.Context, subdirs []Subdir) (*Catalog, error) {
 	for _, s := range subdirs {
 		c.subdirs = append(c.subdirs, subdir{Subdir: s})
 	}
-	r := &reader{Catalog: c, ctx: ctx, nameIDs: map[string]uint32{}, textIDs: map[string]uint32{}, needs: map[uint32]bool{}}
+	ids := func() map[string]uint32 { return map[string]uint32{} }
+	r := &reader{Catalog: c, ctx: ctx, nameIDs: ids(), textIDs: ids(), needs: map[uint32]bool{}}
 	for i := range c.subdirs {
 		if err := r.subdir(i); err != nil {
 			c.Close()
@@ -214,8 +215,8 @@ func (c *Catalog) of(name string) []record {
 	return c.records[c.first[id]:c.first[id+1]]
 }
 
-// Versions returns those of a package, the newest first as conda orders them, none if there is no such package. What was
-// removed comes last.
+// Versions returns those of a package, the newest first as conda orders them and the removed last; none if there is no
+// such package.
 func (c *Catalog) Versions(name string) (all []Version) {
 	at := map[uint32]int{}
 	for _, r := range c.of(name) {
@@ -291,14 +292,16 @@ func (c *Catalog) file(at record) (f File, err error) {
 	return f, err
 }
 
-// Dependents returns at most n packages of which a file depends on name, without the first from, and how many there are.
+// Dependents returns at most n packages of which a file depends on name, without the first from, and how many there are
+// in all.
 func (c *Catalog) Dependents(name string, from, n int) (names []string, total int) {
 	id, ok := slices.BinarySearch(c.names, name)
 	if !ok {
 		return nil, 0
 	}
-	start, _ := slices.BinarySearchFunc(c.users, uint32(id), func(p pair, id uint32) int { return cmp.Compare(p.name, id) })
-	end, _ := slices.BinarySearchFunc(c.users, uint32(id)+1, func(p pair, id uint32) int { return cmp.Compare(p.name, id) })
+	byName := func(p pair, id int) int { return cmp.Compare(int(p.name), id) }
+	start, _ := slices.BinarySearchFunc(c.users, id, byName)
+	end, _ := slices.BinarySearchFunc(c.users, id+1, byName)
 	for _, p := range part(c.users[start:end], from, n) {
 		names = append(names, c.names[p.user])
 	}

@@ -67,7 +67,8 @@ func (r *reader) record(rec *repodata.Record, subdir uint16) {
 func (r *reader) removed(file string, subdir uint16) {
 	name, version, _ := split(file)
 	s := &r.subdirs[subdir]
-	r.records = append(r.records, record{at: int64(len(s.removed)), name: r.name(name), version: r.text(version), subdir: subdir})
+	r.records = append(r.records,
+		record{at: int64(len(s.removed)), name: r.name(name), version: r.text(version), subdir: subdir})
 	s.removed = append(s.removed, file)
 }
 
@@ -143,7 +144,9 @@ func (r *reader) sort() {
 	for i, p := range r.users {
 		r.users[i] = pair{rank[p.name], rank[p.user]}
 	}
-	slices.SortFunc(r.users, func(a, b pair) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.user, b.user)) })
+	slices.SortFunc(r.users, func(a, b pair) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.user, b.user))
+	})
 	r.users = slices.Clip(slices.Compact(r.users))
 	slices.SortStableFunc(r.records, func(a, b record) int { return cmp.Compare(a.name, b.name) })
 	r.records = slices.Clip(r.records)

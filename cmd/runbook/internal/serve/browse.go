@@ -92,7 +92,8 @@ func wantsPage(r *http.Request) bool {
 // explain answers a person whose request is refused.
 func (v view) explain(code int) {
 	texts := map[int]string{
-		http.StatusUnauthorized: "This channel is for those who have a token: give it as the password, or in the URL as /t/TOKEN/.",
+		http.StatusUnauthorized: "This channel is for those who have a token: give it as the password, or in the URL, " +
+			"as /t/TOKEN/.",
 		http.StatusForbidden:    "Your token is not for this channel, or the server may not read it.",
 		http.StatusNotFound:     "There is nothing here. The mirror may not have it, or has it under another name.",
 	}
