@@ -1,6 +1,8 @@
 package serve
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,33 +24,51 @@ const apart = "-"
 // How many rows a page shows.
 const (
 	packageRows   = 50
+	versionRows   = 100
+	fileRows      = 50
 	dependentRows = 100
 )
 
 // A view is one request for a page.
 type view struct {
 	*Server
-	a *answer
-	r *http.Request
-	q *query
+	a   *answer
+	r   *http.Request
+	q   *query
+	ask url.Values // what stands behind the question mark
 }
 
-// isPage reports whether a path is that of a page rather than of a file or directory.
+func (s *Server) view(a *answer, r *http.Request, q *query) view {
+	return view{s, a, r, q, r.URL.Query()}
+}
+
+// isPage reports whether a path is that of a page rather than of a file or directory. A channel may have a subdir of
+// that name, or be called so: its files come first.
 func (s *Server) isPage(q *query) bool {
-	return len(q.parts) > 1 && q.parts[1] == apart || len(q.parts) == 1 && isAccount(s.dir, q.parts[0])
+	if len(q.parts) == 1 {
+		return isAccount(s.dir, q.parts[0])
+	}
+	if q.parts[1] != apart {
+		return false
+	}
+	_, err := s.dir.Stat(q.name())
+	return err != nil
 }
 
-// asset answers with the style sheet or the script of the pages.
-func (v view) asset() {
-	text, kind := v.pages.Asset(path.Base(v.q.name()))
-	if text == nil || len(v.q.parts) != 2 {
-		v.a.refuse(http.StatusNotFound)
-		return
+// asset answers with the style sheet or the script of the pages, if that is what is asked for.
+func (v view) asset() bool {
+	if len(v.q.parts) != 2 {
+		return false
+	}
+	text, kind := v.pages.Asset(v.q.parts[1])
+	if text == nil {
+		return false
 	}
 	v.a.Header().Set("ETag", `"`+pages.Tag(text)+`"`)
 	v.a.Header().Set("Content-Type", kind)
-	v.a.Header().Set("Cache-Control", "public, max-age=31536000, immutable") // pages name them with their digest
+	v.a.Header().Set("Cache-Control", "public, max-age=31536000, immutable") // their digest is in the link
 	http.ServeContent(v.a, v.r, "", time.Time{}, strings.NewReader(string(text)))
+	return true
 }
 
 // pagePolicy is what the pages' own style sheet and script need; nothing comes from elsewhere.
@@ -58,6 +78,9 @@ const pagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; con
 // show answers with a page.
 func (v view) show(code int, kind string, p pages.Page) {
 	p.Root, p.Version = v.q.root(), v.opts.Version
+	if p.Account != "" {
+		p.Here, p.Query = v.here(p.Account), v.query()
+	}
 	for i := range p.Crumbs[:len(p.Crumbs)-1] {
 		p.Crumbs[i].Link = p.Root + p.Crumbs[i].Link
 	}
@@ -72,7 +95,7 @@ func (v view) show(code int, kind string, p pages.Page) {
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(len(text)))
-	h.Set("Cache-Control", "no-store") // it holds what only this reader may know
+	h.Set("Cache-Control", "private, no-cache")
 	v.a.WriteHeader(code)
 	if !v.a.head {
 		v.a.Write(text)
@@ -86,7 +109,8 @@ func crumbs(all ...pages.Link) []pages.Link {
 
 // wantsPage reports whether a person asks, with a browser.
 func wantsPage(r *http.Request) bool {
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html")
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	return reads && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // explain answers a person whose request is refused.
@@ -94,49 +118,63 @@ func (v view) explain(code int) {
 	texts := map[int]string{
 		http.StatusUnauthorized: "This channel is for those who have a token: give it as the password, or in the URL, " +
 			"as /t/TOKEN/.",
-		http.StatusForbidden:    "Your token is not for this channel, or the server may not read it.",
-		http.StatusNotFound:     "There is nothing here. The mirror may not have it, or has it under another name.",
+		http.StatusForbidden: "Your token is not for this channel, or the server may not read it.",
+		http.StatusNotFound:  "There is nothing here. The mirror may not have it, or has it under another name.",
 	}
 	text, ok := texts[code]
 	if !ok {
 		text = "The server cannot answer now: " + strings.ToLower(http.StatusText(code)) + ". Try again in a moment."
 	}
-	v.problem(code, http.StatusText(code), text, &pages.Link{Text: "All channels", Link: v.q.root()})
+	v.problem(code, "", http.StatusText(code), pages.Problem{Text: text,
+		Link: &pages.Link{Text: "All channels", Link: v.q.root()}})
 }
 
-// problem answers a person with what is wrong and what to do.
-func (v view) problem(code int, title, text string, link *pages.Link) {
-	v.show(code, "problem", pages.Page{Title: title, Crumbs: crumbs(pages.Link{Text: title}),
-		Body: pages.Problem{Title: title, Text: text, Link: link}})
+// problem answers a person with what is wrong and what to do. The account is one that the reader may read, or "".
+func (v view) problem(code int, account, title string, p pages.Problem) {
+	at := crumbs(pages.Link{Text: title})
+	if account != "" && account != title {
+		at = crumbs(pages.Link{Text: account, Link: escaped(account) + "/"}, pages.Link{Text: title})
+	}
+	p.Title = title
+	v.show(code, "problem", pages.Page{Title: title, Account: account, Crumbs: at, Body: p})
+}
+
+// query is what the reader looks for.
+func (v view) query() string {
+	words := strings.TrimSpace(v.ask.Get("q"))
+	return strings.ToValidUTF8(words[:min(len(words), 200)], "")
 }
 
 // accounts answers with the channels that the reader may read.
 func (v view) accounts() {
 	var rows []pages.Account
+	ctx, cancel := context.WithTimeout(v.r.Context(), patience)
+	defer cancel()
 	for _, name := range v.Accounts() {
-		if v.admits(name, v.r, v.q) == http.StatusOK {
-			rows = append(rows, v.account(name))
+		if v.admits(name, v.r, v.q) == http.StatusOK && v.stays(name) {
+			rows = append(rows, v.account(name, ctx.Done()))
 		}
 	}
 	v.show(http.StatusOK, "accounts", pages.Page{Title: "Channels", Crumbs: []pages.Link{{Text: "Channels"}}, Body: rows})
 }
 
-func (v view) account(name string) pages.Account {
+func (v view) account(name string, enough <-chan struct{}) pages.Account {
 	row := pages.Account{Name: name, Link: v.q.root() + escaped(name) + "/"}
-	c, back, err := v.shelf.take(name)
-	if err != nil {
+	c, back, err := v.shelf.take(name, enough)
+	switch {
+	case errors.Is(err, errReading):
+		v.a.Header().Set("Refresh", "2")
 		row.Said = firstLine(err)
+		return row
+	case err != nil:
+		row.Said = "its index cannot be read: " + firstLine(err)
 		return row
 	}
 	defer back()
 	row.Packages, row.Files = c.Len()
 	for _, o := range c.Origins() {
 		row.Platforms = append(row.Platforms, o.Subdir)
-		for _, from := range o.From {
-			if !slices.Contains(row.From, from) {
-				row.From = append(row.From, from)
-			}
-		}
+		row.From = union(row.From, o.From...)
 		if o.Published.After(row.Published) {
 			row.Published = o.Published
 		}
@@ -148,16 +186,19 @@ func (v view) account(name string) pages.Account {
 // page answers with what is said about an account: /ACCOUNT/, /ACCOUNT/-/PACKAGE or /ACCOUNT/-/PACKAGE/VERSION.
 func (v view) page() {
 	account := v.q.parts[0]
-	c, back, err := v.shelf.take(account)
+	ctx, cancel := context.WithTimeout(v.r.Context(), patience)
+	defer cancel()
+	c, back, err := v.shelf.take(account, ctx.Done())
 	switch {
 	case errors.Is(err, errReading):
 		v.a.Header().Set("Refresh", "1")
-		v.problem(http.StatusOK, "One moment", "The index of "+account+" is being read. This page comes again by itself.",
-			&pages.Link{Text: "Look again", Link: "?" + v.r.URL.RawQuery})
+		v.problem(http.StatusOK, "", "One moment", pages.Problem{
+			Text: "The index of " + account + " is being read, which takes some seconds. This page comes again by itself.",
+			Link: &pages.Link{Text: "Look again", Link: "?" + v.ask.Encode()}})
 		return
 	case err != nil:
-		v.problem(http.StatusOK, account, "Its packages cannot be shown: "+firstLine(err)+".",
-			&pages.Link{Text: "Its files", Link: v.q.root() + escaped(account) + "/noarch/"})
+		v.problem(http.StatusOK, "", account, pages.Problem{Text: "Its packages cannot be shown: " + firstLine(err) +
+			". Clients get its files all the same. Mirror it again, or ask who runs this server to look."})
 		return
 	}
 	defer back()
@@ -169,98 +210,122 @@ func (v view) page() {
 	case len(v.q.parts) == 4:
 		v.release(c, account, v.q.parts[2], v.q.parts[3])
 	default:
-		v.absent("There is no such page.")
+		v.absent("There is no such page.", nil)
 	}
 }
 
-// absent answers that there is no such package, and leads to those that there are.
-func (v view) absent(text string) {
-	v.problem(http.StatusNotFound, "Not Found", text,
-		&pages.Link{Text: "All packages of this channel", Link: v.here(v.q.parts[0])})
+// absent answers that there is no such package, and leads to one that may have been meant.
+func (v view) absent(text string, nearest *pages.Link) {
+	account := v.q.parts[0]
+	v.problem(http.StatusNotFound, account, "Not Found", pages.Problem{Text: text, Nearest: nearest,
+		Link: &pages.Link{Text: "All packages of this channel", Link: v.here(account)}})
+}
+
+// nearest returns the package that may have been meant.
+func (v view) nearest(c *catalog.Catalog, account, name string) *pages.Link {
+	if found := nearest.Of(name, c.Like(name)); found != "" {
+		return &pages.Link{Text: found, Link: v.about(account, found)}
+	}
+	return nil
 }
 
 func (v view) channel(c *catalog.Catalog, account string) {
-	words := strings.TrimSpace(v.r.URL.Query().Get("q"))
-	if len(words) > 200 {
-		words = strings.ToValidUTF8(words[:200], "")
-	}
-	from := v.from()
-	body := pages.Channel{Account: account, Here: v.here(account), Query: words}
+	words := v.query()
+	body := pages.Channel{Account: account}
 	body.Packages, body.Files = c.Len()
-	found, total := c.Search(words, from, packageRows)
+	found, total := c.Search(words, v.from("from"), packageRows)
 	for _, p := range found {
 		body.Found = append(body.Found, pages.Package{Package: p, Link: v.about(account, p.Name)})
 	}
-	body.Pager = pager(url.Values{"q": {words}}, from, packageRows, total)
-	body.Said = said(from, len(found), total, "package")
-	if total == 0 && words != "" {
-		body.Said = "No package has that in its name"
-		if name := nearest.Of(words, c.Like(words)); name != "" {
-			body.Nearest = &pages.Link{Text: name, Link: v.about(account, name)}
+	body.Pager = v.pager("from", packageRows, total)
+	body.Said = said(v.from("from"), len(found), total, "package")
+	title := account
+	if words != "" {
+		title = words + " in " + account
+		body.Said += " with " + words + " in the name"
+		if total == 0 {
+			body.Said = "No package has " + words + " in its name"
+			body.Nearest = v.nearest(c, account, words)
 		}
 	}
 	body.Commands, body.Token = v.use(account)
 	for _, o := range c.Origins() {
+		body.Platforms = append(body.Platforms, o.Subdir)
 		body.Origins = append(body.Origins, pages.Origin{Origin: o, Link: v.here(account) + escaped(o.Subdir) + "/"})
 	}
-	title := account
-	if words != "" {
-		title = words + " in " + account
-	}
-	v.show(http.StatusOK, "channel", pages.Page{Title: title, Crumbs: crumbs(pages.Link{Text: account}), Body: body})
+	v.show(http.StatusOK, "channel",
+		pages.Page{Title: title, Account: account, Crumbs: crumbs(pages.Link{Text: account}), Body: body})
 }
 
 func (v view) name(c *catalog.Catalog, account, name string) {
-	from := v.from()
-	body := pages.Name{Name: name}
-	for _, n := range c.Versions(name) {
-		if body.Latest == "" && !n.Removed {
-			body.Latest = n.Number
+	versions := c.Versions(name)
+	users, total := c.Dependents(name, v.from("users"), dependentRows)
+	if len(versions) == 0 && total == 0 {
+		v.absent("The channel "+account+" has no package "+name+".", v.nearest(c, account, name))
+		return
+	}
+	body := pages.Name{Name: name, Said: said(v.from("users"), len(users), total, "package")}
+	for _, n := range versions {
+		if body.Latest == nil && !n.Removed {
+			body.Latest = &pages.Link{Text: n.Number, Link: v.about(account, name, n.Number)}
 		}
+		body.Platforms = union(body.Platforms, n.Subdirs...)
+	}
+	body.Filters = v.filters(body.Platforms)
+	versions = slices.DeleteFunc(versions, func(n catalog.Version) bool { return !v.wants(n.Subdirs...) })
+	for _, n := range part(v, "from", versions, versionRows) {
 		body.Versions = append(body.Versions, pages.Version{Version: n, Link: v.about(account, name, n.Number)})
 	}
-	users, total := c.Dependents(name, from, dependentRows)
+	body.Pager = v.pager("from", versionRows, len(versions))
 	for _, u := range users {
 		body.Dependents = append(body.Dependents, pages.Link{Text: u, Link: v.about(account, u)})
 	}
-	if len(body.Versions) == 0 && total == 0 {
-		v.absent("The channel " + account + " has no package " + name + ".")
-		return
-	}
-	body.Said = said(from, len(users), total, "package")
-	body.Pager = pager(url.Values{}, from, dependentRows, total)
-	if body.Latest != "" {
+	body.Users = v.pager("users", dependentRows, total)
+	if body.Latest != nil {
 		body.Commands, body.Token = v.install(account, name, "")
 	}
-	v.show(http.StatusOK, "package", pages.Page{Title: name + " in " + account,
+	v.show(http.StatusOK, "package", pages.Page{Title: name + " in " + account, Account: account,
 		Crumbs: crumbs(pages.Link{Text: account, Link: escaped(account) + "/"}, pages.Link{Text: name}), Body: body})
 }
 
 func (v view) release(c *catalog.Catalog, account, name, number string) {
 	files, err := c.Files(name, number)
-	if err != nil {
-		v.problem(http.StatusOK, name+" "+number, "Its records cannot be read: "+firstLine(err)+".", nil)
+	switch {
+	case err != nil:
+		v.problem(http.StatusOK, account, name+" "+number,
+			pages.Problem{Text: "Its records cannot be read: " + firstLine(err) + "."})
+		return
+	case len(files) == 0 && c.Has(name):
+		latest := c.Versions(name)[0].Number
+		v.absent("The channel "+account+" has "+name+", but no version "+number+".",
+			&pages.Link{Text: name + " " + latest, Link: v.about(account, name, latest)})
+		return
+	case len(files) == 0:
+		v.absent("The channel "+account+" has no package "+name+".", v.nearest(c, account, name))
 		return
 	}
-	if len(files) == 0 {
-		v.absent("The channel " + account + " has no " + name + " " + number + ".")
-		return
+	body := pages.Release{Name: name, Number: number, Removed: true, Package: v.about(account, name)}
+	for _, f := range files {
+		body.Removed = body.Removed && f.Removed
+		body.Platforms = union(body.Platforms, f.Subdir)
 	}
-	body := pages.Release{Name: name, Number: number, Said: said(0, len(files), len(files), "file"), Open: len(files) <= 3}
+	body.Filters = v.filters(body.Platforms)
+	files = slices.DeleteFunc(files, func(f catalog.File) bool { return !v.wants(f.Subdir) })
+	shown := part(v, "from", files, fileRows)
+	body.Said, body.Open = said(v.from("from"), len(shown), len(files), "file"), len(shown) <= 3
+	body.Pager = v.pager("from", fileRows, len(files))
 	origins := map[string][]string{}
 	for _, o := range c.Origins() {
 		origins[o.Subdir] = o.From
 	}
-	removed := true
-	for _, f := range files {
-		removed = removed && f.Removed
+	for _, f := range shown {
 		body.Files = append(body.Files, v.file(c, account, f, origins[f.Subdir]))
 	}
-	if !removed {
+	if !body.Removed {
 		body.Commands, body.Token = v.install(account, name, number)
 	}
 	above := pages.Link{Text: account, Link: escaped(account) + "/"}
-	v.show(http.StatusOK, "version", pages.Page{Title: name + " " + number + " in " + account,
+	v.show(http.StatusOK, "version", pages.Page{Title: name + " " + number + " in " + account, Account: account,
 		Crumbs: crumbs(above, pages.Link{Text: name, Link: path.Join(escaped(account), apart, escaped(name))},
 			pages.Link{Text: number}), Body: body})
 }
@@ -287,35 +352,74 @@ func (v view) file(c *catalog.Catalog, account string, f catalog.File, from []st
 	return row
 }
 
-// from returns how many rows a page leaves out.
-func (v view) from() int {
-	n, err := strconv.Atoi(v.r.URL.Query().Get("from"))
+// from returns how many rows of a list a page leaves out.
+func (v view) from(list string) int {
+	n, err := strconv.Atoi(v.ask.Get(list))
 	if err != nil || n < 0 || n > 1<<30 {
 		return 0
 	}
 	return n
 }
 
-func pager(q url.Values, from, rows, total int) (p pages.Pager) {
-	at := func(n int) string {
-		next := url.Values{}
-		for k, v := range q {
-			if v[0] != "" {
-				next[k] = v
-			}
-		}
-		if n > 0 {
-			next.Set("from", strconv.Itoa(n))
-		}
-		return "?" + next.Encode()
-	}
+// pager leads to the other parts of a list.
+func (v view) pager(list string, rows, total int) (p pages.Pager) {
+	from := v.from(list)
 	if from > 0 {
-		p.Earlier = at(max(0, from-rows))
+		p.Earlier = v.asking(list, strconv.Itoa(max(0, from-rows)))
 	}
 	if from+rows < total {
-		p.Later = at(from + rows)
+		p.Later = v.asking(list, strconv.Itoa(from+rows))
 	}
 	return p
+}
+
+// asking is a link to the same page that asks for something else, too; "" and "0" are not asked for.
+func (v view) asking(name, value string) string {
+	next := url.Values{}
+	for _, kept := range []string{"q", "platform", "from", "users"} {
+		text := v.ask.Get(kept)
+		if kept == name {
+			text = value
+		}
+		if text != "" && text != "0" {
+			next.Set(kept, text)
+		}
+	}
+	return "?" + next.Encode()
+}
+
+// part returns the rows that a page of a list shows.
+func part[T any](v view, list string, all []T, rows int) []T {
+	from := min(v.from(list), len(all))
+	return all[from:min(len(all), from+rows)]
+}
+
+// filters lead to the same page for one platform, where there is a choice.
+func (v view) filters(platforms []string) (all []pages.Filter) {
+	if len(platforms) < 2 {
+		return nil
+	}
+	for _, name := range append([]string{""}, slices.Sorted(slices.Values(platforms))...) {
+		link := pages.Link{Text: cmp.Or(name, "all platforms"), Link: v.asking("platform", name)}
+		all = append(all, pages.Filter{Link: link, Current: name == v.ask.Get("platform")})
+	}
+	return all
+}
+
+// union adds to all what it has not.
+func union(all []string, more ...string) []string {
+	for _, one := range more {
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// wants reports whether the reader wants to see what is for these platforms.
+func (v view) wants(platforms ...string) bool {
+	one := v.ask.Get("platform")
+	return one == "" || slices.Contains(platforms, one)
 }
 
 // said counts rows for people.
@@ -344,59 +448,3 @@ func (v view) about(account string, names ...string) string {
 }
 
 func escaped(name string) string { return url.PathEscape(name) }
-
-// use returns the commands that make a channel known, and what to say of tokens.
-func (v view) use(account string) ([]pages.Command, string) {
-	at, token := v.address(account)
-	return []pages.Command{
-		{For: "conda", ID: "use-conda", Text: "conda config --add channels " + at},
-		{For: "mamba", ID: "use-mamba", Text: "mamba config prepend channels " + at},
-		{For: "pixi", ID: "use-pixi", Text: "pixi workspace channel add " + at},
-	}, token
-}
-
-// install returns the commands that install a package, of one version unless that is "".
-func (v view) install(account, name, version string) ([]pages.Command, string) {
-	at, token := v.address(account)
-	spec, pixi := shellWord(name), shellWord(name)
-	if version != "" {
-		spec, pixi = shellWord(name+"="+version), shellWord(name+"=="+version)
-	}
-	return []pages.Command{
-		{For: "conda", ID: "install-conda", Text: "conda install -c " + at + " " + spec},
-		{For: "mamba", ID: "install-mamba", Text: "mamba install -c " + at + " " + spec},
-		{For: "pixi", ID: "install-pixi", Text: "pixi workspace channel add " + at + " && pixi add " + pixi},
-	}, token
-}
-
-// shellWord quotes a text that a shell would not take for one word.
-func shellWord(text string) string {
-	plain := func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._+=-", r))
-	}
-	if text != "" && !strings.ContainsFunc(text, plain) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
-
-// address is the URL of a channel as the reader reached it, without the token, and what to say of that.
-func (v view) address(account string) (at, token string) {
-	scheme := "http"
-	if v.r.TLS != nil || v.r.Header.Get("X-Forwarded-Proto") == "https" {
-		scheme = "https"
-	}
-	host := v.r.Host
-	if host == "" || strings.ContainsFunc(host, notInHosts) {
-		host = "HOST"
-	}
-	prefix := ""
-	if v.tokens != nil && !v.tokens.get().free(account) {
-		prefix, token = "/t/TOKEN", "Put your token in the place of TOKEN."
-	}
-	return scheme + "://" + host + prefix + "/" + escaped(account), token
-}
-
-func notInHosts(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-:[]_", r))
-}

@@ -36,7 +36,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime)) // all our connections can
 	}
 	if wantsPage(r) {
-		a.explain = view{s, a, r, q}.explain
+		a.explain = s.view(a, r, q).explain
 	}
 	s.answer(a, r, q)
 }
@@ -107,9 +107,8 @@ func (s *Server) answer(a *answer, r *http.Request, q *query) {
 	case name == "metrics":
 		a.text("text/plain; version=0.0.4; charset=utf-8", s.metrics.text()+s.expiry())
 	case name == "":
-		view{s, a, r, q}.accounts()
-	case q.parts[0] == apart:
-		view{s, a, r, q}.asset()
+		s.view(a, r, q).accounts()
+	case q.parts[0] == apart && s.view(a, r, q).asset():
 	case s.extras != nil && (name == "static/extras" || strings.HasPrefix(name, "static/extras/")):
 		s.file(a, r, s.extras, &query{parts: q.parts[2:], below: "static/extras", slash: q.slash, depth: q.depth}, "")
 	default:
@@ -118,11 +117,14 @@ func (s *Server) answer(a *answer, r *http.Request, q *query) {
 			a.refuse(code)
 			return
 		}
-		if s.isPage(q) {
-			view{s, a, r, q}.page()
-			return
+		switch {
+		case !s.stays(q.parts...):
+			a.refuse(http.StatusNotFound)
+		case s.isPage(q):
+			s.view(a, r, q).page()
+		default:
+			s.file(a, r, s.dir, q, q.parts[0])
 		}
-		s.file(a, r, s.dir, q, q.parts[0])
 	}
 }
 
@@ -171,7 +173,7 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 			return
 		}
 		defer d.Close()
-		view{s, a, r, q}.list(d)
+		s.view(a, r, q).list(d)
 	case q.slash || inNoAccount:
 		a.refuse(http.StatusNotFound)
 	default:

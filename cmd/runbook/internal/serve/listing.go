@@ -25,7 +25,7 @@ func (v view) list(dir *os.File) {
 			body.Entries = append(body.Entries, v.entry(e))
 		}
 	}
-	slices.SortFunc(body.Entries, func(a, b pages.Link) int { return strings.Compare(a.Text, b.Text) })
+	slices.SortFunc(body.Entries, func(a, b pages.Entry) int { return strings.Compare(a.Text, b.Text) })
 	above := crumbs()
 	link := ""
 	for _, name := range append([]string{v.q.below}, v.q.parts...) {
@@ -34,12 +34,21 @@ func (v view) list(dir *os.File) {
 			above = append(above, pages.Link{Text: name, Link: link})
 		}
 	}
-	v.show(http.StatusOK, "listing", pages.Page{Title: title, Crumbs: above, Body: body})
+	above[len(above)-1].Link = ""
+	page := pages.Page{Title: title, Crumbs: above, Body: body}
+	if v.q.below == "" && isAccount(v.dir, v.q.parts[0]) {
+		page.Account = v.q.parts[0]
+	}
+	v.show(http.StatusOK, "listing", page)
 }
 
 // entry is a name whose link is relative to what was asked for.
-func (v view) entry(e fs.DirEntry) pages.Link {
+func (v view) entry(e fs.DirEntry) pages.Entry {
 	name := e.Name()
+	entry := pages.Entry{Size: -1}
+	if fi, err := e.Info(); err == nil && fi.Mode().IsRegular() {
+		entry.Size, entry.Changed = fi.Size(), fi.ModTime()
+	}
 	if e.IsDir() {
 		name += "/"
 	}
@@ -47,5 +56,6 @@ func (v view) entry(e fs.DirEntry) pages.Link {
 	if !v.q.slash { // then links are relative to the directory above
 		link = escaped(path.Base(v.q.name())) + "/" + link
 	}
-	return pages.Link{Text: name, Link: "./" + link}
+	entry.Link = pages.Link{Text: name, Link: "./" + link}
+	return entry
 }

@@ -76,6 +76,25 @@ func isAccount(root *os.Root, dir string) bool {
 	})
 }
 
+// stays reports whether what is asked for lies in the account's own directory. Where tokens are wanted nothing else is
+// the account's: not another account, to which it is a link, nor what a link in it leads to elsewhere.
+func (s *Server) stays(parts ...string) bool {
+	if s.tokens == nil {
+		return true // who may read one may read all
+	}
+	fi, err := s.dir.Lstat(parts[0])
+	if err != nil || !fi.IsDir() {
+		return isAbsent(err)
+	}
+	account, err := s.dir.OpenRoot(parts[0])
+	if err != nil {
+		return false
+	}
+	defer account.Close()
+	_, err = account.Stat(path.Join(append([]string{"."}, parts[1:]...)...))
+	return err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
 // hidden reports whether a name is nobody's business: what mirrors keep, partial files, and what leads elsewhere.
 func hidden(name string) bool { return name == "" || name[0] == '.' }
 

@@ -106,13 +106,24 @@ func New(o Options) (s *Server, err error) {
 			return nil, err
 		}
 	}
-	for _, name := range []string{"t", "healthz", "metrics", apart} {
-		if fi, err := s.dir.Stat(name); err == nil && fi.IsDir() {
-			o.Complain(fmt.Errorf("serve: the account %s cannot be reached: /%s is something else", name, name))
-		}
-	}
+	s.warn()
 	s.http = s.server()
 	return s, nil
+}
+
+// warn tells of accounts that cannot be reached.
+func (s *Server) warn() {
+	for _, name := range []string{"t", "healthz", "metrics"} {
+		if fi, err := s.dir.Stat(name); err == nil && fi.IsDir() {
+			s.opts.Complain(fmt.Errorf("serve: the account %s cannot be reached: /%s is something else", name, name))
+		}
+	}
+	for _, name := range s.Accounts() {
+		if !s.stays(name) {
+			s.opts.Complain(&refusal{fmt.Sprintf("serve: the account %s is a link, and --tokens follows none to it", name),
+				"make it a directory, or mount what it leads to there: mount --bind"})
+		}
+	}
 }
 
 func (s *Server) server() *http.Server {

@@ -201,9 +201,9 @@ func TestServe(t *testing.T) {
 		{"/" + strings.Repeat("a", 300), 404, "", ""},
 
 		{"/", 200, `<a href="./free/">free</a>`, "text/html; charset=utf-8"},
-		{"/free", 200, `<a href="./free/linux-64/">`, ""},
-		{"/free/", 200, `<a href="./../free/linux-64/">`, ""},
-		{"/free/linux-64/", 200, `<a href="./a-1%212&#43;x-0.tar.bz2">`, ""},
+		{"/free", 200, `<a href="./free/linux-64/"`, ""},
+		{"/free/", 200, `<a href="./../free/linux-64/"`, ""},
+		{"/free/linux-64/", 200, `<a href="./a-1%212&#43;x-0.tar.bz2"`, ""},
 		{"/healthz", 200, "ok\n", ""},
 		{"/metrics", 200, `runbook_serve_requests_total{code="404"}`, "text/plain; version=0.0.4; charset=utf-8"},
 		{"POST /free/linux-64/repodata.json", 405, "", ""},

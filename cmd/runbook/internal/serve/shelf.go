@@ -22,7 +22,9 @@ type shelf struct {
 	now      func() time.Time
 	complain func(error)
 	ending   context.Context
-	reading  chan struct{} // holds a token while an account is read
+	stays    func(parts ...string) bool
+	reading  chan struct{} // full while an account is read
+	work     sync.WaitGroup
 
 	mu       sync.Mutex
 	accounts map[string]*shelved
@@ -45,7 +47,7 @@ type lent struct {
 
 func newShelf(s *Server) *shelf {
 	return &shelf{root: s.dir, tags: s.tags, now: s.opts.Now, complain: s.opts.Complain, ending: s.ending,
-		reading: make(chan struct{}, 1), accounts: map[string]*shelved{}}
+		stays: s.stays, reading: make(chan struct{}, 1), accounts: map[string]*shelved{}}
 }
 
 // errReading says that an account is being read for the first time.
@@ -55,12 +57,13 @@ var errReading = errors.New("its index is being read")
 const patience = 10 * time.Millisecond
 
 // take lends the catalog of an account, to be given back. An error is errReading or says what is wrong with an index.
-func (s *shelf) take(account string) (c *catalog.Catalog, back func(), err error) {
+// It waits for one until enough is closed.
+func (s *shelf) take(account string, enough <-chan struct{}) (c *catalog.Catalog, back func(), err error) {
 	a, done := s.look(account)
 	if c, back, err = s.lend(a); c == nil && done != nil {
 		select {
 		case <-done:
-		case <-time.After(patience):
+		case <-enough:
 		}
 		c, back, err = s.lend(a)
 	}
@@ -90,7 +93,7 @@ func (s *shelf) look(account string) (a *shelved, done chan struct{}) {
 		s.accounts[account] = a
 	}
 	now := s.now()
-	if a.done != nil || now.Before(a.next) {
+	if a.done != nil || now.Before(a.next) || s.ending.Err() != nil {
 		return a, a.done
 	}
 	a.next = now.Add(lookAgain)
@@ -99,6 +102,7 @@ func (s *shelf) look(account string) (a *shelved, done chan struct{}) {
 		return a, nil
 	}
 	a.seen, a.done = seen, make(chan struct{})
+	s.work.Add(1)
 	go s.read(a, account, subdirs)
 	return a, a.done
 }
@@ -113,7 +117,7 @@ func (s *shelf) subdirs(account string) (names []string, seen string) {
 	all, _ := f.Readdirnames(-1) // what cannot be read is not shown
 	for _, name := range all {
 		fi, err := s.root.Stat(path.Join(account, name, mirrored.IndexFile))
-		if err == nil && fi.Mode().IsRegular() && !hidden(name) {
+		if err == nil && fi.Mode().IsRegular() && !hidden(name) && s.stays(account, name, mirrored.IndexFile) {
 			names = append(names, name)
 			seen += name + " " + identity(fi) + "\n"
 		}
@@ -123,6 +127,7 @@ func (s *shelf) subdirs(account string) (names []string, seen string) {
 
 // read makes the catalog of an account.
 func (s *shelf) read(a *shelved, account string, subdirs []string) {
+	defer s.work.Done()
 	s.reading <- struct{}{}
 	c, err := s.open(account, subdirs)
 	<-s.reading
@@ -137,9 +142,16 @@ func (s *shelf) read(a *shelved, account string, subdirs []string) {
 	switch {
 	case err != nil && s.ending.Err() == nil:
 		s.complain(fmt.Errorf("page of %s: %w", account, err))
-	case err == nil && before != nil:
-		before.users.Wait() // nobody else can get it now
-		before.Close()
+	case err == nil:
+		before.close() // nobody else can get it now
+	}
+}
+
+// close closes a catalog, if there is one, when it is given back.
+func (l *lent) close() {
+	if l != nil {
+		l.users.Wait()
+		l.Close()
 	}
 }
 
@@ -162,15 +174,15 @@ func closeAll(all []catalog.Subdir) {
 	}
 }
 
-// close lets go of what nobody reads any more; what is being read ends with the server.
+// close waits for what is being read, which the server's end cuts short, and closes all.
 func (s *shelf) close() {
+	s.work.Wait()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name, a := range s.accounts {
-		if a.current != nil {
-			a.current.Close()
-		}
-		delete(s.accounts, name)
+	all := s.accounts
+	s.accounts = nil
+	s.mu.Unlock()
+	for _, a := range all {
+		a.current.close()
 	}
 }
 

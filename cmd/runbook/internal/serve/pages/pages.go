@@ -25,11 +25,13 @@ var files embed.FS
 
 // A Page is what all have in common. Body is what the template of the kind takes.
 type Page struct {
-	Title   string
-	Root    string // relative to the page, ends in a slash
-	Crumbs  []Link // the last is the page itself
-	Version string // of the program
-	Body    any
+	Title       string
+	Root        string // relative to the page, ends in a slash
+	Crumbs      []Link // the last is the page itself
+	Version     string // of the program
+	Account     string // in which one can search; may be ""
+	Here, Query string // where that is, and what was looked for
+	Body        any
 }
 
 // A Link is a text that may lead somewhere; Rest stands behind it.
@@ -49,15 +51,22 @@ type Account struct {
 	Published        time.Time
 }
 
+// A Filter keeps a page to one platform.
+type Filter struct {
+	Link
+	Current bool
+}
+
 // A Channel is the body of "channel".
 type Channel struct {
-	Account, Here, Query, Said, Token string
-	Packages, Files                   int
-	Found                             []Package
-	Nearest                           *Link
-	Pager                             Pager
-	Commands                          []Command
-	Origins                           []Origin
+	Account, Said, Token string
+	Packages, Files      int
+	Platforms            []string
+	Found                []Package
+	Nearest              *Link
+	Pager                Pager
+	Commands             []Command
+	Origins              []Origin
 }
 
 // A Package is a row of a channel.
@@ -74,11 +83,15 @@ type Origin struct {
 
 // A Name is the body of "package".
 type Name struct {
-	Name, Latest, Said, Token string
-	Commands                  []Command
-	Versions                  []Version
-	Dependents                []Link
-	Pager                     Pager
+	Name, Said, Token string
+	Latest            *Link
+	Commands          []Command
+	Platforms         []string
+	Filters           []Filter
+	Versions          []Version
+	Pager             Pager
+	Dependents        []Link
+	Users             Pager // of the dependents
 }
 
 // A Version is a row of a package.
@@ -89,10 +102,13 @@ type Version struct {
 
 // A Release is the body of "version": one version with its files. Open says that these are shown at once.
 type Release struct {
-	Name, Number, Said, Token string
-	Commands                  []Command
-	Open                      bool
-	Files                     []File
+	Name, Number, Package, Said, Token string
+	Removed, Open                      bool
+	Commands                           []Command
+	Platforms                          []string
+	Filters                            []Filter
+	Files                              []File
+	Pager                              Pager
 }
 
 // A File is one of a version.
@@ -109,14 +125,21 @@ type File struct {
 // A Listing is the body of "listing".
 type Listing struct {
 	Title   string
-	Entries []Link
+	Entries []Entry
 	More    bool
+}
+
+// An Entry is a file, or a directory, of which Size is -1.
+type Entry struct {
+	Link
+	Size    int64
+	Changed time.Time
 }
 
 // A Problem is the body of "problem".
 type Problem struct {
-	Title, Text string
-	Link        *Link
+	Title, Text   string
+	Link, Nearest *Link
 }
 
 // A Set has the templates and what they refer to.
