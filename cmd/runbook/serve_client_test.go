@@ -24,7 +24,13 @@ import (
 )
 
 // serving runs the program as a server until the test ends, and returns where it listens.
-func serving(t *testing.T, args ...string) (url string) {
+func serving(t testing.TB, args ...string) (url string) {
+	t.Helper()
+	url, _ = serverProcess(t, args...)
+	return url
+}
+
+func serverProcess(t testing.TB, args ...string) (url string, pid int) {
 	t.Helper()
 	c := exec.Command(binary(t), append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	out, err := c.StdoutPipe()
@@ -44,12 +50,12 @@ func serving(t *testing.T, args ...string) (url string) {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if _, url, ok := strings.Cut(lines.Text(), " at "); ok {
-			return strings.TrimSuffix(url, "/")
+			return strings.TrimSuffix(url, "/"), c.Process.Pid
 		}
 		t.Log(lines.Text())
 	}
 	t.Fatal("it does not say where it listens")
-	return ""
+	return "", 0
 }
 
 // certified writes a certificate for the loopback address that a client may trust as an authority, and its key.
