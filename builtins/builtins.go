@@ -27,12 +27,12 @@ var Language string
 func All() []*runtime.Builtin {
 	return []*runtime.Builtin{
 		existsBuiltin, globBuiltin, readBuiltin, sha256Builtin, queryBuiltin, waitForBuiltin, serveBuiltin,
-		hostOSBuiltin, hostVersionBuiltin, hostFamilyBuiltin, hostUserBuiltin, hostHostnameBuiltin, hostCPUsBuiltin,
+		hostOSBuiltin, hostVersionBuiltin, hostFamilyBuiltin, hostUserBuiltin, hostHostnameBuiltin, hostProgramBuiltin, hostCPUsBuiltin,
 		hostMemoryBuiltin, hostInterfacesBuiltin, hostDiskFreeBuiltin, hostListeningBuiltin,
 
 		mkdirBuiltin, writeBuiltin, lineBuiltin, copyBuiltin, moveBuiltin, removeBuiltin, symlinkBuiltin, chownBuiltin,
 		downloadBuiltin, extractBuiltin, archiveBuiltin, mirrorBuiltin,
-		mirrorCompareBuiltin,
+		mirrorCompareBuiltin, mirrorVerifyBuiltin,
 
 		yumBuiltin, serviceBuiltin, groupBuiltin, useraddBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
 		iptablesBuiltin, iptablesSaveBuiltin, condaBootstrapBuiltin, condaChannelsBuiltin, condaInstallBuiltin,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"path"
 	"strconv"
 	"strings"
@@ -25,8 +26,10 @@ var (
 		`log(host.family)`, hostFamily)
 	hostUserBuiltin     = property("host.user", "tell the account that runs this", `log(host.user)`, hostUser)
 	hostHostnameBuiltin = property("host.hostname", "tell the name of the machine", `log(host.hostname)`, hostHostname)
-	hostCPUsBuiltin     = property("host.cpus", "tell the number of processors", `log(str(host.cpus))`, hostCPUs)
-	hostMemoryBuiltin   = property("host.memory", "tell the size of the memory in bytes",
+	hostProgramBuiltin  = property("host.program", "tell the file of this program, for a step that installs it",
+		`log(host.program)`, hostProgram)
+	hostCPUsBuiltin   = property("host.cpus", "tell the number of processors", `log(str(host.cpus))`, hostCPUs)
+	hostMemoryBuiltin = property("host.memory", "tell the size of the memory in bytes",
 		`log(str(host.memory))`, hostMemory)
 	hostInterfacesBuiltin = property("host.interfaces", "tell the names of the network interfaces, sorted",
 		`log(", ".join(host.interfaces))`, hostInterfaces)
@@ -142,6 +145,15 @@ func hostHostname(_ context.Context, h host.Reader) (starlark.Value, error) {
 		lines, err = host.Lines(h, "/etc/hostname")
 	}
 	return starlark.String(strings.TrimSpace(strings.Join(lines, ""))), err
+}
+
+// hostProgram returns the file that runs. A machine that is only planned for has it where packages put it.
+func hostProgram(_ context.Context, h host.Reader) (starlark.Value, error) {
+	file, err := h.Readlink("/proc/self/exe")
+	if errors.Is(err, fs.ErrNotExist) {
+		return starlark.String("/usr/bin/runbook"), nil
+	}
+	return starlark.String(strings.TrimSuffix(file, " (deleted)")), err
 }
 
 // hostCPUs returns the number of processors in proc_cpuinfo(5).

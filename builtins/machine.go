@@ -263,6 +263,7 @@ func (b *machineBuilder) kernel() error {
 	for name, text := range files {
 		errs = append(errs, b.file(name, 0o644, text))
 	}
+	errs = append(errs, b.file("/usr/bin/runbook", 0o755, "#!/bin/sh\n")) // see host.program
 	for dir, free := range b.Disk {
 		errs = append(errs, b.dir(dir))
 		b.sim.Free[dir] = free

@@ -148,20 +148,46 @@ func md5File(name string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
-// Without the vendor's server only the channels are mirrored.
+// Without the vendor's server this program serves what was mirrored; what changes reaches the server that runs.
 func TestInstallNative(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, expandedMedia(t))
 	native := []string{"run", "install.star", "--var", "airgap=true", "--var", "server=native"}
 	s.run(0, append(native, "--dry-run", "--trace", "/root/dry.jsonl")...)
 	s.run(0, append(native, "--trace", "/root/real.jsonl")...)
-	if out := s.run(0, "audit", "diff", "/root/dry.jsonl", "/root/real.jsonl"); out != "equal\n" {
+	if out := s.run(0, "audit", "diff", "/root/dry.jsonl", "/root/real.jsonl"); !strings.HasPrefix(out, "equal") {
 		t.Errorf("got %s", out)
 	}
 	if out := s.run(0, native...); strings.Contains(out, " changed,") {
 		t.Errorf("the second run changed something:\n%s", out)
 	}
 	checkAccount(t, s, "anaconda-suite", "anaconda")
+	sh := func(script string) string {
+		t.Helper()
+		r := s.Exec(lab.Cmd{Argv: []string{"sh", "-c", script}})
+		if r.Code != 0 {
+			t.Errorf("%s: exit %d: %s%s", script, r.Code, r.Out, r.Err)
+		}
+		return r.Out
+	}
+	server := sh("pgrep -u anaconda-server -f 'runbook serve'")
+	if have := sh("curl -fsS http://127.0.0.1:8080/anaconda/"); !strings.Contains(have, "<h1>anaconda</h1>") {
+		t.Errorf("the page is %s", have)
+	}
+	sh("curl -fsS http://127.0.0.1:8080/static/extras/ | grep Miniconda")
+	out := s.run(0, append(native, "--var", "port=9090", "--var", "verify=all")...)
+	if strings.Count(out, "\n  changed  ") != 1 {
+		t.Errorf("another port changes more than the server:\n%s", out)
+	}
+	sh("curl -fsS http://127.0.0.1:9090/healthz; ! curl -fsS http://127.0.0.1:8080/healthz")
+	if again := sh("pgrep -u anaconda-server -f 'runbook serve'"); again == server {
+		t.Error("the server was not restarted")
+	}
+	damaged := sh("ls /opt/anaconda-server/package-storage/anaconda/linux-64/*.tar.bz2 | head -1")
+	sh("printf x | dd of=" + strings.TrimSpace(damaged) + " conv=notrunc bs=1 seek=20")
+	if out := s.run(1, append(native, "--var", "port=9090", "--var", "verify=all", "--step", "verify")...); !strings.Contains(out, ".tar.bz2: got md5:") {
+		t.Errorf("a damaged package was not found:\n%s", out)
+	}
 	if r := s.Exec(lab.Cmd{Argv: []string{"rpm", "-q", "mongodb-org-server"}}); r.Code == 0 {
 		t.Error("MongoDB was installed")
 	}
