@@ -25,7 +25,8 @@ var mirrorVerifyBuiltin = &runtime.Builtin{
 		"Nothing is kept. A package that cannot be fetched, or is not what the index says, is an error.",
 		"A dry run assumes that it would end well: what it would ask may not be started yet.",
 	},
-	Example: `mirror.verify("http://127.0.0.1:8080/anaconda")`,
+	Example: `run(["systemctl", "start", "conda-channels"], touches = ["port:8080"])
+mirror.verify("http://127.0.0.1:8080/anaconda")`,
 	New:     newMirrorVerify,
 }
 
@@ -56,7 +57,8 @@ func (op *verifyOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 	v := op.Verification
 	v.Told = func(text string) { runtime.Progress(ctx, text) }
 	if err := v.Do(ctx, h); err != nil {
-		return nil, runtime.Hint(err, "see whether the server runs and its log; runbook run mirror.star repairs what the mirror lacks")
+		return nil, runtime.Hint(err,
+			"see whether the server runs, and its log; what the mirror lacks or holds damaged, mirror() repairs")
 	}
 	runtime.Observe(ctx, "packages", v.Packages)
 	runtime.Observe(ctx, "bytes", v.Bytes)
