@@ -25,7 +25,7 @@ var mirrorVerifyBuiltin = &runtime.Builtin{
 		"Nothing is kept. A package that cannot be fetched, or is not what the index says, is an error.",
 		"A dry run assumes that it would end well: what it would ask may not be started yet.",
 	},
-	Example: `run(["systemctl", "start", "conda-channels"], touches = ["port:8080"])
+	Example: `run(["/bin/true"], touches = ["port:8080"])
 mirror.verify("http://127.0.0.1:8080/anaconda")`,
 	New:     newMirrorVerify,
 }
