@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,7 +55,7 @@ func newShelf(s *Server) *shelf {
 var errReading = errors.New("its index is being read")
 
 // patience is how long a request waits for a catalog that is being read: a small one is there at once.
-const patience = 10 * time.Millisecond
+const patience = 5 * time.Millisecond
 
 // take lends the catalog of an account, to be given back. An error is errReading or says what is wrong with an index.
 // It waits for one until enough is closed.
@@ -115,6 +116,7 @@ func (s *shelf) subdirs(account string) (names []string, seen string) {
 	}
 	defer f.Close()
 	all, _ := f.Readdirnames(-1) // what cannot be read is not shown
+	slices.Sort(all)
 	for _, name := range all {
 		fi, err := s.root.Stat(path.Join(account, name, mirrored.IndexFile))
 		if err == nil && fi.Mode().IsRegular() && !hidden(name) && s.stays(account, name, mirrored.IndexFile) {
