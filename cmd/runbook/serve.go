@@ -33,13 +33,16 @@ func (p *program) serveCommand() *cobra.Command {
 	s := &service{program: p}
 	c := &cobra.Command{
 		Use: "serve DIR", Short: "Serve mirrored channels over HTTP, and change nothing",
-		Long: "Serve the channels in DIR, as mirror lays them out, to conda, mamba, pixi and browsers: DIR/ACCOUNT is the channel\n" +
-			"http://HOST:PORT/ACCOUNT, and a page with its packages. What is not hidden is served, nothing outside DIR. /healthz says whether it is well,\n" +
-			"/metrics how much it does, for Prometheus. SIGTERM or Ctrl-C ends it when the downloads under way are done.\n\n" +
+		Long: "Serve the channels in DIR, as mirror lays them out: DIR/ACCOUNT is the channel http://HOST:PORT/ACCOUNT for conda,\n" +
+			"mamba and pixi. In a browser http://HOST:PORT/ is a page: which packages there are, the commands that install\n" +
+			"them, what they need, where they came from. What is not hidden is served, and nothing outside DIR. /healthz says\n" +
+			"whether it is well, /metrics how much it does, for Prometheus. SIGTERM or Ctrl-C ends it when the downloads under\n" +
+			"way are done.\n\n" +
 			"With --tokens a reader needs one for each account: as the password of basic authentication, as a bearer, or in\n" +
 			"the URL: http://HOST:PORT/t/TOKEN/ACCOUNT. FILE has lines ACCOUNT SHA256, or ACCOUNT open for everybody; the\n" +
-			"account * stands for all. Installers, /healthz and /metrics need none. No token is written to the log.\n" +
-			"Certificate, key and tokens are read again when their files change; SIGHUP opens the access log anew.",
+			"account * stands for all. Installers, /healthz and /metrics need none. No token is written to the log or a page,\n" +
+			"and no symbolic link leads from one account to another. Certificate, key and tokens are read again when their\n" +
+			"files change; SIGHUP opens the access log anew.",
 		Example: "  runbook serve /srv/mirror\n" +
 			"  runbook serve /srv/mirror --listen :8080 --access-log /var/log/runbook/access.log\n" +
 			"  runbook serve token anaconda --tokens /etc/runbook/tokens\n" +

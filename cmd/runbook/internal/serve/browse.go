@@ -155,7 +155,8 @@ func (v view) accounts() {
 			rows = append(rows, v.account(name, ctx.Done()))
 		}
 	}
-	v.show(http.StatusOK, "accounts", pages.Page{Title: "Channels", Crumbs: []pages.Link{{Text: "Channels"}}, Body: rows})
+	v.show(http.StatusOK, "accounts", pages.Page{Title: "Channels", Crumbs: []pages.Link{{Text: "Channels"}},
+		Body: pages.Accounts{Channels: rows, Extras: v.extras != nil}})
 }
 
 func (v view) account(name string, enough <-chan struct{}) pages.Account {

@@ -67,7 +67,8 @@ func TestCrawl(t *testing.T) {
 	}
 	file := t.TempDir() + "/tokens"
 	put(t, file, line+"\n")
-	for _, o := range []Options{{Dir: dir, Now: later}, {Dir: dir, Tokens: file, Now: later}} {
+	extras := tree(t, map[string]string{"Miniconda.sh": "#!/bin/sh"})
+	for _, o := range []Options{{Dir: dir, Extras: extras, Now: later}, {Dir: dir, Tokens: file, Now: later}} {
 		s := start(t, o, 0)
 		top := s.url + "/"
 		if o.Tokens != "" {
@@ -78,6 +79,9 @@ func TestCrawl(t *testing.T) {
 			if !asked[top+want] {
 				t.Errorf("no page leads to %s", want)
 			}
+		}
+		if o.Extras != "" && !asked[top+"static/extras/Miniconda.sh"] {
+			t.Error("no page leads to the installers")
 		}
 		if asked[top+"free/linux-64/numpy-1.8-py27_0.tar.bz2"] || o.Tokens != "" && asked[top+"main/"] {
 			t.Error("a page leads to what is not to be had")

@@ -43,7 +43,13 @@ type Command struct{ For, ID, Text string }
 // A Pager leads to the neighbours of a part of a list; "" where there is none.
 type Pager struct{ Earlier, Later string }
 
-// An Account is a row of "accounts". Said replaces what is not known yet.
+// Accounts is the body of "accounts". Extras says that there are installers.
+type Accounts struct {
+	Channels []Account
+	Extras   bool
+}
+
+// An Account is a row of them. Said replaces what is not known yet.
 type Account struct {
 	Name, Link, Said string
 	Packages, Files  int
