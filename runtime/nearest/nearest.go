@@ -10,8 +10,13 @@ import (
 // close. The case of letters does not count.
 func Of(name string, names []string) string {
 	best, least := "", max(len(name)/3, 1)+1
+	wanted := strings.ToLower(name)
 	for _, n := range slices.Sorted(slices.Values(names)) {
-		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < least && n != name {
+		lower := strings.ToLower(n)
+		if max(len(lower)-len(wanted), len(wanted)-len(lower)) >= least {
+			continue // the distance is no less
+		}
+		if d := distance(wanted, lower); d < least && n != name {
 			best, least = n, d
 		}
 	}
@@ -22,8 +27,9 @@ func Of(name string, names []string) string {
 // replacements and swaps of neighbours that turn a into b.
 func distance(a, b string) int {
 	rows := make([][]int, len(a)+1)
+	cells := make([]int, len(rows)*(len(b)+1))
 	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
+		rows[i], cells = cells[:len(b)+1], cells[len(b)+1:]
 		rows[i][0] = i
 	}
 	for j := range rows[0] {

@@ -237,6 +237,54 @@ func TestPublished(t *testing.T) {
 	until(t, "the damage is told", func() bool { return has("fresh") && strings.Contains(s.told.String(), "page of free: noarch") })
 }
 
+// While an index is read for the first time pages say so and come again; while it is read once more the one before serves.
+func TestReading(t *testing.T) {
+	var ahead atomic.Int64
+	dir := shown(t)
+	s := start(t, Options{Dir: dir, Now: func() time.Time { return later().Add(time.Duration(ahead.Load())) }}, 0)
+	get := func(path string) got { return ask(t, http.DefaultClient, "GET", s.url+path) }
+	s.shelf.reading <- struct{}{} // somebody else's turn
+	for _, path := range []string{"/", "/free/", "/free/-/numpy", "/free/-/none"} {
+		if have := get(path); have.code != 200 || have.header.Get("Refresh") == "" || !strings.Contains(have.body, "being read") {
+			t.Errorf("%s: got %d %v", path, have.code, have.header)
+		}
+	}
+	if have := get("/free/linux-64/python-2.7.12-1.conda"); have.body != "package" {
+		t.Errorf("files wait: got %q", have.body)
+	}
+	<-s.shelf.reading
+	browse(t, s.url+"/free/")
+	s.shelf.reading <- struct{}{}
+	put(t, dir+"/free/noarch/repodata.json", "{}")
+	ahead.Add(int64(time.Minute))
+	if have := get("/free/-/pure"); have.code != 200 || have.header.Get("Refresh") != "" {
+		t.Errorf("the one before: got %d %v", have.code, have.header)
+	}
+	<-s.shelf.reading
+	until(t, "the new one is shown", func() bool { return browse(t, s.url+"/free/-/pure").code == 404 })
+}
+
+// What ends while an index is read leaves no file open.
+func TestEndWhileReading(t *testing.T) {
+	dir := shown(t)
+	s := start(t, Options{Dir: dir, Now: later}, 0)
+	browse(t, s.url+"/free/")
+	s.shelf.reading <- struct{}{}
+	ask(t, http.DefaultClient, "GET", s.url+"/main/")
+	time.AfterFunc(20*time.Millisecond, func() { <-s.shelf.reading })
+	s.end()
+	s.Close()
+	fds, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if name, _ := os.Readlink(fd); strings.HasPrefix(name, dir) {
+			t.Errorf("%s is open", name)
+		}
+	}
+}
+
 // Files of a channel come before pages, whatever they are called.
 func TestNamesOfPages(t *testing.T) {
 	dir := shown(t)
