@@ -44,14 +44,11 @@ func (s *Server) view(a *answer, r *http.Request, q *query) view {
 // isPage reports whether a path is that of a page rather than of a file or directory. A channel may have a subdir of
 // that name, or be called so: its files come first.
 func (s *Server) isPage(q *query) bool {
-	if len(q.parts) == 1 {
-		return isAccount(s.dir, q.parts[0])
-	}
-	if q.parts[1] != apart {
+	if len(q.parts) > 1 && q.parts[1] != apart || !isAccount(s.dir, q.parts[0]) {
 		return false
 	}
 	_, err := s.dir.Stat(q.name())
-	return err != nil
+	return len(q.parts) == 1 || err != nil
 }
 
 // asset answers with the style sheet or the script of the pages, if that is what is asked for.
@@ -114,18 +111,18 @@ func wantsPage(r *http.Request) bool {
 
 // explain answers a person whose request is refused.
 func (v view) explain(code int) {
-	texts := map[int]string{
-		http.StatusUnauthorized: "This channel is for those who have a token: give it as the password, or in the URL, " +
-			"as /t/TOKEN/.",
-		http.StatusForbidden: "Your token is not for this channel, or the server may not read it.",
-		http.StatusNotFound:  "There is nothing here. The mirror may not have it, or has it under another name.",
+	title, text := http.StatusText(code), "The server cannot answer this. Try again in a moment, or ask who runs it."
+	switch code {
+	case http.StatusUnauthorized:
+		title, text = "A token is needed", "This channel is not open to everybody. Give your token as the password, or put "+
+			"t/TOKEN/ with it before the channel in the address. Who runs the server makes one: runbook serve token."
+	case http.StatusForbidden:
+		title, text = "Not with this token", "It is for other channels, or the server itself may not read this one."
+	case http.StatusNotFound:
+		title, text = "There is nothing here", "No file and no page has this address. The source may have taken a file "+
+			"back, or the mirror left it out: the page of its channel lists what there is."
 	}
-	text, ok := texts[code]
-	if !ok {
-		text = "The server cannot answer now: " + strings.ToLower(http.StatusText(code)) + ". Try again in a moment."
-	}
-	v.problem(code, "", http.StatusText(code), pages.Problem{Text: text,
-		Link: &pages.Link{Text: "All channels", Link: v.q.root()}})
+	v.problem(code, "", title, pages.Problem{Text: text, Link: &pages.Link{Text: "All channels", Link: v.q.root()}})
 }
 
 // problem answers a person with what is wrong and what to do. The account is one that the reader may read, or "".
@@ -194,7 +191,7 @@ func (v view) page() {
 		v.a.Header().Set("Refresh", "1")
 		v.problem(http.StatusOK, "", "One moment", pages.Problem{
 			Text: "The index of " + account + " is being read, which takes some seconds. This page comes again by itself.",
-			Link: &pages.Link{Text: "Look again", Link: "?" + v.ask.Encode()}})
+			Link: &pages.Link{Text: "Look again", Link: v.asking("", "")}})
 		return
 	case err != nil:
 		v.problem(http.StatusOK, "", account, pages.Problem{Text: "Its packages cannot be shown: " + firstLine(err) +
@@ -217,7 +214,7 @@ func (v view) page() {
 // absent answers that there is no such package, and leads to one that may have been meant.
 func (v view) absent(text string, nearest *pages.Link) {
 	account := v.q.parts[0]
-	v.problem(http.StatusNotFound, account, "Not Found", pages.Problem{Text: text, Nearest: nearest,
+	v.problem(http.StatusNotFound, account, "There is nothing here", pages.Problem{Text: text, Nearest: nearest,
 		Link: &pages.Link{Text: "All packages of this channel", Link: v.here(account)}})
 }
 

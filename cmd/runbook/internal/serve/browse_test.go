@@ -157,6 +157,7 @@ func TestPages(t *testing.T) {
 		{"/free/-/", 404, nil, nil},
 		{"/none/", 404, []string{"<h1>", `href="./../"`}, nil},
 		{"/none/x.conda", 404, []string{"<h1>"}, nil},
+		{"/none/-/numpy", 404, []string{"<h1>"}, nil},
 		{"/free/linux-64/", 200, []string{`href="./python-2.7.12-1.conda"`, `title="7 bytes"`}, []string{".part"}},
 	} {
 		have := browse(t, s.url+c.path)
@@ -180,6 +181,9 @@ func TestPages(t *testing.T) {
 		if program := ask(t, http.DefaultClient, "GET", s.url+c.path); c.code == 404 && c.path[:5] == "/none" && program.body != "not found\n" {
 			t.Errorf("%s: a program gets %q", c.path, program.body)
 		}
+	}
+	if len(s.shelf.accounts) != 2 {
+		t.Errorf("who asks for what is not there makes the server remember it: %v", s.shelf.accounts)
 	}
 }
 
