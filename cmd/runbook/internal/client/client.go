@@ -3,7 +3,7 @@
 //
 // Two things to know: nothing here uses code of the program under test; and a test whose tools are absent is left out,
 // except in CI (see lab.Skip).
-// Tests of cmd/runbook call it; it calls packages lab and cache.
+// Tests of cmd/runbook call it; it calls packages lab and npm.
 package client
 
 import (
@@ -11,14 +11,13 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"runbook/cmd/runbook/internal/lab"
-	"runbook/cmd/runbook/internal/lab/cache"
+	"runbook/cmd/runbook/internal/npm"
 )
 
 //go:embed npm read.py
@@ -53,34 +52,7 @@ type Package struct {
 // NewSolver installs rattler into the user's cache, once.
 func NewSolver(t testing.TB) Solver {
 	t.Helper()
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			lab.Skip(t, fmt.Sprintf("no conda client: %v (Debian's nodejs and npm)", err))
-		}
-	}
-	dir, err := cache.Dir("conda-client-"+cache.Key(texts("npm")...), install)
-	if err != nil {
-		lab.Skip(t, fmt.Sprintf("no conda client: %v", err))
-	}
-	return Solver{dir}
-}
-
-func install(dir string) error {
-	for _, name := range names("npm") {
-		data, err := files.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), data, 0o644); err != nil {
-			return err
-		}
-	}
-	npm := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
-	npm.Dir = dir
-	if out, err := npm.CombinedOutput(); err != nil {
-		return fmt.Errorf("npm ci: %w: %s", err, out)
-	}
-	return nil
+	return Solver{npm.Install(t, "conda-client", files)}
 }
 
 // Solve asks rattler, which fetches indexes and then every package of the solution.
@@ -160,20 +132,4 @@ func run(c *exec.Cmd, stdin string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w: %s", filepath.Base(c.Path), err, complaint.Bytes())
 	}
 	return out.Bytes(), nil
-}
-
-func names(dir string) (all []string) {
-	entries, _ := files.ReadDir(dir)
-	for _, e := range entries {
-		all = append(all, dir+"/"+e.Name())
-	}
-	return all
-}
-
-func texts(dir string) (all []string) {
-	for _, name := range names(dir) {
-		data, _ := files.ReadFile(name)
-		all = append(all, string(data))
-	}
-	return all
 }

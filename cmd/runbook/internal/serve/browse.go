@@ -241,7 +241,7 @@ func (v view) channel(c *catalog.Catalog, account string) {
 		title = words + " in " + account
 		body.Said += " with " + words + " in the name"
 		if total == 0 {
-			body.Said = "No package has " + words + " in its name"
+			body.Said = "No package has “" + words + "” in its name"
 			body.Nearest = v.nearest(c, account, words)
 		}
 	}

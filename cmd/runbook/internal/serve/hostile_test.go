@@ -40,7 +40,7 @@ func rawAll(t testing.TB, addr, text string) (all []got) {
 
 // harmful are pieces of which requests are made that mean no good.
 var harmful = []string{"/", "//", ".", "..", "...", "%2e", "%2E%2e", "%2f", "%5c", "\\", "%00", "\x00", "%", "%zz", "%ff", "\xff", "é", "~", "*", "?", "#", ";", "@", ":", " ",
-	"free", "linux-64", "repodata.json", "b-1-0.conda", "t", "t/", "up", "out-1-0.conda", ".runbook-mirror", "linux-64.state", "static/extras/", "etc/passwd", "http://x", "\r", "\t",
+	"free", "linux-64", "repodata.json", "b-1-0.conda", "t", "t/", "/-/", "-", "?q=", "&q=", "&from=", "?from=-1", "free/-/b/1", "-/style.css", "-/page.js", "<script>", "%3Cscript%3E", "a b", "+", "up", "out-1-0.conda", ".runbook-mirror", "linux-64.state", "static/extras/", "etc/passwd", "http://x", "\r", "\t",
 	"b-1-0.conda/", "a-1!2+x-0.tar.bz2", "noarch", "metrics", "healthz", "secret", "loop", "pipe", "-1", "0", "9", "99999999999999999999", "bytes=", ",", "-", "W/", "\"", "sha256-", "Basic ", "Bearer ", "OmE=",
 	strings.Repeat("a", 300), strings.Repeat("/a", 400), strings.Repeat("../", 40)}
 
@@ -53,7 +53,7 @@ func request(choose func(int) int) string {
 		return text
 	}
 	method := []string{"GET", "GET", "GET", "HEAD", "POST", "get", "CONNECT", "", "OPTIONS", "TRACE", "PRI"}[choose(11)]
-	target := []string{"/", "", "http://h/", "/free/linux-64/", "/free/", "/t/", "/static/extras/", "*"}[choose(8)] + some(6)
+	target := []string{"/", "", "http://h/", "/free/linux-64/", "/free/", "/t/", "/static/extras/", "*", "/free/-/", "/free/?q="}[choose(10)] + some(6)
 	version := []string{"HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9", "", "X"}[choose(8)]
 	text := method + " " + target + " " + version + "\r\nHost: x\r\nConnection: close\r\n"
 	for range choose(4) {
