@@ -153,6 +153,7 @@ func TestServe(t *testing.T) {
 		}
 	}
 	s := start(t, Options{Dir: dir, Extras: extras, Now: later}, 0)
+	browse(t, s.url+"/free/")
 	for _, c := range []struct {
 		ask  string // [METHOD] PATH
 		code int
