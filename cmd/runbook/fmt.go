@@ -105,7 +105,7 @@ func replaceFile(name string, text []byte) error {
 // replaceBelow gives a file below root a text in one moment. It keeps the mode of one that is there.
 func replaceBelow(root *os.Root, name string, text []byte) error {
 	mode := fs.FileMode(0o644)
-	if fi, err := root.Lstat(name); err == nil {
+	if fi, err := root.Lstat(name); err == nil && fi.Mode().IsRegular() {
 		mode = fi.Mode().Perm()
 	}
 	part := filepath.Join(filepath.Dir(name), ".runbook-part")

@@ -20,7 +20,7 @@ type runFlags struct {
 	selection
 	secrets, acks                 []string
 	trace, follow, format, ticket string
-	state, policy                 string
+	state, policy, metrics        string
 	dryRun, exitCode, yes, edited bool
 	noProbes                      bool
 	noColor, quiet, verbose       bool
@@ -74,6 +74,8 @@ func (p *program) runCommand() *cobra.Command {
 		"with --follow: the runbook's files may differ from those of the approved trace")
 	fl.StringVar(&f.policy, "policy", "",
 		"`FILE` of functions that allow, deny or want approval of ops and effects; see: runbook help audit check")
+	fl.StringVar(&f.metrics, "metrics", "",
+		"write how the run ended to `FILE`, for node_exporter's textfile collector; a dry run does, too")
 	fl.StringVar(&f.format, "format", "text", "standard output: `text`, json (the events) or sh (a shell transcript)")
 	fl.BoolVar(&f.yes, "yes", false, "answer every confirmation with yes")
 	fl.StringSliceVar(&f.acks, "ack", nil, "say that the manual step `NAME` is done; repeatable, or with commas")
@@ -109,51 +111,65 @@ func (f runFlags) check() error {
 	return errors.Join(problems...)
 }
 
-// run loads the runbook, checks the whole command line against it, then executes it.
+// run executes a runbook, writes down how that ended, and serves what the run asked for.
 func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	m, err := p.newMetrics(f, file)
+	if err != nil {
+		return err
+	}
+	s, err := p.prepare(f, file)
+	switch {
+	case err != nil:
+	case f.dryRun:
+		err = s.dryRun(ctx)
+	default:
+		err = s.realRun(ctx)
+	}
+	report(p.err, m.write(s, err))
+	if err != nil || f.dryRun {
+		return err
+	}
+	return s.serveAfter(ctx)
+}
+
+// prepare loads the runbook and checks the whole command line against it.
+func (p *program) prepare(f runFlags, file string) (*session, error) {
 	go p.digest() // the first event waits for it
 	l, err := p.load(file, f.inputFlags)
 	if err != nil && (l.book == nil || runtime.ClassOf(err) != runtime.Input) {
-		return err
+		return nil, err
 	}
 	sources, serr := secretSources(f.secrets, l.book)
 	if err := errors.Join(serr, f.selection.check(l.book), checkAcks(f.acks, l.book), err); err != nil {
-		return err // names that are unknown come before vars that are missing
+		return nil, err // names that are unknown come before vars that are missing
 	}
 	if len(l.book.Steps) == 0 {
-		return mistake("make its functions steps: step(install)", "%s declares no step: there is nothing to do", l.book.Name)
+		return nil, mistake("make its functions steps: step(install)", "%s declares no step: there is nothing to do", l.book.Name)
 	}
 	plan, err := readPlan(f.follow)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var police *policing
 	if f.policy != "" {
 		policy, err := p.policyAt(f.policy)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		police = &policing{policy: policy, dry: f.dryRun}
 	}
 	dir, err := p.stateAt(f.state)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	setTitle(p.argv, p.argv[0]+" run "+file)
-	s := &session{
+	return &session{
 		program: p, flags: f, loaded: l, sources: sources, plan: plan, state: dir, local: newLocal(), police: police,
 		console: newConsole(p.in, p.err), digests: &host.Digests{},
-	}
-	if f.dryRun {
-		return s.dryRun(ctx)
-	}
-	if err := s.realRun(ctx); err != nil {
-		return err
-	}
-	return s.serveAfter(ctx)
+	}, nil
 }
 
 // newLocal returns this machine.
