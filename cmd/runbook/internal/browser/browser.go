@@ -21,8 +21,8 @@ import (
 //go:embed npm
 var files embed.FS
 
-// A Visit is what is looked at. URLs of pages, by the kind of page, are below URL; "channel", "package" and "404" must be
-// among them.
+// A Visit is what is looked at. URLs of pages, by the kind of page, are below URL; "channel", "package" and "404" must
+// be among them.
 type Visit struct {
 	Chromium string            `json:"chromium"`
 	URL      string            `json:"url"`
