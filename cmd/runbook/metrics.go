@@ -31,11 +31,13 @@ func (p *program) newMetrics(f runFlags, file string) (*metrics, error) {
 		return m, nil
 	}
 	if !strings.HasSuffix(m.file, metricsEnding) {
-		return nil, mistake("node_exporter reads files whose names end in "+metricsEnding, "--metrics %s: got another ending", m.file)
+		return nil, mistake("node_exporter reads files whose names end in "+metricsEnding,
+			"--metrics %s: got another ending", m.file)
 	}
 	switch fi, err := os.Stat(filepath.Dir(m.file)); {
 	case err != nil:
-		return nil, mistake("make the directory that node_exporter's --collector.textfile.directory names", "--metrics: %w", err)
+		return nil, mistake("make the directory that node_exporter's --collector.textfile.directory names",
+			"--metrics: %w", err)
 	case !fi.IsDir():
 		return nil, mistake("", "--metrics %s: %s is no directory", m.file, filepath.Dir(m.file))
 	}

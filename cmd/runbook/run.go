@@ -147,7 +147,8 @@ func (p *program) prepare(f runFlags, file string) (*session, error) {
 		return nil, err // names that are unknown come before vars that are missing
 	}
 	if len(l.book.Steps) == 0 {
-		return nil, mistake("make its functions steps: step(install)", "%s declares no step: there is nothing to do", l.book.Name)
+		return nil, mistake("make its functions steps: step(install)",
+			"%s declares no step: there is nothing to do", l.book.Name)
 	}
 	plan, err := readPlan(f.follow)
 	if err != nil {
