@@ -23,12 +23,13 @@ import (
 // the standard library; "x/..." stands for x and all below it.
 var ladder = map[string][]string{
 	"builtins":                         {"runtime", "runtime/trace", "runtime/host", "runtime/host/tree", "runtime/fetch", "builtins/internal/..."},
-	"cmd/runbook":                      {"cmd/runbook/internal/lsp", "cmd/runbook/internal/serve", "builtins", "runbooks", "runtime", "runtime/host", "runtime/trace", "runtime/fetch"},
+	"cmd/runbook":                      {"cmd/runbook/internal/lsp", "cmd/runbook/internal/serve", "cmd/runbook/internal/signing", "builtins", "runbooks", "runtime", "runtime/host", "runtime/trace", "runtime/fetch"},
 	"cmd/runbook/internal/lsp":         {"runtime"},
 	"cmd/runbook/internal/serve":       {"cmd/runbook/internal/serve/pages", "builtins/mirrored/...", "runtime/nearest"},
 	"cmd/runbook/internal/serve/pages": {"builtins/mirrored/catalog"},
 	"builtins/mirrored/catalog":        {"builtins/mirrored", "builtins/internal/..."},
 	"builtins/mirrored":                {"builtins/internal/...", "runtime/host"},
+	"cmd/runbook/internal/signing":     {},
 	"cmd/runbook/internal/...":         {"cmd/runbook/internal/..."}, // tools of the tests
 	"builtins/internal/...":            {"builtins/internal/...", "runtime/host", "runtime/host/tree", "runtime/fetch", "runtime/nearest"},
 	"runtime":                          {"runtime/secret", "runtime/trace", "runtime/host", "runtime/nearest"},
@@ -54,6 +55,8 @@ var doors = map[string][]string{
 	"gopkg.in/yaml.v3":                     {"cmd/runbook", "builtins"},
 	"github.com/spf13/...":                 {"cmd/runbook"},
 	"golang.org/x/term":                    {"cmd/runbook"},
+	"golang.org/x/crypto/ssh/...":          {"cmd/runbook/internal/signing"},
+	"github.com/hiddeco/sshsig":            {"cmd/runbook/internal/signing"},
 	"golang.org/x/sys/unix":                {"cmd/runbook", "cmd/runbook/internal/serve", "runtime/host"}, // serve asks what a client took
 	"golang.org/x/tools/txtar":             {"builtins"},
 	"golang.org/x/time/...":                {"builtins/internal/mirror"},

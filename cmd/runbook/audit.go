@@ -19,28 +19,37 @@ func (p *program) auditCommand() *cobra.Command {
 		Use: "audit", Short: "Verify, show, compare and judge traces", Long: "Verify, show, compare and judge traces of runs and dry runs.",
 		Args: subcommandOnly, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(p.auditVerify(), p.auditShow(), p.auditDiff(), p.auditCheck())
+	c.AddCommand(p.auditVerify(), p.auditShow(), p.auditDiff(), p.auditCheck(), p.auditSign())
 	return c
 }
 
 func (p *program) auditVerify() *cobra.Command {
-	return &cobra.Command{
+	var head string
+	var at signersAt
+	c := &cobra.Command{
 		Use: "verify TRACE", Short: "Is a trace whole and unaltered; what is proved and what is not",
-		Long:    "Compute anew all that a trace says of itself, and say what that proves and what it cannot.\nThe exit code is 1 unless the trace is whole and unaltered.",
-		Example: "  runbook audit verify plan.jsonl",
-		Args:    operands(1, 1, "TRACE"),
+		Long: "Compute anew all that a trace says of itself, and say what that proves and what it cannot. A signature\n" +
+			"beside it, TRACE.sig, is checked. The exit code is 1 unless the trace is whole and unaltered; with --signers,\n" +
+			"if nobody of that file has signed it; with --head, if its head is another.",
+		Example: "  runbook audit verify plan.jsonl\n  runbook audit verify run.jsonl --signers allowed_signers\n" +
+			"  runbook audit verify run.jsonl --head 3f2a-91bc-77de-0a44-91c3",
+		Args: operands(1, 1, "TRACE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			report, err := verify(args[0])
 			if err != nil {
 				return err
 			}
+			err = p.witnesses(&report, args[0], head, at)
 			fmt.Fprint(p.out, report.String())
-			if !report.OK() {
+			if err == nil && !report.OK() {
 				return exit(1)
 			}
-			return nil
+			return err
 		},
 	}
+	c.Flags().StringVar(&head, "head", "", "the head that was kept elsewhere, `HEX`, or in short as a run shows it")
+	at.add(c, "whose signature beside the trace is accepted")
+	return c
 }
 
 func (p *program) auditShow() *cobra.Command {

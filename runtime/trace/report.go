@@ -2,6 +2,7 @@ package trace
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,7 @@ type Report struct {
 	Proved    []string  // sentences
 	NotProved []string  // sentences
 	Broken    []Problem // at most a hundred
+	Refuted   []string  // sentences: what a signature or a head kept elsewhere says against it
 }
 
 // A Problem is a line that is not as it was written.
@@ -31,12 +33,12 @@ func (p Problem) String() string { return fmt.Sprintf("line %d: %s", p.Line, p.W
 
 // OK reports whether the trace is whole and unaltered as far as a trace alone
 // proves it; see NotProved for what it does not prove.
-func (r Report) OK() bool { return r.Complete && len(r.Broken) == 0 }
+func (r Report) OK() bool { return r.Complete && len(r.Broken) == 0 && len(r.Refuted) == 0 }
 
 // Trouble says in a line why a trace is not to be relied on, "" if it is OK.
 func (r Report) Trouble() string {
 	switch {
-	case len(r.Broken) > 0:
+	case len(r.Broken) > 0 || len(r.Refuted) > 0:
 		return "broken: the trace is not as it was written"
 	case !r.Complete:
 		return fmt.Sprintf("incomplete: the trace stops after event %d, without an end", r.Seq)
@@ -55,6 +57,9 @@ func (r Report) String() string {
 	for _, p := range r.Broken {
 		fmt.Fprintf(&b, "  broken      %s\n", Quote(p.String()))
 	}
+	for _, s := range r.Refuted {
+		fmt.Fprintf(&b, "  broken      %s\n", Quote(s))
+	}
 	for _, e := range r.Begun {
 		fmt.Fprintf(&b, "  begun       event %d has no result: %s\n", e.Seq, Quote(describe(e)))
 	}
@@ -65,8 +70,22 @@ func (r Report) String() string {
 		fmt.Fprintf(&b, "  not proved  %s\n", s)
 	}
 	fmt.Fprintf(&b, "  head        %s\n", r.Head)
+	fmt.Fprintf(&b, "  in short    %s\n", Short(r.Head))
 	return b.String()
 }
+
+// Short returns the beginning of a head, 80 bits in groups of four digits, for people who compare it over the phone. It
+// takes 2^80 tries to make a trace whose head has the same.
+func Short(head string) string {
+	var groups []string
+	for i := 0; i+4 <= min(len(head), 20); i += 4 {
+		groups = append(groups, head[i:i+4])
+	}
+	return strings.Join(groups, "-")
+}
+
+// IsHead reports whether text names a head: as a whole, or in short.
+func IsHead(text, head string) bool { return text == head || text == Short(head) }
 
 // conclude fills Proved and NotProved.
 func (r *Report) conclude() {
@@ -80,13 +99,25 @@ func (r *Report) conclude() {
 	if !r.Complete {
 		r.doubt("what happened after event %d: the run was cut off, or lines were", r.Seq)
 	}
-	r.doubt("who wrote it: whoever may write the file can write all of it anew; " +
-		"only a signature or a copy of the head kept elsewhere shows that")
+	r.doubt(unwitnessed)
 	r.doubt("that clock times are right: order is proved by numbers and hashes only")
 	if r.Run != nil && r.Run.Previous != "" {
 		r.doubt("that the run before on this host had the head %s: compare it with that trace", Quote(r.Run.Previous))
 	}
 }
+
+// unwitnessed is what every trace leaves open by itself.
+const unwitnessed = "who wrote it: whoever may write the file can write all of it anew; " +
+	"only a signature or a copy of the head kept elsewhere shows that"
+
+// Witness adds what somebody else than the trace says of its head: that it is the head that was written then.
+func (r *Report) Witness(proof string) {
+	r.NotProved = slices.DeleteFunc(r.NotProved, func(s string) bool { return s == unwitnessed })
+	r.Proved = append(r.Proved, proof)
+}
+
+// Contradict adds that somebody else says that the head was another.
+func (r *Report) Contradict(problem string) { r.Refuted = append(r.Refuted, problem) }
 
 func (r *Report) prove(format string, args ...any) {
 	r.Proved = append(r.Proved, fmt.Sprintf(format, args...))
