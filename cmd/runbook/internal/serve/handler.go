@@ -1,10 +1,12 @@
 package serve
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path"
@@ -43,21 +45,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // guard sets what browsers are to do with everything that comes from here.
 func guard(h http.Header) {
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer") // a token may be in the URL
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	maps.Copy(h, guards)
+}
+
+var guards = http.Header{ // none of whose values has room for another
+	"X-Content-Type-Options":  {"nosniff"},
+	"X-Frame-Options":         {"DENY"},
+	"Referrer-Policy":         {"no-referrer"}, // a token may be in the URL
+	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"},
 }
 
 // A query is what is asked for.
 type query struct {
-	parts []string // of the path, without a token
-	below string   // what stands before them, if they are no account's
-	slash bool     // it ends in one
-	depth int      // slashes behind the first, without a token, as a browser counts them
-	bad   bool     // no file has such a name
-	token string   // of the path
-	user  string   // whose token it was, as far as it may be told
+	parts  []string // of the path, without a token
+	joined string   // what name returned
+	below  string   // what stands before them, if they are no account's
+	slash  bool     // it ends in one
+	depth  int      // slashes behind the first, without a token, as a browser counts them
+	bad    bool     // no file has such a name
+	token  string   // of the path
+	user   string   // whose token it was, as far as it may be told
 }
 
 // parse reads a path. Slashes may be doubled, as some clients do; nothing else is mended.
@@ -77,6 +84,7 @@ func parse(r *http.Request) *query {
 	if q.token != "" {
 		q.depth -= 2
 	}
+	q.parts = make([]string, 0, 4)
 	for part := range strings.SplitSeq(p, "/") {
 		if part == "" {
 			continue
@@ -89,7 +97,12 @@ func parse(r *http.Request) *query {
 
 func unprintable(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }
 
-func (q *query) name() string { return path.Join(q.parts...) }
+func (q *query) name() string {
+	if q.joined == "" {
+		q.joined = path.Join(q.parts...)
+	}
+	return q.joined
+}
 
 // root leads from what was asked for to the list of accounts.
 func (q *query) root() string { return "./" + strings.Repeat("../", max(0, q.depth)) }
@@ -153,6 +166,12 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 	if name == "" {
 		name = "."
 	}
+	if root == s.dir && !q.slash {
+		if f := s.warm.get(name, s.opts.Now()); f != nil {
+			s.content(a, r, name, f.tag, f.changed, bytes.NewReader(f.text))
+			return
+		}
+	}
 	f, err := s.open(root, name)
 	switch {
 	case err == nil:
@@ -182,6 +201,12 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 			subdir = q.parts[1]
 		}
 		tag, changed := s.tags.of(account, subdir, path.Base(name), f)
+		if root == s.dir {
+			if kept := s.warm.keep(name, tag, changed, f, s.opts.Now()); kept != nil {
+				s.content(a, r, name, tag, changed, bytes.NewReader(kept.text))
+				return
+			}
+		}
 		s.content(a, r, name, tag, changed, f)
 	}
 }

@@ -1,18 +1,20 @@
 package serve
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/textproto"
+	"net/url"
 	"path"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -131,66 +133,104 @@ func (s *Server) answerAll(l *lanes, c *conn) (stays bool) {
 			stays = true
 		}
 	}()
-	from := c.RemoteAddr().String()
-	b := bufio.NewReaderSize(c.TCPConn, 4<<10)
 	w := &reply{conn: c, header: make(http.Header, 16)}
-	var copied []byte
+	r := &plain{from: c.RemoteAddr().String(), header: make(http.Header, 8)}
+	var room [4 << 10]byte
+	var head []byte // what was read and not answered
 	for patience := headerTime; ; patience = idleTime {
 		_ = c.SetReadDeadline(time.Now().Add(patience))
 		if s.ending.Err() != nil {
 			return true
 		}
-		if patience == idleTime {
-			l.changed(c, http.StateIdle)
+		if len(head) == 0 {
+			if patience == idleTime {
+				l.changed(c, http.StateIdle)
+			}
+			n, err := c.TCPConn.Read(room[:])
+			l.changed(c, http.StateActive)
+			if n == 0 && err != nil {
+				return true
+			}
+			head = room[:n]
 		}
-		_, err := b.Peek(1)
-		l.changed(c, http.StateActive)
-		head, _ := b.Peek(b.Buffered())
-		if err != nil {
-			return true
-		}
-		copied = append(copied[:0], head...)
-		var r *http.Request
-		if isPlain(head) {
-			r, err = http.ReadRequest(b)
-		}
-		if r == nil || err != nil {
-			c.read = copied
+		n := r.read(head)
+		if n == 0 {
+			c.read = bytes.Clone(head)
 			return false
 		}
-		r.RemoteAddr = from
+		head = head[n:]
 		clear(w.header)
 		*w = reply{conn: c, header: w.header, noBody: r.Method == http.MethodHead}
-		s.ServeHTTP(w, r)
+		s.ServeHTTP(w, &r.Request)
 		if w.finish() != nil || s.ending.Err() != nil {
 			return true
 		}
 	}
 }
 
-// isPlain reports whether the head of a request is whole, and one that the lane answers.
-func isPlain(head []byte) bool {
-	line, fields, _ := bytes.Cut(head, []byte("\r\n"))
-	words := bytes.Split(line, []byte(" "))
-	if len(words) != 3 || string(words[2]) != "HTTP/1.1" || !isFile(string(words[1])) {
-		return false
+// A plain is a request that the lane answers. What it is made of serves the connection's next one, too.
+type plain struct {
+	http.Request
+	from   string
+	url    url.URL
+	header http.Header
+	values []string
+}
+
+// read reads a request and returns how long its head is; 0 if it is not whole, or not for the lane.
+func (p *plain) read(text []byte) (length int) {
+	end := bytes.Index(text, []byte("\r\n\r\n"))
+	if end < 0 {
+		return 0
 	}
-	if method := string(words[0]); method != http.MethodGet && method != http.MethodHead {
-		return false
+	line, fields, _ := strings.Cut(string(text[:end+2]), "\r\n")
+	method, rest, _ := strings.Cut(line, " ")
+	target, version, _ := strings.Cut(rest, " ")
+	isRead := method == http.MethodGet || method == http.MethodHead
+	if !isRead || version != "HTTP/1.1" || !isFile(target) || !p.locate(target) || !p.fields(fields) {
+		return 0
 	}
-	hosts := 0
-	for string(fields) != "\r\n" {
-		line, rest, ok := bytes.Cut(fields, []byte("\r\n"))
-		name, value, colon := bytes.Cut(line, []byte(":"))
-		if !ok || !colon || !isPlainField(string(name), string(value)) {
+	p.Request = http.Request{
+		Method: method, URL: &p.url, Proto: version, ProtoMajor: 1, ProtoMinor: 1, Header: p.header, Body: http.NoBody,
+		Host: p.header["Host"][0], RemoteAddr: p.from, RequestURI: target,
+	}
+	delete(p.header, "Host")
+	return end + 4
+}
+
+// locate reads the URL.
+func (p *plain) locate(target string) bool {
+	if !strings.ContainsAny(target, "%?") {
+		p.url = url.URL{Path: target}
+		return true
+	}
+	u, err := url.ParseRequestURI(target)
+	if err == nil {
+		p.url = *u
+	}
+	return err == nil
+}
+
+// fields reads the lines of a head behind the first. It reports whether all are well formed, and one is the host's.
+func (p *plain) fields(text string) bool {
+	clear(p.header)
+	p.values = p.values[:0]
+	for text != "" {
+		line, rest, _ := strings.Cut(text, "\r\n")
+		name, value, colon := strings.Cut(line, ":")
+		if !colon || !isPlainField(name, value) {
 			return false
 		}
-		if strings.EqualFold(string(name), "Host") {
-			hosts++
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		p.values = append(p.values, strings.Trim(value, " \t"))
+		if earlier := p.header[name]; len(earlier) > 0 {
+			p.header[name] = append(earlier, p.values[len(p.values)-1])
+		} else {
+			p.header[name] = p.values[len(p.values)-1 : len(p.values) : len(p.values)]
 		}
-		fields = rest
+		text = rest
 	}
-	return hosts == 1
+	return len(p.header["Host"]) == 1
 }
 
 // isFile reports whether a target looks like a file of a channel. All else has pages, which net/http writes.
@@ -321,13 +361,36 @@ func (w *reply) head(text []byte) []byte {
 	text = strconv.AppendInt(text, int64(w.code), 10)
 	text = append(append(text, ' '), http.StatusText(w.code)...)
 	text = append(text, "\r\nDate: "...)
-	text = time.Now().UTC().AppendFormat(text, http.TimeFormat)
+	text = append(text, date()...)
 	for name, values := range w.header {
 		for _, value := range values {
-			text = append(append(append(append(text, "\r\n"...), name...), ": "...), inLine.Replace(value)...)
+			text = append(append(append(append(text, "\r\n"...), name...), ": "...), inLine(value)...)
 		}
 	}
 	return append(text, "\r\n\r\n"...)
 }
 
-var inLine = strings.NewReplacer("\r", " ", "\n", " ")
+func inLine(value string) string {
+	if !strings.ContainsAny(value, "\r\n") {
+		return value
+	}
+	return strings.NewReplacer("\r", " ", "\n", " ").Replace(value)
+}
+
+// A second is what the dates in it look like.
+type second struct {
+	unix int64
+	text string
+}
+
+var lately atomic.Pointer[second]
+
+func date() string {
+	now := time.Now()
+	if l := lately.Load(); l != nil && l.unix == now.Unix() {
+		return l.text
+	}
+	l := &second{now.Unix(), now.UTC().Format(http.TimeFormat)}
+	lately.Store(l)
+	return l.text
+}

@@ -27,7 +27,7 @@ func TestLane(t *testing.T) {
 				if fields != "" {
 					head += fields + "\r\n"
 				}
-				if !isPlain([]byte(head + "\r\n")) {
+				if (&plain{header: http.Header{}}).read([]byte(head+"\r\n")) == 0 {
 					t.Fatalf("%q is not for the lane", head)
 				}
 				have, want := rawAll(t, s.addr, head+"\r\n"), rawAll(t, s.addr, head+"TE: trailers\r\n\r\n")

@@ -53,6 +53,7 @@ type Server struct {
 	extras  *os.Root    // may be nil
 	tops    [2]*os.File // of dir and extras
 	tags    *tags
+	warm    warm
 	tokens  *kept[*tokens]      // may be nil
 	cert    *kept[*certificate] // may be nil
 	log     *accessLog
