@@ -27,7 +27,7 @@ var mirrorVerifyBuiltin = &runtime.Builtin{
 	},
 	Example: `run(["/bin/true"], touches = ["port:8080"])
 mirror.verify("http://127.0.0.1:8080/anaconda")`,
-	New:     newMirrorVerify,
+	New: newMirrorVerify,
 }
 
 // verifyOp is a channel whose packages must be what its indexes say.
