@@ -19,7 +19,7 @@ func (p *program) auditCommand() *cobra.Command {
 		Use: "audit", Short: "Verify, show, compare and judge traces", Long: "Verify, show, compare and judge traces of runs and dry runs.",
 		Args: subcommandOnly, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(p.auditVerify(), p.auditShow(), p.auditDiff(), p.auditCheck(), p.auditSign())
+	c.AddCommand(p.auditVerify(), p.auditShow(), p.auditDiff(), p.auditCheck(), p.auditSign(), p.auditApprove())
 	return c
 }
 
@@ -107,24 +107,30 @@ func (t trouble) err(name string) error {
 }
 
 // readTrace returns the events of a trace, up to the first line that is none, and what
-// is wrong with it. It reads it once: it may be a pipe.
+// is wrong with it.
 func readTrace(name string) ([]trace.Event, trouble, error) {
+	events, report, bad, err := readVerified(name)
+	t := trouble{report.Trouble(), len(report.Broken) > 0}
+	if bad != nil {
+		t.text += ", and nothing is shown from there: " + bad.Error()
+	}
+	return events, t, err
+}
+
+// readVerified returns the events of a trace, what it proves of itself, and why there may be lines behind the last
+// event. It reads the file once: it may be a pipe, and what was verified is what is returned.
+func readVerified(name string) (events []trace.Event, report trace.Report, bad, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, trouble{}, mistake("", "trace: %w", err)
+		return nil, report, nil, mistake("", "trace: %w", err)
 	}
 	defer f.Close()
 	var text bytes.Buffer
-	report, err := trace.Verify(io.TeeReader(f, &text))
-	if err != nil {
-		return nil, trouble{}, err
+	if report, err = trace.Verify(io.TeeReader(f, &text)); err != nil {
+		return nil, report, nil, err
 	}
-	events, err := trace.ReadAll(&text)
-	t := trouble{report.Trouble(), len(report.Broken) > 0}
-	if err != nil {
-		t.text += ", and nothing is shown from there: " + err.Error()
-	}
-	return events, t, nil
+	events, bad = trace.ReadAll(&text)
+	return events, report, bad, nil
 }
 
 func (p *program) auditDiff() *cobra.Command {

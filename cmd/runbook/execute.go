@@ -29,14 +29,19 @@ type session struct {
 	digests *host.Digests // of what this session has read
 	console *console
 	police  *policing // nil without a policy
-	watch   watch
-	ending  ending
+
+	approvals []trace.Approval // of the plan
+	watch     watch
+	ending    ending
 }
 
 // dryRun runs against a copy-on-write view of this machine, and asks nobody.
 func (s *session) dryRun(ctx context.Context) error {
 	ctx, stop := s.interruptible(ctx, false)
 	defer stop()
+	if err := s.admit(); err != nil {
+		return err
+	}
 	o := s.options(trace.DryRun)
 	o.Mute = s.flags.noProbes
 	var file *os.File
@@ -73,6 +78,9 @@ func (s *session) realRun(ctx context.Context) (err error) {
 		return err
 	}
 	defer unlock.Close()
+	if err := s.admit(); err != nil {
+		return s.refuse(err)
+	}
 	if err := s.foresee(ctx); err != nil {
 		return s.refuse(err)
 	}
@@ -112,11 +120,11 @@ func (s *session) options(mode string) runtime.Options {
 		State:   string(s.state),
 		Made:    s.state.made(),
 		Select:  s.flags.selection.chooser(),
-		Info:    info(mode, s.flags.ticket, s.state.head()),
+		Info:    info(mode, ticketOf(s.flags.ticket, s.approvals), s.state.head()),
 		Digests: s.digests,
 	}
 	if s.plan != nil {
-		o.Info.Follows, o.Info.Edited = s.plan.head, s.plan.edited(s.book.Sources)
+		o.Info.Follows, o.Info.Edited, o.Info.Approvals = s.plan.head, s.plan.edited(s.book.Sources), s.approvals
 	}
 	return o
 }

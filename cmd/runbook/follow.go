@@ -14,27 +14,24 @@ import (
 // A plan is an approved trace that a run follows.
 type plan struct {
 	name, head string
+	counts     trace.Counts
 	events     []trace.Event
 }
 
-// readPlan reads the trace to follow, which must be whole; nil without one.
-func readPlan(name string) (*plan, error) {
-	if name == "" {
-		return nil, nil
-	}
-	report, err := verify(name)
+// readPlan reads the trace of a plan, which must be whole; what for stands before an error.
+func readPlan(name, what string) (*plan, error) {
+	events, report, bad, err := readVerified(name)
 	if err != nil {
 		return nil, err
 	}
-	if !report.OK() {
-		return nil, mistake("see: runbook audit verify "+name, "--follow %s: the trace is not whole and unaltered", name)
+	if !report.OK() || bad != nil {
+		return nil, mistake("see: runbook audit verify "+name, what+" %s: the trace is not whole and unaltered", name)
 	}
 	if report.Outcome != trace.Done {
 		return nil, mistake("approve the trace of a dry run that is done",
-			"--follow %s: the run that it tells of ended %s", name, report.Outcome)
+			what+" %s: the run that it tells of ended %s", name, report.Outcome)
 	}
-	events, _, err := readTrace(name)
-	return &plan{name, report.Head, events}, err
+	return &plan{name, report.Head, report.Counts, events}, nil
 }
 
 // edited reports whether sources are others than those that were approved.
@@ -83,9 +80,10 @@ func (s *session) progress() func(text string) {
 	}
 }
 
-// refuse writes the trace of a run that stopped before its first step, because a dry run of now differs from the plan.
+// refuse writes the trace of a run that stopped before its first step, because the plan is not approved, or a dry run
+// of now differs from it.
 func (s *session) refuse(why error) error {
-	if !errors.Is(why, trace.ErrDeviates) {
+	if !errors.Is(why, trace.ErrDeviates) && !errors.Is(why, errUnapproved) {
 		return why
 	}
 	name, file, err := s.newTrace()

@@ -23,6 +23,8 @@ type runFlags struct {
 	state, policy, metrics        string
 	dryRun, exitCode, yes, edited bool
 	noProbes                      bool
+	approvals                     count
+	signers                       signersAt
 	noColor, quiet, verbose       bool
 }
 
@@ -70,6 +72,9 @@ func (p *program) runCommand() *cobra.Command {
 	fl.BoolVar(&f.noProbes, "no-probes", false, "with --dry-run: run nothing that the runbook asks; assume= answers")
 	fl.StringVar(&f.trace, "trace", "", "write the trace to `FILE`, which must not exist")
 	fl.StringVar(&f.follow, "follow", "", "do what the approved `TRACE` has, and nothing else")
+	fl.Var(&f.approvals, "approvals",
+		"with --follow: the plan must have `N` valid approvals; see: runbook help audit approve")
+	f.signers.add(c, "with --approvals: whose approval counts")
 	fl.BoolVar(&f.edited, "accept-sources", false,
 		"with --follow: the runbook's files may differ from those of the approved trace")
 	fl.StringVar(&f.policy, "policy", "",
@@ -102,6 +107,7 @@ func (f runFlags) check() error {
 	if f.edited && f.follow == "" {
 		problems = append(problems, mistake("name the approved trace: --follow TRACE", "--accept-sources needs --follow"))
 	}
+	problems = append(problems, f.checkApprovals())
 	if f.noProbes && !f.dryRun {
 		problems = append(problems, mistake("a real run needs the answers", "--no-probes needs --dry-run"))
 	}
@@ -150,9 +156,11 @@ func (p *program) prepare(f runFlags, file string) (*session, error) {
 		return nil, mistake("make its functions steps: step(install)",
 			"%s declares no step: there is nothing to do", l.book.Name)
 	}
-	plan, err := readPlan(f.follow)
-	if err != nil {
-		return nil, err
+	var plan *plan
+	if f.follow != "" {
+		if plan, err = readPlan(f.follow, "--follow"); err != nil {
+			return nil, err
+		}
 	}
 	var police *policing
 	if f.policy != "" {

@@ -162,9 +162,6 @@ func putNew(name string, text []byte) error {
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // a file system that cannot do that
 		err = os.Link(f.Name(), name)
 	}
-	if errors.Is(err, fs.ErrExist) {
-		return mistake("a signature is never replaced: move it away", "%s: exists", name)
-	}
 	if err != nil {
 		return &os.PathError{Op: "make", Path: name, Err: err}
 	}

@@ -63,11 +63,14 @@ func (m *markdown) run(e Event) {
 	for _, row := range [][2]string{
 		{"Mode", r.Mode}, {"Host", r.Host.Hostname}, {"System", r.Host.OS}, {"User", r.User.Name},
 		{"Through sudo by", r.User.SudoUser}, {"Ticket", r.Ticket}, {"Began", e.Time.UTC().Format(time.RFC3339)},
-		{"Program", r.Binary.Version}, {"Plan", r.following()},
+		{"Program", r.Binary.Version},
 	} {
 		if row[1] != "" {
 			m.print("- %s: %s\n", row[0], prose(row[1]))
 		}
+	}
+	for _, s := range r.following() {
+		m.print("- Plan: %s\n", prose(s))
 	}
 	for i, s := range r.Sources {
 		if i == 0 {

@@ -141,8 +141,8 @@ func (t *Terminal) run(e Event) {
 	}
 	where := prefixed(" on ", e.Run.Host.Hostname) + prefixed(" as ", e.Run.User.Name)
 	t.line("", t.paint.strong.Sprint(t.sum.runbook+where+prefixed(", ticket ", e.Run.Ticket)))
-	if plan := e.Run.following(); plan != "" {
-		t.line("", t.paint.change.Sprint(Quote(plan)))
+	for _, s := range e.Run.following() {
+		t.line("", t.paint.change.Sprint(Quote(s)))
 	}
 	switch e.Run.Mode {
 	case DryRun:

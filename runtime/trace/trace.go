@@ -64,15 +64,21 @@ type Event struct {
 	Counts Counts // of End
 }
 
-// following says which plan the run follows, and whether its sources may be others; "" if it follows none.
-func (r *RunInfo) following() string {
+// following says which plan the run follows, whether its sources may be others, and who has approved it; nothing if it
+// follows none.
+func (r *RunInfo) following() (lines []string) {
 	switch {
 	case r.Follows == "":
-		return ""
+		return nil
 	case r.Edited:
-		return "follows the plan " + r.Follows + ", with other sources than that was made from"
+		lines = append(lines, "follows the plan "+r.Follows+", with other sources than that was made from")
+	default:
+		lines = append(lines, "follows the plan "+r.Follows)
 	}
-	return "follows the plan " + r.Follows
+	for _, a := range r.Approvals {
+		lines = append(lines, "approved by "+a.String())
+	}
+	return lines
 }
 
 // ModeOf returns the mode of a run that is predicted, or is not.
@@ -97,6 +103,22 @@ type RunInfo struct {
 	Previous string // head of the last run on this host
 	Follows  string // head of the approved trace, where there is one
 	Edited   bool   // other sources than those of the approved trace were accepted
+
+	Approvals []Approval // of the trace it follows, where they were wanted
+}
+
+// An Approval says who has signed that a run may follow a plan, and what that depends on.
+type Approval struct {
+	By     string `json:"by"`     // the names under which the key was accepted
+	Key    string `json:"key"`    // SHA256:..., as ssh-keygen -l shows it
+	Given  string `json:"given"`  // RFC 3339: when it was signed, as the approver's clock had it
+	Until  string `json:"until"`  // RFC 3339
+	Ticket string `json:"ticket"` // of the change, "" if it names none
+}
+
+// String returns a in words.
+func (a Approval) String() string {
+	return a.By + " with the key " + a.Key + ", until " + a.Until + prefixed(", ticket ", a.Ticket)
 }
 
 // An Input is a file of this machine that an effect reads and the run did not make,

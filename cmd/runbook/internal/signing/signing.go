@@ -11,6 +11,8 @@ package signing
 import (
 	"bytes"
 	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -27,6 +29,12 @@ type Public struct{ key ssh.PublicKey }
 
 // String returns the key's fingerprint as ssh-keygen -l shows it: SHA256:...
 func (p Public) String() string { return ssh.FingerprintSHA256(p.key) }
+
+// ID returns a short name of the key that a file may have: 16 hex digits.
+func (p Public) ID() string {
+	sum := sha256.Sum256(p.key.Marshal())
+	return hex.EncodeToString(sum[:8])
+}
 
 // Kind returns the type of the key, such as ssh-ed25519.
 func (p Public) Kind() string { return p.key.Type() }
