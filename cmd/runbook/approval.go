@@ -185,8 +185,8 @@ func (c court) decide(all []approval) (counts []trace.Approval, not []error) {
 // plainPrincipal reports whether a name of the signers is one name, and no pattern.
 func plainPrincipal(name string) bool { return !strings.ContainsAny(name, "*?!") }
 
-// admit finds the approvals that the run needs, and notes them for its trace.
-func (s *session) admit() error {
+// approved finds the approvals that the run needs, and notes them for its trace.
+func (s *session) approved() error {
 	if s.flags.approvals == 0 {
 		return nil
 	}

@@ -39,7 +39,7 @@ type session struct {
 func (s *session) dryRun(ctx context.Context) error {
 	ctx, stop := s.interruptible(ctx, false)
 	defer stop()
-	if err := s.admit(); err != nil {
+	if err := s.approved(); err != nil {
 		return err
 	}
 	o := s.options(trace.DryRun)
@@ -78,10 +78,7 @@ func (s *session) realRun(ctx context.Context) (err error) {
 		return err
 	}
 	defer unlock.Close()
-	if err := s.admit(); err != nil {
-		return s.refuse(err)
-	}
-	if err := s.foresee(ctx); err != nil {
+	if err := s.admit(ctx); err != nil {
 		return s.refuse(err)
 	}
 	o := s.options(trace.RealRun)
@@ -97,7 +94,11 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	defer file.Close()
 	printed := &outputFile{name: name + ".out"}
 	s.ending.conclude = func(head string) error { return s.conclude(name, head, printed, false) }
+	if err := s.noteFollowing(name); err != nil {
+		return err
+	}
 	head, err := s.do(ctx, runtime.OnMachine, o, file, printed, lenient{s.out})
+	err = errors.Join(s.wayOn(err), s.noteFollowing(name))
 	return errors.Join(err, s.conclude(name, head, printed, s.flags.quiet && err == nil))
 }
 
@@ -210,7 +211,7 @@ func (s *session) display(out io.Writer) trace.Sink {
 }
 
 // conclude writes the head for the next run, closes the output of commands, and says
-// where the files are.
+// where the files are and what the head is.
 func (s *session) conclude(name, head string, printed *outputFile, quiet bool) error {
 	made, err := printed.close()
 	if err != nil {
@@ -219,16 +220,19 @@ func (s *session) conclude(name, head string, printed *outputFile, quiet bool) e
 	if herr := s.state.setHead(head); herr != nil {
 		err = cmp.Or(err, fmt.Errorf("state directory: %w", herr))
 	}
-	if quiet {
-		return err
-	}
 	if abs, aerr := filepath.Abs(name); aerr == nil {
 		name = abs
+	}
+	s.logHead(name, head)
+	if quiet {
+		return err
 	}
 	fmt.Fprintln(s.err, "runbook: trace: "+trace.Quote(name))
 	if made {
 		fmt.Fprintln(s.err, "runbook: output of commands: "+trace.Quote(name)+".out")
 	}
+	// Kept elsewhere, it shows later that nobody has written another trace.
+	fmt.Fprintln(s.err, "runbook: head: "+trace.Short(head)+" (runbook audit verify shows the same)")
 	return err
 }
 

@@ -46,6 +46,7 @@ type program struct {
 	rt        *runtime.Runtime
 	shipped   fs.FS
 	rootState string        // state directory of root
+	syslog    string        // socket of the system's log
 	digest    func() string // of the program's file; it is computed once
 }
 
@@ -59,7 +60,7 @@ func hurry() {
 func newProgram() *program {
 	p := &program{
 		in: os.Stdin, out: &stdout{file: os.Stdout}, err: printable{os.Stderr}, argv: os.Args, now: time.Now,
-		rt: runtime.New(builtins.All()...), shipped: runbooks.FS, rootState: "/var/lib/runbook",
+		rt: runtime.New(builtins.All()...), shipped: runbooks.FS, rootState: "/var/lib/runbook", syslog: "/dev/log",
 		digest: sync.OnceValue(programDigest),
 	}
 	p.rt.GiveUp = func(err error) {

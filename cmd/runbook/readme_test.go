@@ -2,11 +2,16 @@ package main
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"runbook/builtins"
+	"runbook/cmd/runbook/internal/lab"
 	"runbook/runbooks"
 	"runbook/runtime"
 )
@@ -59,4 +64,50 @@ func TestShippedAreFormatted(t *testing.T) {
 			t.Errorf("%s is not formatted: go run ./cmd/runbook fmt runbooks (%v)", name, err)
 		}
 	}
+}
+
+// The commands that the README has for approvals do what it says of them, with keys and signers as it names them.
+func TestApprovalExample(t *testing.T) {
+	if _, err := exec.LookPath("ssh-keygen"); err != nil {
+		lab.Skip(t, "no ssh-keygen")
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(readme), "## Approvals and signatures")
+	script := "exec sh keys.sh\n"
+	commands := 0
+	for line := range strings.Lines(text[:strings.Index(text, "\n## ")]) {
+		if c, ok := strings.CutPrefix(line, "    runbook "); ok {
+			script += "exec runbook " + c
+			commands++
+		}
+	}
+	if commands != 8 {
+		t.Errorf("README.md has %d commands there, want 8", commands)
+	}
+	script += `stdout '^  proved +author@example.org has signed this head, with the key SHA256:'
+exists page
+exec runbook audit diff plan.jsonl run.jsonl
+stdout '^equal$'
+-- web.star --
+def site():
+    write(host.cwd + "/page", "hello\n")
+step(site)
+-- keys.sh --
+for k in author alice bob; do
+    ssh-keygen -q -t ed25519 -N '' -f $k
+    echo "$k@example.org $(cat $k.pub)" >>allowed_signers
+done
+sed -i "s:host.cwd:\"$PWD\":" web.star
+`
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "approvals.txtar"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{Dir: dir, Setup: func(env *testscript.Env) error {
+		env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "xdg"))
+		return nil
+	}})
 }

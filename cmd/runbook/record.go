@@ -165,6 +165,10 @@ type watch struct {
 	op     string
 	served trace.Event // the last op that asked for it
 	ended  bool
+
+	outcome trace.Outcome // of the run, "" before its end
+	effects int           // that the trace has
+	last    trace.Event   // of them
 	trace.Counts
 }
 
@@ -178,10 +182,12 @@ func (w *watch) Emit(e trace.Event) error {
 		if e.Op == builtins.ServeBuiltin {
 			w.served = e
 		}
+	case trace.Effect:
+		w.effects, w.last = w.effects+1, e
 	case trace.Result:
 		w.op = ""
 	case trace.End:
-		w.ended, w.Counts = true, e.Counts
+		w.ended, w.outcome, w.Counts = true, e.Outcome, e.Counts
 	}
 	return nil
 }

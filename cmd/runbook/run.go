@@ -22,7 +22,7 @@ type runFlags struct {
 	trace, follow, format, ticket string
 	state, policy, metrics        string
 	dryRun, exitCode, yes, edited bool
-	noProbes                      bool
+	noProbes, again               bool
 	approvals                     count
 	signers                       signersAt
 	noColor, quiet, verbose       bool
@@ -40,7 +40,12 @@ or is asked for on the terminal; a dry run never asks.
 
 With --follow the runbook's files, vars and host must be those of the approved trace,
 and a dry run must equal it, what is read from local files included; then each effect
-is compared before it happens.
+is compared before it happens. With --approvals N it must have been approved by N people
+whose keys --signers lists (runbook help audit approve). A plan that was followed to its
+end is not followed again without --again.
+
+A real run ends with the head of its trace in short, which it also gives to syslog:
+kept elsewhere, it shows later that nobody has written another trace.
 
 Interrupt (Ctrl-C) ends the command under way, then the run; a package manager is
 waited for. A terminal that goes away does not end a run.
@@ -52,6 +57,7 @@ make; 130 interrupted.`
 
 const runExample = `  runbook run install.star --dry-run --trace plan.jsonl
   runbook run install.star --follow plan.jsonl --ticket CHG-4711
+  runbook run install.star --follow plan.jsonl --approvals 2 --signers allowed_signers
   runbook run install.star --var airgap=true --secret superuser_password=file:/root/pw
   runbook run install.star --from mongodb --skip port80`
 
@@ -74,6 +80,7 @@ func (p *program) runCommand() *cobra.Command {
 	fl.StringVar(&f.follow, "follow", "", "do what the approved `TRACE` has, and nothing else")
 	fl.Var(&f.approvals, "approvals",
 		"with --follow: the plan must have `N` valid approvals; see: runbook help audit approve")
+	fl.BoolVar(&f.again, "again", false, "with --follow: the plan may have been followed to its end before")
 	f.signers.add(c, "with --approvals: whose approval counts")
 	fl.BoolVar(&f.edited, "accept-sources", false,
 		"with --follow: the runbook's files may differ from those of the approved trace")
@@ -106,6 +113,9 @@ func (f runFlags) check() error {
 	}
 	if f.edited && f.follow == "" {
 		problems = append(problems, mistake("name the approved trace: --follow TRACE", "--accept-sources needs --follow"))
+	}
+	if f.again && f.follow == "" {
+		problems = append(problems, mistake("name the approved trace: --follow TRACE", "--again needs --follow"))
 	}
 	problems = append(problems, f.checkApprovals())
 	if f.noProbes && !f.dryRun {

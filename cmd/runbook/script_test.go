@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,7 @@ func (s tidied) Run() int {
 func scriptMain() {
 	p := newProgram()
 	p.rootState = filepath.Join(os.Getenv("XDG_STATE_HOME"), "runbook")
+	p.syslog = os.Getenv("RUNBOOK_TEST_SYSLOG")
 	os.Exit(p.main(os.Args[1:]))
 }
 
@@ -64,7 +66,7 @@ func TestScripts(t *testing.T) {
 			}
 			return os.Geteuid() == 0, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": exitsWith, "full": toFull, "waitfor": waitFor},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": exitsWith, "full": toFull, "waitfor": waitFor, "syslog": listenAsSyslog},
 	})
 }
 
@@ -129,4 +131,33 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	ts.Fatalf("%s never held %q", args[0], args[1])
+}
+
+// listenAsSyslog is a command of scripts: syslog FILE is the system's log from there on, and appends to the file.
+func listenAsSyslog(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: syslog file")
+	}
+	dir, err := os.MkdirTemp("", "log") // the name of a socket has at most 107 bytes
+	ts.Check(err)
+	conn, err := net.ListenPacket("unixgram", filepath.Join(dir, "log"))
+	ts.Check(err)
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Setenv("RUNBOOK_TEST_SYSLOG", filepath.Join(dir, "log"))
+	ts.Defer(func() {
+		conn.Close()
+		f.Close()
+		os.RemoveAll(dir)
+	})
+	go func() {
+		buf := make([]byte, 64<<10)
+		for {
+			n, _, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(f, "%s\n", buf[:n])
+		}
+	}()
 }

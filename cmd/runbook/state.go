@@ -113,12 +113,21 @@ func (s state) made() (dirs []string) {
 
 // remember adds a directory to those.
 func (s state) remember(dir string) error {
-	f, err := os.OpenFile(filepath.Join(string(s), "made"), os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
+	f, err := s.appendTo("made")
 	if err != nil {
-		return fmt.Errorf("state directory: %w", err)
+		return err
 	}
 	_, err = fmt.Fprintln(f, strconv.Quote(dir))
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// appendTo opens a file of the directory for another line.
+func (s state) appendTo(name string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(string(s), name), os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	return f, nil
 }
 
 // head returns the head of the trace of the last run, or "".
