@@ -135,10 +135,10 @@ func (w *watcher) look() bool {
 	if w.acting.Load() > 0 {
 		return false
 	}
-	used := memory() - w.base.Load()
+	used := w.memory()
 	if used > scriptMemory {
 		runtime.GC() // what is in use counts, not what was
-		used = memory() - w.base.Load()
+		used = w.memory()
 	}
 	why := w.ctx.Err()
 	switch {
@@ -162,6 +162,15 @@ func (w *watcher) look() bool {
 	}
 	w.giveUp(w.why)
 	return true
+}
+
+// memory is how many bytes the script uses. What was not its own, and garbage, may be gone since.
+func (m *meter) memory() int64 {
+	base, now := m.base.Load(), memory()
+	if now < base {
+		m.base.CompareAndSwap(base, now)
+	}
+	return max(0, now-base)
 }
 
 // memory is how many bytes are in use, on the heap and on stacks.
