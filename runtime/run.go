@@ -44,6 +44,8 @@ type Options struct {
 	GiveUp  func(error)
 	Digests *host.Digests           // of files that are read, known from another run; may be nil
 	Ask     func(trace.Event) error // may refuse what the runbook asks, before it is asked; may be nil
+	// ByHand, if not nil, has a person make the change that was emitted last; see host.ByHand.
+	ByHand func(ctx context.Context, missing error) (own bool, err error)
 }
 
 // A Run is one execution of a runbook, on a machine or predicted. Do puts a door
@@ -87,7 +89,24 @@ func OnMachine(machine *host.Local, o Options) *Run {
 	}
 	r := newRun(machine, o)
 	machine.Asked = r.probed
+	if o.ByHand != nil {
+		r.host = &host.ByHand{Local: machine, Await: r.byHand, Own: r.ours}
+	}
 	return r
+}
+
+// byHand has a person make a change, and notes that one did.
+func (r *Run) byHand(ctx context.Context, missing error) (own bool, err error) {
+	own, err = r.ByHand(ctx, r.vault.MaskError(missing))
+	if err == nil && !own {
+		Observe(r.ctx, "by", "a person")
+	}
+	return own, err
+}
+
+// ours reports whether a file is one that the run keeps for itself.
+func (r *Run) ours(name string) bool {
+	return name == r.State || strings.HasPrefix(name, r.State+"/") || strings.HasSuffix(name, trace.Unfinished)
 }
 
 // Predicted returns a dry run: it takes the same path on a copy-on-write view of

@@ -29,6 +29,7 @@ type session struct {
 	digests *host.Digests // of what this session has read
 	console *console
 	police  *policing // nil without a policy
+	hand    *byHand   // nil unless a person makes the changes
 
 	approvals []trace.Approval // of the plan
 	watch     watch
@@ -81,12 +82,18 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	if err := s.admit(ctx); err != nil {
 		return s.refuse(err)
 	}
+	if s.hand, err = s.newByHand(); err != nil {
+		return err
+	}
 	o := s.options(trace.RealRun)
 	if o.Secrets, err = s.askedSecrets(ctx); err != nil {
 		return err
 	}
 	o.Remember = s.state.remember
 	o.Person = &person{ctx, s.console, s.flags.yes, s.flags.acks}
+	if s.hand != nil {
+		o.ByHand = s.hand.await
+	}
 	name, file, err := s.newTrace()
 	if err != nil {
 		return err
@@ -171,6 +178,9 @@ func (s *session) do(
 	if s.plan != nil {
 		follow := trace.NewFollow(s.plan.events, s.flags.edited)
 		refusing, o.Ask = append(refusing, follow), follow.Ask
+	}
+	if s.hand != nil {
+		accepting = append(accepting, s.hand)
 	}
 	if s.police != nil {
 		refusing, accepting = append(refusing, s.police.only(trace.Effect)), append(accepting, s.police.only(trace.Op))

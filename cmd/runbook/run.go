@@ -22,7 +22,7 @@ type runFlags struct {
 	trace, follow, format, ticket string
 	state, policy, metrics        string
 	dryRun, exitCode, yes, edited bool
-	noProbes, again               bool
+	noProbes, again, byHand       bool
 	approvals                     count
 	signers                       signersAt
 	noColor, quiet, verbose       bool
@@ -89,6 +89,8 @@ func (p *program) runCommand() *cobra.Command {
 	fl.StringVar(&f.metrics, "metrics", "",
 		"write how the run ended to `FILE`, for node_exporter's textfile collector; a dry run does, too")
 	fl.StringVar(&f.format, "format", "text", "standard output: `text`, json (the events) or sh (a shell transcript)")
+	fl.BoolVar(&f.byHand, "by-hand", false,
+		"show each change as commands for a person, and look at what they left before the next one")
 	fl.BoolVar(&f.yes, "yes", false, "answer every confirmation with yes")
 	fl.StringSliceVar(&f.acks, "ack", nil, "say that the manual step `NAME` is done; repeatable, or with commas")
 	fl.StringVar(&f.ticket, "ticket", "", "change ticket or reason, kept in the trace")
@@ -118,6 +120,9 @@ func (f runFlags) check() error {
 		problems = append(problems, mistake("name the approved trace: --follow TRACE", "--again needs --follow"))
 	}
 	problems = append(problems, f.checkApprovals())
+	if f.byHand && f.dryRun {
+		problems = append(problems, mistake("leave one of them out", "--by-hand goes with a real run: a dry run changes nothing"))
+	}
 	if f.noProbes && !f.dryRun {
 		problems = append(problems, mistake("a real run needs the answers", "--no-probes needs --dry-run"))
 	}

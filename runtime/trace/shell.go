@@ -101,12 +101,18 @@ func (s *shell) header() string {
 	if info.Mode == DryRun {
 		line("what a run would do; nothing of this was done")
 	}
-	b.WriteString("set -eu\numask 022\nPATH=" + searchPath + "\nexport PATH\n")
 	for _, v := range info.Vars {
 		if value, ok := v.Value.(string); ok && v.From == "secret" {
 			s.use(secretsIn(value)...)
 		}
 	}
+	return b.String() + s.prelude(info)
+}
+
+// prelude is what the commands of a script need before them.
+func (s *shell) prelude(info RunInfo) string {
+	var b strings.Builder
+	b.WriteString("set -eu\numask 022\nPATH=" + searchPath + "\nexport PATH\n")
 	for _, name := range s.secrets {
 		fmt.Fprintf(&b, ": \"${%s:?set it to the secret %s}\"\n", variable(name), plainName(name))
 	}

@@ -41,6 +41,9 @@ func Commands(events []Event, state string) []Typed {
 	return t.all
 }
 
+// Unfinished ends the names of files that say of something beside them that it is not yet whole.
+const Unfinished = ".runbook-incomplete"
+
 // A typist writes the commands of one step after the other.
 type typist struct {
 	state, self string
@@ -71,7 +74,7 @@ func (t *typist) end() {
 
 // effect writes the commands of an effect.
 func (t *typist) effect(e Event) {
-	own := strings.HasPrefix(e.Path, t.state) || strings.HasSuffix(e.Path, ".runbook-incomplete")
+	own := strings.HasPrefix(e.Path, t.state) || strings.HasSuffix(e.Path, Unfinished)
 	if own {
 		return
 	}
