@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/user"
-	"runtime/debug"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -72,26 +71,4 @@ func programDigest() string {
 		return ""
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// version is the module's, or the commit it was built from.
-func version() string {
-	b, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := b.Main.Version
-	if v != "" && v != "(devel)" {
-		return v
-	}
-	v = "devel"
-	for _, s := range b.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			v += " " + s.Value[:min(12, len(s.Value))]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			v += " modified"
-		}
-	}
-	return v
 }
