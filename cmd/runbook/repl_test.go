@@ -25,6 +25,15 @@ type keyedTerminal struct {
 // onTerminal starts a program on a terminal of its own.
 func onTerminal(t *testing.T, dir string, argv ...string) *keyedTerminal {
 	t.Helper()
+	c := exec.Command(argv[0], argv[1:]...)
+	c.Dir = dir
+	c.Env = append(os.Environ(), "NO_COLOR=1", "TERM=xterm", "XDG_STATE_HOME="+filepath.Join(dir, "state"))
+	return startOnTerminal(t, c, c.Start)
+}
+
+// startOnTerminal gives a program a terminal and starts it.
+func startOnTerminal(t *testing.T, c *exec.Cmd, start func() error) *keyedTerminal {
+	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Skipf("there are no terminals here: %v", err)
@@ -42,11 +51,10 @@ func onTerminal(t *testing.T, dir string, argv ...string) *keyedTerminal {
 		t.Fatal(err)
 	}
 	defer slave.Close()
-	k := &keyedTerminal{t: t, master: master, cmd: exec.Command(argv[0], argv[1:]...), shown: make(chan byte, 1<<20)}
-	k.cmd.Dir, k.cmd.Stdin, k.cmd.Stdout, k.cmd.Stderr = dir, slave, slave, slave
-	k.cmd.Env = append(os.Environ(), "NO_COLOR=1", "TERM=xterm", "XDG_STATE_HOME="+filepath.Join(dir, "state"))
+	k := &keyedTerminal{t: t, master: master, cmd: c, shown: make(chan byte, 1<<20)}
+	k.cmd.Stdin, k.cmd.Stdout, k.cmd.Stderr = slave, slave, slave
 	k.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := k.cmd.Start(); err != nil {
+	if err := start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { k.cmd.Process.Kill(); k.cmd.Wait() })

@@ -47,6 +47,9 @@ end is not followed again without --again.
 A real run ends with the head of its trace in short, which it also gives to syslog:
 kept elsewhere, it shows later that nobody has written another trace.
 
+With --by-hand a person makes the changes: each is shown as commands to be typed in
+another terminal, and the run looks at what they left before it shows the next one.
+
 Interrupt (Ctrl-C) ends the command under way, then the run; a package manager is
 waited for. A terminal that goes away does not end a run.
 
@@ -121,7 +124,8 @@ func (f runFlags) check() error {
 	}
 	problems = append(problems, f.checkApprovals())
 	if f.byHand && f.dryRun {
-		problems = append(problems, mistake("leave one of them out", "--by-hand goes with a real run: a dry run changes nothing"))
+		problems = append(problems,
+			mistake("leave one of them out", "--by-hand goes with a real run: a dry run changes nothing"))
 	}
 	if f.noProbes && !f.dryRun {
 		problems = append(problems, mistake("a real run needs the answers", "--no-probes needs --dry-run"))

@@ -120,7 +120,8 @@ func (h *ByHand) Chown(name string, o Owner, files int) error {
 	return h.at(name, func() error { return h.Local.Chown(name, o, files) }, func() error {
 		n, _, err := Differ(h.Local, name, o)
 		if err == nil && n > 0 {
-			err = guest("chown", name, fmt.Errorf("did not take effect: %d of %d files still belong to others", n, max(n, files)))
+			err = fmt.Errorf("did not take effect: %d of %d files still belong to others", n, max(n, files))
+			err = guest("chown", name, err)
 		}
 		return err
 	})

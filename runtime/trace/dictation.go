@@ -40,8 +40,8 @@ func (d *Dictation) Emit(e Event) error {
 	return nil
 }
 
-// Script returns the script of the last effect, and of that the commands which do it; both are "" if it is in the script
-// of an effect before.
+// Script returns the script of the last effect, and of that the commands which do it; both are "" if it is in the
+// script of an effect before.
 func (d *Dictation) Script() (script, commands string) { return d.script, d.text }
 
 // Lacks returns what the script of the last effect cannot do, "" if nothing.
