@@ -139,7 +139,7 @@ func isDevice(name string) bool {
 }
 
 // A dry run writes nothing but its trace, connects to nothing and begins nothing but what its trace calls a probe. A real
-// run writes what its trace calls an effect, and its state.
+// run writes what its trace calls an effect, and its state; and it tells the system's log how it ended.
 func TestPurity(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("strace"); err != nil {
@@ -206,7 +206,7 @@ func judge(t *testing.T, calls []call, told []trace.Event, file string) {
 				complain("changes "+name, c.name, c.args)
 			}
 		}
-		if c.name == "connect" {
+		if c.name == "connect" && (isDry || !strings.Contains(c.args, `sun_path="/dev/log"`)) {
 			m := port.FindStringSubmatch(c.args)
 			if m == nil || !regexp.MustCompile(`\b`+m[1]+`\b`).MatchString(said.String()) {
 				complain("reaches out", c.name, c.args)
