@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	host.MaybeConfine()
 	// Much of what the tests do is waiting for programs to come up. A -parallel of the command line goes before this.
 	flag.Set("test.parallel", strconv.Itoa(3*goruntime.NumCPU()))
-	testscript.Main(tidied{m}, map[string]func(){"runbook": scriptMain})
+	testscript.Main(tidied{m}, map[string]func(){"runbook": scriptMain, "older": older})
 }
 
 // tidied runs the tests and clears up what they shared.
