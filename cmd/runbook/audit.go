@@ -29,8 +29,8 @@ func (p *program) auditVerify() *cobra.Command {
 	c := &cobra.Command{
 		Use: "verify TRACE", Short: "Is a trace whole and unaltered; what is proved and what is not",
 		Long: "Compute anew all that a trace says of itself, and say what that proves and what it cannot. A signature\n" +
-			"beside it, TRACE.sig, is checked. The exit code is 1 unless the trace is whole and unaltered; with --signers,\n" +
-			"if nobody of that file has signed it; with --head, if its head is another.",
+			"beside it, TRACE.sig, and approvals in TRACE.approvals/ are checked. The exit code is 1 unless the trace is whole\n" +
+			"and unaltered; with --signers, if nobody of that file has signed or approved it; with --head, if its head is another.",
 		Example: "  runbook audit verify plan.jsonl\n  runbook audit verify run.jsonl --signers allowed_signers\n" +
 			"  runbook audit verify run.jsonl --head 3f2a-91bc-77de-0a44-91c3",
 		Args: operands(1, 1, "TRACE"),

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -195,139 +192,4 @@ func readOpen(f *os.File, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s has more than %d KiB", f.Name(), most>>10)
 	}
 	return text, err
-}
-
-// signersAt are the files that say whose signatures are accepted.
-type signersAt struct{ signers, revoked string }
-
-// add adds the flags that name them.
-func (at *signersAt) add(c *cobra.Command, what string) {
-	c.Flags().StringVar(&at.signers, "signers", "", what+": `FILE` of allowed signers, as for ssh-keygen -Y verify")
-	c.Flags().StringVar(&at.revoked, "revoked", "",
-		"with --signers: `FILE` of keys that are not accepted: public keys, or what ssh-keygen -k writes")
-}
-
-// A jury says whose signatures are accepted; nil accepts none.
-type jury struct {
-	name    string
-	signers *signing.Signers
-	revoked signing.Revoked
-}
-
-// read reads the files. They decide what is done, so that only their reader's own or root's are taken.
-func (at signersAt) read() (*jury, error) {
-	if at.signers == "" && at.revoked != "" {
-		return nil, mistake("say whose keys are accepted: --signers FILE", "--revoked needs --signers")
-	}
-	if at.signers == "" {
-		return nil, nil
-	}
-	text, err := readDeciding("signers", at.signers)
-	if err != nil {
-		return nil, err
-	}
-	j := &jury{name: at.signers}
-	if j.signers, err = signing.ParseSigners(text); err != nil {
-		return nil, mistake("a line is PRINCIPAL TYPE KEY, as of ssh-keygen -Y verify: alice ssh-ed25519 AAAA...",
-			"signers %s: %w", at.signers, err)
-	}
-	if at.revoked == "" {
-		return j, nil
-	}
-	if text, err = readDeciding("revoked keys", at.revoked); err != nil {
-		return nil, err
-	}
-	if j.revoked, err = signing.ParseRevoked(text); err != nil {
-		return nil, mistake("it is a list of public keys, or what ssh-keygen -k writes",
-			"revoked keys %s: %w", at.revoked, err)
-	}
-	return j, nil
-}
-
-func readDeciding(what, file string) ([]byte, error) {
-	real, err := filepath.EvalSymlinks(file)
-	if err == nil {
-		real, err = filepath.Abs(real)
-	}
-	if err != nil {
-		return nil, mistake("", what+": %w", err)
-	}
-	for _, name := range []string{real, filepath.Dir(real)} {
-		if err := ours(name, false); err != nil {
-			return nil, mistake("it decides who may approve: see who could have written it, then chown and chmod go-w",
-				what+" %s: %w", file, err)
-		}
-	}
-	text, err := readBounded(real, longestKey)
-	if err != nil {
-		return nil, mistake("", what+": %w", err)
-	}
-	return text, nil
-}
-
-// who returns the principals of a key that is accepted for a namespace now; the error says why it is not.
-func (j *jury) who(key signing.Public, namespace string, now time.Time) ([]string, error) {
-	if j.revoked.Has(key) {
-		return nil, fmt.Errorf("the key %s is revoked", key)
-	}
-	names, err := j.signers.Who(key, namespace, now)
-	if err != nil {
-		return nil, fmt.Errorf("the key %s %w", key, err)
-	}
-	return names, nil
-}
-
-// signatureOf returns the signature beside a trace, nil if there is none; the error says why it does not hold for head.
-func signatureOf(name, head string) (*signing.Public, error) {
-	text, err := readBounded(name+".sig", longestKey)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	sig, err := signing.Parse(bytes.TrimSpace(text))
-	if err == nil {
-		err = sig.Verify(traceNamespace, signedHead(head))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s.sig: %w", name, err)
-	}
-	key := sig.Key()
-	return &key, nil
-}
-
-// witnesses adds to a report what the signature beside the trace, and a head that was kept elsewhere, say of it. The
-// error says what was asked for and is not there.
-func (p *program) witnesses(r *trace.Report, name, head string, at signersAt) error {
-	jury, err := at.read()
-	if err != nil {
-		return err
-	}
-	key, serr := signatureOf(name, r.Head)
-	switch {
-	case serr != nil:
-		r.Contradict(serr.Error())
-	case key == nil && jury != nil:
-		err = runtime.Hint(spoken("trace %s: nobody has signed it", name), "runbook audit sign "+trace.Spaced([]string{name}))
-	case key == nil:
-	case jury == nil:
-		r.Proved = append(r.Proved, fmt.Sprintf("the key %s has signed this head: %s.sig", key, name))
-		r.NotProved = append(r.NotProved, "whose key that is: give --signers FILE")
-	default:
-		var names []string
-		if names, err = jury.who(*key, traceNamespace, p.now()); err != nil {
-			err = spoken("trace %s: %w", name, err)
-			break
-		}
-		r.Witness(fmt.Sprintf("%s has signed this head, with the key %s", trace.Quote(strings.Join(names, ", ")), key))
-	}
-	switch {
-	case head == "":
-	case trace.IsHead(strings.ToLower(head), r.Head):
-		r.Witness("the head is the one that was kept elsewhere: " + trace.Quote(head))
-	default:
-		r.Contradict(fmt.Sprintf("the head is not the one that was kept elsewhere: got %s, want %s", r.Head, head))
-	}
-	return err
 }

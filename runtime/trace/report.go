@@ -78,14 +78,23 @@ func (r Report) String() string {
 // takes 2^80 tries to make a trace whose head has the same.
 func Short(head string) string {
 	var groups []string
-	for i := 0; i+4 <= min(len(head), 20); i += 4 {
+	for i := 0; i+4 <= min(len(head), shortHead); i += 4 {
 		groups = append(groups, head[i:i+4])
 	}
 	return strings.Join(groups, "-")
 }
 
-// IsHead reports whether text names a head: as a whole, or in short.
-func IsHead(text, head string) bool { return text == head || text == Short(head) }
+// ParseHead reads a head as people write it, as a whole or in short, in groups or not, and reports whether it is one.
+func ParseHead(text string) (digits string, ok bool) {
+	digits = strings.ToLower(strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return strings.ContainsRune("- :\t", r)
+	}), ""))
+	isHex := strings.Trim(digits, "0123456789abcdef") == ""
+	return digits, isHex && (len(digits) == 64 || len(digits) == shortHead)
+}
+
+// shortHead is how many digits a head has in short.
+const shortHead = 20
 
 // conclude fills Proved and NotProved.
 func (r *Report) conclude() {
@@ -101,6 +110,10 @@ func (r *Report) conclude() {
 	}
 	r.doubt(unwitnessed)
 	r.doubt("that clock times are right: order is proved by numbers and hashes only")
+	if r.Run != nil && len(r.Run.Approvals) > 0 {
+		r.doubt("that the plan had the approvals that the run names: verify the plan %s, beside which they are",
+			Short(r.Run.Follows))
+	}
 	if r.Run != nil && r.Run.Previous != "" {
 		r.doubt("that the run before on this host had the head %s: compare it with that trace", Quote(r.Run.Previous))
 	}
