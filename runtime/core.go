@@ -58,6 +58,7 @@ var stepBuiltin = &Builtin{
 		arg("user", "string", `""`, "account that commands run as and that owns what is made"),
 		arg("when", boolOrFunction, "True", "whether the step runs; a function is called during the run"),
 		arg("tags", "list of string", "[]", "what --tag can choose it by"),
+		arg("controls", "list of string", "[]", "what it is evidence for in a report, such as CM-3 of NIST SP 800-53"),
 	},
 	Example: `pass`, declare: declareStep,
 }

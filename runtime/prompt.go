@@ -291,7 +291,8 @@ func (s promptStep) CallInternal(t *starlark.Thread, args starlark.Tuple, kwargs
 	step, user := r.step, r.user
 	r.step, r.user = s.Step.Name, s.User
 	defer func() { r.step, r.user = step, user }()
-	err := r.emit(trace.Event{Kind: trace.Step, Title: s.Title, Text: s.Doc, State: trace.Begin, Site: s.Site})
+	err := r.emit(trace.Event{Kind: trace.Step, Title: s.Title, Text: s.Doc, State: trace.Begin, Site: s.Site,
+		Controls: s.Controls})
 	if err == nil {
 		err = r.doBody(s.Step, t)
 	}

@@ -397,7 +397,8 @@ func (r *Run) doStep(s Step) error {
 	if err != nil {
 		return r.located(err)
 	}
-	e := trace.Event{Kind: trace.Step, Title: s.Title, Text: s.Doc, State: trace.Begin, Site: s.Site}
+	e := trace.Event{Kind: trace.Step, Title: s.Title, Text: s.Doc, State: trace.Begin, Site: s.Site,
+		Controls: s.Controls}
 	if why != "" {
 		e.State, e.Why = trace.LeftOut, why
 		return r.emit(e)

@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	"go.starlark.net/starlark"
 )
@@ -14,6 +15,8 @@ type Step struct {
 	Doc   string // its manual text
 	User  string // account that its commands run as and that owns what it makes
 	Tags  []string
+	// Controls are what it is evidence for, such as CM-3 of NIST SP 800-53.
+	Controls []string
 	// When is "" for a step that always runs, "no" for one that never does, and
 	// "function" for one that a function decides about during the run.
 	When   string
@@ -31,7 +34,7 @@ func declareStep(l *loader, _ *starlark.Thread, c *Call) (starlark.Value, error)
 	var s Step
 	var fn, when starlark.Value
 	if err := c.Unpack("fn", &fn, "name", &s.Name, "title", &s.Title, "user", &s.User, "when", &when,
-		"tags", &s.Tags); err != nil {
+		"tags", &s.Tags, "controls", &s.Controls); err != nil {
 		return nil, err
 	}
 	f, err := stepFunction("step", fn, 0)
@@ -69,6 +72,15 @@ func (l *loader) addStep(s Step, when starlark.Value, pos string) error {
 	for _, tag := range s.Tags {
 		if err := checkName("tag", tag); err != nil {
 			return fmt.Errorf("step %s: %w", s.Name, err)
+		}
+	}
+	for _, control := range s.Controls {
+		if err := checkName("control", control); err != nil {
+			return fmt.Errorf("step %s: %w", s.Name, err)
+		}
+		if strings.ContainsFunc(control, unicode.IsSpace) {
+			return Hint(fmt.Errorf("step %s: control: got %q, want one name in each text", s.Name, control),
+				`write controls = ["CM-3", "AC-2"]`)
 		}
 	}
 	if err := l.first("step "+s.Name, pos); err != nil {

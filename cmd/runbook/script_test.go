@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "xdg"))
+			env.Defer(func() { holdTracesAgainstSchema(env.T(), env.WorkDir) })
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {

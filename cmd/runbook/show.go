@@ -190,6 +190,9 @@ func notes(s runtime.Step) (parts []string) {
 	if len(s.Tags) > 0 {
 		parts = append(parts, "tags "+strings.Join(s.Tags, ", "))
 	}
+	if len(s.Controls) > 0 {
+		parts = append(parts, "controls "+strings.Join(s.Controls, ", "))
+	}
 	return parts
 }
 
@@ -208,7 +211,7 @@ func showJSON(w io.Writer, book *runtime.Runbook) error {
 	}
 	for _, s := range book.Steps {
 		steps = append(steps, object{"name": s.Name, "title": s.Title, "text": s.Doc, "user": s.User, "tags": orEmpty(s.Tags),
-			"when": s.When, "manual": s.Manual, "pos": s.Pos, "site": s.Site})
+			"controls": orEmpty(s.Controls), "when": s.When, "manual": s.Manual, "pos": s.Pos, "site": s.Site})
 	}
 	tweaks := []object{}
 	for _, t := range book.Tweaks {

@@ -32,7 +32,10 @@ type Event struct {
 	Text  string // of Step: its manual text; of Log: the line for people
 	State string // of Step: begin, end or skipped
 	Site  string // of Step: what the site's own file has done with it
-	Why   string // of Step: why it was skipped; of Probe: why it could do more than read
+
+	Controls []string // of Step: what it is evidence for, such as CM-3 of NIST SP 800-53
+
+	Why string // of Step: why it was skipped; of Probe: why it could do more than read
 
 	Op      string // of Op and Result: the builtin; in memory also of Effect
 	Target  string

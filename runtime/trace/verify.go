@@ -73,7 +73,7 @@ func (v *verifier) line(line []byte) {
 	} else {
 		v.seq = e.Seq
 		for _, key := range requiredKeys(e.Kind) {
-			if members[key] == nil && key != "inputs" { // which older traces lack
+			if members[key] == nil && !laterKey(key) {
 				v.broken("lacks %q", key)
 			}
 		}
@@ -197,7 +197,7 @@ func (v *verifier) begin(e Event) {
 }
 
 func (v *verifier) effect(e Event) {
-	switch calls := strings.Fields("exec mkdir write symlink meta move remove tree"); {
+	switch calls := calls(); {
 	case v.op == nil:
 		v.broken("is an effect outside of an op: %s", describe(e))
 	case v.op.Step != e.Step:

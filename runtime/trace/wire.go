@@ -132,7 +132,7 @@ func (e *Event) slots() slots {
 		{"approvals", &r.Approvals, Run},
 
 		{"time", &e.Time, ""}, {"step", &e.Step, ""}, {"title", &e.Title, ""}, {"text", &e.Text, ""},
-		{"state", &e.State, ""}, {"site", &e.Site, ""}, {"why", &e.Why, ""}, {"op", &e.Op, ""}, {"target", &e.Target, ""},
+		{"state", &e.State, ""}, {"site", &e.Site, ""}, {"controls", &e.Controls, Step}, {"why", &e.Why, ""}, {"op", &e.Op, ""}, {"target", &e.Target, ""},
 		{"pos", &e.Pos, ""}, {"user", user, ""}, {"args", &e.Args, ""}, {"changes", &e.Changes, ""},
 
 		{"call", &e.Call, ""}, {"inputs", &e.Inputs, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
