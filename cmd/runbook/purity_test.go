@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"runbook/cmd/runbook/internal/lab"
 	"runbook/runtime/trace"
@@ -44,6 +45,10 @@ func kernelCalls(t *testing.T, s site, events string, args ...string) []call {
 	}
 	g.await("traces it", func() bool { return traced(pid) })
 	g.release()
+	select { // which takes its time where each call is looked at
+	case <-g.ended:
+	case <-time.After(8 * time.Minute):
+	}
 	if code := g.wait(); code != 0 {
 		t.Fatalf("exit %d\n%s", code, g.said())
 	}

@@ -167,7 +167,7 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 		name = "."
 	}
 	if root == s.dir && !q.slash {
-		if f := s.warm.get(name, s.opts.Now()); f != nil {
+		if f := s.warm.get(s.tops[0], name); f != nil {
 			s.content(a, r, name, f.tag, f.changed, bytes.NewReader(f.text))
 			return
 		}
@@ -202,7 +202,7 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 		}
 		tag, changed := s.tags.of(account, subdir, path.Base(name), f)
 		if root == s.dir {
-			if kept := s.warm.keep(name, tag, changed, f, s.opts.Now()); kept != nil {
+			if kept := s.warm.keep(name, tag, changed, f); kept != nil {
 				s.content(a, r, name, tag, changed, bytes.NewReader(kept.text))
 				return
 			}

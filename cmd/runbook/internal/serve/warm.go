@@ -2,13 +2,16 @@ package serve
 
 import (
 	"io"
+	"os"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// warm is what was read of small packages a moment ago. A package never changes under its name, and many machines ask
-// for the same ones at a time; most of what a small one costs is to open and to read it. One that is withdrawn is
-// served for lookAgain longer.
+// warm is what was read of small packages. Many machines ask for the same ones at a time, and most of what a small one
+// costs is to open and to read it. That a file is still the one that was read is seen before it is served.
 type warm struct {
 	mu    sync.RWMutex
 	files map[string]*warmed
@@ -17,27 +20,37 @@ type warm struct {
 
 type warmed struct {
 	text    []byte
+	st      syscall.Stat_t
 	tag     string
 	changed time.Time
-	until   time.Time
 }
 
 // warmest is how many bytes of them are kept.
 const warmest = 8 << 20
 
-// get returns a file by its name below the directory, nil if it is to be opened.
-func (w *warm) get(name string, now time.Time) *warmed {
+// get returns a file by its name below top, nil if it is to be opened.
+func (w *warm) get(top *os.File, name string) *warmed {
 	w.mu.RLock()
 	f := w.files[name]
 	w.mu.RUnlock()
-	if f == nil || !now.Before(f.until) {
+	if f == nil {
+		return nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(top.Fd()), name, &st, 0); err != nil || !f.is(&st) {
 		return nil
 	}
 	return f
 }
 
+// is reports whether a file is the one that was read, and was not changed since.
+func (f *warmed) is(st *unix.Stat_t) bool {
+	return st.Ino == f.st.Ino && st.Dev == f.st.Dev && st.Size == f.st.Size &&
+		st.Ctim.Nano() == f.st.Ctim.Nano() && st.Mtim.Nano() == f.st.Mtim.Nano()
+}
+
 // keep reads a file and keeps it, if it is small and settled. It returns nil if it did not.
-func (w *warm) keep(name, tag string, changed time.Time, f *file, now time.Time) *warmed {
+func (w *warm) keep(name, tag string, changed time.Time, f *file) *warmed {
 	if f.Size() > small || !lasting(name) || tag == "" || changed.IsZero() {
 		return nil
 	}
@@ -46,7 +59,7 @@ func (w *warm) keep(name, tag string, changed time.Time, f *file, now time.Time)
 		f.at = 0
 		return nil
 	}
-	kept := &warmed{text, tag, changed, now.Add(lookAgain)}
+	kept := &warmed{text, f.st, tag, changed}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if old := w.files[name]; old != nil {

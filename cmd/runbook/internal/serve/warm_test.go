@@ -5,42 +5,39 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 )
 
-// A small package is read once in lookAgain; what is withdrawn or replaced is so for all who ask later. Neither an index
-// nor what is large, or has just been written, is kept, and all that is kept has its limit.
+// A small package is read once; what is withdrawn, replaced or changed in its place is so for all who ask from then on.
+// What is kept has its limit.
 func TestWarm(t *testing.T) {
-	dir, _, _ := large(t, 3*small)
-	var ahead atomic.Int64
-	s := start(t, Options{Dir: dir, Now: func() time.Time { return later().Add(time.Duration(ahead.Load())) }}, 0)
-	const package1, index, big = "/free/linux-64/b-1-0.conda", "/free/linux-64/repodata.json", "/free/linux-64/large-1-0.conda"
+	dir := channel(t)
+	s := start(t, Options{Dir: dir, Now: later}, 0)
+	const path = "/free/linux-64/b-1-0.conda"
 	get := func(path string) got { return ask(t, http.DefaultClient, "GET", s.url+path) }
-	was := get(package1)
-	for _, path := range []string{package1, index, big} {
-		get(path)
-		if err := os.Remove(dir + path); err != nil {
-			t.Fatal(err)
-		}
-		want := http.StatusNotFound
-		if path == package1 {
-			want = http.StatusOK
-		}
-		if a := get(path); a.code != want || want == http.StatusOK && (a.body != was.body || a.header.Get("ETag") != was.header.Get("ETag")) {
-			t.Errorf("%s: got %d %q, want %d", path, a.code, a.body, want)
-		}
+	was := get(path)
+	if again := get(path); again.body != was.body || again.header.Get("ETag") != was.header.Get("ETag") || s.warm.files[path[1:]] == nil {
+		t.Errorf("got %v, then %v", was, again)
 	}
-	ahead.Store(int64(lookAgain))
-	if a := get(package1); a.code != http.StatusNotFound {
+	if err := os.Remove(dir + path); err != nil {
+		t.Fatal(err)
+	}
+	if a := get(path); a.code != http.StatusNotFound {
 		t.Errorf("got %d of what was withdrawn", a.code)
 	}
-	put(t, dir+package1, "another")
-	if a := get(package1); a.body != "another" {
+	put(t, dir+path, "another")
+	if a := get(path); a.body != "another" {
 		t.Errorf("got %q of what was replaced", a.body)
 	}
-	if a := get(package1 + "/"); a.code != http.StatusNotFound {
+	f, err := os.OpenFile(dir+path, os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString("A")
+		f.Close()
+	}
+	if a := get(path); err != nil || a.body != "Another" {
+		t.Errorf("got %q of what was changed, %v", a.body, err)
+	}
+	if a := get(path + "/"); a.code != http.StatusNotFound {
 		t.Errorf("got %d of a directory that is a file", a.code)
 	}
 	for i := range 3 * warmest / small / 2 {
