@@ -165,9 +165,11 @@ type statement struct {
 
 // text returns the bytes that are signed: JSON with a line for each member, and nothing in it that does not show.
 func (s statement) text() []byte {
-	one, _ := json.Marshal(s) // strings and a number have a JSON form
-	var b bytes.Buffer
-	_ = json.Indent(&b, trace.Escape(one), "", "  ") // it was just written
+	var one, b bytes.Buffer
+	enc := json.NewEncoder(&one)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(s)                                                         // strings and a number have a JSON form
+	_ = json.Indent(&b, trace.Escape(bytes.TrimSpace(one.Bytes())), "", "  ") // it was just written
 	return append(b.Bytes(), '\n')
 }
 

@@ -148,7 +148,7 @@ func (a allowed) refuses(namespace string, at time.Time) string {
 		return "is listed to certify other keys, not to sign"
 	case !a.after.IsZero() && at.Before(a.after):
 		return "is not valid before " + a.after.Format(time.RFC3339)
-	case !a.before.IsZero() && !at.Before(a.before):
+	case !a.before.IsZero() && at.After(a.before):
 		return "is no longer valid since " + a.before.Format(time.RFC3339)
 	case a.namespaces != nil && !matchList(a.namespaces, namespace):
 		return fmt.Sprintf("is listed for the namespaces %s, not for %s", strings.Join(a.namespaces, ","), namespace)
