@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -15,53 +17,88 @@ import (
 // Numbers in Args, Detail and Observed are of type json.Number.
 func ReadAll(r io.Reader) ([]Event, error) {
 	var events []Event
+	err := Each(r, func(e Event) error {
+		events = append(events, e)
+		return nil
+	})
+	return events, err
+}
+
+// Each is ReadAll for a trace that is long: it hands the events to f, one after the other, until f returns an error.
+func Each(r io.Reader, f func(Event) error) error {
 	lines := newLines(r)
 	for {
 		line, whole, err := lines.next()
 		if err == io.EOF {
-			return events, nil
+			return nil
 		}
 		if err != nil {
-			return events, err
+			return err
 		}
 		e, _, err := decode(line)
 		if err != nil && !whole {
-			return events, nil
+			return nil
 		}
 		if err != nil {
-			return events, fmt.Errorf("trace line %d: %w", lines.n, err)
+			return fmt.Errorf("trace line %d: %w", lines.n, err)
 		}
-		events = append(events, e)
+		if err := f(e); err != nil {
+			return err
+		}
 	}
 }
 
 // decode returns the event of a line, which has no newline, and the members of its
 // object. Unknown keys are ignored; a key given twice, also in other case, is an
 // error, because two readers could take two meanings from it.
-func decode(line []byte) (e Event, members map[string]json.RawMessage, err error) {
-	if err := unique(line); err != nil {
-		return e, nil, err
-	}
-	if err := json.Unmarshal(line, &members); err != nil {
-		return e, nil, err
+func decode(line []byte) (e Event, members []field, err error) {
+	members, quick := quickMembers(line)
+	if !quick {
+		if members, err = slowMembers(line); err != nil {
+			return e, nil, err
+		}
 	}
 	e.Run = &RunInfo{}
-	for name, p := range map[string]any{"seq": &e.Seq, "prev": &e.Prev, "kind": &e.Kind} {
-		if err := unmarshal(name, members[name], p); err != nil {
+	for _, s := range []slot{{"seq", &e.Seq, ""}, {"prev", &e.Prev, ""}, {"kind", &e.Kind, ""}} {
+		if err := e.set(s, member(members, s.key), quick); err != nil {
 			return Event{}, nil, err
 		}
 	}
 	for _, s := range e.slots() {
-		if raw, ok := members[s.key]; ok {
-			if err := unmarshal(s.key, raw, s.at); err != nil {
-				return Event{}, nil, err
-			}
+		raw := member(members, s.key)
+		if raw == nil {
+			continue
+		}
+		if err := e.set(s, raw, quick); err != nil {
+			return Event{}, nil, err
 		}
 	}
 	if e.Kind != Run {
 		e.Run = nil
 	}
 	return e, members, nil
+}
+
+func (e *Event) set(s slot, raw json.RawMessage, quick bool) error {
+	if quick && raw != nil && unmarshalQuickly(raw, s.at) {
+		return nil
+	}
+	return unmarshal(s.key, raw, s.at)
+}
+
+// slowMembers returns the members of any line.
+func slowMembers(line []byte) (fs []field, err error) {
+	if err := unique(line); err != nil {
+		return nil, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(line, &members); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		fs = append(fs, field{name, members[name]})
+	}
+	return fs, nil
 }
 
 func unmarshal(name string, raw json.RawMessage, p any) error {
@@ -155,11 +192,14 @@ type lines struct {
 
 func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, 64<<10)} }
 
-// next returns a line without its newline, and whether it had one; io.EOF at the end.
+// next returns a line without its newline, and whether it had one; io.EOF at the end. The line holds until the next call.
 func (l *lines) next() (line []byte, whole bool, err error) {
 	l.n++
 	for {
 		part, err := l.r.ReadSlice('\n')
+		if err == nil && line == nil {
+			return part[:len(part)-1], true, nil
+		}
 		line = append(line, part...)
 		switch {
 		case len(line) > maxLine+1:

@@ -67,6 +67,9 @@ const accents = 2
 
 // hidden reports whether r does not show as itself: it is a control, or blank.
 func hidden(r rune) bool {
+	if r >= ' ' && r < 0x7f {
+		return false
+	}
 	switch r {
 	case '\u2800', '\U0001d159':
 		return true

@@ -17,8 +17,11 @@ import (
 // bytes. It returns an error only if reading fails; what is wrong with the trace
 // is in the report. A trace that stops without an end event is incomplete, not
 // broken.
-func Verify(r io.Reader) (Report, error) {
-	v := &verifier{in: newLines(r), begun: map[string]bool{}}
+func Verify(r io.Reader) (Report, error) { return Scan(r, nil) }
+
+// Scan is Verify that hands each event to f, up to the first line that is none.
+func Scan(r io.Reader, f func(Event)) (Report, error) {
+	v := &verifier{in: newLines(r), begun: map[string]bool{}, each: f, keys: map[Kind][]string{}}
 	v.Head = zeroHash
 	for {
 		line, whole, err := v.in.next()
@@ -48,13 +51,15 @@ const mostProblems = 100
 type verifier struct {
 	Report
 	in      *lines
+	each    func(Event)     // takes what was read; nil from the first line that is no event
 	seq     int             // of the line under way, 0 if it cannot be read
 	ended   bool            // an end event was read
 	step    string          // under way
 	begun   map[string]bool // steps
 	op      *Event          // under way
 	effects []Event         // of op
-	failed  *Event          // the result of the first op that failed
+	keys    map[Kind][]string
+	failed  *Event // the result of the first op that failed
 }
 
 func (v *verifier) broken(format string, args ...any) {
@@ -69,15 +74,18 @@ func (v *verifier) line(line []byte) {
 	e, members, err := decode(line)
 	if err != nil {
 		v.broken("is no event: %s", err)
+		v.each = nil
 		e.Seq = v.Seq + 1
 	} else {
 		v.seq = e.Seq
-		for _, key := range requiredKeys(e.Kind) {
-			if members[key] == nil && !laterKey(key) {
+		for _, key := range v.keysOf(e.Kind) {
+			if member(members, key) == nil && !laterKey(key) {
 				v.broken("lacks %q", key)
 			}
 		}
-		v.event(e, line)
+		if v.event(e, line); v.each != nil {
+			v.each(e)
+		}
 	}
 	if what := unclean(line); what != "" {
 		v.broken("%s", what)
@@ -88,8 +96,23 @@ func (v *verifier) line(line []byte) {
 	v.Head = hash(line)
 }
 
+// keysOf is requiredKeys, worked out once for each kind.
+func (v *verifier) keysOf(k Kind) []string {
+	keys, ok := v.keys[k]
+	if !ok {
+		keys = requiredKeys(k)
+		if len(v.keys) < len(everyKind()) {
+			v.keys[k] = keys
+		}
+	}
+	return keys
+}
+
 // unclean says which bytes a line has that no trace is written with, "" if none.
 func unclean(line []byte) string {
+	if shows(line) {
+		return ""
+	}
 	switch {
 	case bytes.HasPrefix(line, []byte("\xef\xbb\xbf")):
 		return "begins with a byte order mark"
@@ -107,6 +130,25 @@ func unclean(line []byte) string {
 		return "has white space between its members"
 	}
 	return ""
+}
+
+// shows reports whether a line has nothing but what shows in ASCII, and no white space outside of its strings.
+func shows(line []byte) bool {
+	inside := false
+	for i, c := range line {
+		switch {
+		case c < ' ' || c >= 0x7f || c == ' ' && !inside:
+			return false
+		case c == '"' && (!inside || !escapes(line[:i])):
+			inside = !inside
+		}
+	}
+	return true
+}
+
+// escapes reports whether what follows b is escaped: an odd number of backslashes stand at its end.
+func escapes(b []byte) bool {
+	return (len(b)-len(bytes.TrimRight(b, `\\`)))%2 == 1
 }
 
 func (v *verifier) event(e Event, line []byte) {

@@ -86,20 +86,6 @@ func again(t *testing.T, change func([]Event) []Event) []byte {
 	return written(t, change(sample(RealRun)))
 }
 
-func BenchmarkVerify(b *testing.B) {
-	var file bytes.Buffer
-	j := &jsonl{w: &file}
-	for _, e := range sample(RealRun) {
-		j.Emit(e)
-	}
-	b.SetBytes(int64(file.Len()))
-	for b.Loop() {
-		if r, err := Verify(bytes.NewReader(file.Bytes())); err != nil || !r.OK() {
-			b.Fatal(r, err)
-		}
-	}
-}
-
 type tampered struct {
 	file []byte
 	want string

@@ -3,6 +3,7 @@ package trace
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -143,11 +144,66 @@ func TestALineTooLongIsRefusedByBothSides(t *testing.T) {
 	}
 }
 
+// The quick way to read a line takes nothing that the other one refuses or reads otherwise.
+func agree(t *testing.T, line []byte) {
+	t.Helper()
+	quick, ok := quickMembers(line)
+	if !ok {
+		return
+	}
+	slow, err := slowMembers(line)
+	if err != nil {
+		t.Fatalf("%q: read quickly, else %v", line, err)
+	}
+	slices.SortFunc(quick, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	if !slices.EqualFunc(quick, slow, func(a, b field) bool { return a.name == b.name && bytes.Equal(a.raw, b.raw) }) {
+		t.Fatalf("%q: got %v, want %v", line, quick, slow)
+	}
+	for _, f := range quick {
+		e := Event{Run: &RunInfo{}}
+		for _, s := range e.slots() {
+			have, want := reflect.New(reflect.TypeOf(s.at).Elem()), reflect.New(reflect.TypeOf(s.at).Elem())
+			if !unmarshalQuickly(f.raw, have.Interface()) {
+				continue
+			}
+			if err := unmarshal(f.name, f.raw, want.Interface()); err != nil || !reflect.DeepEqual(have.Interface(), want.Interface()) {
+				t.Fatalf("%s as %T: got %v, want %v, %v", f.raw, s.at, have.Elem(), want.Elem(), err)
+			}
+		}
+	}
+}
+
+func TestTheQuickWayToReadAgrees(t *testing.T) {
+	read := 0
+	for line := range bytes.Lines(slices.Concat(written(t, sample(RealRun)), written(t, poisoned("\x00\u202e\"\\{}[],:\xff")))) {
+		line = bytes.TrimSuffix(line, []byte("\n"))
+		if _, ok := quickMembers(line); ok {
+			read++
+		}
+		agree(t, line)
+		for i := range line {
+			for _, c := range []byte(`"\{}[]:, 0-.aA`) {
+				bad := slices.Clone(line)
+				bad[i] = c
+				agree(t, bad)
+			}
+			agree(t, slices.Delete(slices.Clone(line), i, i+1))
+		}
+	}
+	if read < 20 {
+		t.Errorf("only %d lines are read quickly", read)
+	}
+	for _, c := range []string{`{}`, `{"a":[[],{}]}`, `{"a":-1}`, `{"a":1e2}`, `{"a":null}`, `{"time":"2026-01-02T03:04:05Z"}`, `{"a":["x","\u0041"]}`, `{"a":{"b":[1,true,null,"\ud800"]}}`, `{"a":-0}`, `{"a":01}`, `{"a":{"k\u0041":1,"kA":2}}`} {
+		agree(t, []byte(c))
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for l := range strings.SplitSeq(`{"seq":1,"prev":"","kind":"op"}|{"seq":1,"prev":"","kind":"run","user":{}}|{"a":[{}]}`, "|") {
 		f.Add([]byte(l))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
+		agree(t, line)
 		e, _, err := decode(line)
 		if err != nil {
 			return
