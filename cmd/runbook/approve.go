@@ -49,7 +49,7 @@ func (p *program) auditApprove() *cobra.Command {
 	c := &cobra.Command{
 		Use: "approve PLAN", Short: "Sign that a run may follow a plan, into PLAN.approvals/", Long: approveHelp,
 		Example: "  runbook audit show plan.jsonl\n  runbook audit approve plan.jsonl --until 2026-12-24 --ticket CHG-4711\n" +
-			"  runbook run install.star --follow plan.jsonl --approvals 2 --signers /etc/runbook/allowed_signers",
+			"  runbook run install.star --follow plan.jsonl --approvals 2 --signers signers",
 		Args: operands(1, 1, "PLAN"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.approve(c.Context(), args[0], key, until, ticket)

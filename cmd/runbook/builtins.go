@@ -10,6 +10,7 @@ import (
 
 	"runbook/builtins"
 	"runbook/runtime"
+	"runbook/runtime/trace"
 )
 
 func (p *program) builtinsCommand() *cobra.Command {
@@ -27,7 +28,9 @@ func (p *program) builtinsCommand() *cobra.Command {
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			all, write := p.rt.Builtins(), listBuiltins
+			columns := columnsOf(p.out.file)
+			all := p.rt.Builtins()
+			write := func(w io.Writer, all []*runtime.Builtin) error { return listBuiltins(w, all, columns) }
 			if asJSON || stubs {
 				all = withTests().Builtins()
 			}
@@ -53,7 +56,7 @@ func (p *program) builtinsCommand() *cobra.Command {
 			if asJSON || stubs {
 				return write(p.out, []*runtime.Builtin{b})
 			}
-			return describeBuiltin(p.out, b)
+			return describeBuiltin(p.out, b, columns)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print all that is known of each, as JSON")
@@ -66,25 +69,27 @@ func withTests() *runtime.Runtime {
 	return runtime.New(slices.Concat(builtins.All(), builtins.Testing())...)
 }
 
-func listBuiltins(w io.Writer, all []*runtime.Builtin) error {
+func listBuiltins(w io.Writer, all []*runtime.Builtin, width int) error {
 	var rows [][]string
 	for _, b := range all {
 		rows = append(rows, []string{b.Name, b.Summary})
 	}
-	return table(w, "", rows)
+	return table(w, "", rows, width)
 }
 
-func describeBuiltin(w io.Writer, b *runtime.Builtin) error {
-	fmt.Fprintf(w, "%s\n\n%s will %s.\n", signature(b), b.Name, sentence(b.Summary))
-	for _, s := range details(b) {
-		fmt.Fprintln(w, s)
+func describeBuiltin(w io.Writer, b *runtime.Builtin, width int) error {
+	folded := func(text string, hang int) string { return strings.Join(trace.Wrap(text, width, hang), "\n") }
+	fmt.Fprintf(w, "%s\n\n", folded(signature(b), 4))
+	for _, s := range append([]string{b.Name + " will " + sentence(b.Summary) + "."}, details(b)...) {
+		fmt.Fprintln(w, folded(s, 2))
 	}
 	var rows [][]string
 	for _, a := range b.Params() {
 		rows = append(rows, []string{a.Name, a.Type, defaultText(a), a.Help})
 	}
-	err := table(w, "\nArguments\n", rows)
-	fmt.Fprintf(w, "\nExample\n  %s\n", strings.ReplaceAll(strings.TrimSpace(b.Example), "\n", "\n  "))
+	err := table(w, "\nArguments\n", rows, width)
+	example := "  " + strings.ReplaceAll(strings.TrimSpace(b.Example), "\n", "\n  ")
+	fmt.Fprintf(w, "\nExample\n%s\n", paragraphs(example, width))
 	return err
 }
 

@@ -135,19 +135,24 @@ func (p *program) asks(lib *library, dir string) {
 // diagnosticsText prints diagnostics for people, with the lines that they are about.
 func (p *program) diagnosticsText(all []runtime.Diagnostic, files int) error {
 	count := map[runtime.Severity]int{}
+	columns := terminalColumns(p.out.file)
+	w, most := printable{p.out, columns}, longestExcerpt
+	if columns > 0 {
+		most = min(most, columnsOf(p.out.file)-4)
+	}
 	for _, d := range all {
 		count[d.Severity]++
 		text := placeText(d) + ": " + d.Message
 		if d.Severity == runtime.Doubtful {
 			text = fmt.Sprintf("%s: warning: %s [%s]", placeText(d), d.Message, d.Rule)
 		}
-		fmt.Fprintln(p.out, trace.Quote(text))
-		excerpt(p.out, d)
+		fmt.Fprintln(w, trace.Quote(text))
+		excerpt(p.out, d, most)
 		if d.From != "" {
-			fmt.Fprintln(p.out, "  called from "+trace.Quote(d.From))
+			fmt.Fprintln(w, "  called from "+trace.Quote(d.From))
 		}
 		if d.Cure != "" {
-			fmt.Fprintln(p.out, "  hint: "+trace.Quote(d.Cure))
+			fmt.Fprintln(w, "  hint: "+trace.Quote(d.Cure))
 		}
 	}
 	var parts []string

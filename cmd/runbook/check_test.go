@@ -204,7 +204,7 @@ func TestCheckSARIF(t *testing.T) {
 func TestExcerpt(t *testing.T) {
 	at := func(line string, from, to int) string {
 		var b strings.Builder
-		excerpt(&b, runtime.Diagnostic{Line: line, Start: runtime.Place{Line: 1, Column: from}, End: runtime.Place{Line: 1, Column: to}})
+		excerpt(&b, runtime.Diagnostic{Line: line, Start: runtime.Place{Line: 1, Column: from}, End: runtime.Place{Line: 1, Column: to}}, longestExcerpt)
 		return b.String()
 	}
 	long := strings.Repeat("x", 150)
@@ -261,7 +261,7 @@ func FuzzDiagnose(f *testing.F) {
 				if d.Rule == "" || d.Severity == "" || d.Message == "" || d.File == name && d.Start.Line > lines {
 					t.Errorf("%+v", d)
 				}
-				excerpt(io.Discard, d)
+				excerpt(io.Discard, d, longestExcerpt)
 			}
 		}
 	})

@@ -10,11 +10,12 @@ import (
 	"runbook/runtime/trace"
 )
 
-// longestExcerpt is how many columns of a line are shown around a mistake.
+// longestExcerpt is how many columns of a line are shown around a mistake where no terminal has fewer.
 const longestExcerpt = 100
 
-// excerpt writes the line in which a diagnostic starts, and marks what is meant below it.
-func excerpt(w io.Writer, d runtime.Diagnostic) {
+// excerpt writes the line in which a diagnostic starts, and marks what is meant below it. At most so many columns of it
+// are shown.
+func excerpt(w io.Writer, d runtime.Diagnostic, most int) {
 	if d.Start.Line == 0 || strings.TrimSpace(d.Line) == "" {
 		return
 	}
@@ -26,10 +27,10 @@ func excerpt(w io.Writer, d runtime.Diagnostic) {
 	}
 	before, marked, after := string(line[:from]), string(line[from:to]), string(line[to:])
 	before, marked, after = trace.Quote(before), trace.Quote(strings.TrimRight(marked, " \t")), trace.Quote(after)
-	if width(before) > longestExcerpt/2 && width(before+marked+after) > longestExcerpt {
-		before = "..." + lastColumns(before, longestExcerpt/4)
+	if width(before) > most/2 && width(before+marked+after) > most {
+		before = "..." + lastColumns(before, most/4)
 	}
-	shown := firstColumns(before+marked+after, longestExcerpt)
+	shown := firstColumns(before+marked+after, most)
 	carets := min(max(width(marked), 1), max(width(shown)-width(before), 1))
 	fmt.Fprintf(w, "  | %s\n  | %s%s\n", shown, strings.Repeat(" ", width(before)), strings.Repeat("^", carets))
 }

@@ -157,7 +157,7 @@ func FuzzRunbook(f *testing.F) {
 		rt.Diagnose(lib, "t.star")
 		book, err := rt.Load(lib, "t.star", runtime.Inputs{})
 		if err == nil {
-			if err := showText(io.Discard, book); err != nil {
+			if err := showText(io.Discard, book, 80); err != nil {
 				t.Error(err)
 			}
 			if text := (manual{book: book}).markdown(); !strings.HasPrefix(text, "# ") {

@@ -59,8 +59,9 @@ func hurry() {
 
 func newProgram() *program {
 	p := &program{
-		in: os.Stdin, out: &stdout{file: os.Stdout}, err: printable{os.Stderr}, argv: os.Args, now: time.Now,
-		rt: runtime.New(builtins.All()...), shipped: runbooks.FS, rootState: "/var/lib/runbook", syslog: "/dev/log",
+		in: os.Stdin, out: &stdout{file: os.Stdout}, err: printable{os.Stderr, terminalColumns(os.Stderr)}, argv: os.Args,
+		now: time.Now, rt: runtime.New(builtins.All()...), shipped: runbooks.FS,
+		rootState: "/var/lib/runbook", syslog: "/dev/log",
 		digest: sync.OnceValue(programDigest),
 	}
 	p.rt.GiveUp = func(err error) {
@@ -114,7 +115,8 @@ func (p *program) rootCommand() *cobra.Command {
 	root.AddCommand(p.runCommand(), p.showCommand(), p.docCommand(), p.checkCommand(), p.fmtCommand(),
 		p.testCommand(), p.initCommand(), p.diffCommand(), p.builtinsCommand(), p.lspCommand(), p.replCommand(),
 		p.auditCommand(), p.serveCommand(), p.versionCommand())
-	root.SetHelpCommand(helpCommand())
+	root.SetHelpFunc(p.showHelp)
+	root.SetHelpCommand(p.helpCommand())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

@@ -61,13 +61,31 @@ func (o *stdout) lost() error {
 
 // A printable writes text, of which it escapes what a terminal would obey rather than
 // print. What is written at a time must hold whole characters.
-type printable struct{ io.Writer }
+type printable struct {
+	io.Writer
+	columns int // of a terminal, for which lines are broken between words; 0 if it is none
+}
 
 func (p printable) Write(b []byte) (int, error) {
-	if _, err := io.WriteString(p.Writer, shown(string(b))); err != nil {
+	lines := strings.Split(shown(string(b)), "\n")
+	for i, line := range lines {
+		lines[i] = strings.Join(trace.Wrap(line, p.columns, hangOfMessage(line)), "\n")
+	}
+	if _, err := io.WriteString(p.Writer, strings.Join(lines, "\n")); err != nil {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// hangOfMessage returns where a line of a message goes on when it is broken.
+func hangOfMessage(line string) int {
+	indent := len(line) - len(strings.TrimLeft(line, " "))
+	for _, label := range []string{"hint: ", "- "} {
+		if strings.HasPrefix(line[indent:], label) {
+			return indent + len(label)
+		}
+	}
+	return indent + 4
 }
 
 // shown returns text that is safe for a terminal, with its lines kept.

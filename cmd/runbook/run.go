@@ -60,8 +60,8 @@ make; 130 interrupted.`
 
 const runExample = `  runbook run install.star --dry-run --trace plan.jsonl
   runbook run install.star --follow plan.jsonl --ticket CHG-4711
-  runbook run install.star --follow plan.jsonl --approvals 2 --signers allowed_signers
-  runbook run install.star --var airgap=true --secret superuser_password=file:/root/pw
+  runbook run install.star --follow plan.jsonl --approvals 2 --signers signers
+  runbook run install.star --secret superuser_password=file:/root/pw
   runbook run install.star --from mongodb --skip port80`
 
 func (p *program) runCommand() *cobra.Command {

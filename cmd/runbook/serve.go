@@ -44,9 +44,9 @@ func (p *program) serveCommand() *cobra.Command {
 			"and no symbolic link leads from one account to another. Certificate, key and tokens are read again when their\n" +
 			"files change; SIGHUP opens the access log anew.",
 		Example: "  runbook serve /srv/mirror\n" +
-			"  runbook serve /srv/mirror --listen :8080 --access-log /var/log/runbook/access.log\n" +
+			"  runbook serve /srv/mirror --listen :8080 --access-log /var/log/access.log\n" +
 			"  runbook serve token anaconda --tokens /etc/runbook/tokens\n" +
-			"  runbook serve /srv/mirror --listen :8443 --cert host.pem --key host.key --tokens /etc/runbook/tokens",
+			"  runbook serve /srv/mirror --cert host.pem --key host.key --tokens tokens",
 		Args: operands(1, 1, "DIR"),
 		RunE: func(c *cobra.Command, args []string) error {
 			s.Dir, s.Version = args[0], version()

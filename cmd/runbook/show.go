@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +32,7 @@ func (p *program) showCommand() *cobra.Command {
 			case asJSON:
 				return showJSON(p.out, book)
 			}
-			return showText(printable{p.out}, book)
+			return showText(p.out, book, columnsOf(p.out.file))
 		},
 	}
 	f.add(c, p)
@@ -55,10 +54,10 @@ func wrong(err error) bool {
 	return slices.ContainsFunc(flatten(err), func(e *runtime.Error) bool { return !errors.Is(e, runtime.ErrMissing) })
 }
 
-func showText(w io.Writer, book *runtime.Runbook) error {
+func showText(w io.Writer, book *runtime.Runbook, width int) error {
 	fmt.Fprintln(w, trace.Quote(book.Name))
 	if doc := strings.TrimSpace(book.Doc); doc != "" {
-		fmt.Fprintln(w, shown(introduction(doc)))
+		fmt.Fprintln(w, paragraphs(shown(introduction(doc)), width))
 	}
 	var vars, secrets, steps, asks, files [][]string
 	for _, v := range book.Vars {
@@ -85,9 +84,9 @@ func showText(w io.Writer, book *runtime.Runbook) error {
 		}
 		tweaks = append(tweaks, []string{t.Pos, t.Kind, t.Name, about})
 	}
-	return errors.Join(table(w, "\nSite\n", tweaks), table(w, "\nVars\n", vars),
-		table(w, "\nSecrets\n", secrets), table(w, "\nSteps\n", steps),
-		table(w, "\nAsks, in a dry run too\n", asks), table(w, "\nFiles\n", files))
+	return errors.Join(table(w, "\nSite\n", tweaks, width), table(w, "\nVars\n", vars, width),
+		table(w, "\nSecrets\n", secrets, width), table(w, "\nSteps\n", steps, width),
+		table(w, "\nAsks, in a dry run too\n", asks, width), table(w, "\nFiles\n", files, width))
 }
 
 // introduction is a docstring up to its first heading; doc prints the rest.
@@ -97,38 +96,6 @@ func introduction(doc string) string {
 		text = strings.TrimSpace(text) + "\n\nMore is in the manual that runbook doc prints."
 	}
 	return text
-}
-
-// widest is how wide a column gets; a wider cell goes over its edge.
-const widest = 40
-
-// table writes rows in columns below a title; nothing if there are none.
-func table(w io.Writer, title string, rows [][]string) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	width := make([]int, len(rows[0]))
-	for _, r := range rows {
-		for i, c := range r {
-			r[i] = trace.Quote(c)
-			if n := utf8.RuneCountInString(r[i]); n <= widest {
-				width[i] = max(width[i], n)
-			}
-		}
-	}
-	var b strings.Builder
-	b.WriteString(title)
-	for _, r := range rows {
-		line := ""
-		for i, c := range r {
-			if c != "" || width[i] > 0 {
-				line += "  " + c + strings.Repeat(" ", max(0, width[i]-utf8.RuneCountInString(c)))
-			}
-		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 // valueText returns a var's value as one would write it in the command line.

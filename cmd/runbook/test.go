@@ -59,36 +59,15 @@ All tests are run. A failure shows its line and what differs. A test may load
 lib/x.star, and sees, besides what only computes:
 `)
 	for _, x := range builtins.Testing() {
-		fmt.Fprintf(&b, "\n%s\n", wrapped(signature(x), "    "))
-		b.WriteString("  " + wrapped("will "+sentence(x.Summary)+".", "  ") + "\n")
+		fmt.Fprintf(&b, "\n  %s\n    will %s.\n", signature(x), sentence(x.Summary))
 		for _, a := range x.Params() {
-			b.WriteString("    " + wrapped(a.Name+": "+a.Help, "      ") + "\n")
+			fmt.Fprintf(&b, "      %s: %s\n", a.Name, a.Help)
 		}
 		for _, d := range x.Detail {
-			b.WriteString("  " + wrapped(d, "  ") + "\n")
+			fmt.Fprintf(&b, "    %s\n", d)
 		}
 	}
 	b.WriteString("\nExit codes: 0 all passed; 1 a test failed; 2 wrong usage, or a file of tests with mistakes.")
-	return b.String()
-}
-
-// wrapped breaks a text into lines for a terminal; all but the first are indented.
-func wrapped(text, indent string) string {
-	const most = 88
-	var b strings.Builder
-	column := 0
-	for i, w := range strings.Fields(text) {
-		switch {
-		case i > 0 && column+1+width(w) > most:
-			b.WriteString("\n" + indent)
-			column = len(indent)
-		case i > 0:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(w)
-		column += width(w)
-	}
 	return b.String()
 }
 
@@ -336,5 +315,5 @@ func sourceLine(w io.Writer, lib *library, pos string, hide func(string) string)
 	}
 	d := runtime.Diagnostic{Start: runtime.Place{Line: line, Column: column}, Line: hide(lines[line-1])}
 	d.End = runtime.Place{Line: line, Column: column + 1}
-	excerpt(w, d)
+	excerpt(w, d, longestExcerpt)
 }
