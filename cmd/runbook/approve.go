@@ -202,7 +202,7 @@ func (s statement) sign(key signing.Key, dir string) (string, error) {
 		return "", err
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("approve: %w", err)
+		return "", fmt.Errorf("approve: %w", unmade(dir, err))
 	}
 	if fi, err := os.Lstat(dir); err != nil || !fi.IsDir() {
 		return "", mistake("it is where approvals are kept: move it away", "approve: %s is no directory", dir)

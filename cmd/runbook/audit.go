@@ -16,7 +16,7 @@ import (
 
 func (p *program) auditCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "audit", Short: "Verify, show, compare and judge traces", Long: "Verify, show, compare and judge traces of runs and dry runs.",
+		Use: "audit", Short: "Verify, show, compare, sign and judge traces", Long: "Verify, show, compare, sign and judge traces of runs and dry runs.",
 		Args: subcommandOnly, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(p.auditVerify(), p.auditShow(), p.auditDiff(), p.auditCheck(), p.auditSign(), p.auditApprove(),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,7 +149,7 @@ func agentKey(public *signing.Public) (signing.Key, error) {
 func putNew(name string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".runbook-*.tmp")
 	if err != nil {
-		return err
+		return unmade(name, err)
 	}
 	defer os.Remove(f.Name()) // gone already if all went well
 	_, err = f.Write(text)
@@ -160,13 +161,26 @@ func putNew(name string, text []byte) error {
 		err = os.Link(f.Name(), name)
 	}
 	if err != nil {
-		return &os.PathError{Op: "make", Path: name, Err: err}
+		return unmade(name, err)
 	}
 	dir, err := os.Open(filepath.Dir(name))
 	if err != nil {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// unmade is the error of a file or directory beside a trace that could not be made.
+func unmade(name string, err error) error {
+	var inner *os.PathError
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
+	err = &os.PathError{Op: "make", Path: name, Err: err}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+		return runtime.Hint(err, "copy the trace to where you may write, sign it there, and hand over what it made")
+	}
+	return err
 }
 
 // readBounded reads a regular file of at most so many bytes.
