@@ -30,11 +30,12 @@ the change ticket. It is written to PLAN.approvals/, a file for each approval: t
 signature, for the namespace runbook-approval. Who has no access to the host approves a copy of the plan, and hands
 the file back. Stock tools check it:
 
-  sed '/^-----BEGIN/,$d' FILE >statement; sed -n '/^-----BEGIN/,$p' FILE >statement.sig
-  ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n runbook-approval -s statement.sig <statement
+  sed '/^-----BEGIN/,$d' FILE >said
+  sed -n '/^-----BEGIN/,$p' FILE >said.sig
+  ssh-keygen -Y verify -f SIGNERS -I NAME -n runbook-approval -s said.sig <said
 
-Then run --follow PLAN --approvals N --signers ALLOWED_SIGNERS wants N of them: each by another key and another
-name of the file ALLOWED_SIGNERS, none of them the plan's author, who is whoever the trace names as its user (through
+Then run --follow PLAN --approvals N --signers SIGNERS wants N of them: each by another key and another
+name of the file SIGNERS, none of them the plan's author, who is whoever the trace names as its user (through
 sudo or not) and whose key has signed it (runbook audit sign PLAN). An approval holds for that plan, on that host, until
 then, and if it names a ticket, for that ticket.
 

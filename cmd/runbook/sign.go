@@ -27,7 +27,7 @@ The head is the SHA-256 of the last line, which holds the hash of the line befor
 The message is the head in hex and a newline, the namespace is runbook-trace, so that stock tools can check it:
 
   tail -n 1 TRACE | tr -d '\n' | sha256sum | cut -c1-64 |
-    ssh-keygen -Y verify -f ALLOWED_SIGNERS -I NAME -n runbook-trace -s TRACE.sig
+    ssh-keygen -Y verify -f SIGNERS -I NAME -n runbook-trace -s TRACE.sig
 
 That this head is the trace's is what runbook audit verify computes; with --signers it checks the signature, too.
 
