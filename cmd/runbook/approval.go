@@ -141,7 +141,7 @@ func (c court) hear(a approval) (trace.Approval, error) {
 	author := c.plan.author()
 	for _, name := range names {
 		account, _, _ := strings.Cut(name, "@")
-		if author != "" && (name == author || account == author) {
+		if author != "" && (strings.EqualFold(name, author) || strings.EqualFold(account, author)) {
 			return trace.Approval{}, fmt.Errorf("%s has made the plan: somebody else is to approve it", name)
 		}
 	}

@@ -59,8 +59,7 @@ func (s *session) admit(ctx context.Context) error {
 	switch {
 	case before == nil:
 	case errors.Is(err, trace.ErrDeviates):
-		return runtime.Hint(err, before.String()+" of its "+counted(s.plan.effects(), "effect")+
-			": runbook audit show "+trace.Spaced([]string{before.trace}))
+		return runtime.Hint(err, before.of(s.plan)+": runbook audit show "+trace.Spaced([]string{before.trace}))
 	case err == nil && before.outcome == trace.Done && !s.flags.again:
 		return &runtime.Error{Class: runtime.Deviates,
 			Err: spoken("the plan %s was followed to its end already, at %s: trace %s; nothing was changed",
@@ -96,15 +95,23 @@ func (s *session) wayOn(err error) error {
 
 // A following is what the state directory has of a run that followed a plan.
 type following struct {
-	outcome trace.Outcome // "cut off" if nobody has written how it ended
+	outcome trace.Outcome // cutOff if nobody has written how it ended
 	effects int           // that its trace has
 	at      string        // RFC 3339
 	trace   string
 }
 
-func (f following) String() string {
-	return fmt.Sprintf("at %s a run that followed it ended %s, after %d", f.at, f.outcome, f.effects)
+// of says how far a run came that followed a plan.
+func (f following) of(p *plan) string {
+	if f.outcome == cutOff {
+		return fmt.Sprintf("a run that followed it began at %s and was cut off", f.at)
+	}
+	return fmt.Sprintf("at %s a run that followed it ended %s, after %d of its %s",
+		f.at, f.outcome, f.effects, counted(p.effects(), "effect"))
 }
+
+// cutOff is the outcome of a run that has not said how it ended.
+const cutOff trace.Outcome = "begun"
 
 // noteFollowing writes down that the run follows its plan, and once more how that ended.
 func (s *session) noteFollowing(name string) error {
@@ -118,7 +125,7 @@ func (s *session) noteFollowing(name string) error {
 	if err != nil {
 		return err
 	}
-	outcome, now := cmp.Or(s.watch.outcome, "begun"), s.now().UTC().Format(time.RFC3339)
+	outcome, now := cmp.Or(s.watch.outcome, cutOff), s.now().UTC().Format(time.RFC3339)
 	_, err = fmt.Fprintf(f, "%s %s %d %s %q\n", s.plan.head, outcome, s.watch.effects, now, name)
 	return errors.Join(err, f.Sync(), f.Close())
 }
@@ -133,9 +140,6 @@ func (s state) followed(head string) (last *following) {
 		n, err := fmt.Sscanf(line, "%s %s %d %s %q", &of, &f.outcome, &f.effects, &f.at, &f.trace)
 		if n != 5 || err != nil || of != head {
 			continue
-		}
-		if f.outcome == "begun" {
-			f.outcome = "cut off"
 		}
 		if last == nil || last.outcome != trace.Done || f.outcome == trace.Done {
 			last = &f
