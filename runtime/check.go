@@ -27,8 +27,12 @@ func (rt *Runtime) check(lib Library, name string) Errors {
 	l.pre = rt.predeclared(l)
 	c := &checker{rt: rt, lib: lib, pre: l.pre, loader: l, placeholders: l.book.placeholders,
 		uses: map[*syntax.Ident]int{}, set: map[*syntax.Ident]bool{}}
-	if isSite(name, src) {
+	policy := isPolicy(name, src)
+	switch {
+	case isSite(name, src):
 		c.pre, c.site = rt.predeclaredForSite(l), true
+	case policy:
+		c.pre = rt.predeclaredForPolicy(l)
 	}
 	f, err := parse(name, src, c.pre)
 	if err != nil {
@@ -44,10 +48,12 @@ func (rt *Runtime) check(lib Library, name string) Errors {
 	c.walk(f)
 	c.unused(f)
 	c.flow(f)
-	if c.site {
+	switch {
+	case policy: // functions that no step calls
+	case c.site:
 		c.wrappers(f)
 		c.tweaking(name)
-	} else {
+	default:
 		c.stepless(f, name)
 		c.loading(name)
 	}
@@ -60,18 +66,19 @@ func isSite(name string, src []byte) bool {
 		return false
 	}
 	f, err := dialect.Parse(name, src, 0)
-	if err != nil {
-		return false
-	}
-	site := true
+	return err == nil && !declaresSteps(f)
+}
+
+// declaresSteps reports whether a file calls step or manual.
+func declaresSteps(f *syntax.File) (does bool) {
 	syntax.Walk(f, func(n syntax.Node) bool {
 		if call, ok := n.(*syntax.CallExpr); ok {
 			x, ok := call.Fn.(*syntax.Ident)
-			site = site && !(ok && (x.Name == "step" || x.Name == "manual"))
+			does = does || ok && (x.Name == "step" || x.Name == "manual")
 		}
 		return true
 	})
-	return site
+	return does
 }
 
 // A checker gathers the mistakes of one file.

@@ -54,9 +54,12 @@ var explanations = []explanation{
 	{regexp.MustCompile(`^unhashable`), "", "a key is a text, a number or a tuple"},
 	{regexp.MustCompile(`^(keyword argument .* is repeated|duplicate parameter)`), "", "leave one of the two out"},
 	{regexp.MustCompile(`called recursively`), "", "functions may not call themselves: use a loop"},
-	{regexp.MustCompile(`too many steps|` + errTime.Error()), errTime.Error(), "look for a loop or a value that is larger than meant"},
-	{regexp.MustCompile(errMemory.Error()), errMemory.Error(), "look for a value that grows in a loop"},
+	{regexp.MustCompile(cancelled + `(too many steps|` + errTime.Error() + `)$`), errTime.Error(), "look for a loop or a value that is larger than meant"},
+	{regexp.MustCompile(cancelled + errMemory.Error() + `$`), errMemory.Error(), "look for a value that grows in a loop"},
 }
+
+// cancelled begins the error of a script that was ended, as the interpreter has it or as it was explained.
+const cancelled = `^(Starlark computation cancelled: )?`
 
 // longestError is how much of a message is kept: fail() may be given anything.
 const longestError = 16 << 10

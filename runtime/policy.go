@@ -10,6 +10,7 @@ import (
 
 	"go.starlark.net/lib/json"
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"runbook/runtime/secret"
 	"runbook/runtime/trace"
@@ -35,16 +36,10 @@ type Verdict struct {
 // LoadPolicy executes the top level of a policy, which sees what is pure besides allow, deny and approval.
 func (rt *Runtime) LoadPolicy(lib Library, name string) (*Policy, error) {
 	lib.Site = nil
-	l := &loader{rt: rt, book: &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}, lib: lib, modules: map[string]*module{}, declared: map[string]string{},
-		meter: rt.meter(name)}
+	book := &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}
+	l := &loader{rt: rt, book: book, lib: lib, modules: map[string]*module{}, declared: map[string]string{}, meter: rt.meter(name)}
 	defer l.meter.watch()()
-	l.book.loader, l.pre = l, l.limited()
-	l.guards(l.pre)
-	for _, b := range slices.Concat(policyBuiltins, rt.builtins) {
-		if b.Pure != nil {
-			l.add(l.pre, b)
-		}
-	}
+	l.book.loader, l.pre = l, rt.predeclaredForPolicy(l)
 	globals, err := l.load(name, false)
 	if err != nil {
 		return nil, located("", Mistake, err)
@@ -68,6 +63,30 @@ func (rt *Runtime) LoadPolicy(lib Library, name string) (*Policy, error) {
 	return p, nil
 }
 
+// predeclaredForPolicy are the names that a policy has.
+func (rt *Runtime) predeclaredForPolicy(l *loader) starlark.StringDict {
+	pre := l.limited()
+	l.guards(pre)
+	for _, b := range slices.Concat(policyBuiltins, rt.builtins) {
+		if b.Pure != nil {
+			l.add(pre, b)
+		}
+	}
+	return pre
+}
+
+// isPolicy reports whether a file is a policy: it has a function op or effect of one parameter, and declares no steps.
+func isPolicy(name string, src []byte) bool {
+	f, err := dialect.Parse(name, src, 0)
+	if err != nil || declaresSteps(f) {
+		return false
+	}
+	return slices.ContainsFunc(f.Stmts, func(stmt syntax.Stmt) bool {
+		def, ok := stmt.(*syntax.DefStmt)
+		return ok && len(def.Params) == 1 && (def.Name.Name == string(trace.Op) || def.Name.Name == string(trace.Effect))
+	})
+}
+
 func arguments(n int) string {
 	if n == 1 {
 		return "one argument"
@@ -84,7 +103,11 @@ func (p *Policy) Judge(e trace.Event) Verdict {
 	}
 	v, err := p.call(fn, e)
 	if err != nil {
-		return Verdict{Denied: true, Reason: "the policy could not judge it: " + err.Error()}
+		reason := "the policy could not judge it: " + err.Error()
+		if hint := HintOf(err); hint != "" {
+			reason += " (" + hint + ")"
+		}
+		return Verdict{Denied: true, Reason: reason}
 	}
 	switch v := v.(type) {
 	case starlark.NoneType:

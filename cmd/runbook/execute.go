@@ -131,6 +131,9 @@ func (s *session) options(mode string) runtime.Options {
 		Info:    info(mode, ticketOf(s.flags.ticket, s.approvals), s.state.head()),
 		Digests: s.digests,
 	}
+	if s.police != nil {
+		o.Info.Policy = s.police.policy.Sources
+	}
 	if s.plan != nil {
 		o.Info.Follows, o.Info.Edited, o.Info.Approvals = s.plan.head, s.plan.edited(s.book.Sources), s.approvals
 	}

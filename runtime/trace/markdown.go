@@ -69,8 +69,8 @@ func (m *markdown) run(e Event) {
 			m.print("- %s: %s\n", row[0], prose(row[1]))
 		}
 	}
-	for _, s := range r.following() {
-		m.print("- Plan: %s\n", prose(s))
+	for _, s := range r.terms() {
+		m.print("- Terms: %s\n", prose(s))
 	}
 	for i, s := range r.Sources {
 		if i == 0 {

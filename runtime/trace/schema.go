@@ -170,6 +170,7 @@ func meanings() []meaning {
 		{"previous", nil, "head of the last run on this host"},
 		{"follows", nil, "head of the approved trace that the run follows"},
 		{"other_sources", nil, "sources other than those of the approved trace were accepted"},
+		{"policy", nil, "the policy that judged the run, then what it loads"},
 		{"approvals", nil, "who has approved the plan that the run follows, with which key, until when"},
 
 		{"step", nil, "name of the step"},

@@ -141,7 +141,7 @@ func (t *Terminal) run(e Event) {
 	}
 	where := prefixed(" on ", e.Run.Host.Hostname) + prefixed(" as ", e.Run.User.Name)
 	t.line("", t.paint.strong.Sprint(t.sum.runbook+where+prefixed(", ticket ", e.Run.Ticket)))
-	for _, s := range e.Run.following() {
+	for _, s := range e.Run.terms() {
 		t.line("", t.paint.change.Sprint(Quote(s)))
 	}
 	switch e.Run.Mode {

@@ -67,19 +67,22 @@ type Event struct {
 	Counts Counts // of End
 }
 
-// following says which plan the run follows, whether its sources may be others, and who has approved it; nothing if it
-// follows none.
-func (r *RunInfo) following() (lines []string) {
-	switch {
-	case r.Follows == "":
-		return nil
-	case r.Edited:
-		lines = append(lines, "follows the plan "+r.Follows+", with other sources than that was made from")
-	default:
-		lines = append(lines, "follows the plan "+r.Follows)
+// terms says what the run is held to: which plan, whether its sources may be others, who has approved it, which policy.
+func (r *RunInfo) terms() (lines []string) {
+	if r.Follows != "" {
+		others := ""
+		if r.Edited {
+			others = ", with other sources than that was made from"
+		}
+		lines = append(lines, "follows the plan "+r.Follows+others)
 	}
 	for _, a := range r.Approvals {
 		lines = append(lines, "approved by "+a.String())
+	}
+	for i, p := range r.Policy {
+		if i == 0 { // what it loads comes after it
+			lines = append(lines, "held to the policy "+p.Name+", sha256 "+p.SHA256)
+		}
 	}
 	return lines
 }
@@ -108,6 +111,7 @@ type RunInfo struct {
 	Edited   bool   // other sources than those of the approved trace were accepted
 
 	Approvals []Approval // of the trace it follows, where they were wanted
+	Policy    []Source   // the files of the policy that it was held to
 }
 
 // An Approval says who has signed that a run may follow a plan, and what that depends on.
