@@ -24,7 +24,7 @@ import (
 	"runbook/cmd/runbook/internal/lab"
 )
 
-// young are the calls of the kernel that the program makes where they are there; Linux has them since the version behind.
+// young are the calls of the kernel that the program makes where they are there; behind each, the first Linux with it.
 var young = map[string]int{
 	"renameat2":               unix.SYS_RENAMEAT2,               // 3.15
 	"getrandom":               unix.SYS_GETRANDOM,               // 3.17
@@ -36,8 +36,8 @@ var young = map[string]int{
 	"fchmodat2":               unix.SYS_FCHMODAT2,               // 6.6
 }
 
-// oldest is, by architecture, the first number of a call that the oldest kernel that Go runs on does not have: Linux 3.2
-// and, the first with arm64, 3.7.
+// oldest is, by architecture, the number of the first call that the oldest kernel that Go runs on does not have: Linux
+// 3.2 and, the first with arm64, 3.7.
 var oldest = map[string]int{"amd64": unix.SYS_KCMP, "arm64": unix.SYS_FINIT_MODULE}
 
 // oldWork is a runbook with what the quick start leaves out: commands, questions of a dry run, copies, moves.
@@ -63,8 +63,8 @@ step(work)
 step(unpack)
 `
 
-// The program does all its work on kernels that lack what it makes use of elsewhere: without each of the young calls, which
-// it does make, and without all calls that the oldest kernel does not have.
+// The program does all its work on kernels that lack what it makes use of elsewhere: without each of the young calls,
+// which it does make, and without all calls that the oldest kernel does not have.
 func TestOldKernels(t *testing.T) {
 	t.Parallel()
 	first, ok := oldest[goruntime.GOARCH]
@@ -93,8 +93,8 @@ func TestOldKernels(t *testing.T) {
 	t.Run("serve", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		k := onTerminal(t, dir, "older", "without", strconv.Itoa(first), strconv.Itoa(1<<20), binary(t), "run", "quickstart.star",
-			"--state", filepath.Join(dir, "state"))
+		k := onTerminal(t, dir, "older", "without", strconv.Itoa(first), strconv.Itoa(1<<20),
+			binary(t), "run", "quickstart.star", "--state", filepath.Join(dir, "state"))
 		k.types("", "Ctrl-C ends it")
 		url := regexp.MustCompile(`http://127\.0\.0\.1:\d+/`).FindString(k.seen)
 		res, err := http.Get(url + "anaconda/noarch/hello-1.0-0.tar.bz2")
@@ -108,8 +108,8 @@ func TestOldKernels(t *testing.T) {
 	})
 }
 
-// works runs the quick start and, in a dry run and for real, oldWork with some calls of the kernel taken away; see older. It
-// returns what files there are then, with their modes and sizes.
+// works runs the quick start and, in a dry run and for real, oldWork with some calls of the kernel taken away; see
+// older. It returns what files there are then, with their modes and sizes.
 func works(t *testing.T, how string, first, last int) (listing string, err error) {
 	t.Helper()
 	dir, state := t.TempDir(), t.TempDir()
@@ -118,8 +118,8 @@ func works(t *testing.T, how string, first, last int) (listing string, err error
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"quickstart.star", "--var", "serve=false"}, {book, "--dry-run", "--step", "work"}, {book}} {
-		c := exec.Command("older", how, strconv.Itoa(first), strconv.Itoa(last), binary(t), "run", "--state", state, "--var", "dir="+dir)
-		c.Args = append(c.Args, args...)
+		c := exec.Command("older", how, strconv.Itoa(first), strconv.Itoa(last), binary(t), "run")
+		c.Args = append(append(c.Args, "--state", state, "--var", "dir="+dir), args...)
 		if out, err := c.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("runbook run %q: %w\n%s", args, err, out)
 		}
@@ -142,8 +142,8 @@ func works(t *testing.T, how string, first, last int) (listing string, err error
 	return listing, err
 }
 
-// older is a program for tests, "older HOW FIRST LAST COMMAND [ARG...]": the command runs as on a kernel that does not know
-// the calls with the numbers FIRST to LAST, or with "kill" each such call is the end of who makes it.
+// older is a program for tests, "older HOW FIRST LAST COMMAND [ARG...]": the command runs as on a kernel that does not
+// know the calls with the numbers FIRST to LAST, or with "kill" each such call is the end of who makes it.
 func older() {
 	goruntime.LockOSThread()
 	first, err1 := strconv.Atoi(os.Args[2])

@@ -81,8 +81,8 @@ func forMan(c *cobra.Command) {
 	}
 }
 
-var escaped = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "<", `\<`, ">", `\>`, "#", `\#`, "[", `\[`,
-	"]", `\]`, "~", `\~`)
+var escaped = strings.NewReplacer(`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "<", `\<`, ">", `\>`, "#", `\#`,
+	"[", `\[`, "]", `\]`, "~", `\~`)
 
 // markdown is text as paragraphs, in which lines that are indented stay as they are.
 func markdown(text string) string {

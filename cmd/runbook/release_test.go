@@ -41,9 +41,10 @@ func TestRelease(t *testing.T) {
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 		checkStatic(t, filepath.Join(dir, "runbook-"+releaseVersion+"-linux-"+arch), machine)
 	}
+	rpmArch := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[goruntime.GOARCH]
 	for _, p := range []packaged{
 		{"*_" + goruntime.GOARCH + ".deb", "dpkg -i", "dpkg -r runbook", "zsh/vendor-completions"},
-		{"*." + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[goruntime.GOARCH] + ".rpm", "rpm -i", "rpm -e runbook", "zsh/site-functions"},
+		{"*." + rpmArch + ".rpm", "rpm -i", "rpm -e runbook", "zsh/site-functions"},
 	} {
 		t.Run(strings.Fields(p.install)[0], func(t *testing.T) { p.check(t, dir) })
 	}
@@ -157,40 +158,55 @@ func (p packaged) check(t *testing.T, dir string) {
 	j := lab.New(t, lab.Options{})
 	j.Bind(dir, "/release")
 	j.Must("rm -f /etc/dpkg/dpkg.cfg.d/*") // the base root leaves manuals out
-	// Where nothing ran, nothing is left.
-	j.Must(p.install + " /release/" + p.name + " && " + p.remove + " && ! test -e /var/lib/runbook && ! test -e /usr/share/runbook")
+	install := p.install + " /release/" + p.name
+	gone := p.remove + " && ! test -e /usr/bin/runbook && ! test -e /usr/share/runbook && ! test -e " + manPage("runbook")
+	j.Must(install + " && " + gone + " && ! test -e /var/lib/runbook") // nothing ran, nothing is left
 
-	j.Must(p.install + " /release/" + p.name)
-	version := j.Must("runbook version")
-	if !regexp.MustCompile(`^runbook ` + releaseVersion + ` commit ([0-9a-f]{12}|unknown)( modified)?, go1\.`).MatchString(version) {
+	j.Must(install)
+	want := `^runbook ` + releaseVersion + ` commit ([0-9a-f]{12}|unknown)( modified)?, go1\.`
+	if version := j.Must("runbook version"); !regexp.MustCompile(want).MatchString(version) {
 		t.Errorf("got the version %q", version)
 	}
 	if got := j.Must("stat -c '%a %U %G' /var/lib/runbook"); got != "700 root root\n" {
 		t.Errorf("the state directory is %q", got)
 	}
-	for shell, file := range map[string]string{"bash": "bash-completion/completions/runbook", "zsh": p.zsh + "/_runbook",
-		"fish": "fish/vendor_completions.d/runbook.fish"} {
-		j.Must("runbook completion " + shell + " | cmp - /usr/share/" + file)
-	}
-	if got := j.Must(". /usr/share/bash-completion/completions/runbook && complete -p runbook"); !strings.Contains(got, "__start_runbook") {
-		t.Errorf("bash completes with %q", got)
-	}
-	for _, c := range paths(newProgram().rootCommand()) {
-		page := j.Must("zcat /usr/share/man/man1/" + strings.ReplaceAll(c, " ", "-") + ".1.gz")
-		if !strings.Contains(page, "\n.TH ") {
-			t.Errorf("the man page of %q is %.100q", c, page)
-		}
-	}
-	j.Must("runbook init /root/books && for f in $(cd /root/books && ls *.star lib/*.star | grep -v runbook); do cmp /root/books/$f /usr/share/runbook/$f || exit 1; done")
-	j.Must("runbook check /usr/share/runbook")
+	p.checkFiles(t, j)
 
-	said := j.Must("cd /root && runbook run quickstart.star --var serve=false && runbook run /usr/share/runbook/quickstart.star --var serve=false 2>&1")
+	said := j.Must(`cd /root
+		runbook run quickstart.star --var serve=false
+		runbook run /usr/share/runbook/quickstart.star --var serve=false 2>&1`)
 	if !strings.Contains(said, ": 15 changed") || !strings.Contains(said, ": 21 already so") {
 		t.Errorf("the quick start says\n%s", said)
 	}
-	j.Must(p.remove + " && ! test -e /usr/bin/runbook && ! test -e /usr/share/runbook && ! test -e /usr/share/man/man1/runbook.1.gz")
+	j.Must(gone)
 	if got := j.Must("ls /var/lib/runbook/traces/*.jsonl | wc -l; stat -c %a /var/lib/runbook"); got != "2\n700\n" {
 		t.Errorf("what is left of the runs is %q", got)
 	}
-	j.Must(p.install + " /release/" + p.name + " && runbook audit verify /var/lib/runbook/traces/*quickstart*.jsonl | head -1")
+	j.Must(install + " && for f in /var/lib/runbook/traces/*.jsonl; do runbook audit verify $f || exit 1; done")
+}
+
+// checkFiles looks at what lies beside the program: manuals, completions, runbooks.
+func (p packaged) checkFiles(t *testing.T, j *lab.Jail) {
+	for shell, file := range map[string]string{"bash": "bash-completion/completions/runbook",
+		"zsh": p.zsh + "/_runbook", "fish": "fish/vendor_completions.d/runbook.fish"} {
+		j.Must("runbook completion " + shell + " | cmp - /usr/share/" + file)
+	}
+	got := j.Must(". /usr/share/bash-completion/completions/runbook && complete -p runbook")
+	if !strings.Contains(got, "__start_runbook") {
+		t.Errorf("bash completes with %q", got)
+	}
+	for _, c := range paths(newProgram().rootCommand()) {
+		if page := j.Must("zcat " + manPage(c)); !strings.Contains(page, "\n.TH ") {
+			t.Errorf("the man page of %q is %.100q", c, page)
+		}
+	}
+	j.Must(`runbook init /root/books
+		cd /root/books
+		for f in $(ls *.star lib/*.star | grep -v ^runbook); do cmp $f /usr/share/runbook/$f || exit 1; done`)
+	j.Must("runbook check /usr/share/runbook && test -f /usr/share/runbook/systemd/runbook-check.timer")
+}
+
+// manPage is where the page of a command lies.
+func manPage(command string) string {
+	return "/usr/share/man/man1/" + strings.ReplaceAll(command, " ", "-") + ".1.gz"
 }
