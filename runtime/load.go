@@ -144,6 +144,7 @@ type loader struct {
 
 	sitePre  starlark.StringDict // what the site's file sees
 	siteFile *syntax.File
+	reasons  []*reasons // of the files
 	tweaks   []Tweak
 	others   []*Runbook // beside this one; nil: not looked for
 	suite    *Suite     // nil: it is a runbook that is loaded
@@ -232,6 +233,7 @@ func (l *loader) exec(name string, src []byte, site bool) (*module, error) {
 	if err := l.rt.constantConditions(f, pre); err != nil {
 		return nil, err
 	}
+	l.reasons = append(l.reasons, reasonsOf(f))
 	guard(f)
 	limit(f)
 	prog, err := starlark.FileProgram(f, pre.Has)

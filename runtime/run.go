@@ -251,6 +251,7 @@ func (r *Run) steps(book *Runbook) (err error) {
 		}
 	}()
 	for _, s := range book.Steps {
+		s.because = book.values(s.depends)
 		if err := r.doStep(s); err != nil {
 			return err
 		}
@@ -442,11 +443,11 @@ func (r *Run) leftOut(s Step) (why string, err error) {
 	}
 	switch s.When {
 	case "no":
-		return "its condition does not hold", nil
+		return s.unmet(""), nil
 	case "function":
 		ok, err := r.condition(s.when)
 		if err != nil || !ok {
-			return "its condition does not hold: " + s.when.Name(), err
+			return s.unmet(s.when.Name()), err
 		}
 	}
 	return "", nil

@@ -24,6 +24,8 @@ type Step struct {
 	Pos    string
 	Site   string // what the site's file has done with it, and where; "" if nothing
 
+	depends []string          // vars of its condition
+	because string            // what they are, in a run
 	skipped string            // why the site leaves it out
 	beside  string            // of a step that the site adds: "after mongodb"
 	fn      starlark.Callable // of a manual step: done=, or nil
@@ -98,8 +100,22 @@ func (l *loader) addStep(s Step, when starlark.Value, pos string) error {
 	default:
 		return fmt.Errorf("%s: argument \"when\": %w", builtin, wantType(when, "a bool or a function"))
 	}
+	for _, r := range l.reasons {
+		s.depends = append(s.depends, r.of(pos)...)
+	}
 	l.book.Steps = append(l.book.Steps, s)
 	return nil
+}
+
+// unmet says that the condition of a step does not hold, which function said so, and what the vars are that decide it.
+func (s Step) unmet(function string) string {
+	why := "its condition does not hold"
+	for _, reason := range []string{function, s.because} {
+		if reason != "" {
+			why += ": " + reason
+		}
+	}
+	return why
 }
 
 // first returns an error if what has a name, such as a step, was declared before.
