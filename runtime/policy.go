@@ -37,7 +37,8 @@ type Verdict struct {
 func (rt *Runtime) LoadPolicy(lib Library, name string) (*Policy, error) {
 	lib.Site = nil
 	book := &Runbook{Name: path.Base(name), placeholders: secret.NewPlaceholders()}
-	l := &loader{rt: rt, book: book, lib: lib, modules: map[string]*module{}, declared: map[string]string{}, meter: rt.meter(name)}
+	l := &loader{rt: rt, book: book, lib: lib, modules: map[string]*module{}, declared: map[string]string{}}
+	l.meter = rt.meter(name)
 	defer l.meter.watch()()
 	l.book.loader, l.pre = l, rt.predeclaredForPolicy(l)
 	globals, err := l.load(name, false)

@@ -8,8 +8,8 @@ import (
 	"go.starlark.net/syntax"
 )
 
-// Whoever reads that a step was left out wants to know why. What its condition is made of is read in the file: vars, what
-// the top level makes of them, and functions that use them.
+// Whoever reads that a step was left out wants to know why. What its condition is made of is read in the file: vars,
+// what the top level makes of them, and functions that use them.
 
 // A reasons holds what the names of a file are made of.
 type reasons struct {
@@ -35,15 +35,20 @@ func reasonsOf(f *syntax.File) *reasons {
 	}
 	syntax.Walk(f, func(n syntax.Node) bool {
 		if call, ok := n.(*syntax.CallExpr); ok {
-			for _, arg := range call.Args {
-				if b, ok := arg.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ && isName(b.X, "when") {
-					r.when[call.Lparen.String()] = b.Y
-				}
-			}
+			r.note(call)
 		}
 		return true
 	})
 	return r
+}
+
+// note keeps the condition of a call that has one.
+func (r *reasons) note(call *syntax.CallExpr) {
+	for _, arg := range call.Args {
+		if b, ok := arg.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ && isName(b.X, "when") {
+			r.when[call.Lparen.String()] = b.Y
+		}
+	}
 }
 
 // declaredBy returns the name of the var that an expression declares, "" if it declares none.

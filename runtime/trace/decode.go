@@ -192,7 +192,8 @@ type lines struct {
 
 func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, 64<<10)} }
 
-// next returns a line without its newline, and whether it had one; io.EOF at the end. The line holds until the next call.
+// next returns a line without its newline, and whether it had one; io.EOF at the end. The line holds until the next
+// call.
 func (l *lines) next() (line []byte, whole bool, err error) {
 	l.n++
 	for {

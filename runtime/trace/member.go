@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// This is the quick way to read a line that a writer of this package has written. It takes nothing on which package json
-// and [unique] would not agree: what it does not know it leaves to them, and to them it leaves to say what is wrong.
+// This is the quick way to read a line that a writer of this package has written. It takes nothing on which package
+// json and [unique] would not agree: what it does not know it leaves to them, and to them it leaves to say what is wrong.
 
 // quickMembers returns the members of a line and true if that is plainly an object without white space in which no key
 // is given twice.
@@ -64,7 +64,8 @@ func (w *walk) object(wanted bool) (fs []field) {
 
 const fewKeys = 64 // in an object; more would make this slow
 
-// key takes a key: one that is written with escapes, is there already, or may be in another case of letters, is for others.
+// key takes a key: one that is written with escapes, is there already, or may be in another case of letters, is for
+// others.
 func (w *walk) key(key []byte, before [][]byte, top bool) {
 	if len(before) > fewKeys {
 		w.quick = false
