@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strings"
 	"time"
 
 	"runbook/runtime"
@@ -149,6 +150,35 @@ func notAhead(name string, last time.Time, err error) (time.Time, error) {
 	return last, err
 }
 
+// What traces call a start that must be newer than files, and its value before their names.
+const (
+	startedKind  = "started"
+	startedAfter = "after the last change of "
+)
+
+// startedAs returns the fact about a start that a trace calls what and wants to have a value.
+func startedAs(what, value string) (host.Fact, bool) {
+	list, ok := strings.CutPrefix(value, startedAfter)
+	if !ok {
+		return host.Fact{}, false
+	}
+	var names newerThan
+	for i, n := range strings.Split(list, ", /") {
+		if i > 0 {
+			n = "/" + n
+		}
+		names = append(names, runtime.Path(n))
+	}
+	start := fact(serviceStartKind, what)
+	if strings.Contains(what, " ") { // of a configuration and a program
+		start = fact(processStartKind, what)
+	}
+	for f := range names.started(what, start) {
+		return f, true
+	}
+	return host.Fact{}, false
+}
+
 // started returns what a command must bring about besides: the start that start is a
 // fact about is newer than the files. what is the name of what started.
 func (names newerThan) started(what string, start host.Fact) map[host.Fact]string {
@@ -159,8 +189,8 @@ func (names newerThan) started(what string, start host.Fact) map[host.Fact]strin
 	for _, n := range names[1:] {
 		list += ", " + string(n)
 	}
-	after, before := "after the last change of "+list, "before the last change of "+list
-	kind := &host.Kind{Name: "started", Probe: func(ctx context.Context, r host.Reader, _ string) (string, error) {
+	after, before := startedAfter+list, "before the last change of "+list
+	kind := &host.Kind{Name: startedKind, Probe: func(ctx context.Context, r host.Reader, _ string) (string, error) {
 		value, err := r.Fact(ctx, start)
 		if err != nil || value == "" {
 			return "", err

@@ -3,6 +3,7 @@ package builtins
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"runbook/runtime"
 	"runbook/runtime/host"
@@ -44,4 +45,19 @@ func kindNames() (names []string) {
 		names = append(names, k.Name)
 	}
 	return names
+}
+
+// FactCalled returns the fact that a trace calls KIND:NAME and wants to have a value. It reports false for a kind that
+// no effect sets, or that only a newer program knows.
+func FactCalled(name, value string) (host.Fact, bool) {
+	kind, of, ok := strings.Cut(name, ":")
+	if kind == startedKind {
+		return startedAs(of, value)
+	}
+	for _, k := range append(kinds(), host.Comment, host.Primary, host.Groups, cronKind, ruleKind, processKind) {
+		if ok && k.Name == kind {
+			return fact(k, of), k != processKind || strings.Contains(of, " ")
+		}
+	}
+	return host.Fact{}, false
 }

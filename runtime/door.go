@@ -304,7 +304,11 @@ func (d *door) execEvent(c host.Cmd) trace.Event {
 
 func (d *door) WriteTree(ctx context.Context, dir string, m host.Entries,
 	fill func(context.Context, *host.Root) error) error {
-	return d.effect(trace.Event{Call: "tree", Path: dir, Detail: tree(m)}, func() error {
+	detail := tree(m)
+	if err := d.list(m, detail); err != nil {
+		return err
+	}
+	return d.effect(trace.Event{Call: "tree", Path: dir, Detail: detail}, func() error {
 		real := d.real(dir)
 		for e := range m {
 			d.run.made.file(path.Join(real, e.Name))
@@ -403,6 +407,20 @@ func tree(m host.Entries) map[string]any {
 		detail["bytes"], detail["digest"] = bytes, digest
 	}
 	return detail
+}
+
+// mostListed is how many files of a tree are listed beside the trace.
+const mostListed = 200_000
+
+// list keeps what a real run puts below a directory, under the digest that the trace has of it, to be looked for again
+// later.
+func (d *door) list(m host.Entries, detail map[string]any) error {
+	digest, _ := detail["digest"].(string)
+	if files, _ := detail["files"].(int); digest == "" || files > mostListed || d.run.Keep == nil ||
+		d.run.Info.Mode != trace.RealRun {
+		return nil
+	}
+	return d.run.Keep(digest, m.List())
 }
 
 // ownerOfAll returns the owner of what m lists, if it is the same everywhere.

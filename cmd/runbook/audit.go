@@ -19,8 +19,8 @@ func (p *program) auditCommand() *cobra.Command {
 		Use: "audit", Short: "Verify, show, compare, sign and judge traces", Long: "Verify, show, compare, sign and judge traces of runs and dry runs.",
 		Args: subcommandOnly, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(p.auditVerify(), p.auditShow(), p.auditDiff(), p.auditCheck(), p.auditSign(), p.auditApprove(),
-		p.auditSchema())
+	c.AddCommand(p.auditVerify(), p.auditShow(), p.auditDiff(), p.auditCheck(), p.auditRecheck(),
+		p.auditSign(), p.auditApprove(), p.auditSchema())
 	return c
 }
 

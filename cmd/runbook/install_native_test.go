@@ -43,7 +43,7 @@ func (s site) native(code int, args ...string) string {
 func (s site) nativeInstall(check string, more ...string) string {
 	s.t.Helper()
 	args := append([]string{"run", cmp.Or(s.book, "install.star"), "--var", "airgap=true", "--var", "server=native"}, more...)
-	s.Must("rm -f /root/*.jsonl*")
+	s.Must("rm -rf /root/*.jsonl*")
 	skip := append(volatile(), "/var/log")
 	before := s.Snapshot(skip...)
 	s.native(0, append(args, "--dry-run", "--trace", "/root/dry.jsonl")...)

@@ -117,7 +117,7 @@ func TestInstallVars(t *testing.T) {
 // changesTo runs dry, for real and again.
 func (s site) changesTo(check string, args []string) {
 	s.t.Helper()
-	s.Must("rm -f /root/*.jsonl*")
+	s.Must("rm -rf /root/*.jsonl*")
 	s.install(0, append(args, "--dry-run", "--trace", "/root/dry.jsonl")...)
 	out := s.install(0, append(args, "--trace", "/root/real.jsonl")...)
 	if diff := s.run(0, "audit", "diff", "/root/dry.jsonl", "/root/real.jsonl"); !strings.HasPrefix(diff, "equal") {

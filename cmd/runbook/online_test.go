@@ -178,7 +178,7 @@ func checkInward(t *testing.T, s *online) {
 	t.Helper()
 	const inward = "http://localhost:8000"
 	s.book = s.tweaked(strings.ReplaceAll(tweak(t, 4), "https://conda.example.org", inward))
-	s.Must("rm -f /root/*.jsonl*")
+	s.Must("rm -rf /root/*.jsonl*")
 	s.install(0, "--dry-run", "--trace", "/root/dry.jsonl")
 	s.install(0, "--trace", "/root/real.jsonl")
 	if out := s.run(0, "audit", "diff", "/root/dry.jsonl", "/root/real.jsonl"); !strings.HasPrefix(out, "equal") {

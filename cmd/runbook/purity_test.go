@@ -176,7 +176,7 @@ func judge(t *testing.T, calls []call, told []trace.Event, file string) {
 	t.Helper()
 	var may [][]string
 	var said strings.Builder // by ops, which tell whom they ask
-	touched := []string{file, file + ".out", "/var/lib/runbook"}
+	touched := []string{file, file + ".out", file + ".blobs", "/var/lib/runbook"}
 	isDry := told[0].Run.Mode == trace.DryRun
 	for _, e := range told {
 		switch {

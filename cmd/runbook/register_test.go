@@ -100,7 +100,7 @@ func checkApart(t *testing.T, s site) {
 func checkRegistered(t *testing.T, s site, why string, want []string, more ...string) {
 	t.Helper()
 	args := fromMedia(append([]string{"run", "install.star", "--step", "mirror_anaconda,mirror_r_channel"}, more...)...)
-	s.Must("rm -f /root/*.jsonl*")
+	s.Must("rm -rf /root/*.jsonl*")
 	s.run(0, append(args, "--dry-run", "--trace", "/root/dry.jsonl")...)
 	s.run(0, append(args, "--trace", "/root/real.jsonl")...)
 	s.run(0, append(args, "--trace", "/root/again.jsonl")...)

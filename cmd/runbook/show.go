@@ -184,11 +184,16 @@ func showJSON(w io.Writer, book *runtime.Runbook) error {
 	for _, t := range book.Tweaks {
 		tweaks = append(tweaks, object{"kind": t.Kind, "name": t.Name, "text": t.Text, "pos": t.Pos, "for": t.For})
 	}
-	text, err := json.Marshal(object{
+	return writeJSON(w, object{
 		"site": tweaks,
 		"name": book.Name, "doc": book.Doc, "vars": vars, "secrets": secrets, "steps": steps, "files": book.Sources,
 		"asks": append([]runtime.Question{}, book.Asks...),
 	})
+}
+
+// writeJSON writes a value as JSON for people and programs, without characters that a terminal would obey.
+func writeJSON(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}

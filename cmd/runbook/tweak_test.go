@@ -63,7 +63,7 @@ func (s site) becomes(numbers ...int) {
 	s.t.Helper()
 	book := s.tweaked("defaults(airgap = True)\n\n", numbers...)
 	flags := []string{"run", book, "--secret", "superuser_password=file:/root/password", "--ack", "licence"}
-	s.Must("rm -f /root/*.jsonl*")
+	s.Must("rm -rf /root/*.jsonl*")
 	s.run(0, append(flags, "--dry-run", "--trace", "/root/dry.jsonl")...)
 	s.run(0, append(flags, "--trace", "/root/real.jsonl")...)
 	if diff := s.run(0, "audit", "diff", "/root/dry.jsonl", "/root/real.jsonl"); !strings.HasPrefix(diff, "equal") {
