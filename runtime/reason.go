@@ -26,10 +26,7 @@ func reasonsOf(f *syntax.File) *reasons {
 			r.made[s.Name.Name] = s
 		case *syntax.AssignStmt:
 			if id, ok := s.LHS.(*syntax.Ident); ok {
-				r.made[id.Name] = s.RHS
-				if name := declaredBy(s.RHS); name != "" {
-					r.vars[id.Name] = name
-				}
+				r.made[id.Name], r.vars[id.Name] = s.RHS, declaredBy(s.RHS)
 			}
 		}
 	}
