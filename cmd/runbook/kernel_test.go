@@ -117,7 +117,8 @@ func works(t *testing.T, how string, first, last int) (listing string, err error
 	if err := os.WriteFile(book, []byte(oldWork), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"quickstart.star", "--var", "serve=false"}, {book, "--dry-run", "--step", "work"}, {book}} {
+	quick, dry := []string{"quickstart.star", "--var", "serve=false"}, []string{book, "--dry-run", "--step", "work"}
+	for _, args := range [][]string{quick, dry, {book}} {
 		c := exec.Command("older", how, strconv.Itoa(first), strconv.Itoa(last), binary(t), "run")
 		c.Args = append(append(c.Args, "--state", state, "--var", "dir="+dir), args...)
 		if out, err := c.CombinedOutput(); err != nil {

@@ -43,8 +43,8 @@ func TestRelease(t *testing.T) {
 	}
 	rpmArch := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[goruntime.GOARCH]
 	for _, p := range []packaged{
-		{"*_" + goruntime.GOARCH + ".deb", "dpkg -i", "dpkg -r runbook", "zsh/vendor-completions"},
-		{"*." + rpmArch + ".rpm", "rpm -i", "rpm -e runbook", "zsh/site-functions"},
+		{"*_" + goruntime.GOARCH + ".deb", "dpkg -i", "dpkg -V runbook", "dpkg -r runbook", "zsh/vendor-completions"},
+		{"*." + rpmArch + ".rpm", "rpm -i", "rpm -V runbook", "rpm -e runbook", "zsh/site-functions"},
 	} {
 		t.Run(strings.Fields(p.install)[0], func(t *testing.T) { p.check(t, dir) })
 	}
@@ -53,6 +53,10 @@ func TestRelease(t *testing.T) {
 // A refusal of .ci/release says what to do, and leaves nothing behind.
 func TestReleaseRefuses(t *testing.T) {
 	t.Parallel()
+	release, err := filepath.Abs(top + "/.ci/release")
+	if err != nil {
+		t.Fatal(err)
+	}
 	full := t.TempDir()
 	if err := os.WriteFile(filepath.Join(full, "file"), nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -62,9 +66,22 @@ func TestReleaseRefuses(t *testing.T) {
 		{"1.2", full + "/new", "want one like 1.2.0"},
 		{"1.2.0", full, "is not empty"},
 	} {
-		out, err := exec.Command(top+"/.ci/release", c.version, c.dir).CombinedOutput()
+		out, err := exec.Command(release, c.version, c.dir).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), c.want) {
 			t.Errorf("%s: got %v %s, want %q", c.version, err, out, c.want)
+		}
+	}
+	clone := t.TempDir()
+	const commit = "git add .ci && git -c user.name=a -c user.email=a@b commit -qm release"
+	for _, c := range []struct{ script, want string }{
+		{"git init -q && mkdir .ci && cp $RELEASE .ci && " + commit, "the commit has no tag"},
+		{"git tag v1.2.0 && echo >>.ci/release", "files were edited since the tag"},
+		{"git checkout -q .ci && git tag -d v1.2.0 && git tag latest", "got the version latest"},
+	} {
+		sh := exec.Command("sh", "-c", "("+c.script+") >&2 && .ci/release")
+		sh.Dir, sh.Env = clone, append(os.Environ(), "RELEASE="+release)
+		if out, err := sh.CombinedOutput(); err == nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("%s: got %v %s, want %q", c.script, err, out, c.want)
 		}
 	}
 	if left, err := os.ReadDir(full); err != nil || len(left) != 1 {
@@ -151,7 +168,7 @@ func checkStatic(t *testing.T, name string, machine elf.Machine) {
 }
 
 // A packaged program is what one kind of package manager installs: the package's name, how, and what differs.
-type packaged struct{ name, install, remove, zsh string }
+type packaged struct{ name, install, verify, remove, zsh string }
 
 // check installs the package of a release on a bare host, works with it, and removes it.
 func (p packaged) check(t *testing.T, dir string) {
@@ -177,6 +194,9 @@ func (p packaged) check(t *testing.T, dir string) {
 		runbook run /usr/share/runbook/quickstart.star --var serve=false 2>&1`)
 	if !strings.Contains(said, ": 15 changed") || !strings.Contains(said, ": 21 already so") {
 		t.Errorf("the quick start says\n%s", said)
+	}
+	if got := j.Must(p.verify); got != "" {
+		t.Errorf("what was installed is not as it was: %s", got)
 	}
 	j.Must(gone)
 	if got := j.Must("ls /var/lib/runbook/traces/*.jsonl | wc -l; stat -c %a /var/lib/runbook"); got != "2\n700\n" {
