@@ -102,14 +102,15 @@ func replaceFile(name string, text []byte) error {
 	return replaceBelow(root, filepath.Base(real), text)
 }
 
-// replaceBelow gives a file below root a text in one moment. It keeps the mode of one that is there.
+// replaceBelow gives a file below root a text in one moment. It keeps the mode of one that is there. Processes that do
+// so in one directory, or with one file, at the same time are not in each other's way.
 func replaceBelow(root *os.Root, name string, text []byte) error {
 	mode := fs.FileMode(0o644)
 	if fi, err := root.Lstat(name); err == nil && fi.Mode().IsRegular() {
 		mode = fi.Mode().Perm()
 	}
-	part := filepath.Join(filepath.Dir(name), ".runbook-part")
-	if err := root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a command that was killed
+	part := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%d.runbook-part", filepath.Base(name), os.Getpid()))
+	if err := root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) { // of one with this number that was killed
 		return err
 	}
 	f, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

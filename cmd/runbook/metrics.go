@@ -12,7 +12,8 @@ import (
 )
 
 // A metrics file tells node_exporter's textfile collector how the last run of one runbook ended. It is the text format
-// of Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/), replaced whole and in one moment.
+// of Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/), replaced whole and in one moment. The
+// collector takes no series twice from a directory: the label file keeps checks of one runbook with other vars apart.
 type metrics struct {
 	*program
 	file    string // "": nobody wants them
@@ -40,6 +41,10 @@ func (p *program) newMetrics(f runFlags, file string) (*metrics, error) {
 			"--metrics: %w", err)
 	case !fi.IsDir():
 		return nil, mistake("", "--metrics %s: %s is no directory", m.file, filepath.Dir(m.file))
+	}
+	// A link is replaced, not followed: whoever may write in the directory does not choose what root writes.
+	if fi, err := os.Lstat(m.file); err == nil && !fi.Mode().IsRegular() && fi.Mode().Type() != os.ModeSymlink {
+		return nil, mistake("name a file in that directory, or beside it", "--metrics %s: it is no file", m.file)
 	}
 	return m, nil
 }
@@ -83,7 +88,8 @@ func (m *metrics) text(outcome trace.Outcome, c trace.Counts, code int) string {
 		if help != "" {
 			fmt.Fprintf(&b, "# HELP runbook_%s %s\n# TYPE runbook_%s gauge\n", name, help, name)
 		}
-		fmt.Fprintf(&b, "runbook_%s{runbook=%s,mode=%s%s} %v\n", name, labelled(m.runbook), labelled(m.mode), more, value)
+		fmt.Fprintf(&b, "runbook_%s{runbook=%s,file=%s,mode=%s%s} %v\n",
+			name, labelled(m.runbook), labelled(filepath.Base(m.file)), labelled(m.mode), more, value)
 	}
 	now := m.now()
 	add("run_timestamp_seconds", "When the last run ended, since 1970.", "", now.Unix())

@@ -91,7 +91,7 @@ func (p *program) runCommand() *cobra.Command {
 		"`FILE` of functions that allow, deny or want approval of ops and effects; see: runbook help audit check")
 	fl.StringVar(&f.metrics, "metrics", "",
 		"write how the run ended to `FILE`, for node_exporter's textfile collector; a dry run does, too; "+
-			"give each runbook a FILE of its own")
+			"give each check a FILE of its own, also those of one runbook with other vars")
 	fl.StringVar(&f.format, "format", "text", "standard output: `text`, json (the events) or sh (a shell transcript)")
 	fl.BoolVar(&f.byHand, "by-hand", false,
 		"show each change as commands for a person, and look at what they left before the next one")
