@@ -129,7 +129,7 @@ func TestARetryThatFindsItDone(t *testing.T) {
 	}
 	var file bytes.Buffer
 	events.Events[0].Run.Mode = trace.RealRun
-	if err := trace.Show(&file, events.Events, "json"); err != nil {
+	if err := trace.Show(&file, events.Events, "json", 0); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := trace.Verify(&file); err != nil || !r.OK() {

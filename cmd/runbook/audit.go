@@ -86,7 +86,7 @@ func (p *program) show(events []trace.Event, t trouble, format string) error {
 	if t.text != "" && before != "" {
 		fmt.Fprintf(p.out, before, t.text)
 	}
-	err := trace.Show(p.out, events, format)
+	err := trace.Show(p.out, events, format, terminalColumns(p.out.file))
 	if t.text != "" && after != "" {
 		fmt.Fprintf(p.out, after, t.text)
 	}

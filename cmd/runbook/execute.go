@@ -215,10 +215,10 @@ func (s *session) display(out io.Writer) trace.Sink {
 	}
 	fd := int(s.out.file.Fd())
 	opts := trace.Options{Quiet: f.quiet, Verbose: f.verbose, Reported: true}
+	opts.Width = terminalColumns(s.out.file)
 	if term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
-		opts.Live = true
+		opts.Live, opts.Still = true, s.hand != nil
 		opts.Color = !f.noColor && os.Getenv("NO_COLOR") == ""
-		opts.Width, _, _ = term.GetSize(fd)
 	}
 	return trace.NewTerminal(out, opts)
 }

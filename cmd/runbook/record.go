@@ -106,7 +106,7 @@ func (b *blobs) keep(sum, text string) error {
 // errors never stop a command.
 type outputFile struct {
 	name string
-	tail func(line string) // may be nil
+	tail func(line string, ended bool) // may be nil
 
 	mu   sync.Mutex
 	file *os.File
@@ -143,7 +143,10 @@ func (o *outputFile) Write(p []byte) (int, error) {
 	all := append(o.rest, p...)
 	line, rest, ok := bytes.Cut(all, []byte("\n"))
 	for ; ok; line, rest, ok = bytes.Cut(rest, []byte("\n")) {
-		o.tail(string(line))
+		o.tail(string(line), true)
+	}
+	if bytes.IndexByte(line, '\r') >= 0 {
+		o.tail(string(line), false)
 	}
 	o.rest = bytes.Clone(line[:min(len(line), longestLine)])
 	return len(p), nil

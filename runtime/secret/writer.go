@@ -20,7 +20,7 @@ const longLine = 64 << 10
 // Write never fails: what cannot be shown must not stop a command.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.rest = append(w.rest, p...)
-	cut := bytes.LastIndexByte(w.rest, '\n') + 1
+	cut := bytes.LastIndexAny(w.rest, "\r\n") + 1
 	if cut == 0 && len(w.rest) > longLine {
 		cut = len(w.rest) - w.Vault.longest()
 	}

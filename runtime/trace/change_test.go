@@ -48,7 +48,7 @@ func shownIn(t *testing.T, dry bool, change host.Change, whole ...string) map[st
 	all := map[string]string{"run": string(shown(t, events, Options{})), "verbose": string(shown(t, events, Options{Verbose: true}))}
 	for _, format := range []string{"text", "md"} {
 		var b bytes.Buffer
-		if err := Show(&b, read(t, written(t, events)), format); err != nil {
+		if err := Show(&b, read(t, written(t, events)), format, 0); err != nil {
 			t.Fatal(err)
 		}
 		all[format] = b.String()
@@ -61,7 +61,9 @@ func TestEveryLineThatIsAddedIsShown(t *testing.T) {
 	added := slices.Clone(lines)
 	added[3], added[250] = "first evil", "second evil"
 	for form, text := range shownIn(t, false, host.Change{What: "content", From: strings.Join(lines, "\n"), To: strings.Join(added, "\n")}) {
-		if !strings.Contains(text, "+first evil\n") || !strings.Contains(text, "+second evil\n") {
+		if form == "run" {
+			counted(t, text, "  changed  write      /etc/x  +2 -2 lines, 1 more\n", "not shown: 1 fact, 4 lines of text: runbook audit show TRACE\n")
+		} else if !strings.Contains(text, "+first evil\n") || !strings.Contains(text, "+second evil\n") {
 			t.Errorf("%s: a line is missing:\n%s", form, text)
 		}
 	}
@@ -71,9 +73,10 @@ func TestEveryLineThatIsAddedIsShown(t *testing.T) {
 	}
 	change := host.Change{What: "content", To: strings.Join(many, "\n") + "\n"}
 	for form, text := range shownIn(t, false, change) {
-		left := strings.Contains(text, "(260 lines left out: 260 added, 0 removed; --verbose shows them)")
-		if missing := !strings.Contains(text, "+line 150."); missing != left || !strings.Contains(text, "+line 299.") {
-			t.Errorf("%s: missing %v, told %v:\n%s", form, missing, left, text)
+		if form == "run" {
+			counted(t, text, "  changed  write      /etc/x  +300 lines, 1 more\n", "not shown: 1 fact, 300 lines of text:")
+		} else if !strings.Contains(text, "+line 150.") || !strings.Contains(text, "+line 299.") {
+			t.Errorf("%s: a line is missing:\n%s", form, text)
 		}
 	}
 	for form, text := range shownIn(t, true, change) {
@@ -83,27 +86,51 @@ func TestEveryLineThatIsAddedIsShown(t *testing.T) {
 	}
 }
 
-// Lines are cut on a screen only, where it is said.
+// Of an op that failed a run shows head and tail of what is long, and says where the rest is.
+func TestLongTextOfAFailedOp(t *testing.T) {
+	text := string(shown(t, []Event{
+		{Kind: Run, Run: &RunInfo{Mode: RealRun}},
+		{Kind: Op, Op: "write", Target: "/etc/x", Changes: []host.Change{{What: "content", To: strings.Repeat("line\n", 299) + "last\n"}}},
+		{Kind: Result, Op: "write", Target: "/etc/x", Outcome: Failed, Error: "no space"},
+	}, Options{}))
+	counted(t, text, "+line\n", "+last\n", "(260 lines left out: 260 added, 0 removed; --verbose shows them)")
+}
+
+func counted(t *testing.T, text string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(text, want) {
+			t.Errorf("got\n%s, want %q", text, want)
+		}
+	}
+}
+
+// Lines are cut on a screen only, where it is said, and in what a run says in brief.
 func TestLongLines(t *testing.T) {
 	rule := strings.Repeat("-s 10.0.0.0/8 ", 300) + "-j ACCEPT"
 	change := host.Change{What: "rule", To: rule}
 	for form, text := range shownIn(t, false, change) {
-		if !strings.Contains(text, rule) {
+		if form == "run" {
+			counted(t, text, "rule -s 10.0.0.0/8 -s", "…, 1 more\n", "not shown: 2 facts:")
+		} else if !strings.Contains(text, rule) {
 			t.Errorf("%s: the rule is cut", form)
 		}
 	}
 	events := []Event{{Kind: Op, Op: "iptables", Target: "INPUT", Changes: []host.Change{change}}, {Kind: Result, Op: "iptables", Target: "INPUT", Outcome: Changed}}
-	if text := string(shown(t, events, Options{Live: true, Width: 80})); !strings.Contains(text, " more characters; --verbose shows them)") {
+	words := func(opts Options) string { return strings.Join(strings.Fields(string(shown(t, events, opts))), " ") }
+	if text := words(Options{Live: true, Width: 80}); !strings.Contains(text, " more characters; --verbose shows them)") {
 		t.Errorf("got %s", text)
 	}
-	if text := string(shown(t, events, Options{Live: true, Width: 80, Verbose: true})); !strings.Contains(text, rule) {
+	if text := words(Options{Live: true, Width: 80, Verbose: true}); !strings.Contains(text, rule) {
 		t.Errorf("verbose: got %s", text)
 	}
 }
 
 func TestModeOwnerAndAccountAreShown(t *testing.T) {
 	for form, text := range shownIn(t, false, host.Change{What: "content", From: "1", To: "2"}) {
-		if !strings.Contains(text, "mode 0640, owner ann, group ops") || strings.Contains(text, "reads /src, sha256 ab12") != (form != "run") {
+		if form == "run" {
+			counted(t, text, "content 1 -> 2, 1 more\n", "not shown: 1 fact:")
+		} else if !strings.Contains(text, "mode 0640, owner ann, group ops") || !strings.Contains(text, "reads /src, sha256 ab12") {
 			t.Errorf("%s: got\n%s", form, text)
 		}
 	}
@@ -112,12 +139,12 @@ func TestModeOwnerAndAccountAreShown(t *testing.T) {
 			Detail: map[string]any{"cwd": "/srv", "env": map[string]string{"LD_PRELOAD": "/x.so"}, "argv_exposed": []string{"pw", "key"}}},
 		{Kind: Result, Op: "db", Target: "accounts", Outcome: Changed}}
 	var script bytes.Buffer
-	if err := Show(&script, events, "sh"); err != nil || !strings.Contains(script.String(), "# argv_exposed: while it runs, every account can see the secret pw, key") {
+	if err := Show(&script, events, "sh", 0); err != nil || !strings.Contains(script.String(), "# argv_exposed: while it runs, every account can see the secret pw, key") {
 		t.Errorf("sh: got %s, %v", script.String(), err)
 	}
 	var md, text bytes.Buffer
 	for format, w := range map[string]*bytes.Buffer{"md": &md, "text": &text} {
-		if err := Show(w, read(t, written(t, events)), format); err != nil {
+		if err := Show(w, read(t, written(t, events)), format, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,7 +174,7 @@ func TestMetRequirementsDoNotSayWhatWouldBeWrong(t *testing.T) {
 			}
 		}
 		var md bytes.Buffer
-		if err := Show(&md, require(o), "md"); err != nil || strings.Contains(md.String(), message) != (o == Failed) {
+		if err := Show(&md, require(o), "md", 0); err != nil || strings.Contains(md.String(), message) != (o == Failed) {
 			t.Errorf("md, %s: got %s, %v", o, md.String(), err)
 		}
 	}
@@ -162,7 +189,9 @@ func TestLongTextsAreShortened(t *testing.T) {
 	}
 	for form, text := range shownIn(t, false, c, sum) {
 		text = strings.ReplaceAll(text, `\`, "")
-		if !strings.Contains(text, "head evil") || !strings.Contains(text, "tail evil") || !strings.Contains(text, "bytes left out") ||
+		if form == "run" {
+			counted(t, text, "  changed  write      /etc/x  +", " lines of text: runbook audit show TRACE")
+		} else if !strings.Contains(text, "head evil") || !strings.Contains(text, "tail evil") || !strings.Contains(text, "bytes left out") ||
 			!strings.Contains(text, "TRACE.blobs/"+hash([]byte(long))) {
 			t.Errorf("%s does not say where the whole is", form)
 		}

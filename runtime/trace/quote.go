@@ -106,7 +106,7 @@ func trimTo(s string, width int) string {
 // columnsOf is how wide a terminal may show r: two columns from Hangul on. Where
 // that is too many, lines are cut early.
 func columnsOf(r rune) int {
-	if r >= 0x1100 {
+	if r >= 0x1100 && r != '…' { // which this package writes itself
 		return 2
 	}
 	return 1

@@ -27,7 +27,7 @@ func TestShellGolden(t *testing.T) {
 	}
 	for name, evs := range map[string][]Event{"run.sh": events, "dryrun.sh": sample(DryRun)[:10]} {
 		var b bytes.Buffer
-		if err := Show(&b, evs, "sh"); err != nil {
+		if err := Show(&b, evs, "sh", 0); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, name, b.Bytes())
@@ -113,7 +113,7 @@ func TestShellWritesExactContents(t *testing.T) {
 func TestHostileTranscriptsAreValidShell(t *testing.T) {
 	for _, s := range append(hostileTexts(), "<secret:a-b>", "<secret:>", "<secret:0>", "<secret:x") {
 		var b bytes.Buffer
-		if err := Show(&b, poisoned(s), "sh"); err != nil {
+		if err := Show(&b, poisoned(s), "sh", 0); err != nil {
 			t.Fatal(err)
 		}
 		sh(t, "-n", b.String())

@@ -19,7 +19,8 @@ import (
 type Options struct {
 	Color    bool             // paint
 	Live     bool             // the writer is a terminal: keep a last line that shows the op under way
-	Width    int              // columns of that line; 80 if 0. No other line is cut
+	Still    bool             // a person may be asked meanwhile: the last line does not move by itself
+	Width    int              // columns of the terminal, in which lines are broken; 0 if there is none
 	Quiet    bool             // only what changed or failed, and the summary
 	Verbose  bool             // also manual texts, effects, probes, what commands print, and all lines of texts
 	Whole    bool             // all lines of texts, and all effects
@@ -50,6 +51,7 @@ type Terminal struct {
 	out        bytes.Buffer // what the event under way shows
 	drawn      bool         // the live line stands on the screen
 	dry        bool         // the run is a dry run
+	terse      bool         // what changed is told in brief
 	user       string       // who runs
 	start      time.Time    // of the run
 	heading    string       // of the step; not yet shown
@@ -57,14 +59,17 @@ type Terminal struct {
 	did        []Event      // effects of op
 	met, unmet int          // requirements that hold and that do not, since the last line
 	progress   string       // of op
-	progressAt time.Time    // when op began, or its last line of progress was written
+	began      time.Time    // when op did
+	progressAt time.Time    // then, or when its last line of progress was written
 	tail       []string     // the last lines of output of op
+	last       string       // what is shown of them live
+	clock      *time.Timer  // see tick; may be nil
+	left       leftOut
 	sum        summary
 }
 
 // NewTerminal returns a Terminal that writes to w.
 func NewTerminal(w io.Writer, opts Options) *Terminal {
-	opts.Width = cmp.Or(opts.Width, 80)
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
@@ -101,40 +106,12 @@ func (t *Terminal) Emit(e Event) error {
 	return nil
 }
 
-// Tail takes a line that the command under way has printed.
-func (t *Terminal) Tail(line string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	line = Quote(strings.TrimRight(line, "\r\n"))
-	if t.tail = append(t.tail, line); len(t.tail) > tailLines {
-		t.tail = t.tail[1:]
-	}
-	t.aside("| " + line)
-	t.flush()
-}
-
-// Progress takes how far the op under way is. Where no line is live it becomes
-// a line now and then.
-func (t *Terminal) Progress(text string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.progress = Quote(text)
-	switch now := t.opts.Now(); {
-	case t.opts.Live || t.opts.Quiet:
-	case t.progressAt.IsZero():
-		t.progressAt = now
-	case now.Sub(t.progressAt) >= between:
-		t.progressAt = now
-		t.line("  ", t.paint.dim.Sprint(t.live()[2:]))
-	}
-	t.flush()
-}
-
 func (t *Terminal) run(e Event) {
 	if t.start = e.Time; e.Run == nil {
 		return
 	}
 	t.dry, t.user = e.Run.Mode == DryRun, e.Run.User.Name
+	t.terse = e.Run.Mode == RealRun && !t.opts.Verbose && !t.opts.Whole
 	t.sum.runbook = Quote(e.Run.Runbook)
 	if t.opts.Quiet {
 		return
@@ -186,7 +163,9 @@ func (t *Terminal) step(e Event) {
 }
 
 func (t *Terminal) begin(e Event) {
-	t.op, t.did, t.tail, t.progress, t.progressAt = e, nil, nil, "", t.opts.Now()
+	t.op, t.did, t.tail, t.last, t.progress, t.began = e, nil, nil, "", "", t.opts.Now()
+	t.progressAt = t.began
+	t.tick()
 	if t.opts.Verbose {
 		begins := nameOf(e)
 		if e.Op != "require" {
@@ -227,13 +206,14 @@ func (t *Terminal) log(text string) {
 	}
 	marker := "note"
 	for s := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		t.line("  ", pad(marker, column)+"  "+Quote(s))
+		t.item(pad(marker, column) + "  " + Quote(s))
 		marker = ""
 	}
 }
 
 func (t *Terminal) result(e Event) {
 	op := t.op
+	t.still()
 	t.op, t.progress, t.progressAt = Event{}, "", time.Time{}
 	t.sum.count(e)
 	if e.Op == "require" && e.Outcome == Same && !t.opts.Verbose {
@@ -253,9 +233,14 @@ func (t *Terminal) result(e Event) {
 		elapsed = t.paint.dim.Sprint("  " + spent(e.Elapsed))
 	}
 	e.Pos = op.Pos
-	t.line("  ", marker+"  "+nameOf(e)+elapsed)
-	t.changes(op)
-	t.effects(op)
+	if e.Outcome == Changed && t.terse {
+		t.brief(op, e, elapsed)
+		t.exposed()
+	} else {
+		t.item(marker + "  " + t.nameIn(e, elapsed) + elapsed)
+		t.changes(op)
+		t.effects(op)
+	}
 	for _, s := range e.Assumed {
 		t.line(below, t.paint.change.Sprint("assumed: ")+Quote(s))
 	}
@@ -281,7 +266,6 @@ func (t *Terminal) requirements(o Outcome, n int, what string) {
 
 // changes shows what changed, unless the line of the op has said it.
 func (t *Terminal) changes(op Event) {
-	said := func(c host.Change) bool { return c.From == "" && c.To == op.Target }
 	limit := textLines
 	switch {
 	case t.opts.Verbose || t.opts.Whole:
@@ -289,15 +273,17 @@ func (t *Terminal) changes(op Event) {
 	case t.dry:
 		limit = textLinesDry
 	}
-	changes := slices.DeleteFunc(slices.Clone(changesOf(op)), said)
-	for _, l := range changeLines(changes, limit, "--verbose shows them") {
-		switch l.text = t.clipped(l.text); l.sign {
-		case '-':
-			l.text = t.paint.bad.Sprint(l.text)
-		case '+':
-			l.text = t.paint.good.Sprint(l.text)
+	for _, l := range changeLines(changesBeside(op), limit, "--verbose shows them") {
+		switch l.text = t.clipped(l.text); {
+		case l.sign == '-':
+			t.raw(below, t.paint.bad.Sprint(l.text))
+		case l.sign == '+':
+			t.raw(below, t.paint.good.Sprint(l.text))
+		case strings.HasPrefix(l.text, " "): // of a text
+			t.raw(below, l.text)
+		default:
+			t.line(below, l.text)
 		}
-		t.line(below, l.text)
 	}
 	for _, where := range wholeTexts(op) {
 		t.line(below, t.paint.change.Sprint(where))
@@ -309,7 +295,7 @@ func (t *Terminal) clipped(s string) string {
 	if !t.opts.Live || t.opts.Verbose {
 		return s
 	}
-	short := trimTo(s, 10*t.opts.Width)
+	short := trimTo(s, 10*t.columns())
 	if n := utf8.RuneCountInString(s[len(short):]); n > 0 {
 		return fmt.Sprintf("%s (%d more characters; --verbose shows them)", short, n)
 	}
@@ -319,7 +305,18 @@ func (t *Terminal) clipped(s string) string {
 // effects shows what op's line and changes do not tell of its effects, and what every
 // account can see of them.
 func (t *Terminal) effects(op Event) {
-	var lines []string
+	lines := t.untold(op)
+	if n := len(lines); n > effectLines && !t.opts.Whole {
+		lines = append(lines[:effectLines], fmt.Sprintf("(%d more effects; --verbose shows them)", n-effectLines))
+	}
+	for _, l := range lines {
+		t.line(below, t.paint.dim.Sprint(l))
+	}
+	t.exposed()
+}
+
+// untold returns what op's line and changes do not tell of its effects.
+func (t *Terminal) untold(op Event) (lines []string) {
 	add := func(text string) {
 		if text != "" && !slices.Contains(lines, text) {
 			lines = append(lines, text)
@@ -340,12 +337,11 @@ func (t *Terminal) effects(op Event) {
 			}
 		}
 	}
-	if n := len(lines); n > effectLines && !t.opts.Whole {
-		lines = append(lines[:effectLines], fmt.Sprintf("(%d more effects; --verbose shows them)", n-effectLines))
-	}
-	for _, l := range lines {
-		t.line(below, t.paint.dim.Sprint(l))
-	}
+	return lines
+}
+
+// exposed shows what every account can see of the effects.
+func (t *Terminal) exposed() {
 	for _, e := range t.did {
 		if s := exposure(e); s != "" {
 			t.line(below, t.paint.bad.Sprint(s))
@@ -364,7 +360,7 @@ func (t *Terminal) failure(op, e Event) {
 	}
 	for _, s := range t.tail {
 		if !t.opts.Verbose && !strings.Contains(Quote(e.Error), strings.TrimSpace(s)) {
-			t.line(below, t.paint.dim.Sprint("| "+s))
+			t.raw(below, t.paint.dim.Sprint("| "+s))
 		}
 	}
 	if !t.opts.Reported {
@@ -373,19 +369,21 @@ func (t *Terminal) failure(op, e Event) {
 }
 
 func (t *Terminal) hint(indent, hint string) {
+	const label = "hint: "
 	for i, s := range strings.Split(strings.TrimSpace(hint), "\n") {
 		switch {
 		case s == "":
 		case i == 0:
-			t.line(indent, t.paint.strong.Sprint("hint: ")+Quote(s))
+			t.hung(indent, t.paint.strong.Sprint(label)+Quote(s), len(indent+label))
 		default:
-			t.line(indent+"      ", Quote(s))
+			t.hung(indent, strings.Repeat(" ", len(label))+Quote(s), len(indent+label))
 		}
 	}
 }
 
 // end shows the summary, before it the error unless the caller or an op has shown it.
 func (t *Terminal) end(e Event) {
+	t.still()
 	t.op, t.heading = Event{}, ""
 	if !t.opts.Quiet {
 		t.line("", "")
@@ -402,10 +400,26 @@ func (t *Terminal) end(e Event) {
 		verdict += " in " + spent(d)
 	}
 	t.line("", t.paint.of(e.Outcome).Sprint(t.sum.runbook+" "+verdict)+": "+t.sum.words(e.Outcome, t.dry))
+	if left := t.left.words(); left != "" {
+		t.line("", t.paint.dim.Sprint("not shown: "+left+": runbook audit show TRACE"))
+	}
 }
 
 // line adds a line, which has passed Quote, to what is shown next.
-func (t *Terminal) line(indent, text string) {
+func (t *Terminal) line(indent, text string) { t.hung(indent, text, len(indent)+2) }
+
+// item adds the line of an op.
+func (t *Terminal) item(text string) { t.hung("  ", text, len(below)) }
+
+// hung adds a line that goes on below a column where the terminal ends.
+func (t *Terminal) hung(indent, text string, hang int) {
+	for _, l := range Wrap(indent+text, t.opts.Width, hang) {
+		t.raw("", l)
+	}
+}
+
+// raw adds a line of something else, which is not broken.
+func (t *Terminal) raw(indent, text string) {
 	if t.heading != "" { // a quiet terminal shows a step when it has a line to show below it
 		t.out.WriteString(t.heading + "\n")
 		t.heading = ""
@@ -431,34 +445,6 @@ func (t *Terminal) problem(indent, text string) {
 	}
 }
 
-// flush writes what was added, above the live line.
-func (t *Terminal) flush() {
-	var b bytes.Buffer
-	if t.drawn {
-		b.WriteString("\r\x1b[K") // to the beginning, erase to the end: every terminal obeys this
-	}
-	t.out.WriteTo(&b)
-	if t.drawn = t.opts.Live && (t.op.Kind != "" || t.progress != ""); t.drawn {
-		b.WriteString(t.paint.dim.Sprint(cut(t.live(), t.opts.Width-1)))
-	}
-	if b.Len() > 0 {
-		t.w.Write(b.Bytes())
-	}
-}
-
-// live is the line of the op under way. An op that still checks counts as not begun:
-// then there is only its progress.
-func (t *Terminal) live() string {
-	if t.op.Kind == "" {
-		return "  " + pad("...", column) + prefixed("  ", t.progress)
-	}
-	s := "  " + pad("...", column) + "  " + nameOf(t.op) + prefixed("  ", t.progress)
-	if len(t.tail) > 0 {
-		s += prefixed("  | ", t.tail[len(t.tail)-1])
-	}
-	return s
-}
-
 func (t *Terminal) marker(o Outcome) string {
 	switch {
 	case o == Same:
@@ -469,13 +455,16 @@ func (t *Terminal) marker(o Outcome) string {
 	return Quote(string(o))
 }
 
-// nameOf returns builtin and target of an op or a result; of a requirement where it
-// stands, because its target is what is wrong if it is not met.
-func nameOf(e Event) string {
+// nameOf returns builtin and target of an op or a result.
+func nameOf(e Event) string { return strings.TrimRight(pad(Quote(e.Op), 10)+" "+targetOf(e), " ") }
+
+// targetOf returns what an op acts on; of a requirement where it stands, because its target is what is wrong if it is
+// not met.
+func targetOf(e Event) string {
 	if e.Op == "require" && e.Outcome != Failed {
-		return pad(e.Op, 10) + prefixed(" ", e.Pos)
+		return Quote(e.Pos)
 	}
-	return pad(Quote(e.Op), 10) + " " + Brief(e.Target)
+	return Brief(e.Target)
 }
 
 // prefixed returns text, fit to be shown, behind prefix; "" if there is no text.

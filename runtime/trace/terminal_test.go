@@ -35,8 +35,8 @@ func shown(t *testing.T, events []Event, opts Options) []byte {
 		emit(t, term, []Event{e})
 		if e.Kind == Effect && e.Call == "exec" {
 			term.Progress("2 of 3")
-			term.Tail("Collecting package metadata: done\r\n")
-			term.Tail("PackagesNotFoundError")
+			term.Tail("Collecting package metadata: done\r\n", true)
+			term.Tail("PackagesNotFoundError", true)
 		}
 	}
 	return b.Bytes()
@@ -65,7 +65,7 @@ func TestNoFormatLetsTextActOnATerminal(t *testing.T) {
 		events := poisoned(hostile)
 		for _, format := range Formats() {
 			var b bytes.Buffer
-			if err := Show(&b, events, format); err != nil {
+			if err := Show(&b, events, format, 0); err != nil {
 				t.Fatal(err)
 			}
 			harmless(t, fmt.Sprintf("%s of %q", format, hostile), b.String())
@@ -162,7 +162,7 @@ func TestTerminalFromManyGoroutines(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 50 {
-				term.Tail("x")
+				term.Tail("x", true)
 				term.Progress("y")
 			}
 		})
@@ -203,7 +203,7 @@ func TestQuestionsOfADryRun(t *testing.T) {
 	}
 	text := shown(t, events, Options{})
 	var md bytes.Buffer
-	if err := Show(&md, events, "md"); err != nil {
+	if err := Show(&md, events, "md", 0); err != nil {
 		t.Fatal(err)
 	}
 	for have, wants := range map[string][]string{
