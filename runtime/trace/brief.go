@@ -109,7 +109,8 @@ func factsOf(op string, changes []host.Change) (facts []fact) {
 // brief adds the line of an op that changed something; op is the one that began and e its result.
 func (t *Terminal) brief(op, e Event, elapsed string) {
 	const gap, least = "  ", 12
-	head, target := t.paint.of(e.Outcome).Sprint(pad(t.marker(e.Outcome), column))+"  "+pad(Quote(e.Op), 10)+" ", Brief(e.Target)
+	head := t.paint.of(e.Outcome).Sprint(pad(t.marker(e.Outcome), column)) + "  " + pad(Quote(e.Op), 10) + " "
+	target := Brief(e.Target)
 	facts, more := factsOf(op.Op, changesBeside(op)), len(t.untold(op))
 	room := t.columns() - widthOf("  "+head+elapsed)
 	name := target

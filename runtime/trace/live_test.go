@@ -69,21 +69,24 @@ func FuzzLiveLine(f *testing.F) {
 // The time is kept while a command says nothing, and not where a person is asked.
 func TestLiveLineKeepsTime(t *testing.T) {
 	for op, still := range map[string]bool{"run": false, "yum": true, "confirm": false} {
-		var b bytes.Buffer
-		term := NewTerminal(&b, Options{Live: true, Width: 80, Still: still})
-		emit(t, term, []Event{{Kind: Op, Op: op, Target: "x"}})
-		time.Sleep(2500 * time.Millisecond)
-		emit(t, term, []Event{{Kind: Result, Op: op, Target: "x", Outcome: Same}})
-		shown := b.String()
-		if moved := strings.Contains(shown, "x  2s"); moved != (op == "run") {
-			t.Errorf("%s: got %q", op, shown)
-		}
-		time.Sleep(1200 * time.Millisecond)
-		term.mu.Lock()
-		if b.String() != shown {
-			t.Errorf("%s: it goes on: %q", op, b.String()[len(shown):])
-		}
-		term.mu.Unlock()
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			var b bytes.Buffer
+			term := NewTerminal(&b, Options{Live: true, Width: 80, Still: still})
+			emit(t, term, []Event{{Kind: Op, Op: op, Target: "x"}})
+			time.Sleep(1500 * time.Millisecond)
+			emit(t, term, []Event{{Kind: Result, Op: op, Target: "x", Outcome: Same}})
+			shown := b.String()
+			if moved := strings.Contains(shown, "x  1s"); moved != (op == "run") {
+				t.Errorf("got %q", shown)
+			}
+			time.Sleep(1200 * time.Millisecond)
+			term.mu.Lock()
+			defer term.mu.Unlock()
+			if b.String() != shown {
+				t.Errorf("it goes on: %q", b.String()[len(shown):])
+			}
+		})
 	}
 }
 

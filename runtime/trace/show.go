@@ -9,9 +9,10 @@ import (
 // Formats returns the formats that Show takes.
 func Formats() []string { return []string{"text", "sh", "json", "md"} }
 
-// Show writes events as text, broken for a terminal of so many columns if there is one, as a shell script, as the lines of a trace
-// file, or as a Markdown document. The lines are those of the file that the
-// events were read from, byte for byte, if this version knows all their keys.
+// Show writes events as text, broken for a terminal of so many columns if there is one,
+// as a shell script, as the lines of a trace file, or as a Markdown document. The lines
+// are those of the file that the events were read from, byte for byte, if this version
+// knows all their keys.
 func Show(w io.Writer, events []Event, format string, columns int) error {
 	var s Sink
 	switch format {
