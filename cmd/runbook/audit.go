@@ -20,7 +20,7 @@ func (p *program) auditCommand() *cobra.Command {
 		Args: subcommandOnly, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(p.auditVerify(), p.auditShow(), p.auditDiff(), p.auditCheck(), p.auditRecheck(),
-		p.auditSign(), p.auditApprove(), p.auditSchema())
+		p.auditSign(), p.auditApprove(), p.auditReport(), p.auditSchema())
 	return c
 }
 

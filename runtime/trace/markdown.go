@@ -18,12 +18,19 @@ type markdown struct {
 	op  Event   // under way
 	did []Event // its effects
 	sum summary
+	met int // requirements that hold, since the last item
 	dry bool
 	err error
 }
 
+// NewMarkdown returns a Sink that writes a Markdown document.
+func NewMarkdown(w io.Writer) Sink { return &markdown{w: w} }
+
 // Emit writes e, an op together with its result.
 func (m *markdown) Emit(e Event) error {
+	if e.Op != "require" && e.Kind != Probe {
+		m.allMet()
+	}
 	switch e.Kind {
 	case Run:
 		m.run(e)
@@ -41,7 +48,7 @@ func (m *markdown) Emit(e Event) error {
 	case Log:
 		m.print("\n%s\n", lined("> ", e.Text))
 	case End:
-		m.print("\n## Result\n\n%s: %s.\n", prose(string(e.Outcome)), m.sum.words(e.Outcome, m.dry))
+		m.print("\n## Result\n\n%s: %s.\n", Prose(string(e.Outcome)), m.sum.words(e.Outcome, m.dry))
 		m.failure(e.Error, "")
 	}
 	return m.err
@@ -59,30 +66,30 @@ func (m *markdown) run(e Event) {
 		return
 	}
 	m.dry = r.Mode == DryRun
-	m.print("# %s\n\n", prose(r.Runbook))
+	m.print("# %s\n\n", Prose(r.Runbook))
 	for _, row := range [][2]string{
 		{"Mode", r.Mode}, {"Host", r.Host.Hostname}, {"System", r.Host.OS}, {"User", r.User.Name},
 		{"Through sudo by", r.User.SudoUser}, {"Ticket", r.Ticket}, {"Began", e.Time.UTC().Format(time.RFC3339)},
 		{"Program", r.Binary.Version},
 	} {
 		if row[1] != "" {
-			m.print("- %s: %s\n", row[0], prose(row[1]))
+			m.print("- %s: %s\n", row[0], Prose(row[1]))
 		}
 	}
 	for _, s := range r.terms() {
-		m.print("- Terms: %s\n", prose(s))
+		m.print("- Terms: %s\n", Prose(s))
 	}
 	for i, s := range r.Sources {
 		if i == 0 {
 			m.print("\n| Source | Origin | SHA-256 |\n| --- | --- | --- |\n")
 		}
-		m.print("| %s | %s | %s |\n", Cell(s.Name), prose(s.Origin), Cell(s.SHA256))
+		m.print("| %s | %s | %s |\n", Cell(s.Name), Prose(s.Origin), Cell(s.SHA256))
 	}
 	for i, v := range r.Vars {
 		if i == 0 {
 			m.print("\n| Var | Value | From |\n| --- | --- | --- |\n")
 		}
-		m.print("| %s | %s | %s |\n", Cell(v.Name), Cell(jsonText(v.Value)), prose(v.From))
+		m.print("| %s | %s | %s |\n", Cell(v.Name), Cell(jsonText(v.Value)), Prose(v.From))
 	}
 }
 
@@ -90,13 +97,13 @@ func (m *markdown) step(e Event) {
 	if e.State != Begin && e.State != LeftOut {
 		return
 	}
-	m.print("\n## %s\n\n", prose(e.Step+prefixed(": ", e.Title)))
+	m.print("\n## %s\n\n", Prose(e.Step+prefixed(": ", e.Title)))
 	if e.Site != "" {
-		m.print("**Site:** %s\n\n", prose(e.Site))
+		m.print("**Site:** %s\n\n", Prose(e.Site))
 	}
 	if e.State == LeftOut {
 		m.sum.left++
-		m.print("Skipped: %s\n\n", prose(e.Why))
+		m.print("Skipped: %s\n\n", Prose(e.Why))
 	}
 	if e.Text != "" {
 		m.print("%s\n", lined("", e.Text))
@@ -109,23 +116,33 @@ func (m *markdown) probe(e Event) {
 		return
 	}
 	m.sum.asked++
-	m.print("- asks: %s = %d%s", CodeSpan(cmp.Or(e.URL, Spaced(e.Argv))), e.Code, prose(prefixed(", as ", e.User)))
+	m.print("- asks: %s = %d%s", CodeSpan(cmp.Or(e.URL, Spaced(e.Argv))), e.Code, Prose(prefixed(", as ", e.User)))
 	if e.Why != "" {
-		m.print(" **%s**", prose(e.Why))
+		m.print(" **%s**", Prose(e.Why))
 	}
 	m.print("\n")
 }
 
+// allMet says in an item how many requirements hold.
+func (m *markdown) allMet() {
+	if m.met > 0 {
+		m.print("- **require**: %d met\n", m.met)
+	}
+	m.met = 0
+}
+
 func (m *markdown) result(e Event) {
+	if e.Op == "require" && e.Outcome == Same { // its target is what would be wrong
+		m.met++
+		m.did = nil
+		return
+	}
 	outcome := string(e.Outcome)
 	if m.dry && e.Outcome == Changed {
 		outcome = "would change"
 	}
 	name := CodeSpan(e.Target)
-	if e.Op == "require" && e.Outcome != Failed { // its target is what is wrong if it is not met
-		name = "at " + CodeSpan(m.op.Pos)
-	}
-	m.print("- **%s** %s: %s", prose(e.Op), name, prose(outcome))
+	m.print("- **%s** %s: %s", Prose(e.Op), name, Prose(outcome))
 	if e.Elapsed > 100*time.Millisecond {
 		m.print(" (%s)", spent(e.Elapsed))
 	}
@@ -135,26 +152,26 @@ func (m *markdown) result(e Event) {
 			m.text(c)
 			continue
 		}
-		m.print("  - %s: %s → %s\n", prose(c.What), CodeSpan(cmp.Or(c.From, "(none)")), CodeSpan(cmp.Or(c.To, "(none)")))
+		m.print("  - %s: %s → %s\n", Prose(c.What), CodeSpan(cmp.Or(c.From, "(none)")), CodeSpan(cmp.Or(c.To, "(none)")))
 	}
 	for _, where := range wholeTexts(m.op) {
-		m.print("  - %s\n", prose(where))
+		m.print("  - %s\n", Prose(where))
 	}
 	for _, d := range m.did {
 		m.print("  - does %s", CodeSpan(describe(d)))
 		if a := aspects(d, ""); a != "" {
-			m.print(" %s", prose(a))
+			m.print(" %s", Prose(a))
 		}
 		m.print("\n")
 		for _, r := range readings(d) {
-			m.print("  - %s\n", prose(r))
+			m.print("  - %s\n", Prose(r))
 		}
 		if s := exposure(d); s != "" {
-			m.print("  - **%s**\n", prose(s))
+			m.print("  - **%s**\n", Prose(s))
 		}
 	}
 	for _, a := range e.Assumed {
-		m.print("  - assumed: %s\n", prose(a))
+		m.print("  - assumed: %s\n", Prose(a))
 	}
 	m.failure(e.Error, "  ")
 	if e.Hint != "" {
@@ -166,7 +183,7 @@ func (m *markdown) result(e Event) {
 // text writes how a text changes.
 func (m *markdown) text(c host.Change) {
 	head, lines := hunks(c)
-	m.print("  - %s:\n", prose(head))
+	m.print("  - %s:\n", Prose(head))
 	texts := make([]string, len(lines))
 	for i, l := range lines {
 		texts[i] = l.text
@@ -178,7 +195,7 @@ func (m *markdown) text(c host.Change) {
 func lined(prefix, text string) string {
 	var b strings.Builder
 	for l := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
-		b.WriteString(prefix + strings.TrimSpace(prose(l)) + "\n")
+		b.WriteString(prefix + strings.TrimSpace(Prose(l)) + "\n")
 	}
 	return b.String()
 }
@@ -222,8 +239,8 @@ func CodeSpan(s string) string {
 // Cell returns s as a code span in a table, where a bar would end the cell even so.
 func Cell(s string) string { return strings.ReplaceAll(CodeSpan(s), "|", `\|`) }
 
-// prose returns s as text in which no character is markup.
-func prose(s string) string {
+// Prose returns s as text in which no character is markup.
+func Prose(s string) string {
 	var b strings.Builder
 	for _, r := range Quote(s) {
 		if strings.ContainsRune("\\`*_[]<>#|~&", r) {

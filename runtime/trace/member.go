@@ -9,8 +9,7 @@ import (
 )
 
 // This is the quick way to read a line that a writer of this package has written. It takes nothing on which package
-// json and [unique] would not agree: what it does not know it leaves to them, and to them it leaves to say what is
-// wrong.
+// json and [unique] would not agree: what it does not know it leaves to them, and they say what is wrong.
 
 // quickMembers returns the members of a line and true if that is plainly an object without white space in which no key
 // is given twice.

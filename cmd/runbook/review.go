@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"runbook/runtime/trace/review"
+)
+
+func (p *program) auditReport() *cobra.Command {
+	var format, out string
+	c := &cobra.Command{
+		Use: "report TRACE", Short: "One page for who approves or examines a change",
+		Long: "Write what a trace says, for those who approve a change or examine it afterwards: a summary for a change board,\n" +
+			"then what is relevant to security (accounts, sudoers, setuid, ports, firewall, cron, services at boot, files that\n" +
+			"others can write, downloads, packages, secrets in argv), then what is assumed or unknown, then the steps with\n" +
+			"their manual text, differences and commands. The head in it is what is signed, and what audit verify prints.\n\n" +
+			"  html    one file that needs no network and no script; it prints well\n" +
+			"  md      the same order as Markdown\n\n" +
+			"A trace gives the same bytes each time. The exit code is 1 if the trace is broken; the report says so, too.",
+		Example: "  runbook audit report plan.jsonl -o plan.html\n  runbook audit report run.jsonl --format md",
+		Args:    operands(1, 1, "TRACE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if !contains(review.Formats(), format) {
+				return unknown("format", format, review.Formats(), "the formats are: "+strings.Join(review.Formats(), " "))
+			}
+			return p.writeReport(args[0], format, out)
+		},
+	}
+	c.Flags().StringVar(&format, "format", "html", "`html` or md")
+	c.Flags().StringVarP(&out, "output", "o", "", "write to `FILE` instead of standard output")
+	return c
+}
+
+func (p *program) writeReport(name, format, out string) error {
+	f, done, err := seekable(name)
+	if err != nil {
+		return err
+	}
+	defer done()
+	r, err := review.Read(f)
+	if err != nil {
+		return err
+	}
+	write := func(w io.Writer) error { return r.Write(w, format) }
+	if out == "" {
+		err = write(p.out)
+	} else {
+		err = toFile(out, f, write)
+	}
+	t := trouble{r.Trouble, len(r.Verified.Broken) > 0}
+	if err != nil || t.broken {
+		return errors.Join(err, t.err(name))
+	}
+	report(p.err, t.err(name))
+	return nil
+}
+
+// seekable opens a trace that is read twice. What is no file, such as a pipe, is read into one that nobody else sees.
+func seekable(name string) (f *os.File, done func(), err error) {
+	f, err = os.Open(name)
+	if err != nil {
+		return nil, nil, mistake("", "trace: %w", err)
+	}
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		return f, func() { f.Close() }, nil
+	}
+	defer f.Close()
+	copied, err := os.CreateTemp("", "runbook-trace-")
+	if err != nil {
+		return nil, nil, err
+	}
+	os.Remove(copied.Name())
+	if _, err := io.Copy(copied, f); err != nil {
+		copied.Close()
+		return nil, nil, err
+	}
+	return copied, func() { copied.Close() }, nil
+}
+
+// toFile writes a file, which must not be the trace that it is made from.
+func toFile(name string, from *os.File, write func(io.Writer) error) error {
+	have, err := os.Stat(name)
+	read, readErr := from.Stat()
+	if err == nil && readErr == nil && os.SameFile(have, read) {
+		return mistake("give another name", "-o %s: is the trace itself", name)
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return mistake("", "-o: %w", err)
+	}
+	b := bufio.NewWriterSize(f, 1<<16)
+	if err = write(b); err == nil {
+		err = b.Flush()
+	}
+	return errors.Join(err, f.Close())
+}
