@@ -21,6 +21,7 @@ var covered = []struct {
 	{"Network Requirements", "install.star", "### Ports", []string{"8080", "22", "443", "25", "389, 636", "LDAPS", "SMTP"}},
 	{"Other Requirements", "install.star", "## What it needs", []string{"Nothing else has to be there beforehand"}},
 	{"Air Gap vs. Regular Installation", "install.star", "## Two ways", []string{"air gap", "regular", "`--var airgap=true`"}},
+	{"(not in the manual: this program's server)", "install.star", "## Without the vendor's server", []string{"`keeper`", "`tokens`", "`certificate`, `certificate_key`", "`verify`", "supervisord", "restarts"}},
 	{"Air Gap", "install.star", "## Media for the air gap", []string{"pen drive", "downloaded", "installer_path", "tar -xf anaconda-full-2016-07-11.tar -C /installer", "/installer/scratch/anaconda-full-2016-07-11"}},
 	{"Air Gap Full Installer Contents", "install.star", "## Media for the air gap", []string{"anaconda-suite/pkgs", "mongodb-org*-2.6.8-1.x86_64.rpm", "R/pkgs", "wakari/pkgs", "anaconda-cluster/pkgs"}},
 	{"Optional: Air Gap Platform-based Archives: sizes", "install.star", "## Media for the air gap", []string{"198 GB", "33 GB", "239 MB", "3.3 GB", "342 MB", "1.7 GB", "scratch/notebook", "for other platforms"}},
