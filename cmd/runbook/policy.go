@@ -11,7 +11,8 @@ import (
 	"runbook/runtime/trace"
 )
 
-// policyAt loads a policy. It decides what root does, so that only its reader's own or root's is taken.
+// policyAt loads a policy. It decides what root does, so that only its reader's own or root's is taken, of the files that
+// it loads, too: what they do when they are loaded is nothing.
 func (p *program) policyAt(file string) (*runtime.Policy, error) {
 	real, err := filepath.EvalSymlinks(file)
 	if err == nil {
@@ -20,18 +21,42 @@ func (p *program) policyAt(file string) (*runtime.Policy, error) {
 	if err != nil {
 		return nil, mistake("", "policy: %w", err)
 	}
-	for _, name := range []string{real, filepath.Dir(real)} {
-		if err := trusted(name); err != nil {
-			return nil, mistake("it decides what may be done: see who could have written it, then chown and chmod go-w",
-				"policy %s: %w", file, err)
-		}
+	if err := ownPolicy(file, real); err != nil {
+		return nil, err
 	}
 	lib, err := p.libraryAt(filepath.Dir(real), filepath.Base(real))
 	if err != nil {
 		return nil, err
 	}
 	defer lib.close()
-	return p.rt.LoadPolicy(lib.Library, lib.name)
+	policy, err := p.rt.LoadPolicy(lib.Library, lib.name)
+	if err != nil {
+		return nil, err
+	}
+	for _, source := range policy.Sources {
+		if source.Origin == "shipped" {
+			continue
+		}
+		loaded, err := filepath.EvalSymlinks(filepath.Join(filepath.Dir(real), source.Name))
+		if err != nil {
+			return nil, mistake("", "policy: %w", err)
+		}
+		if err := ownPolicy(file, loaded); err != nil {
+			return nil, err
+		}
+	}
+	return policy, nil
+}
+
+// ownPolicy refuses a file of a policy that others could have written or replaced.
+func ownPolicy(policy, file string) error {
+	for _, name := range []string{file, filepath.Dir(file)} {
+		if err := trusted(name); err != nil {
+			return mistake("it decides what may be done: see who could have written it, then chown and chmod go-w",
+				"policy %s: %w", policy, err)
+		}
+	}
+	return nil
 }
 
 // A policing asks a policy before ops and effects happen, and counts what needs an approval.
