@@ -80,7 +80,11 @@ func named(e trace.Event, err error) error {
 	if strings.HasPrefix(err.Error(), e.Op+" ") || strings.HasPrefix(err.Error(), e.Op+":") {
 		return err
 	}
-	return fmt.Errorf("%s %s: %w", e.Op, trace.Brief(e.Target), err)
+	reason, name := err.Error(), e.Op+" "+trace.Brief(e.Target)
+	if cmd := (*host.CmdError)(nil); e.Op == "run" && errors.As(err, &cmd) { // the command is named already
+		reason = strings.TrimPrefix(reason, trace.Quote(cmd.Title)+": ")
+	}
+	return spoken{err, name + ": " + strings.TrimPrefix(reason, "get "+e.Target+": ")}
 }
 
 // try checks op and does what differs. The op is emitted only once, also when it

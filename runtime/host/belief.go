@@ -27,7 +27,7 @@ func (o *Overlay) Exec(ctx context.Context, c Cmd) (Result, error) {
 		err = o.exec(c, maker)
 	}
 	if err != nil {
-		return res, fmt.Errorf("%s: %w", title(c.Process), err)
+		return res, &CmdError{title(c.Process), err}
 	}
 	return res, nil
 }

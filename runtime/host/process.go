@@ -300,10 +300,20 @@ func (l *Local) Exec(ctx context.Context, c Cmd) (Result, error) {
 		err = l.assertCmd(ctx, c)
 	}
 	if err != nil {
-		return res, fmt.Errorf("%s: %w", title(c.Process), err)
+		return res, &CmdError{title(c.Process), err}
 	}
 	return res, nil
 }
+
+// A CmdError is why Exec failed. Title is what people call the command.
+type CmdError struct {
+	Title string
+	Err   error
+}
+
+func (e *CmdError) Error() string { return e.Title + ": " + e.Err.Error() }
+
+func (e *CmdError) Unwrap() error { return e.Err }
 
 // title is what people call a command: the program and its first word.
 func title(p Process) string {
