@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,6 +37,16 @@ func TestManPages(t *testing.T) {
 	pages, err := filepath.Glob(filepath.Join(dir, "runbook*.1"))
 	if err != nil || len(pages) != len(paths(root)) {
 		t.Fatalf("got the pages %q, want one for each of %q (%v)", pages, paths(root), err)
+	}
+	for _, name := range pages {
+		text, err := os.ReadFile(name)
+		if err == nil {
+			text = bytes.ReplaceAll(text, []byte("[=false]"), nil)
+			err = os.WriteFile(name, wantsValue.ReplaceAll(text, []byte(`=\fI$1\fP`)), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := exec.LookPath("man"); err != nil && *manDir == "" {
 		lab.Skip(t, "man is not installed")
@@ -67,13 +81,27 @@ func paths(c *cobra.Command) []string {
 	return all
 }
 
+// wantsValue is what cobra/doc writes for a flag without a default, to which forMan gave the name of its value.
+var wantsValue = regexp.MustCompile(`(?m)="?([A-Z][A-Za-z=:]*|strings?)"?$`)
+
 // forMan makes the texts of a command, and of those below it, what cobra/doc takes: Markdown.
 func forMan(c *cobra.Command) {
 	c.DisableAutoGenTag = true
 	c.InitDefaultHelpFlag()
+	for i, sub := range c.Commands() {
+		if i == 0 {
+			c.Long = cmp.Or(c.Long, c.Short) + "\n\nCommands:\n"
+		}
+		if sub.IsAvailableCommand() {
+			c.Long += fmt.Sprintf("  %-10s  %s\n", sub.Name(), sub.Short)
+		}
+	}
 	c.Use, c.Short, c.Long = escaped.Replace(c.Use), escaped.Replace(c.Short), markdown(c.Long)
 	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
-		_, usage := pflag.UnquoteUsage(f)
+		name, usage := pflag.UnquoteUsage(f)
+		if f.DefValue == "" || f.DefValue == "[]" {
+			f.DefValue = name
+		}
 		f.Usage = escaped.Replace(usage)
 	})
 	for _, sub := range c.Commands() {
