@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"time"
 
 	"go.starlark.net/starlark"
 
@@ -208,13 +209,8 @@ func (op downloadOp) fetch(dir string, meta host.Meta) runtime.Deed {
 // fill fetches url into the file called name. It is the only code here that a dry run
 // does not run.
 func (op downloadOp) fill(ctx context.Context, h host.Reader, root *host.Root, name string, meta host.Meta) error {
-	progress := func(n, total int64) {
-		if total < 0 {
-			runtime.Progress(ctx, fmt.Sprintf("%d MB", n>>20))
-			return
-		}
-		runtime.Progress(ctx, fmt.Sprintf("%d of %d MB", n>>20, total>>20))
-	}
+	var p pace
+	progress := func(n, total int64) { runtime.Progress(ctx, p.text(n, total, time.Now())) }
 	want := fetch.Want{SHA256: op.digests.sha256, MD5: op.digests.md5, Mode: meta.Mode}
 	file, err := fetch.Download(ctx, h.Get, op.url, root, name, want, progress)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"runbook/builtins/internal/archive"
 	"runbook/runtime"
@@ -308,9 +309,8 @@ func (op extractOp) damaged(err error) bool {
 func (op extractOp) fill(ctx context.Context, h host.Reader, root *host.Root, list *archive.Listing,
 	wanted map[string]bool, owner host.Owner) error {
 	o := archive.Options{SHA256: op.digests.sha256, MD5: op.digests.md5}
-	o.Progress = func(done, total int64) {
-		runtime.Progress(ctx, fmt.Sprintf("%d of %d MB", done>>20, total>>20))
-	}
+	var p pace
+	o.Progress = func(done, total int64) { runtime.Progress(ctx, p.text(done, total, time.Now())) }
 	uid, gid, err := owner.IDs(ctx, h)
 	if err != nil {
 		return err

@@ -87,7 +87,7 @@ func (k *keyedTerminal) types(keys, want string) {
 			if !ok {
 				k.t.Fatalf("it ended; after %q got %q, want %q", keys, k.seen, want)
 			}
-			k.seen += string(b)
+			k.seen += string([]byte{b})
 		case <-timeout:
 			k.t.Fatalf("after %q got %q, want %q", keys, k.seen, want)
 		}

@@ -102,7 +102,7 @@ func (p *program) runCommand() *cobra.Command {
 		"`DIR` for lock, markers and traces (default "+p.rootState+" for root, else below ~/.local/state)")
 	fl.BoolVar(&f.noColor, "no-color", false, "no colours; so do NO_COLOR and output that is no terminal")
 	fl.BoolVar(&f.quiet, "quiet", false, "show only what changes or fails, and the summary")
-	fl.BoolVar(&f.verbose, "verbose", false, "show also manual texts, effects and what commands print")
+	fl.BoolVar(&f.verbose, "verbose", false, "show also manual texts, effects, all that changes and what commands print")
 	return c
 }
 
