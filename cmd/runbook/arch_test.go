@@ -23,8 +23,9 @@ import (
 // the standard library; "x/..." stands for x and all below it.
 var ladder = map[string][]string{
 	"builtins":                         {"runtime", "runtime/trace", "runtime/host", "runtime/host/tree", "runtime/fetch", "builtins/internal/..."},
-	"cmd/runbook":                      {"cmd/runbook/internal/lsp", "cmd/runbook/internal/recheck", "cmd/runbook/internal/serve", "cmd/runbook/internal/signing", "builtins", "runbooks", "runtime", "runtime/host", "runtime/trace", "runtime/trace/review", "runtime/fetch"},
+	"cmd/runbook":                      {"cmd/runbook/internal/lsp", "cmd/runbook/internal/past", "cmd/runbook/internal/recheck", "cmd/runbook/internal/serve", "cmd/runbook/internal/signing", "builtins", "runbooks", "runtime", "runtime/host", "runtime/trace", "runtime/trace/review", "runtime/fetch"},
 	"cmd/runbook/internal/recheck":     {"runtime/host", "runtime/trace"},
+	"cmd/runbook/internal/past":        {"runtime/host", "runtime/trace"},
 	"cmd/runbook/internal/lsp":         {"runtime"},
 	"cmd/runbook/internal/serve":       {"cmd/runbook/internal/serve/pages", "builtins/mirrored/...", "runtime/nearest"},
 	"cmd/runbook/internal/serve/pages": {"builtins/mirrored/catalog"},

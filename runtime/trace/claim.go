@@ -46,11 +46,11 @@ type FileClaim struct {
 	Content                  Want // SHA-256 of all that it holds
 	// Around is the text between the secrets that the file holds, in its order; nil if it holds none.
 	Around []string
-	Lines  []Line
+	Lines  []LineClaim
 }
 
-// A Line is what a file is wanted to have, or to lack, whatever else it holds.
-type Line struct {
+// A LineClaim is what a file is wanted to have, or to lack, whatever else it holds.
+type LineClaim struct {
 	Text   string
 	Absent bool
 	By     *Origin
@@ -214,17 +214,17 @@ func around(op, e Event) []string {
 }
 
 // lines adds those of an op that wants one to those that ops before it wanted in the same file.
-func (c *Claims) lines(old []Line) (all []Line) {
+func (c *Claims) lines(old []LineClaim) (all []LineClaim) {
 	for _, ch := range c.op.Changes {
 		if ch.What != "line" {
 			continue
 		}
-		all = slices.DeleteFunc(slices.Clone(old), func(l Line) bool { return l.Text == ch.From || l.Text == ch.To })
+		all = slices.DeleteFunc(slices.Clone(old), func(l LineClaim) bool { return l.Text == ch.From || l.Text == ch.To })
 		if ch.From != "" {
-			all = append(all, Line{ch.From, true, c.origin})
+			all = append(all, LineClaim{ch.From, true, c.origin})
 		}
 		if ch.To != "" {
-			all = append(all, Line{ch.To, false, c.origin})
+			all = append(all, LineClaim{ch.To, false, c.origin})
 		}
 	}
 	return all

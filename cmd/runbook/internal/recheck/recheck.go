@@ -226,7 +226,7 @@ func since(f trace.FileClaim, by *trace.Origin) trace.FileClaim {
 			*w = trace.Want{}
 		}
 	}
-	f.Lines = slices.DeleteFunc(slices.Clone(f.Lines), func(l trace.Line) bool { return l.By.Seq < by.Seq })
+	f.Lines = slices.DeleteFunc(slices.Clone(f.Lines), func(l trace.LineClaim) bool { return l.By.Seq < by.Seq })
 	return f
 }
 
