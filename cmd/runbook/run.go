@@ -50,6 +50,9 @@ kept elsewhere, it shows later that nobody has written another trace.
 With --by-hand a person makes the changes: each is shown as commands to be typed in
 another terminal, and the run looks at what they left before it shows the next one.
 
+What an op changed is told in a line. What that leaves out is counted, and is in the
+trace: runbook audit show TRACE. A dry run and --verbose tell all of it.
+
 Interrupt (Ctrl-C) ends the command under way, then the run; a package manager is
 waited for. A terminal that goes away does not end a run.
 

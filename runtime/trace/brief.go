@@ -77,7 +77,7 @@ func factOf(op string, c host.Change) fact {
 		return f
 	}
 	what, value := Quote(c.What), fromTo(c)
-	short := cut(digests.ReplaceAllString(value, ""), factText)
+	short := clause(digests.ReplaceAllString(value, ""), factText)
 	switch {
 	case what == "directory" && value == "made", what == op && short != "":
 	case strings.HasPrefix(what, "/"):
@@ -89,6 +89,18 @@ func factOf(op string, c host.Change) fact {
 	return fact{text: short, cut: !slices.Contains(whole, short)}
 }
 
+// clause returns at most so many columns of a text, up to a comma if there is one.
+func clause(s string, width int) string {
+	for widthOf(s) > width {
+		i := strings.LastIndex(s, ", ")
+		if i < 0 {
+			return cut(s, width)
+		}
+		s = s[:i]
+	}
+	return s
+}
+
 // digests matches what nobody compares by eye.
 var digests = regexp.MustCompile(`,? ?(sha256|md5) [0-9a-f]{32,}`)
 
@@ -97,6 +109,9 @@ func factsOf(op string, changes []host.Change) (facts []fact) {
 	var others []fact
 	for _, c := range changes {
 		f := factOf(op, c)
+		if len(changes) == 1 && !isText(c) && strings.HasPrefix(c.What, "/") { // it goes without saying which
+			f.text = clause(fromTo(c), factText)
+		}
 		if strings.HasPrefix(c.What, "/") {
 			others = append(others, f)
 		} else {
@@ -130,7 +145,7 @@ func (t *Terminal) brief(op, e Event, elapsed string) {
 	}
 	if n == 0 && len(facts) > 0 { // a part of the first one, if there is room for it
 		if rest := room - widthOf(joined(nil, 0, len(facts)-1+more)) - len(", "); rest >= least {
-			facts[0].text, facts[0].cut = cut(facts[0].text, rest), true
+			facts[0].text, facts[0].cut = clause(facts[0].text, rest), true
 			n = 1
 		}
 	}
