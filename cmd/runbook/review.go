@@ -21,9 +21,14 @@ func (p *program) auditReport() *cobra.Command {
 			"others can write, downloads, packages, secrets in argv), then what is assumed or unknown, then the steps with\n" +
 			"their manual text, differences and commands. The head in it is what is signed, and what audit verify prints.\n\n" +
 			"  html    one file that needs no network and no script; it prints well\n" +
-			"  md      the same order as Markdown\n\n" +
+			"  md      the same order as Markdown\n" +
+			"  junit   JUnit's XML for CI: a step is a suite, an op a case\n" +
+			"  oscal   OSCAL assessment results 1.0.6 (JSON): what changed or failed is an observation, a control that a step\n" +
+			"          (controls=) or a builtin names a finding; a dry run has no findings\n" +
+			"  intoto  an in-toto statement in a DSSE envelope that nobody has signed; its subject is the head of the trace,\n" +
+			"          its predicate, urn:runbook:predicate:run:v1, says what ran, where, for whom and how it ended\n\n" +
 			"A trace gives the same bytes each time. The exit code is 1 if the trace is broken; the report says so, too.",
-		Example: "  runbook audit report plan.jsonl -o plan.html\n  runbook audit report run.jsonl --format md",
+		Example: "  runbook audit report plan.jsonl -o plan.html\n  runbook audit report run.jsonl --format junit",
 		Args:    operands(1, 1, "TRACE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if !contains(review.Formats(), format) {
@@ -32,7 +37,7 @@ func (p *program) auditReport() *cobra.Command {
 			return p.writeReport(args[0], format, out)
 		},
 	}
-	c.Flags().StringVar(&format, "format", "html", "`html` or md")
+	c.Flags().StringVar(&format, "format", "html", "`html`, md, junit, oscal or intoto")
 	c.Flags().StringVarP(&out, "output", "o", "", "write to `FILE` instead of standard output")
 	return c
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // Formats returns the formats that Write takes.
-func Formats() []string { return []string{"html", "md"} }
+func Formats() []string { return []string{"html", "md", "junit", "oscal", "intoto"} }
 
 // A Report is what is told of a trace before its steps.
 type Report struct {
@@ -42,8 +42,10 @@ type Report struct {
 	Ops      map[Fidelity]int
 	Commands map[string]int // by account
 
-	each Each
-	more []int // findings of each class that are not listed
+	each     Each
+	more     []int      // findings of each class that are not listed
+	cutOff   int        // ops without a result
+	controls []*control // by name
 }
 
 // Each hands the events of a trace to a function, from the first one, each time it is called.
@@ -197,6 +199,12 @@ func (r *Report) Write(w io.Writer, format string) error {
 		return r.html(w)
 	case "md":
 		return r.markdown(w)
+	case "junit":
+		return r.junit(w)
+	case "oscal":
+		return r.oscal(w)
+	case "intoto":
+		return r.intoto(w)
 	}
 	return fmt.Errorf("format %s: want one of %s", format, strings.Join(Formats(), ", "))
 }
@@ -234,6 +242,11 @@ func (s *survey) step(e trace.Event) {
 	if e.State == trace.Ended {
 		return
 	}
+	for _, name := range e.Controls {
+		if c := s.rep.note(name, 0, true); e.State == trace.LeftOut {
+			c.bad = append(c.bad, "step "+trace.Quote(e.Step)+" was left out")
+		}
+	}
 	s.rep.Steps = append(s.rep.Steps, StepSum{Name: e.Step, Title: e.Title, Why: e.Why, Skipped: e.State == trace.LeftOut,
 		Controls: e.Controls, Seq: e.Seq})
 }
@@ -258,6 +271,7 @@ func (s *survey) op(a trace.Act) {
 	if result == nil {
 		note.Text += ": the trace does not show how it ended"
 		note.Warn = true
+		r.cutOff++
 		r.Unknown.add(note)
 		result = &trace.Event{}
 	}
@@ -275,6 +289,9 @@ func (s *survey) op(a trace.Act) {
 			failed.Text += suffix(": ", firstLine(result.Error))
 		}
 		r.Failed.add(failed)
+	}
+	if observed(a) {
+		s.controls(a, sum)
 	}
 	if op.Op == "manual" || op.Op == "confirm" {
 		r.Persons.add(note)
@@ -296,8 +313,21 @@ func (s *survey) op(a trace.Act) {
 	}
 }
 
+// controls notes an op for the controls that its step names.
+func (s *survey) controls(a trace.Act, sum *StepSum) {
+	for _, name := range sum.Controls {
+		c := s.rep.note(name, a.Event.Seq, true)
+		if a.Result == nil || a.Result.Outcome == trace.Failed {
+			c.bad = append(c.bad, noteOf(a.Event).Text+" of step "+trace.Quote(a.Event.Step)+" failed or has no end")
+		}
+	}
+}
+
 func (s *survey) found(f finding, n Note) {
 	r := s.rep
+	for _, name := range Classes()[f.class].Controls {
+		r.note(name, n.Seq, false)
+	}
 	if len(r.Findings[f.class]) >= mostNotes {
 		r.more[f.class]++
 		return
