@@ -26,46 +26,81 @@ func ReadAll(r io.Reader) ([]Event, error) {
 
 // Each is ReadAll for a trace that is long: it hands the events to f, one after the other, until f returns an error.
 func Each(r io.Reader, f func(Event) error) error {
-	lines := newLines(r)
-	for {
-		line, whole, err := lines.next()
-		if err == io.EOF {
-			return nil
+	const batch, ahead = 128, 4
+	batches, stop := make(chan []Event, ahead), make(chan struct{})
+	defer func() { // r is nobody else's until it is let go
+		close(stop)
+		for range batches {
 		}
-		if err != nil {
-			return err
+	}()
+	var failure error
+	go func() { // decodes while f works
+		defer close(batches)
+		lines, events := newLines(r), make([]Event, 0, batch)
+		more := true
+		for more {
+			var e Event
+			if e, more, failure = lines.event(); more {
+				events = append(events, e)
+			}
+			if len(events) < batch && more {
+				continue
+			}
+			select {
+			case batches <- events:
+				events = make([]Event, 0, batch)
+			case <-stop:
+				return
+			}
 		}
-		e, _, err := decode(line)
-		if err != nil && !whole {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("trace line %d: %w", lines.n, err)
-		}
-		if err := f(e); err != nil {
-			return err
+	}()
+	for events := range batches {
+		for _, e := range events {
+			if err := f(e); err != nil {
+				return err
+			}
 		}
 	}
+	return failure
+}
+
+// event returns the next event and true, or why there is none.
+func (l *lines) event() (e Event, ok bool, err error) {
+	line, whole, err := l.next()
+	if err == io.EOF {
+		return e, false, nil
+	}
+	if err != nil {
+		return e, false, err
+	}
+	e, _, err = decode(line)
+	switch {
+	case err == nil:
+		return e, true, nil
+	case !whole:
+		return e, false, nil
+	}
+	return e, false, fmt.Errorf("trace line %d: %w", l.n, err)
 }
 
 // decode returns the event of a line, which has no newline, and the members of its
 // object. Unknown keys are ignored; a key given twice, also in other case, is an
 // error, because two readers could take two meanings from it.
-func decode(line []byte) (e Event, members []field, err error) {
-	members, quick := quickMembers(line)
+func decode(line []byte) (e Event, ms members, err error) {
+	ms, quick := quickMembers(line)
 	if !quick {
-		if members, err = slowMembers(line); err != nil {
+		if ms, err = slowMembers(line); err != nil {
 			return e, nil, err
 		}
 	}
 	e.Run = &RunInfo{}
 	for _, s := range []slot{{"seq", &e.Seq, ""}, {"prev", &e.Prev, ""}, {"kind", &e.Kind, ""}} {
-		if err := e.set(s, member(members, s.key), quick); err != nil {
+		if err := e.set(s, ms.of(s.key), quick); err != nil {
 			return Event{}, nil, err
 		}
 	}
 	for _, s := range e.slots() {
-		raw := member(members, s.key)
+		raw := ms.of(s.key)
 		if raw == nil {
 			continue
 		}
@@ -76,7 +111,7 @@ func decode(line []byte) (e Event, members []field, err error) {
 	if e.Kind != Run {
 		e.Run = nil
 	}
-	return e, members, nil
+	return e, ms, nil
 }
 
 func (e *Event) set(s slot, raw json.RawMessage, quick bool) error {
@@ -87,18 +122,18 @@ func (e *Event) set(s slot, raw json.RawMessage, quick bool) error {
 }
 
 // slowMembers returns the members of any line.
-func slowMembers(line []byte) (fs []field, err error) {
+func slowMembers(line []byte) (ms members, err error) {
 	if err := unique(line); err != nil {
 		return nil, err
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(line, &members); err != nil {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(line, &all); err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		fs = append(fs, field{name, members[name]})
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		ms = append(ms, keyed{[]byte(name), all[name]})
 	}
-	return fs, nil
+	return ms, nil
 }
 
 func unmarshal(name string, raw json.RawMessage, p any) error {

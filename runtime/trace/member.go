@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"runbook/runtime/host"
 )
 
 // This is the quick way to read a line that a writer of this package has written. It takes nothing on which package
@@ -13,13 +15,31 @@ import (
 
 // quickMembers returns the members of a line and true if that is plainly an object without white space in which no key
 // is given twice.
-func quickMembers(line []byte) ([]field, bool) {
+func quickMembers(line []byte) (members, bool) {
 	if len(line) == 0 || line[0] != '{' || !json.Valid(line) {
 		return nil, false
 	}
 	w := walk{b: line, quick: true}
 	fs := w.object(true)
 	return fs, w.quick && w.i == len(line)
+}
+
+// Members are what an object has, as the bytes of its line.
+type members []keyed
+
+type keyed struct {
+	key []byte
+	raw json.RawMessage
+}
+
+// of returns the value of a key, nil if there is none.
+func (ms members) of(key string) json.RawMessage {
+	for _, m := range ms {
+		if string(m.key) == key {
+			return m.raw
+		}
+	}
+	return nil
 }
 
 // A walk goes over valid JSON.
@@ -30,10 +50,11 @@ type walk struct {
 }
 
 // object goes over an object and returns its members if they are wanted.
-func (w *walk) object(wanted bool) (fs []field) {
-	var keys [][]byte
+func (w *walk) object(wanted bool) (fs members) {
+	var few [24][]byte
+	keys := few[:0]
 	if wanted {
-		fs = make([]field, 0, 16)
+		fs = make(members, 0, 20)
 	}
 	w.i++ // {
 	for w.quick && w.b[w.i] != '}' {
@@ -55,7 +76,7 @@ func (w *walk) object(wanted bool) (fs []field) {
 		start := w.i
 		w.value()
 		if wanted {
-			fs = append(fs, field{string(key), w.b[start:w.i]})
+			fs = append(fs, keyed{key, w.b[start:w.i]})
 		}
 	}
 	w.i++ // }
@@ -147,6 +168,8 @@ func unmarshalQuickly(raw []byte, p any) bool {
 		return p.UnmarshalJSON(raw) == nil
 	case *[]string:
 		return plainTexts(raw, p)
+	case *[]host.Change:
+		return plainChanges(raw, p)
 	case *map[string]string:
 		*p = map[string]string{}
 		return string(raw) == "{}"
@@ -202,6 +225,41 @@ func emptyList(raw []byte, p any) bool {
 		return true
 	}
 	return false
+}
+
+// plainChanges sets list to changes that have what such a list is written with, in that order.
+func plainChanges(raw []byte, list *[]host.Change) bool {
+	if raw[0] != '[' {
+		return false
+	}
+	*list = []host.Change{}
+	w := walk{b: raw, i: 1}
+	for raw[w.i] != ']' {
+		if raw[w.i] == ',' {
+			w.i++
+		}
+		var c host.Change
+		for _, m := range []struct {
+			before string
+			to     *string
+		}{{`{"what":`, &c.What}, {`,"from":`, &c.From}, {`,"to":`, &c.To}} {
+			if !bytes.HasPrefix(raw[w.i:], []byte(m.before)) || raw[w.i+len(m.before)] != '"' {
+				return false
+			}
+			w.i += len(m.before)
+			start := w.i
+			w.text()
+			if s := raw[start:w.i]; !plainText(s, m.to) && json.Unmarshal(s, m.to) != nil {
+				return false
+			}
+		}
+		if raw[w.i] != '}' {
+			return false
+		}
+		w.i++
+		*list = append(*list, c)
+	}
+	return true
 }
 
 // any returns a value, numbers as json.Number.

@@ -79,7 +79,7 @@ func (v *verifier) line(line []byte) {
 	} else {
 		v.seq = e.Seq
 		for _, key := range v.keysOf(e.Kind) {
-			if member(members, key) == nil && !laterKey(key) {
+			if members.of(key) == nil && !laterKey(key) {
 				v.broken("lacks %q", key)
 			}
 		}

@@ -155,8 +155,8 @@ func agree(t *testing.T, line []byte) {
 	if err != nil {
 		t.Fatalf("%q: read quickly, else %v", line, err)
 	}
-	slices.SortFunc(quick, func(a, b field) int { return strings.Compare(a.name, b.name) })
-	if !slices.EqualFunc(quick, slow, func(a, b field) bool { return a.name == b.name && bytes.Equal(a.raw, b.raw) }) {
+	slices.SortFunc(quick, func(a, b keyed) int { return bytes.Compare(a.key, b.key) })
+	if !slices.EqualFunc(quick, slow, func(a, b keyed) bool { return bytes.Equal(a.key, b.key) && bytes.Equal(a.raw, b.raw) }) {
 		t.Fatalf("%q: got %v, want %v", line, quick, slow)
 	}
 	for _, f := range quick {
@@ -166,7 +166,7 @@ func agree(t *testing.T, line []byte) {
 			if !unmarshalQuickly(f.raw, have.Interface()) {
 				continue
 			}
-			if err := unmarshal(f.name, f.raw, want.Interface()); err != nil || !reflect.DeepEqual(have.Interface(), want.Interface()) {
+			if err := unmarshal(string(f.key), f.raw, want.Interface()); err != nil || !reflect.DeepEqual(have.Interface(), want.Interface()) {
 				t.Fatalf("%s as %T: got %v, want %v, %v", f.raw, s.at, have.Elem(), want.Elem(), err)
 			}
 		}

@@ -193,7 +193,7 @@ func (o *oscalWriter) observation(a trace.Act) error {
 		word += suffix(": ", firstLine(a.Result.Error))
 		when = a.Result.Time
 	}
-	for _, f := range findings(a) {
+	for _, f := range o.rep.known.findings(a) {
 		p = p.add("relevant-to-security", Classes()[f.class].ID+": "+f.text)
 	}
 	note := noteOf(op).Text

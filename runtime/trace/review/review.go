@@ -43,7 +43,8 @@ type Report struct {
 	Commands map[string]int // by account
 
 	each     Each
-	more     []int      // findings of each class that are not listed
+	more     []int // findings of each class that are not listed
+	known    *classifier
 	cutOff   int        // ops without a result
 	controls []*control // by name
 }
@@ -160,7 +161,7 @@ func Of(events []trace.Event, v trace.Report) (*Report, error) {
 }
 
 func newReport(each Each) *Report {
-	return &Report{each: each, Ops: map[Fidelity]int{}, Commands: map[string]int{},
+	return &Report{each: each, Ops: map[Fidelity]int{}, Commands: map[string]int{}, known: newClassifier(),
 		Findings: make([][]Note, len(Classes())), more: make([]int, len(Classes()))}
 }
 
@@ -308,7 +309,7 @@ func (s *survey) op(a trace.Act) {
 	sum.Changed++
 	r.Ops[fidelity(a)]++
 	s.effects(a, note)
-	for _, f := range findings(a) {
+	for _, f := range r.known.findings(a) {
 		s.found(f, Note{Text: f.text, Step: op.Step, Pos: op.Pos, Seq: op.Seq, Warn: f.warn})
 	}
 }

@@ -102,7 +102,7 @@ func TestEachKindOfFinding(t *testing.T) {
 		{file("write", "/etc/motd", "0644", "root", ""), -1}, {file("mkdir", "/srv/x", "0755", "root", ""), -1}, {file("mkdir", "/srv/x", "0770", "x", "x"), -1},
 		{exec("echo", "useradd"), -1}, {exec("conda", "install", "numpy"), -1}, {file("write", "/srv/etc/passwd", "0644", "x", ""), -1}, {exec("chmod", "0755", "/x"), -1},
 	} {
-		found := findings(trace.Act{Event: trace.Event{Op: "run"}, Effects: []trace.Event{c.e}})
+		found := newClassifier().findings(trace.Act{Event: trace.Event{Op: "run"}, Effects: []trace.Event{c.e}})
 		var have []string
 		is := c.want < 0 && len(found) == 0
 		for _, f := range found {

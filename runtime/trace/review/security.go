@@ -61,8 +61,8 @@ type finding struct {
 }
 
 // findings returns what matters to security of an op that changes something, each once.
-func findings(a trace.Act) []finding {
-	f := finder{op: a.Event}
+func (k *classifier) findings(a trace.Act) []finding {
+	f := finder{op: a.Event, known: k}
 	f.name()
 	for _, e := range a.Effects {
 		f.sets(e)
@@ -77,8 +77,47 @@ func findings(a trace.Act) []finding {
 }
 
 type finder struct {
-	op  trace.Event
-	all []finding
+	known *classifier
+	op    trace.Event
+	all   []finding
+}
+
+// A classifier knows of what class files and programs are. Directories stand for all that is below them.
+type classifier struct{ files, dirs, programs map[string]int }
+
+func newClassifier() *classifier {
+	k := &classifier{map[string]int{}, map[string]int{}, map[string]int{}}
+	for _, p := range decisiveFiles() {
+		for name := range strings.FieldsSeq(p.names) {
+			if dir, ok := strings.CutSuffix(name, "/"); ok {
+				k.dirs[dir] = p.class
+			} else {
+				k.files[name] = p.class
+			}
+		}
+	}
+	for _, p := range decisivePrograms() {
+		for name := range strings.FieldsSeq(p.names) {
+			k.programs[name] = p.class
+		}
+	}
+	return k
+}
+
+// classOfPath says what a file decides about.
+func (k *classifier) classOfPath(name string) (class int, ok bool) {
+	if !strings.HasPrefix(name, "/") {
+		return 0, false
+	}
+	if class, ok := k.files[name]; ok {
+		return class, true
+	}
+	for dir := name; dir != "/" && dir != ""; dir = dir[:strings.LastIndexByte(dir, '/')] {
+		if class, ok := k.dirs[dir]; ok {
+			return class, true
+		}
+	}
+	return privilege, strings.Contains(name, "/.ssh/")
 }
 
 func (f *finder) add(class int, format string, args ...any) {
@@ -160,7 +199,7 @@ func (f *finder) files(e trace.Event) {
 		at = path.Join(at, file)
 	}
 	for _, name := range []string{at, text(e.Detail["from"]), text(e.Detail["to"]), text(e.Detail["target"])} {
-		if class, ok := classOfPath(name); ok && e.Call != "exec" {
+		if class, ok := f.known.classOfPath(name); ok && e.Call != "exec" {
 			f.add(class, "%s %s", e.Call, name)
 		}
 	}
@@ -193,12 +232,14 @@ func text(v any) string {
 	return fmt.Sprint(v)
 }
 
-// classOfPath says what a file decides about.
-func classOfPath(name string) (class int, ok bool) {
-	for _, p := range []struct {
-		class int
-		paths string // of files; with a slash at the end all below
-	}{
+type decisive struct {
+	class int
+	names string
+}
+
+// decisiveFiles are files that decide about something; one with a slash at its end stands for all below it.
+func decisiveFiles() []decisive {
+	return []decisive{
 		{accounts, "/etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/subuid /etc/subgid /etc/login.defs /etc/default/useradd"},
 		{sudoers, "/etc/sudoers /etc/sudoers.d/ /etc/doas.conf /etc/polkit-1/ /usr/share/polkit-1/"},
 		{firewall, "/etc/sysconfig/iptables /etc/sysconfig/ip6tables /etc/iptables/ /etc/nftables.conf /etc/nftables/ /etc/firewalld/ /etc/ufw/ /etc/hosts.allow /etc/hosts.deny"},
@@ -207,17 +248,7 @@ func classOfPath(name string) (class int, ok bool) {
 		{downloads, "/etc/yum.repos.d/ /etc/apt/ /etc/pki/ /etc/ssl/ /usr/share/keyrings/"},
 		{privilege, "/etc/pam.d/ /etc/security/ /etc/ssh/ /root/ /boot/ /etc/default/grub /etc/selinux/ /etc/apparmor.d/ /etc/sysctl.conf /etc/sysctl.d/ /etc/modprobe.d/ /etc/modules-load.d/ /etc/fstab " +
 			"/etc/ld.so.preload /etc/ld.so.conf /etc/ld.so.conf.d/ /etc/nsswitch.conf /etc/resolv.conf /etc/hosts /etc/profile /etc/profile.d/ /etc/audit/ /etc/rsyslog.conf /etc/rsyslog.d/"},
-	} {
-		for f := range strings.FieldsSeq(p.paths) {
-			if name == strings.TrimSuffix(f, "/") || strings.HasSuffix(f, "/") && strings.HasPrefix(name, f) {
-				return p.class, true
-			}
-		}
 	}
-	if strings.Contains(name, "/.ssh/") {
-		return privilege, true
-	}
-	return 0, false
 }
 
 // command takes the words of a command. A word that a shell reads may be many.
@@ -229,7 +260,7 @@ func (f *finder) command(e trace.Event) {
 	words := wordsOf(e.Argv)
 	told := len(f.all) > 0 && f.all[0].class == classOfOp(f.op.Op) // by the builtin's own line
 	for i, w := range words {
-		class, ok := classOfProgram(path.Base(w))
+		class, ok := f.known.programs[path.Base(w)]
 		if ok && (i == 0 || runsOthers(path.Base(words[0]))) && !(told && class == classOfOp(f.op.Op)) {
 			f.add(class, "command %s", line)
 		}
@@ -237,7 +268,7 @@ func (f *finder) command(e trace.Event) {
 		if path.Base(w) == "systemctl" && slices.ContainsFunc(words, changesBoot) && !own {
 			f.add(boot, "command %s", line)
 		}
-		if class, ok := classOfPath(w); ok {
+		if class, ok := f.known.classOfPath(w); ok {
 			f.add(class, "command %s", line)
 		}
 		if isURL(w) {
@@ -291,12 +322,9 @@ func runsOthers(name string) bool {
 	return slices.Contains(strings.Fields(all), name)
 }
 
-// classOfProgram says what a program changes.
-func classOfProgram(name string) (class int, ok bool) {
-	for _, p := range []struct {
-		class int
-		names string
-	}{
+// decisivePrograms are programs that change such things.
+func decisivePrograms() []decisive {
+	return []decisive{
 		{accounts, "useradd adduser usermod userdel deluser groupadd addgroup groupmod groupdel gpasswd passwd chpasswd chage newusers vipw chsh chfn"},
 		{sudoers, "visudo"},
 		{setuid, "setcap"},
@@ -306,12 +334,7 @@ func classOfProgram(name string) (class int, ok bool) {
 		{downloads, "curl wget ftp scp sftp rsync pip pip3 npm gem cpan"},
 		{packages, "yum dnf rpm apt apt-get dpkg zypper"},
 		{privilege, "setenforce semanage setsebool restorecon sysctl modprobe insmod mount umount authconfig authselect ssh-keygen ssh-copy-id auditctl grubby update-grub update-ca-trust update-ca-certificates"},
-	} {
-		if slices.Contains(strings.Fields(p.names), name) {
-			return p.class, true
-		}
 	}
-	return 0, false
 }
 
 // download takes what comes over the network, and whether it is compared with a digest.
