@@ -91,7 +91,8 @@ func (r *Report) intoto(w io.Writer) error {
 		p.Controls = append(p.Controls, c.name)
 	}
 	name := run.Runbook + prefixed("@", run.Host.Hostname)
-	payload, err := readableJSON(statement{StatementType, []resource{{Name: name, Digest: map[string]string{"sha256": r.Verified.Head}}}, PredicateType, p})
+	subject := resource{Name: name, Digest: map[string]string{"sha256": r.Verified.Head}}
+	payload, err := readableJSON(statement{StatementType, []resource{subject}, PredicateType, p})
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,8 @@ type control struct {
 
 // note adds an op to a control.
 func (r *Report) note(name string, seq int, named bool) *control {
-	i, found := slices.BinarySearchFunc(r.controls, name, func(c *control, n string) int { return strings.Compare(c.name, n) })
+	byName := func(c *control, n string) int { return strings.Compare(c.name, n) }
+	i, found := slices.BinarySearchFunc(r.controls, name, byName)
 	if !found {
 		r.controls = slices.Insert(r.controls, i, &control{name: name})
 	}
@@ -105,7 +106,8 @@ func (r *Report) oscal(w io.Writer) error {
 	began, ended := oscalTime(r.Began), oscalTime(r.Began.Add(r.Took()))
 	resource := r.uuid("trace", 0)
 	o.print("{\"assessment-results\":{\"uuid\":%q,\n\"metadata\":", r.uuid("assessment-results", 0))
-	o.value(map[string]any{"title": title, "last-modified": ended, "version": trace.Short(r.Verified.Head), "oscal-version": oscalVersion})
+	o.value(map[string]any{"title": title, "last-modified": ended, "version": trace.Short(r.Verified.Head),
+		"oscal-version": oscalVersion})
 	o.print(",\n\"import-ap\":{\"href\":\"#%s\"},\n\"results\":[{\"uuid\":%q,\"title\":", resource, r.uuid("result", 0))
 	o.value(title)
 	o.print(",\"description\":")
