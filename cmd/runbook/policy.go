@@ -11,8 +11,8 @@ import (
 	"runbook/runtime/trace"
 )
 
-// policyAt loads a policy. It decides what root does, so that only its reader's own or root's is taken; so are the files
-// that it loads, which do nothing by being loaded.
+// policyAt loads a policy. It decides what root does, so that only its reader's own or root's is taken; so are the
+// files that it loads, which do nothing by being loaded.
 func (p *program) policyAt(file string) (*runtime.Policy, error) {
 	real, err := filepath.EvalSymlinks(file)
 	if err == nil {
