@@ -31,7 +31,7 @@ func quick() (*Client, *[]time.Duration) {
 // hasty is quick without the patience that a busy machine needs.
 func hasty() *Client {
 	c, _ := quick()
-	c.Stall = 200 * time.Millisecond
+	c.Stall = 500 * time.Millisecond
 	return c
 }
 
@@ -214,7 +214,7 @@ func TestBodies(t *testing.T) {
 		{"stalls", func(w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
-		}, "", -1, "got no data for 200ms"},
+		}, "", -1, "got no data for 500ms"},
 		{"trickles", func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
 				w.Write([]byte("x"))

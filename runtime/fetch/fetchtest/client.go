@@ -18,7 +18,7 @@ import (
 
 // Stall is how long the client of a test waits for an answer or a byte. Where the
 // machine is slow and no server should be, give its client a longer one.
-const Stall = 300 * time.Millisecond
+const Stall = 500 * time.Millisecond
 
 // Client returns one that trusts s, reaches nothing but the loopback, knows no
 // proxy of the environment and has little patience: it tries five times,
