@@ -9,13 +9,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"runbook/runtime/trace"
 	"runbook/runtime/trace/review"
 )
 
 func (p *program) auditReport() *cobra.Command {
 	var format, out string
 	c := &cobra.Command{
-		Use: "report TRACE", Short: "One page for who approves or examines a change",
+		Use: "report TRACE [RUN]", Short: "One page for who approves or examines a change",
 		Long: "Write what a trace says, for those who approve a change or examine it afterwards: a summary for a change board,\n" +
 			"then what is relevant to security (accounts, sudoers, setuid, ports, firewall, cron, services at boot, files that\n" +
 			"others can write, downloads, packages, secrets in argv), then what is assumed or unknown, then the steps with\n" +
@@ -27,14 +28,20 @@ func (p *program) auditReport() *cobra.Command {
 			"          (controls=) or a builtin names a finding; a dry run has no findings\n" +
 			"  intoto  an in-toto statement in a DSSE envelope that nobody has signed; its subject is the head of the trace,\n" +
 			"          its predicate, urn:runbook:predicate:run:v1, says what ran, where, for whom and how it ended\n\n" +
+			"Given a plan and the run that followed it, the page is about the run and shows both side by side, compared as\n" +
+			"audit diff does (html and md only).\n\n" +
 			"A trace gives the same bytes each time. The exit code is 1 if the trace is broken; the report says so, too.",
-		Example: "  runbook audit report plan.jsonl -o plan.html\n  runbook audit report run.jsonl --format junit",
-		Args:    operands(1, 1, "TRACE"),
+		Example: "  runbook audit report plan.jsonl -o plan.html\n  runbook audit report plan.jsonl run.jsonl -o both.html\n" +
+			"  runbook audit report run.jsonl --format junit",
+		Args: operands(1, 2, "TRACE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if !contains(review.Formats(), format) {
 				return unknown("format", format, review.Formats(), "the formats are: "+strings.Join(review.Formats(), " "))
 			}
-			return p.writeReport(args[0], format, out)
+			if len(args) == 2 && format != "html" && format != "md" {
+				return mistake("give one TRACE, or --format html or md", "format %s compares nothing", format)
+			}
+			return p.writeReport(args, format, out)
 		},
 	}
 	c.Flags().StringVar(&format, "format", "html", "`html`, md, junit, oscal or intoto")
@@ -42,7 +49,9 @@ func (p *program) auditReport() *cobra.Command {
 	return c
 }
 
-func (p *program) writeReport(name, format, out string) error {
+// writeReport writes the report of a trace, or of the second of two beside the first.
+func (p *program) writeReport(names []string, format, out string) error {
+	name := names[len(names)-1]
 	f, done, err := seekable(name)
 	if err != nil {
 		return err
@@ -51,6 +60,11 @@ func (p *program) writeReport(name, format, out string) error {
 	r, err := review.Read(f)
 	if err != nil {
 		return err
+	}
+	if len(names) == 2 {
+		if err := p.besidePlan(r, names[0], f); err != nil {
+			return err
+		}
 	}
 	write := func(w io.Writer) error { return r.Write(w, format) }
 	if out == "" {
@@ -61,6 +75,33 @@ func (p *program) writeReport(name, format, out string) error {
 	t := trouble{r.Trouble, len(r.Verified.Broken) > 0}
 	if err != nil || t.broken {
 		return errors.Join(err, t.err(name))
+	}
+	report(p.err, t.err(name))
+	return nil
+}
+
+// besidePlan reads a plan and compares the run in f with it.
+func (p *program) besidePlan(r *review.Report, name string, f io.ReadSeeker) error {
+	planFile, done, err := seekable(name)
+	if err != nil {
+		return err
+	}
+	defer done()
+	var both [2][]trace.Event
+	var verified [2]trace.Report
+	for i, file := range []io.ReadSeeker{planFile, f} {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		verified[i], err = trace.Scan(file, func(e trace.Event) { both[i] = append(both[i], e) })
+		if err != nil {
+			return err
+		}
+	}
+	r.Compare(both[0], both[1], verified[0])
+	t := trouble{verified[0].Trouble(), len(verified[0].Broken) > 0}
+	if t.broken {
+		return t.err(name)
 	}
 	report(p.err, t.err(name))
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -8,7 +9,6 @@ import (
 
 	"runbook/cmd/runbook/internal/browser"
 	"runbook/runtime/host/sample"
-	"runbook/runtime/trace/review"
 )
 
 // Reports in a real browser: they fit a phone and a desk, by day and by night, ask nothing of anybody, and axe-core finds
@@ -17,21 +17,14 @@ func TestReportPages(t *testing.T) {
 	sample.Slow(t, "it runs a browser")
 	pages := map[string][]byte{}
 	v := browser.Visit{Pages: map[string]string{}, Pictures: os.Getenv("RUNBOOK_TEST_PICTURES"), Whole: true}
-	for _, name := range []string{"plan", "run"} {
-		f, err := os.Open("../../runtime/trace/review/testdata/" + name + ".jsonl")
-		if err != nil {
+	const traces = "../../runtime/trace/review/testdata/"
+	for name, args := range map[string][]string{"plan": {traces + "plan.jsonl"}, "both": {traces + "plan.jsonl", traces + "run.jsonl"}} {
+		p, out := newProgram(), new(bytes.Buffer)
+		p.out = out
+		if err := p.writeReport(args, "html", ""); err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
-		r, err := review.Read(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := httptest.NewRecorder()
-		if err := r.Write(w, "html"); err != nil {
-			t.Fatal(err)
-		}
-		pages["/"+name+".html"], v.Pages[name] = w.Body.Bytes(), "/"+name+".html"
+		pages["/"+name+".html"], v.Pages[name] = out.Bytes(), "/"+name+".html"
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if pages[r.URL.Path] == nil {

@@ -31,6 +31,7 @@ type headView struct {
 	Contents                  []linkView
 	Classes                   []notesView
 	Assumed, Unknown, Persons notesView
+	Beside                    any
 }
 
 type (
@@ -94,6 +95,16 @@ func (r *Report) head() headView {
 	h.Assumed = notesView{Notes: shownNotes(r.Assumed.Notes), More: r.Assumed.More, None: "Nothing is assumed."}
 	h.Unknown = notesView{Notes: shownNotes(r.Unknown.Notes), More: r.Unknown.More, None: "Nothing is left unknown."}
 	h.Persons = notesView{Notes: shownNotes(r.Persons.Notes), More: r.Persons.More}
+	if c := r.beside; c != nil {
+		h.Title = "Plan against run: " + trace.Quote(r.Run.Runbook+prefixed(" on ", r.Run.Host.Hostname))
+		h.Beside = map[string]any{"Head": c.Head, "Trouble": trace.Quote(c.Trouble), "Equal": c.Equal, "Rows": c.Rows, "Rest": c.rest(),
+			"Verdict": quoted(strings.Split(c.Verdict, "\n"))}
+		banner := bannerView{"bad", "The run differs from the plan.", quoted(strings.Split(c.Verdict, "\n"))[0]}
+		if c.Equal && c.Trouble == "" && r.Trouble == "" {
+			banner = bannerView{"good", "The run did what was planned.", trace.Quote(c.Verdict)}
+		}
+		h.Banners = append(h.Banners, banner)
+	}
 	h.Contents = r.contents(len(h.Persons.Notes) > 0)
 	return h
 }
@@ -120,6 +131,9 @@ func shownNotes(notes []Note) []Note {
 const mostContents = 200
 
 func (r *Report) contents(persons bool) (all []linkView) {
+	if r.beside != nil {
+		all = append(all, linkView{"beside", "Plan against run"})
+	}
 	all = append(all, linkView{"security", "Security-relevant changes"}, linkView{"assumed", "Assumed and unknown"})
 	if persons {
 		all = append(all, linkView{"persons", "What people do"})

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -130,5 +131,49 @@ func noForgedLine(t *testing.T, name, text string) {
 	}
 	if fence != "" {
 		t.Errorf("%s: a fence is left open", name)
+	}
+}
+
+// Beside a plan, too, no text is markup.
+func TestNoTextOfAPlanIsMarkup(t *testing.T) {
+	compared := func(plan, run []trace.Event, format string) string {
+		t.Helper()
+		file := written(t, run)
+		r, err := Read(bytes.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := trace.Verify(bytes.NewReader(written(t, plan)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Compare(plan, run, v)
+		var b bytes.Buffer
+		if err := r.Write(&b, format); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	for _, s := range hostile() {
+		other := poisoned(trace.RealRun, s)[3:]
+		for _, format := range []string{"html", "md"} {
+			name := fmt.Sprintf("%s of %q", format, s)
+			have := compared(poisoned(trace.DryRun, s), other, format)
+			printable(t, name, have)
+			if format == "md" {
+				noForgedLine(t, name, have)
+				continue
+			}
+			sameTags(t, name, have, compared(poisoned(trace.DryRun, tame(s)), poisoned(trace.RealRun, tame(s))[3:], format))
+		}
+	}
+	text := compared(sample(trace.DryRun), sample(trace.RealRun), "html")
+	for _, want := range []string{"The run differs from the plan.", "not planned", "not done", "21 more are equal"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not told", want)
+		}
+	}
+	if text := compared(sample(trace.DryRun), sample(trace.DryRun), "html"); !strings.Contains(text, "The run did what was planned.") {
+		t.Error("nothing says that the run did what was planned")
 	}
 }

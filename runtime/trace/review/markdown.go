@@ -36,6 +36,9 @@ func (r *Report) markdown(w io.Writer) error {
 func (r *Report) preface(b *bufio.Writer) {
 	head := r.Verified.Head
 	fmt.Fprintf(b, "\nHead: %s, in short %s\n", trace.CodeSpan(head), trace.CodeSpan(trace.Short(head)))
+	if r.beside != nil {
+		r.beside.markdown(b)
+	}
 	fmt.Fprintf(b, "\n## Relevant to security\n")
 	none := true
 	for i, c := range Classes() {

@@ -43,7 +43,8 @@ type Report struct {
 	Commands map[string]int // by account
 
 	each     Each
-	more     []int // findings of each class that are not listed
+	more     []int       // findings of each class that are not listed
+	beside   *Comparison // with the plan, where there is one
 	known    *classifier
 	cutOff   int        // ops without a result
 	controls []*control // by name
@@ -193,8 +194,11 @@ func (r *Report) Took() time.Duration {
 	return max(r.End.Time.Sub(r.Began), 0)
 }
 
-// Write writes the report in one of [Formats].
+// Write writes the report in one of [Formats]; one with a comparison is for people only.
 func (r *Report) Write(w io.Writer, format string) error {
+	if r.beside != nil && format != "html" && format != "md" {
+		return fmt.Errorf("format %s: compares nothing, want html or md", format)
+	}
 	switch format {
 	case "html":
 		return r.html(w)
