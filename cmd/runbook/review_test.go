@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,12 +18,15 @@ func TestReportPages(t *testing.T) {
 	v := browser.Visit{Pages: map[string]string{}, Pictures: os.Getenv("RUNBOOK_TEST_PICTURES"), Whole: true}
 	const traces = "../../runtime/trace/review/testdata/"
 	for name, args := range map[string][]string{"plan": {traces + "plan.jsonl"}, "both": {traces + "plan.jsonl", traces + "run.jsonl"}} {
-		p, out := newProgram(), new(bytes.Buffer)
-		p.out = out
-		if err := p.writeReport(args, "html", ""); err != nil {
+		out := t.TempDir() + "/report.html"
+		err := newProgram().writeReport(args, "html", out)
+		if err == nil {
+			pages["/"+name+".html"], err = os.ReadFile(out)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
-		pages["/"+name+".html"], v.Pages[name] = out.Bytes(), "/"+name+".html"
+		v.Pages[name] = "/" + name + ".html"
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if pages[r.URL.Path] == nil {

@@ -170,6 +170,10 @@ func golden(t *testing.T, name string, have []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(have, want) {
-		t.Errorf("%s differs; run with -update if that is right. Have:\n%s", name, have)
+		i := 0
+		for i < min(len(have), len(want)) && have[i] == want[i] {
+			i++
+		}
+		t.Errorf("%s differs from byte %d on; run with -update if that is right. Have:\n%.400s", name, i, have[i:])
 	}
 }
