@@ -43,7 +43,7 @@ func (p *program) auditRecheck() *cobra.Command {
 		Args: operands(1, 1, "TRACE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			hurry()
-			r, err := p.recheck(c.Context(), newLocal(), args[0], deep)
+			r, err := p.recheck(c.Context(), args[0], deep)
 			if err != nil {
 				return err
 			}
@@ -64,8 +64,8 @@ func (p *program) auditRecheck() *cobra.Command {
 	return c
 }
 
-// recheck asks h whether the claims of the trace called name hold.
-func (p *program) recheck(ctx context.Context, h host.Reader, name string, deep bool) (r recheck.Report, err error) {
+// recheck asks this machine whether the claims of the trace called name hold.
+func (p *program) recheck(ctx context.Context, name string, deep bool) (r recheck.Report, err error) {
 	events, report, bad, err := readVerified(name)
 	switch {
 	case err != nil:
@@ -84,7 +84,7 @@ func (p *program) recheck(ctx context.Context, h host.Reader, name string, deep 
 		fmt.Fprintf(p.err, "runbook: the run was on a machine called %s; this one is called %s\n",
 			trace.Quote(events[0].Run.Host.Hostname), trace.Quote(here))
 	}
-	c := recheck.Checker{Host: h, Fact: builtins.FactCalled, Listing: listings(name), Deep: deep}
+	c := recheck.Checker{Host: newLocal(), Facts: newLocal(), Fact: builtins.FactCalled, Listing: listings(name), Deep: deep}
 	return c.Check(ctx, trace.ClaimsOf(events))
 }
 

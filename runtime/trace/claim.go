@@ -182,11 +182,15 @@ func (c *Claims) isNew() bool {
 
 // copied returns the digest of the one file that an op copies, "" if it does something else.
 func (c *Claims) copied(e Event) string {
-	src := c.Files[argText(c.op.Args, "src")]
+	name := argText(c.op.Args, "src")
+	if c.op.Op == "download" {
+		name = strings.TrimPrefix(argText(c.op.Args, "url"), "file://")
+	}
+	src := c.Files[name]
 	switch copies := c.op.Op == "copy" || c.op.Op == "download"; {
 	case copies && len(e.Inputs) == 1 && e.Inputs[0].Of == "":
 		return e.Inputs[0].SHA256
-	case c.op.Op == "copy" && src.Content.By != nil && len(src.Around) == 0: // the run made it before
+	case copies && src.Content.By != nil && len(src.Around) == 0: // the run made it before
 		return src.Content.Value
 	}
 	return ""

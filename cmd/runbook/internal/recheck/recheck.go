@@ -38,7 +38,9 @@ type Report struct {
 
 // A Checker asks a machine.
 type Checker struct {
-	Host host.Reader
+	Host host.Reader // asked for files
+	// Facts is the same machine, asked for facts meanwhile: programs that answer take their time.
+	Facts host.Reader
 	// Fact returns the fact that a trace calls name and wants to have a value.
 	Fact func(name, value string) (host.Fact, bool)
 	// Listing returns the entries of a tree by its digest; an error that wraps fs.ErrNotExist if nobody has kept them.
@@ -59,19 +61,47 @@ type checking struct {
 
 // Check asks for everything that claims has. The error is that of ctx.
 func (c Checker) Check(ctx context.Context, claims *trace.Claims) (Report, error) {
-	k := &checking{Checker: c, ctx: ctx, claims: claims, gone: map[string]bool{}, placed: map[string]*trace.Origin{}}
-	k.facts()
+	k, facts := c.begin(ctx, claims), c.begin(ctx, claims)
+	facts.Host = c.Facts
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		facts.facts()
+	}()
 	k.trees()
 	k.files()
 	for _, g := range claims.Given {
 		k.given(g)
 	}
+	<-done
+	k.add(facts)
 	for _, list := range []*[]Finding{&k.report.Drifted, &k.report.Unasked} {
 		slices.SortStableFunc(*list, func(a, b Finding) int {
 			return cmp.Or(cmp.Compare(a.By.Seq, b.By.Seq), strings.Compare(a.What, b.What))
 		})
 	}
 	return k.report, ctx.Err()
+}
+
+func (c Checker) begin(ctx context.Context, claims *trace.Claims) *checking {
+	return &checking{Checker: c, ctx: ctx, claims: claims, gone: map[string]bool{}, placed: map[string]*trace.Origin{}}
+}
+
+// add takes over what was found of facts. That files have lost an owner who is no more is no finding of its own.
+func (k *checking) add(facts *checking) {
+	k.report.Drifted = slices.DeleteFunc(k.report.Drifted, func(f Finding) bool {
+		user, group, both := strings.Cut(f.Want, ":")
+		switch f.Attribute {
+		case "owner":
+			return facts.gone["user:"+user] || both && facts.gone["group:"+group]
+		case "group":
+			return facts.gone["group:"+user]
+		}
+		return false
+	})
+	k.report.Held += facts.report.Held
+	k.report.Drifted = append(k.report.Drifted, facts.report.Drifted...)
+	k.report.Unasked = append(k.report.Unasked, facts.report.Unasked...)
 }
 
 // compare counts an attribute that is as it is wanted, and notes one that is not.
@@ -260,11 +290,11 @@ func (k *checking) meta(name string, f trace.FileClaim, m host.Meta) {
 		k.compare(name, "mode", f.Mode, have, have == f.Mode.Value)
 	}
 	for _, w := range []struct {
-		attribute, kind string
+		attribute string
 		trace.Want
 		have string
-	}{{"owner", "user:", f.Owner, m.User}, {"group", "group:", f.Group, m.Group}} {
-		if w.By == nil || w.Value == "" || !k.claims.Stands(name, w.Want) || k.gone[w.kind+w.Value] {
+	}{{"owner", f.Owner, m.User}, {"group", f.Group, m.Group}} {
+		if w.By == nil || w.Value == "" || !k.claims.Stands(name, w.Want) {
 			continue
 		}
 		k.compare(name, w.attribute, w.Want, w.have, k.sameAccount(w.attribute, w.Value, w.have))

@@ -190,12 +190,16 @@ func size(n int64) string { return fmt.Sprintf("%d bytes", n) }
 
 // given compares who owns a tree that was given away.
 func (k *checking) given(g trace.Given) {
-	if k.lost(g.Path) || k.gone[g.Path] || k.gone["user:"+g.Owner] || k.gone["group:"+g.Group] || k.ctx.Err() != nil {
+	if k.lost(g.Path) || k.gone[g.Path] || k.ctx.Err() != nil {
 		return
 	}
 	o := host.Owner{User: g.Owner, Group: g.Group}
 	want := trace.Want{Value: strings.TrimSuffix(g.Owner+":"+g.Group, ":"), By: g.By}
 	n, _, err := host.Differ(k.Host, g.Path, o)
+	if _, _, ierr := o.IDs(k.ctx, k.Host); ierr != nil { // nobody has that name any more
+		k.compare(g.Path, "owner", want, "nobody of that name", false)
+		return
+	}
 	switch {
 	case missing(err):
 		want.Value = "present"
