@@ -84,7 +84,9 @@ func (p *program) recheck(ctx context.Context, name string, deep bool) (r rechec
 		fmt.Fprintf(p.err, "runbook: the run was on a machine called %s; this one is called %s\n",
 			trace.Quote(events[0].Run.Host.Hostname), trace.Quote(here))
 	}
-	c := recheck.Checker{Host: newLocal(), Facts: newLocal(), Fact: builtins.FactCalled, Listing: listings(name), Deep: deep}
+	c := recheck.Checker{
+		Host: func() host.Reader { return newLocal() }, Fact: builtins.FactCalled, Listing: listings(name), Deep: deep,
+	}
 	return c.Check(ctx, trace.ClaimsOf(events))
 }
 

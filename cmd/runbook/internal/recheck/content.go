@@ -16,7 +16,7 @@ import (
 func (k *checking) content(name string, f trace.FileClaim, m host.Meta) {
 	switch {
 	case f.Target.By != nil && m.Mode&fs.ModeSymlink != 0:
-		have, err := k.Host.Readlink(name)
+		have, err := k.host.Readlink(name)
 		if err != nil {
 			k.cannot(name, "target", f.Target, reason(err))
 			return
@@ -34,7 +34,7 @@ func (k *checking) content(name string, f trace.FileClaim, m host.Meta) {
 
 // secret compares the text around the secrets of a file; they themselves are nowhere but there.
 func (k *checking) secret(name string, f trace.FileClaim) {
-	text, err := host.ReadFile(k.Host, name)
+	text, err := host.ReadFile(k.host, name)
 	switch {
 	case err != nil:
 		k.cannot(name, "content", f.Content, reason(err))
@@ -69,7 +69,7 @@ func surrounds(parts []string, text string) bool {
 
 // sum compares the digest of a file. Of one in which the run only wanted lines others may change the rest.
 func (k *checking) sum(name string, f trace.FileClaim) {
-	have, err := digest(k.ctx, k.Host, name)
+	have, err := digest(k.ctx, k.host, name)
 	switch {
 	case err != nil:
 		k.cannot(name, "content", f.Content, reason(err))
@@ -81,7 +81,7 @@ func (k *checking) sum(name string, f trace.FileClaim) {
 }
 
 func (k *checking) lines(name string, f trace.FileClaim) {
-	have, err := host.Lines(k.Host, name)
+	have, err := host.Lines(k.host, name)
 	if err != nil {
 		k.cannot(name, "content", f.Content, reason(err))
 		return

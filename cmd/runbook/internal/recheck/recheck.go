@@ -38,9 +38,8 @@ type Report struct {
 
 // A Checker asks a machine.
 type Checker struct {
-	Host host.Reader // asked for files
-	// Facts is the same machine, asked for facts meanwhile: programs that answer take their time.
-	Facts host.Reader
+	// Host returns the machine. Each is used by one goroutine: programs that answer take their time.
+	Host func() host.Reader
 	// Fact returns the fact that a trace calls name and wants to have a value.
 	Fact func(name, value string) (host.Fact, bool)
 	// Listing returns the entries of a tree by its digest; an error that wraps fs.ErrNotExist if nobody has kept them.
@@ -52,6 +51,7 @@ type Checker struct {
 // A checking is the work of one Check.
 type checking struct {
 	Checker
+	host   host.Reader
 	ctx    context.Context
 	claims *trace.Claims
 	report Report
@@ -61,20 +61,16 @@ type checking struct {
 
 // Check asks for everything that claims has. The error is that of ctx.
 func (c Checker) Check(ctx context.Context, claims *trace.Claims) (Report, error) {
-	k, facts := c.begin(ctx, claims), c.begin(ctx, claims)
-	facts.Host = c.Facts
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		facts.facts()
-	}()
+	k := c.begin(ctx, claims)
+	facts := k.askFacts()
 	k.trees()
 	k.files()
 	for _, g := range claims.Given {
 		k.given(g)
 	}
-	<-done
-	k.add(facts)
+	for _, f := range facts {
+		k.add(<-f)
+	}
 	for _, list := range []*[]Finding{&k.report.Drifted, &k.report.Unasked} {
 		slices.SortStableFunc(*list, func(a, b Finding) int {
 			return cmp.Or(cmp.Compare(a.By.Seq, b.By.Seq), strings.Compare(a.What, b.What))
@@ -84,7 +80,7 @@ func (c Checker) Check(ctx context.Context, claims *trace.Claims) (Report, error
 }
 
 func (c Checker) begin(ctx context.Context, claims *trace.Claims) *checking {
-	return &checking{Checker: c, ctx: ctx, claims: claims, gone: map[string]bool{}, placed: map[string]*trace.Origin{}}
+	return &checking{Checker: c, host: c.Host(), ctx: ctx, claims: claims, gone: map[string]bool{}, placed: map[string]*trace.Origin{}}
 }
 
 // add takes over what was found of facts. That files have lost an owner who is no more is no finding of its own.
@@ -134,19 +130,45 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// facts asks for all facts, those first that others follow from.
-func (k *checking) facts() {
-	names := make([]string, 0, len(k.claims.Facts))
+// askFacts asks for all facts: those of one kind, and of kinds that belong together, one after the other.
+func (k *checking) askFacts() (answers []chan *checking) {
+	groups := map[string][]string{}
 	for name := range k.claims.Facts {
-		names = append(names, name)
+		groups[family(name)] = append(groups[family(name)], name)
 	}
-	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b))
-	})
-	for _, name := range names {
-		if k.ctx.Err() == nil {
-			k.fact(name, k.claims.Facts[name])
+	for _, names := range groups {
+		slices.SortFunc(names, func(a, b string) int {
+			return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b))
+		})
+		answer := make(chan *checking, 1)
+		answers = append(answers, answer)
+		go func() {
+			own := k.begin(k.ctx, k.claims)
+			for _, name := range names {
+				if k.ctx.Err() == nil {
+					own.fact(name, own.claims.Facts[name])
+				}
+			}
+			answer <- own
+		}()
+	}
+	return answers
+}
+
+// family returns what kinds that belong together have in common: one decides what the others can be.
+func family(name string) string {
+	switch kind, of, _ := strings.Cut(name, ":"); kind {
+	case "user", "group", "home", "shell", "comment", "primary", "groups":
+		return "account"
+	case "started":
+		if strings.Contains(of, " ") { // of a configuration and a program
+			return "supervisor"
 		}
+		return "service"
+	case "enabled":
+		return "service"
+	default:
+		return kind
 	}
 }
 
@@ -168,7 +190,7 @@ func (k *checking) fact(name string, want trace.Want) {
 		k.cannot(name, "", want, "this version of runbook knows no such kind of fact")
 		return
 	}
-	have, err := k.Host.Fact(k.ctx, f)
+	have, err := k.host.Fact(k.ctx, f)
 	if err != nil {
 		k.cannot(name, "", want, reason(err))
 		return
@@ -218,7 +240,7 @@ func (k *checking) file(name string, f trace.FileClaim) {
 	if by := k.placed[name]; by != nil { // a tree has put something else there since
 		f = since(f, by)
 	}
-	m, err := k.Host.Lstat(name)
+	m, err := k.host.Lstat(name)
 	gone := missing(err)
 	if err != nil && !gone {
 		k.cannot(name, "type", first(f), reason(err))
@@ -310,7 +332,7 @@ func (k *checking) sameAccount(attribute, want, have string) bool {
 	if attribute == "group" {
 		o = host.Owner{Group: want}
 	}
-	o, err := o.Resolve(k.ctx, k.Host)
+	o, err := o.Resolve(k.ctx, k.host)
 	return err == nil && o.User+o.Group == have
 }
 

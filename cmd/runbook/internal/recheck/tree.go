@@ -43,14 +43,14 @@ func (k *checking) tree(t trace.Tree) {
 // whole compares the digest of a tree of which nobody has kept a list: it tells only if nothing else lies there.
 func (k *checking) whole(t trace.Tree, want trace.Want) {
 	var all host.Manifest
-	err := host.Walk(k.Host, t.Dir, func(name string, m host.Meta) error {
+	err := host.Walk(k.host, t.Dir, func(name string, m host.Meta) error {
 		if name == t.Dir {
 			return k.ctx.Err()
 		}
 		e := host.Entry{Name: strings.TrimPrefix(name, strings.TrimSuffix(t.Dir, "/")+"/"), Meta: m}
 		if m.Mode&fs.ModeSymlink != 0 {
 			var err error
-			if e.Target, err = k.Host.Readlink(name); err != nil {
+			if e.Target, err = k.host.Readlink(name); err != nil {
 				return err
 			}
 		}
@@ -85,7 +85,7 @@ func (k *checking) entries(t trace.Tree, all []host.Entry) {
 		for i, e := range all[:n] {
 			names[i] = path.Base(e.Name)
 		}
-		for i, s := range k.Host.LstatAll(dir, names) {
+		for i, s := range k.host.LstatAll(dir, names) {
 			name := path.Join(dir, names[i])
 			if by := k.placed[name]; by == nil && !k.lost(name) && !k.replaced(name, t.By) && k.ctx.Err() == nil {
 				k.entry(name, t, all[i], s)
@@ -160,7 +160,7 @@ func (k *checking) filled(name string, t trace.Tree, e host.Entry, m host.Meta) 
 	want := func(value string) trace.Want { return trace.Want{Value: value, By: t.By} }
 	switch {
 	case e.Mode&fs.ModeSymlink != 0:
-		have, err := k.Host.Readlink(name)
+		have, err := k.host.Readlink(name)
 		if err != nil {
 			k.cannot(name, "target", want(e.Target), reason(err))
 			return
@@ -170,7 +170,7 @@ func (k *checking) filled(name string, t trace.Tree, e host.Entry, m host.Meta) 
 	case m.Size != e.Size:
 		k.compare(name, "content", want(size(e.Size)), size(m.Size), false)
 	case k.Deep && e.Sum != "":
-		have, err := digest(k.ctx, k.Host, name)
+		have, err := digest(k.ctx, k.host, name)
 		if err != nil {
 			k.cannot(name, "content", want(e.Sum), reason(err))
 			return
@@ -195,8 +195,8 @@ func (k *checking) given(g trace.Given) {
 	}
 	o := host.Owner{User: g.Owner, Group: g.Group}
 	want := trace.Want{Value: strings.TrimSuffix(g.Owner+":"+g.Group, ":"), By: g.By}
-	n, _, err := host.Differ(k.Host, g.Path, o)
-	if _, _, ierr := o.IDs(k.ctx, k.Host); ierr != nil { // nobody has that name any more
+	n, _, err := host.Differ(k.host, g.Path, o)
+	if _, _, ierr := o.IDs(k.ctx, k.host); ierr != nil { // nobody has that name any more
 		k.compare(g.Path, "owner", want, "nobody of that name", false)
 		return
 	}
@@ -234,10 +234,10 @@ func more(n int) string {
 // others returns whose files in a tree are not its owner's, but for those that the run itself gave to others later:
 // "NAME is USER:GROUP's".
 func (k *checking) others(g trace.Given, o host.Owner) (all []string, err error) {
-	if o, err = o.Resolve(k.ctx, k.Host); err != nil {
+	if o, err = o.Resolve(k.ctx, k.host); err != nil {
 		return nil, err
 	}
-	err = host.Walk(k.Host, g.Path, func(name string, m host.Meta) error {
+	err = host.Walk(k.host, g.Path, func(name string, m host.Meta) error {
 		if o.Or(m.Owner) != m.Owner && !k.owned(name, g) {
 			all = append(all, fmt.Sprintf("%s: %s:%s", name, m.User, m.Group))
 		}
