@@ -80,7 +80,9 @@ func (c Checker) Check(ctx context.Context, claims *trace.Claims) (Report, error
 }
 
 func (c Checker) begin(ctx context.Context, claims *trace.Claims) *checking {
-	return &checking{Checker: c, host: c.Host(), ctx: ctx, claims: claims, gone: map[string]bool{}, placed: map[string]*trace.Origin{}}
+	return &checking{
+		Checker: c, host: c.Host(), ctx: ctx, claims: claims, gone: map[string]bool{}, placed: map[string]*trace.Origin{},
+	}
 }
 
 // add takes over what was found of facts. That files have lost an owner who is no more is no finding of its own.
