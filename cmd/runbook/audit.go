@@ -12,6 +12,7 @@ import (
 
 	"runbook/runtime"
 	"runbook/runtime/trace"
+	"runbook/runtime/trace/review"
 )
 
 func (p *program) auditCommand() *cobra.Command {
@@ -57,17 +58,20 @@ func (p *program) auditShow() *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use: "show TRACE", Short: "Print a trace for people",
+		Long: "Print a trace. As text and md, what is relevant to security, assumed or unknown stands before the steps; sh is a\n" +
+			"script of the same commands, json the lines of the trace.",
 		Example: "  runbook audit show plan.jsonl\n  runbook audit show plan.jsonl --format md >plan.md",
 		Args:    operands(1, 1, "TRACE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if !contains(trace.Formats(), format) {
 				return unknown("format", format, trace.Formats(), "the formats are: "+strings.Join(trace.Formats(), " "))
 			}
-			events, trouble, err := readTrace(args[0])
+			events, verified, bad, err := readVerified(args[0])
 			if err != nil {
 				return err
 			}
-			if err := p.show(events, trouble, format); err != nil || trouble.broken {
+			trouble := troubleOf(verified, bad)
+			if err := p.show(events, verified, trouble, format); err != nil || trouble.broken {
 				return errors.Join(err, trouble.err(args[0]))
 			}
 			report(p.err, trouble.err(args[0]))
@@ -80,17 +84,27 @@ func (p *program) auditShow() *cobra.Command {
 
 // show prints a trace. What is wrong with it stands at the beginning of what people
 // read, or at the end of a script.
-func (p *program) show(events []trace.Event, t trouble, format string) error {
-	before := map[string]string{"text": "%s\n\n", "md": "**%s**\n\n"}[format]
-	after := map[string]string{"sh": "# %s\n"}[format]
-	if t.text != "" && before != "" {
-		fmt.Fprintf(p.out, before, t.text)
+func (p *program) show(events []trace.Event, verified trace.Report, t trouble, format string) error {
+	columns := terminalColumns(p.out.file)
+	if format != "text" && format != "md" {
+		err := trace.Show(p.out, events, format, columns)
+		if t.text != "" && format == "sh" {
+			fmt.Fprintf(p.out, "# %s\n", t.text)
+		}
+		return err
 	}
-	err := trace.Show(p.out, events, format, terminalColumns(p.out.file))
-	if t.text != "" && after != "" {
-		fmt.Fprintf(p.out, after, t.text)
+	told, err := review.Of(events, verified)
+	if err != nil {
+		return err
 	}
-	return err
+	told.Trouble = t.text
+	if format == "md" {
+		return told.Write(p.out, format)
+	}
+	if t.text != "" {
+		fmt.Fprintf(p.out, "%s\n\n", t.text)
+	}
+	return told.Text(p.out, columns)
 }
 
 // A trouble is why a trace is not to be relied on; text is "" if it is.
@@ -111,11 +125,16 @@ func (t trouble) err(name string) error {
 // is wrong with it.
 func readTrace(name string) ([]trace.Event, trouble, error) {
 	events, report, bad, err := readVerified(name)
+	return events, troubleOf(report, bad), err
+}
+
+// troubleOf says what is wrong with a trace of which bad may be a line that is no event.
+func troubleOf(report trace.Report, bad error) trouble {
 	t := trouble{report.Trouble(), len(report.Broken) > 0}
 	if bad != nil {
 		t.text += ", and nothing is shown from there: " + bad.Error()
 	}
-	return events, t, err
+	return t
 }
 
 // readVerified returns the events of a trace, what it proves of itself, and why there may be lines behind the last

@@ -30,11 +30,16 @@ type rowView struct {
 // Compare sets the run that the report is about beside the plan of it.
 func (r *Report) Compare(plan, run []trace.Event, verified trace.Report) {
 	d := trace.Diff(plan, run)
-	c := &Comparison{Head: verified.Head, Equal: d.Equal, Verdict: d.String(), Trouble: verified.Trouble()}
+	c := &Comparison{Head: verified.Head, Equal: d.Equal, Verdict: sides(d), Trouble: verified.Trouble()}
 	for _, p := range trace.Pairs(plan, run) {
 		c.add(p)
 	}
 	r.beside = c
+}
+
+// sides is what audit diff says of a plan and a run.
+func sides(d trace.Difference) string {
+	return strings.NewReplacer("\n  A  ", "\n  plan  ", "\n  B  ", "\n  run   ").Replace(d.String())
 }
 
 func (c *Comparison) add(p trace.Pair) {
@@ -72,7 +77,7 @@ func (c *Comparison) add(p trace.Pair) {
 		row.Word, row.Tone = "different", "bad"
 	}
 	if !p.Equal && p.A != nil && p.B != nil {
-		row.Differs = quoted(strings.Split(p.Difference.String(), "\n"))
+		row.Differs = quoted(strings.Split(sides(p.Difference), "\n"))
 	}
 	c.Rows = append(c.Rows, row)
 }
