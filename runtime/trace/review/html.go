@@ -160,17 +160,38 @@ func (p *html) op(a trace.Act) error {
 type textView struct {
 	trace.ToldChange
 	Added, Removed int
+	Marked         template.HTML // its lines
+}
+
+// marked returns lines as the content of a pre: what is added or removed is marked, and all text is escaped. A template
+// that goes over each line takes several times as long.
+func marked(lines []trace.ToldLine) template.HTML {
+	var b strings.Builder
+	for _, l := range lines {
+		element := "span"
+		switch l.Sign {
+		case '+':
+			element = "ins"
+		case '-':
+			element = "del"
+		}
+		b.WriteString("<" + element + ">")
+		template.HTMLEscape(&b, []byte(l.Text))
+		b.WriteString("</" + element + ">")
+	}
+	return template.HTML(b.String())
 }
 
 type actView struct {
-	Seq                                        int
-	Op, Target, Pos, Outcome, Tone             string
-	Fidelity, Took, EffectCount                string
-	Values                                     []trace.ToldChange
-	Texts                                      []textView
-	Effects                                    []trace.ToldEffect
-	Whole, Exposed, Commands, Assumed, Unknown []string
-	Error, Hint                                []string
+	Seq                              int
+	Op, Target, Pos, Outcome, Tone   string
+	Fidelity, Took, EffectCount      string
+	Values                           []trace.ToldChange
+	Texts                            []textView
+	Effects                          []trace.ToldEffect
+	Commands                         template.HTML
+	Whole, Exposed, Assumed, Unknown []string
+	Error, Hint                      []string
 }
 
 func (p *html) view(a trace.Act, outcome trace.Outcome) actView {
@@ -196,6 +217,7 @@ func (p *html) view(a trace.Act, outcome trace.Outcome) actView {
 				t.Removed++
 			}
 		}
+		t.Marked = marked(c.Lines)
 		v.Texts = append(v.Texts, t)
 	}
 	for _, e := range told.Effects {
@@ -226,18 +248,19 @@ func (p *html) view(a trace.Act, outcome trace.Outcome) actView {
 const stateDirectory = "/var/lib/runbook"
 
 // commands returns what a person types for an op.
-func (p *html) commands(a trace.Act) (all []string) {
+func (p *html) commands(a trace.Act) template.HTML {
 	if len(a.Effects) == 0 {
-		return nil
+		return ""
 	}
+	var all []trace.ToldLine
 	begin := trace.Event{Kind: trace.Step, Step: a.Event.Step, State: trace.Begin}
 	events := append([]trace.Event{p.run, begin, a.Event}, a.Effects...)
 	for _, t := range trace.Commands(events, stateDirectory) {
 		for _, c := range t.Commands {
-			all = append(all, trace.Quote(c))
+			all = append(all, trace.ToldLine{Text: trace.Quote(c)})
 		}
 	}
-	return all
+	return marked(all)
 }
 
 // outcome returns how an op ended, in words, and the tone of that.
