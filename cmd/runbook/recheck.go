@@ -27,7 +27,8 @@ op found as it should be is no effect, so it is not asked: take the trace of the
 made it.
 
 Trees are compared by the list that the run keeps in TRACE.blobs: names, types, modes,
-links, sizes, and digests with --deep, else times.
+links, sizes and times, or with --deep digests; where the run knew neither, as of a mirror whose
+index has only MD5, that is said: mirror.verify() compares such files with the index.
 
 The exit code is 0, whatever was found; with --exit-code 10 if something has drifted: as
 of a dry run it means that there are changes to make. A trace that is broken, or of a dry
@@ -112,6 +113,13 @@ func recheckText(w io.Writer, r recheck.Report) error {
 		return err
 	}
 	fmt.Fprintf(w, "%s, %d drifted, %d could not be asked again\n", countedHeld(r.Held), len(r.Drifted), len(r.Unasked))
+	if r.Unread > 0 {
+		fmt.Fprintf(w, "of %s in trees only the size was compared: --deep reads them\n", counted(r.Unread, "file"))
+	}
+	if r.Sized > 0 {
+		fmt.Fprintf(w, "of %s in trees only the size could be compared: the trace has no digest of them\n",
+			counted(r.Sized, "file"))
+	}
 	if len(r.Drifted) > 0 {
 		fmt.Fprintln(w, "\ndrifted")
 	}
@@ -175,7 +183,9 @@ func recheckJSON(w io.Writer, r recheck.Report) error {
 	}
 	return writeJSON(w, struct {
 		Held    int       `json:"held"`
+		Unread  int       `json:"unread"`
+		Sized   int       `json:"sized"`
 		Drifted []finding `json:"drifted"`
 		Unasked []finding `json:"unasked"`
-	}{r.Held, list(r.Drifted), list(r.Unasked)})
+	}{r.Held, r.Unread, r.Sized, list(r.Drifted), list(r.Unasked)})
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"runbook/runtime/host"
 	"runbook/runtime/trace"
@@ -32,6 +33,8 @@ type Finding struct {
 // A Report is what a recheck found. Its lists are in the order of the run.
 type Report struct {
 	Held    int // attributes and facts that are as they are wanted
+	Unread  int // files of trees of which only the size was compared, although their digest is known
+	Sized   int // files of trees of which only the size was known
 	Drifted []Finding
 	Unasked []Finding
 }
@@ -193,12 +196,19 @@ func (k *checking) fact(name string, want trace.Want) {
 		return
 	}
 	have, err := k.host.Fact(k.ctx, f)
+	if err != nil || !host.Holds(want.Value, have) { // it may be under way, as a crontab that is just being replaced
+		time.Sleep(again)
+		have, err = k.Host().Fact(k.ctx, f)
+	}
 	if err != nil {
 		k.cannot(name, "", want, reason(err))
 		return
 	}
 	k.compare(name, "", want, have, host.Holds(want.Value, have))
 }
+
+// again is when a fact that does not hold is asked once more, before anybody is alarmed.
+const again = 50 * time.Millisecond
 
 // follows reports whether a fact cannot hold, because what it belongs to does not.
 func (k *checking) follows(name string) bool {

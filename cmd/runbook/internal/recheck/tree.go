@@ -181,6 +181,11 @@ func (k *checking) filled(name string, t trace.Tree, e host.Entry, m host.Meta) 
 		k.compare(name, "content", want(w), "written "+m.ModTime.UTC().Format(timeFormat), e.ModTime.Equal(m.ModTime))
 	default:
 		k.report.Held++
+		if e.Sum != "" {
+			k.report.Unread++
+		} else {
+			k.report.Sized++
+		}
 	}
 }
 
