@@ -187,7 +187,7 @@ func yumAdvice(res host.Result, err error) string {
 		{"conflicts with", "remove the other package first: yum(..., state=\"absent\")"},
 		{"digest", "the file is damaged: fetch it again"},
 		{"Could not open", "the file is damaged or not an RPM: fetch it again"},
-		{"executable file not found", "this machine has no yum and no dnf; on Debian and Ubuntu use apt()"},
+		{"executable file not found", "this machine has no yum and no dnf: the runbook is for one that has"},
 	} {
 		if strings.Contains(out, failure[0]) {
 			return failure[1]

@@ -40,7 +40,8 @@ func (b *byHand) await(ctx context.Context, missing error) (own bool, err error)
 	script, commands := b.Script()
 	switch {
 	case missing != nil:
-		fmt.Fprintf(b.out, "  not yet: %s\n", shown(missing.Error()))
+		text := strings.Replace(strings.TrimPrefix(missing.Error(), "look "), "did not take effect: ", "", 1)
+		fmt.Fprintf(b.out, "  not yet: %s\n", shown(text))
 	case script == "":
 		return false, nil // the commands before have done it: look
 	default:
@@ -62,6 +63,7 @@ func (b *byHand) await(ctx context.Context, missing error) (own bool, err error)
 			return false, &runtime.Error{Class: runtime.NeedsPerson, Err: errors.New("stopped by a person"),
 				Advice: "run it again to go on from here"}
 		}
+		fmt.Fprintln(b.out, "  That is none of the answers.")
 	}
 }
 

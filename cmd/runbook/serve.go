@@ -73,7 +73,8 @@ func (s *service) run(ctx context.Context) error {
 		return mistake("give both, or neither for plain HTTP", "--cert and --key belong together")
 	}
 	if s.MaxConnections < 1 || s.Stall <= 0 || s.grace < 0 {
-		return mistake("see: runbook help serve", "--max-connections, --stall and --grace: got less than there can be")
+		return mistake("the least is --max-connections 1, --stall 1ms and --grace 0s",
+			"got --max-connections %d, --stall %v and --grace %v", s.MaxConnections, s.Stall, s.grace)
 	}
 	log, err := openLog(s.accessLog, s.out)
 	if err != nil {
@@ -125,6 +126,7 @@ func (s *session) serveAfter(ctx context.Context) error {
 		l.Close()
 	} else if host, _, serr := net.SplitHostPort(listen); errors.Is(err, syscall.EADDRINUSE) && serr == nil {
 		server.listen = net.JoinHostPort(host, "0")
+		fmt.Fprintf(s.err, "runbook: another program has %s: another port is taken\n", listen)
 	}
 	server.until = "Ctrl-C ends it"
 	return server.run(ctx)
@@ -172,7 +174,7 @@ func (s *service) announce(server *serve.Server, addr *net.TCPAddr) {
 	if s.Tokens != "" {
 		url += "t/TOKEN/"
 	}
-	for _, account := range server.Accounts() {
+	for _, account := range server.Reachable() {
 		fmt.Fprintf(out, "  channel %s\n", trace.Quote(url+account))
 	}
 	if s.until != "" {
@@ -187,13 +189,14 @@ func (s *service) announce(server *serve.Server, addr *net.TCPAddr) {
 // file.
 func (s *service) untilTold(ctx context.Context, log *logFile) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
+	hasTerminal := log.name == "" && term.IsTerminal(int(s.out.file.Fd()))
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	go func() {
 		for sig := range signals {
 			switch {
 			case sig == syscall.SIGPIPE: // of standard output: its reader is gone, clients are not
-			case sig == syscall.SIGHUP && log.name != "":
+			case sig == syscall.SIGHUP && !hasTerminal: // which would be gone
 				if err := log.again(); err != nil {
 					s.complain(err)
 				}
@@ -235,6 +238,9 @@ func openLog(name string, stdout io.Writer) (*logFile, error) {
 func (l *logFile) writer() io.Writer { return l.out }
 
 func (l *logFile) again() error {
+	if l.name == "" {
+		return nil
+	}
 	f, err := os.OpenFile(l.name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
 		return mistake("", "access log: %w", err)

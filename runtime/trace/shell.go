@@ -266,12 +266,11 @@ opens() {
     done
 }
 `, nil},
-		{"place", `# place MODE PATH: an empty file; one that is there keeps its owner.
+		{"place", `# place MODE PATH: an empty new file, also where there is one, whose owner it gets; other names of that one keep it.
 place() {
     [ -d "${2%/*}/" ] || (umask 077; mkdir -p -- "${2%/*}") # of what runbook keeps for itself
     if [ -f "$2" ] && [ ! -h "$2" ]; then
-        chmod "$1" -- "$2"
-        : >"$2"
+        install -m "$1" -o "$(stat -c %u -- "$2")" -g "$(stat -c %g -- "$2")" -- /dev/null "$2"
     else
         install -m "$1" -- /dev/null "$2"
     fi

@@ -2,9 +2,13 @@ package serve
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -24,8 +28,13 @@ const reading = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 // openFile opens a regular file or a directory below root, whose own descriptor is top. The kernel walks the path and
 // does not leave root; where it cannot (before Linux 5.6, or in a narrow sandbox), root does.
 func openFile(root *os.Root, top *os.File, name string) (*file, error) {
-	how := unix.OpenHow{Flags: reading, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
+	how := unix.OpenHow{Flags: reading, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS}
 	fd, err := unix.Openat2(int(top.Fd()), name, &how)
+	linked := err != nil
+	if err == unix.ELOOP {
+		how.Resolve = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS
+		fd, err = unix.Openat2(int(top.Fd()), name, &how)
+	}
 	switch err {
 	case nil:
 	case unix.ENOSYS, unix.EPERM, unix.EAGAIN, unix.EINTR:
@@ -36,6 +45,10 @@ func openFile(root *os.Root, top *os.File, name string) (*file, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	f := &file{fd: fd}
+	if linked && leadsToHidden(top, fd) {
+		f.Close()
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
 	if err := syscall.Fstat(fd, &f.st); err != nil {
 		f.Close()
 		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
@@ -45,6 +58,19 @@ func openFile(root *os.Root, top *os.File, name string) (*file, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	return f, nil
+}
+
+// leadsToHidden reports whether what links led to is hidden below top.
+func leadsToHidden(top *os.File, fd int) bool {
+	base, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", top.Fd()))
+	real, err2 := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil || err2 != nil {
+		return false // nobody can say
+	}
+	below, err := filepath.Rel(base, real)
+	return err == nil && slices.ContainsFunc(strings.Split(below, "/"), func(part string) bool {
+		return part != "." && hidden(part)
+	})
 }
 
 // walk opens a file as package os does.

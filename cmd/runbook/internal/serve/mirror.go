@@ -45,6 +45,11 @@ func openMirror(dir string) (*os.Root, error) {
 		mirrored.IndexFile), "mirror into it first: runbook run mirror.star --var channels=URL --var dest=" + dir}
 }
 
+// Reachable returns the names of the channels that somebody can read.
+func (s *Server) Reachable() []string {
+	return slices.DeleteFunc(s.Accounts(), func(name string) bool { return !s.stays(name) })
+}
+
 // Accounts returns the names of the channels that are there now.
 func (s *Server) Accounts() (all []string) {
 	names, err := fs.Glob(s.dir.FS(), "*")

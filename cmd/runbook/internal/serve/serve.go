@@ -20,6 +20,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"runbook/cmd/runbook/internal/serve/pages"
 )
 
@@ -157,7 +159,7 @@ func trimmed(line []byte) []byte {
 // Serve answers what comes in on l until ctx ends, and then the downloads that are under way, for at most grace. It
 // closes l, and returns how many it had to cut short.
 func (s *Server) Serve(ctx context.Context, l *net.TCPListener, grace time.Duration) (cut int64, err error) {
-	s.gate = newGate(l, s.opts.MaxConnections, s.opts.Stall)
+	s.gate = newGate(l, s.most(), s.opts.Stall)
 	s.metrics.open = s.gate.count
 	served := make(chan error, 1)
 	listener, lanes := s.listener()
@@ -179,6 +181,23 @@ func (s *Server) Serve(ctx context.Context, l *net.TCPListener, grace time.Durat
 		}
 	}
 	return cut, nil
+}
+
+// most is how many connections there may be: each may need another descriptor for what it downloads.
+func (s *Server) most() int {
+	const own = 32 // that are open besides
+	wanted := s.opts.MaxConnections
+	if wanted <= 0 {
+		wanted = defaultConnections
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur >= uint64(2*wanted+own) {
+		return wanted
+	}
+	most := max(1, (int(limit.Cur)-own)/2)
+	s.opts.Complain(&refusal{fmt.Sprintf("serve: only %d connections at a time: this process may open %d files", most, limit.Cur),
+		"raise that: ulimit -n, or LimitNOFILE= of its unit"})
+	return most
 }
 
 // open opens a file below dir or extras.

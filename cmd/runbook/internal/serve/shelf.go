@@ -165,7 +165,8 @@ func (s *shelf) open(account string, subdirs []string) (*catalog.Catalog, error)
 			closeAll(all)
 			return nil, err
 		}
-		all = append(all, catalog.Subdir{Name: name, Index: f, Noted: s.tags.known(account, name)})
+		noted, _ := s.tags.known(account, name)
+		all = append(all, catalog.Subdir{Name: name, Index: f, Noted: noted})
 	}
 	return catalog.Read(s.ending, all)
 }

@@ -33,31 +33,34 @@ type noted struct {
 	next   time.Time
 	seen   string
 	subdir *mirrored.Subdir // nil if nothing is known
+	since  time.Time        // when that was written
 }
 
 func newTags(root *os.Root, now func() time.Time) *tags {
 	return &tags{root: root, now: now, subdirs: map[string]*noted{}}
 }
 
-// of returns the tag of a file, quoted, and when it changed last; "" and no time if nothing sure can be said.
-func (t *tags) of(account, subdir, name string, fi fs.FileInfo) (tag string, changed time.Time) {
+// of returns the tag of a file, quoted, and when it changed last; "" and no time if nothing sure can be said. verified
+// says that the tag is the digest with which the mirror has verified it, and that nothing has touched the file since.
+func (t *tags) of(account, subdir, name string, fi fs.FileInfo) (tag string, changed time.Time, verified bool) {
 	changed = ctime(fi)
-	if digest := t.known(account, subdir).Digest(name, fi); digest != "" {
-		tag = `"` + digest + `"`
+	known, since := t.known(account, subdir)
+	if digest := known.Digest(name, fi); digest != "" && !changed.After(since.Add(unsettled)) {
+		tag, verified = `"`+digest+`"`, true
 	}
 	if age := t.now().Sub(changed); age < unsettled {
-		return tag, time.Time{} // seconds say too little as well
+		return tag, time.Time{}, verified // seconds say too little as well
 	}
 	if tag == "" {
 		tag = `"` + identity(fi) + `"`
 	}
-	return tag, changed
+	return tag, changed, verified
 }
 
-// known returns what the mirror knows of a subdir, nil if nothing.
-func (t *tags) known(account, subdir string) *mirrored.Subdir {
+// known returns what the mirror knows of a subdir, nil if nothing, and since when.
+func (t *tags) known(account, subdir string) (*mirrored.Subdir, time.Time) {
 	if account == "" || subdir == "" {
-		return nil
+		return nil, time.Time{}
 	}
 	key := account + "/" + subdir
 	t.mu.Lock()
@@ -71,29 +74,29 @@ func (t *tags) known(account, subdir string) *mirrored.Subdir {
 }
 
 // again looks whether there is another state. What an older one says of a file is right as well.
-func (t *tags) again(n *noted, account, subdir string) *mirrored.Subdir {
+func (t *tags) again(n *noted, account, subdir string) (*mirrored.Subdir, time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := t.now()
 	if now.Before(n.next) {
-		return n.subdir
+		return n.subdir, n.since
 	}
 	n.next = now.Add(lookAgain)
 	f, fi, err := open(t.root, path.Join(account, mirrored.StateName(subdir)))
 	if err != nil {
 		n.subdir, n.seen = nil, ""
-		return nil
+		return nil, time.Time{}
 	}
 	defer f.Close()
 	if seen := identity(fi); seen != n.seen {
-		n.seen = seen
+		n.seen, n.since = seen, ctime(fi)
 		text := make([]byte, fi.Size())
 		if _, err := io.ReadFull(f, text); err != nil {
 			text = nil
 		}
 		n.subdir = mirrored.Parse(text, subdir)
 	}
-	return n.subdir
+	return n.subdir, n.since
 }
 
 // identity tells a file from others, and from what it was before it was changed.

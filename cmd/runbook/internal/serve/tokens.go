@@ -71,6 +71,10 @@ func readTokens(files []string) (*tokens, error) {
 				"runbook serve token ACCOUNT makes a token and its line"}
 		}
 	}
+	if len(t.open)+len(t.hashed) == 0 && lines.Err() == nil {
+		return nil, &refusal{fmt.Sprintf("tokens %s: has no line, so that nobody could read anything", name),
+			"runbook serve token ACCOUNT makes a token and its line"}
+	}
 	return t, lines.Err()
 }
 

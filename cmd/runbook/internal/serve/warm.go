@@ -23,6 +23,8 @@ type warmed struct {
 	st      syscall.Stat_t
 	tag     string
 	changed time.Time
+
+	verified bool
 }
 
 // warmest is how many bytes of them are kept.
@@ -50,7 +52,7 @@ func (f *warmed) is(st *unix.Stat_t) bool {
 }
 
 // keep reads a file and keeps it, if it is small and settled. It returns nil if it did not.
-func (w *warm) keep(name, tag string, changed time.Time, f *file) *warmed {
+func (w *warm) keep(name, tag string, changed time.Time, verified bool, f *file) *warmed {
 	if f.Size() > small || !lasting(name) || tag == "" || changed.IsZero() {
 		return nil
 	}
@@ -59,7 +61,7 @@ func (w *warm) keep(name, tag string, changed time.Time, f *file) *warmed {
 		f.at = 0
 		return nil
 	}
-	kept := &warmed{text, f.st, tag, changed}
+	kept := &warmed{text, f.st, tag, changed, verified}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if old := w.files[name]; old != nil {
