@@ -110,6 +110,7 @@ func New(o Options) (s *Server, err error) {
 		}
 	}
 	s.warn()
+	collect(false)
 	s.http = s.server()
 	return s, nil
 }

@@ -131,7 +131,9 @@ func (s *shelf) subdirs(account string) (names []string, seen string) {
 func (s *shelf) read(a *shelved, account string, subdirs []string) {
 	defer s.work.Done()
 	s.reading <- struct{}{}
+	collect(true)
 	c, err := s.open(account, subdirs)
+	collect(false)
 	<-s.reading
 	s.mu.Lock()
 	before := a.current
