@@ -17,7 +17,6 @@ type byHand struct {
 	*console
 	*trace.Dictation
 	script string // file that has the commands as a script
-	shown  string // the script that was shown last
 }
 
 // newByHand returns nil unless the command line wants it. Without a person there is nothing to begin.
@@ -29,7 +28,7 @@ func (s *session) newByHand() (*byHand, error) {
 		return nil, &runtime.Error{Class: runtime.NeedsPerson, Err: fmt.Errorf("--by-hand: %w", runtime.ErrNobody),
 			Advice: "run it at a terminal, and do what it says in another one"}
 	}
-	return &byHand{s.console, trace.NewDictation(), filepath.Join(string(s.state), "by-hand.sh"), ""}, nil
+	return &byHand{s.console, trace.NewDictation(), filepath.Join(string(s.state), "by-hand.sh")}, nil
 }
 
 // mostShown is how many lines of commands are shown; the script has all.

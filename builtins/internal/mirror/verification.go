@@ -94,8 +94,9 @@ func (v *Verification) subdir(ctx context.Context, ch *channel.Channel, subdir s
 	defer text.Close()
 	var wanted draw
 	sum, err := repodata.Scan(text, func(r *repodata.Record) error {
-		if v.Sample == 0 || len(wanted) < v.Sample || string(rankOf(r.File)) < string(wanted[0].rank[:]) {
-			heap.Push(&wanted, chosen{[sha256.Size]byte(rankOf(r.File)), strings.Clone(r.File), r.Size, state.SumOf(&r.Fields)})
+		rank := sha256.Sum256([]byte(r.File))
+		if v.Sample == 0 || len(wanted) < v.Sample || string(rank[:]) < string(wanted[0].rank[:]) {
+			heap.Push(&wanted, chosen{rank, strings.Clone(r.File), r.Size, state.SumOf(&r.Fields)})
 		}
 		if v.Sample > 0 && len(wanted) > v.Sample {
 			heap.Pop(&wanted)
@@ -114,11 +115,6 @@ func (v *Verification) subdir(ctx context.Context, ch *channel.Channel, subdir s
 		}
 	}
 	return nil
-}
-
-func rankOf(file string) []byte {
-	sum := sha256.Sum256([]byte(file))
-	return sum[:]
 }
 
 func (v *Verification) fetch(ctx context.Context, ch *channel.Channel, subdir, base string, p chosen) error {

@@ -63,7 +63,7 @@ func (r *reader) record(rec *repodata.Record, subdir uint16) {
 		subdir: subdir, section: rec.Section})
 }
 
-// removed notes a file of which the index has nothing but the name.
+// removed notes a file that an index lists as removed: by its name, without a record.
 func (r *reader) removed(file string, subdir uint16) {
 	name, version, _ := split(file)
 	s := &r.subdirs[subdir]
@@ -103,24 +103,18 @@ func NameOf(depends string) string {
 	return depends
 }
 
-func (r *reader) name(view string) uint32 {
-	id, ok := r.nameIDs[view]
-	if !ok {
-		id = uint32(len(r.names))
-		view = strings.Clone(view)
-		r.nameIDs[view] = id
-		r.names = append(r.names, view)
-	}
-	return id
-}
+func (r *reader) name(view string) uint32 { return number(r.nameIDs, &r.names, view) }
 
-func (r *reader) text(view string) uint32 {
-	id, ok := r.textIDs[view]
+func (r *reader) text(view string) uint32 { return number(r.textIDs, &r.texts, view) }
+
+// number returns where a string stands in all. One that is new is appended, as a copy: the view is read over.
+func number(ids map[string]uint32, all *[]string, view string) uint32 {
+	id, ok := ids[view]
 	if !ok {
-		id = uint32(len(r.texts))
+		id = uint32(len(*all))
 		view = strings.Clone(view)
-		r.textIDs[view] = id
-		r.texts = append(r.texts, view)
+		ids[view] = id
+		*all = append(*all, view)
 	}
 	return id
 }
