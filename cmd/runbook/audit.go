@@ -128,7 +128,7 @@ func readTrace(name string) ([]trace.Event, trouble, error) {
 	return events, troubleOf(report, bad), err
 }
 
-// troubleOf says what is wrong with a trace of which bad may be a line that is no event.
+// troubleOf says what is wrong with a trace. bad is nil, or says which line is no event.
 func troubleOf(report trace.Report, bad error) trouble {
 	t := trouble{report.Trouble(), len(report.Broken) > 0}
 	if bad != nil {

@@ -110,7 +110,7 @@ func (f following) of(p *plan) string {
 		f.at, f.outcome, f.effects, counted(p.effects(), "effect"))
 }
 
-// cutOff is the outcome of a run that has not said how it ended.
+// cutOff is the outcome of a run that began and did not note its end.
 const cutOff trace.Outcome = "begun"
 
 // noteFollowing writes down that the run follows its plan, and once more how that ended.

@@ -88,7 +88,8 @@ func (c Checker) begin(ctx context.Context, claims *trace.Claims) *checking {
 	}
 }
 
-// add takes over what was found of facts. That files have lost an owner who is no more is no finding of its own.
+// add adds the findings about facts to the report. Where an account is gone, that is the finding: those about the
+// owners of its files are dropped.
 func (k *checking) add(facts *checking) {
 	k.report.Drifted = slices.DeleteFunc(k.report.Drifted, func(f Finding) bool {
 		user, group, both := strings.Cut(f.Want, ":")
@@ -278,7 +279,7 @@ func (k *checking) file(name string, f trace.FileClaim) {
 	k.content(name, f, m)
 }
 
-// missing reports whether an error says that there is no such file, also below what is no directory.
+// missing reports whether an error says that there is no such file. Below a plain file there is none either.
 func missing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

@@ -14,7 +14,7 @@ import (
 
 // Trees: what a run has unpacked, copied or mirrored below a directory, and what it gave to an owner.
 
-// trees compares all trees, the last one first: what an earlier one had in the same places is no claim any more.
+// trees compares all trees, the last one first. Where two have a file of the same name, the later one counts.
 func (k *checking) trees() {
 	for _, t := range slices.Backward(k.claims.Trees) {
 		if k.ctx.Err() == nil {
