@@ -333,7 +333,7 @@ func (v view) file(c *catalog.Catalog, account string, f catalog.File, from []st
 	fi, err := v.dir.Stat(path.Join(account, f.Subdir, f.Name))
 	if row.Missing = err != nil || !fi.Mode().IsRegular(); !row.Missing {
 		row.Arrived, row.From = ctime(fi), from
-		_, _, row.Verified = v.tags.of(account, f.Subdir, f.Name, fi)
+		row.Verified = v.tags.of(account, f.Subdir, f.Name, fi).verified
 		if row.Size < 0 { // the index does not say
 			row.Size = fi.Size()
 		}

@@ -168,7 +168,7 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 	}
 	if root == s.dir && !q.slash {
 		if f := s.warm.get(s.tops[0], name); f != nil {
-			s.content(a, r, name, f.tag, f.changed, f.verified, bytes.NewReader(f.text))
+			s.content(a, r, name, f.version, bytes.NewReader(f.text))
 			return
 		}
 	}
@@ -177,7 +177,7 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 	case err == nil:
 		defer f.Close()
 	case isAbsent(err) && account != "" && s.lacksNoarch(q):
-		s.content(a, r, name, `"empty-noarch"`, time.Time{}, false, strings.NewReader(emptyNoarch))
+		s.content(a, r, name, version{tag: `"empty-noarch"`}, strings.NewReader(emptyNoarch))
 		return
 	default:
 		s.failed(a, name, err)
@@ -200,14 +200,14 @@ func (s *Server) file(a *answer, r *http.Request, root *os.Root, q *query, accou
 		if len(q.parts) == 3 {
 			subdir = q.parts[1]
 		}
-		tag, changed, verified := s.tags.of(account, subdir, path.Base(name), f)
+		v := s.tags.of(account, subdir, path.Base(name), f)
+		var from io.ReadSeeker = f
 		if root == s.dir {
-			if kept := s.warm.keep(name, tag, changed, verified, f); kept != nil {
-				s.content(a, r, name, tag, changed, verified, bytes.NewReader(kept.text))
-				return
+			if kept := s.warm.keep(name, v, f); kept != nil {
+				from = bytes.NewReader(kept.text)
 			}
 		}
-		s.content(a, r, name, tag, changed, verified, f)
+		s.content(a, r, name, v, from)
 	}
 }
 
@@ -246,16 +246,14 @@ func (s *Server) lacksNoarch(q *query) bool {
 }
 
 // content answers with bytes, or a part of them, or says that the client has them.
-func (s *Server) content(
-	a *answer, r *http.Request, name, tag string, changed time.Time, verified bool, from io.ReadSeeker,
-) {
+func (s *Server) content(a *answer, r *http.Request, name string, v version, from io.ReadSeeker) {
 	h := a.Header()
-	if tag != "" {
-		h.Set("ETag", tag)
+	if v.tag != "" {
+		h.Set("ETag", v.tag)
 	}
 	h.Set("Content-Type", contentType(name))
-	h.Set("Cache-Control", s.caching(name, verified))
-	http.ServeContent(a, r, "", changed, from)
+	h.Set("Cache-Control", s.caching(name, v.verified))
+	http.ServeContent(a, r, "", v.changed, from)
 }
 
 // caching says how long others may keep a file. Packages and shards are never changed under their name, unless they are

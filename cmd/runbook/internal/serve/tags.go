@@ -40,21 +40,28 @@ func newTags(root *os.Root, now func() time.Time) *tags {
 	return &tags{root: root, now: now, subdirs: map[string]*noted{}}
 }
 
-// of returns the tag of a file, quoted, and when it changed last; "" and no time if nothing sure can be said. verified
-// says that the tag is the digest with which the mirror has verified it, and that nothing has touched the file since.
-func (t *tags) of(account, subdir, name string, fi fs.FileInfo) (tag string, changed time.Time, verified bool) {
-	changed = ctime(fi)
+// A version is what clients are told of the bytes of a file.
+type version struct {
+	tag      string    // quoted; "" if nothing sure can be said
+	changed  time.Time // zero if nothing sure can be said
+	verified bool      // the tag is the digest with which the mirror verified the file; nothing has touched it since
+}
+
+// of returns the version of a file.
+func (t *tags) of(account, subdir, name string, fi fs.FileInfo) (v version) {
+	changed := ctime(fi)
 	known, since := t.known(account, subdir)
 	if digest := known.Digest(name, fi); digest != "" && !changed.After(since.Add(unsettled)) {
-		tag, verified = `"`+digest+`"`, true
+		v.tag, v.verified = `"`+digest+`"`, true
 	}
 	if age := t.now().Sub(changed); age < unsettled {
-		return tag, time.Time{}, verified // seconds say too little as well
+		return v // seconds say too little as well
 	}
-	if tag == "" {
-		tag = `"` + identity(fi) + `"`
+	if v.tag == "" {
+		v.tag = `"` + identity(fi) + `"`
 	}
-	return tag, changed, verified
+	v.changed = changed
+	return v
 }
 
 // known returns what the mirror knows of a subdir, nil if nothing, and since when.

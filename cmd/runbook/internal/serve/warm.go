@@ -5,7 +5,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,12 +18,9 @@ type warm struct {
 }
 
 type warmed struct {
-	text    []byte
-	st      syscall.Stat_t
-	tag     string
-	changed time.Time
-
-	verified bool
+	version
+	text []byte
+	st   syscall.Stat_t
 }
 
 // warmest is how many bytes of them are kept.
@@ -52,8 +48,8 @@ func (f *warmed) is(st *unix.Stat_t) bool {
 }
 
 // keep reads a file and keeps it, if it is small and settled. It returns nil if it did not.
-func (w *warm) keep(name, tag string, changed time.Time, verified bool, f *file) *warmed {
-	if f.Size() > small || !lasting(name) || tag == "" || changed.IsZero() {
+func (w *warm) keep(name string, v version, f *file) *warmed {
+	if f.Size() > small || !lasting(name) || v.tag == "" || v.changed.IsZero() {
 		return nil
 	}
 	text := make([]byte, f.Size())
@@ -61,7 +57,7 @@ func (w *warm) keep(name, tag string, changed time.Time, verified bool, f *file)
 		f.at = 0
 		return nil
 	}
-	kept := &warmed{text, f.st, tag, changed, verified}
+	kept := &warmed{v, text, f.st}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if old := w.files[name]; old != nil {
