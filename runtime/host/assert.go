@@ -26,6 +26,12 @@ func missed(what string, want, have any) error {
 
 func octal(bits uint32) string { return fmt.Sprintf("%04o", bits) }
 
+// ModeText returns the permissions of a file, its special bits too, as four octal digits.
+func ModeText(m fs.FileMode) string { return octal(modeBits(m)) }
+
+// TypeName returns the type of a file: "file", "directory", "symbolic link" or "special file".
+func TypeName(m fs.FileMode) string { return typeName(typeBits(m)) }
+
 // assert compares m and o with what is at s.
 func (s *spot) assert(m Meta, o ids) error {
 	have, err := s.stat()
@@ -118,7 +124,7 @@ func (l *Local) assertEntry(root *Root, name string, want Entry) error {
 		return fmt.Errorf("did not take effect: %w", bare(err))
 	}
 	if want.Mode.Type() != fi.Mode().Type() {
-		return missed("type", typeName(typeBits(want.Mode)), typeName(typeBits(fi.Mode())))
+		return missed("type", TypeName(want.Mode), TypeName(fi.Mode()))
 	}
 	if err := l.assertOwner(fi, want.Owner); err != nil {
 		return err
@@ -130,7 +136,7 @@ func (l *Local) assertEntry(root *Root, name string, want Entry) error {
 		}
 	case !want.Mode.IsRegular():
 	case want.Mode.Perm() != fi.Mode().Perm():
-		return missed("mode", octal(modeBits(want.Mode.Perm())), octal(modeBits(fi.Mode().Perm())))
+		return missed("mode", ModeText(want.Mode.Perm()), ModeText(fi.Mode().Perm()))
 	case want.Size >= 0 && want.Size != fi.Size():
 		return missed("size", want.Size, fi.Size())
 	case !want.ModTime.IsZero() && !want.ModTime.Equal(fi.ModTime()):
@@ -187,7 +193,7 @@ func (l *Local) assertMade(name string, want fs.FileMode) error {
 		_, err = l.ReadDir(name)
 	}
 	if have := m.Mode.Type(); have != want && (!want.IsDir() || have != fs.ModeSymlink || err != nil) {
-		return guest("make", name, missed("type", typeName(typeBits(want)), typeName(typeBits(have))))
+		return guest("make", name, missed("type", TypeName(want), TypeName(have)))
 	}
 	return nil
 }

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 )
 
 // ByHand is a machine that a person changes. It asks for each change, then looks whether it is there, and asks again as
@@ -64,11 +62,7 @@ func (h *ByHand) WriteFile(name string, c Content, m Meta) error {
 
 // holds compares the digest of a file.
 func (h *ByHand) holds(name, want string) error {
-	c, err := h.Content(name)
-	if err != nil {
-		return err
-	}
-	have, _, err := new(Digests).Sum(context.Background(), c)
+	have, err := SHA256(context.Background(), h, name)
 	if err == nil && have != want {
 		err = guest("look", name, missed("sha256", want, have))
 	}
@@ -193,14 +187,9 @@ func (h *ByHand) WriteTree(ctx context.Context, dir string, m Entries, fill func
 }
 
 func (h *ByHand) tree(dir string, m Entries) error {
-	s, err := h.spot("tree", dir)
+	root, err := h.openTree(dir)
 	if err != nil {
 		return err
-	}
-	defer s.close()
-	root, err := os.OpenRoot(filepath.Join(h.dir, s.dir, s.base))
-	if err != nil {
-		return s.error(err)
 	}
 	defer root.Close()
 	return h.assertTree(root, dir, m)

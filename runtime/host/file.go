@@ -75,6 +75,16 @@ func (c Content) Reader() (File, error) {
 	}{bytes.NewReader(c.Text), io.NopCloser(nil)}, nil
 }
 
+// SHA256 returns the digest of what name holds, in hex.
+func SHA256(ctx context.Context, r Reader, name string) (string, error) {
+	c, err := r.Content(name)
+	if err != nil {
+		return "", err
+	}
+	sum, _, err := new(Digests).Sum(ctx, c)
+	return sum, err
+}
+
 // ReadFile returns all that name holds.
 func ReadFile(r Reader, name string) ([]byte, error) {
 	c, err := r.Content(name)

@@ -185,30 +185,42 @@ func (l *Local) WriteTree(ctx context.Context, dir string, m Entries, fill func(
 	if err := m.check(l, dir); err != nil {
 		return err
 	}
-	s, err := l.spot("tree", dir)
+	root, err := l.openTree(dir)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	root, err := os.OpenRoot(filepath.Join(l.dir, s.dir, s.base))
-	if err != nil {
-		return s.error(err)
-	}
 	defer root.Close()
-	held, err := s.stat()
-	fi, err2 := root.Stat(".")
-	if err := cmp.Or(err, err2); err != nil {
-		return s.error(err)
-	}
-	if st, ok := fi.Sys().(*syscall.Stat_t); !ok || st.Ino != held.Ino || st.Dev != held.Dev {
-		return s.error(errors.New("became another directory while it was opened"))
-	}
 	defer l.forget()
 	if err := fill(ctx, root); err != nil {
 		return err
 	}
 	l.forget()
 	return l.assertTree(root, dir, m)
+}
+
+// openTree opens a directory as a root that nothing leads out of.
+func (l *Local) openTree(dir string) (*Root, error) {
+	s, err := l.spot("tree", dir)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	root, err := os.OpenRoot(filepath.Join(l.dir, s.dir, s.base))
+	if err != nil {
+		return nil, s.error(err)
+	}
+	held, err := s.stat()
+	fi, err2 := root.Stat(".")
+	if err = cmp.Or(err, err2); err == nil {
+		if st, ok := fi.Sys().(*syscall.Stat_t); !ok || st.Ino != held.Ino || st.Dev != held.Dev {
+			err = errors.New("became another directory while it was opened")
+		}
+	}
+	if err != nil {
+		root.Close()
+		return nil, s.error(err)
+	}
+	return root, nil
 }
 
 func statOwner(fi fs.FileInfo) (uid, gid uint32) {

@@ -1,7 +1,6 @@
 package recheck
 
 import (
-	"context"
 	"io/fs"
 	"slices"
 	"strings"
@@ -69,7 +68,7 @@ func surrounds(parts []string, text string) bool {
 
 // sum compares the digest of a file. Of one in which the run only wanted lines others may change the rest.
 func (k *checking) sum(name string, f trace.FileClaim) {
-	have, err := digest(k.ctx, k.host, name)
+	have, err := host.SHA256(k.ctx, k.host, name)
 	switch {
 	case err != nil:
 		k.cannot(name, "content", f.Content, reason(err))
@@ -97,14 +96,4 @@ func (k *checking) lines(name string, f trace.FileClaim) {
 		}
 		k.compare(name, "line", trace.Want{Value: l.Text, By: l.By}, "", there)
 	}
-}
-
-// digest returns the hex SHA-256 of what a file holds.
-func digest(ctx context.Context, r host.Reader, name string) (string, error) {
-	c, err := r.Content(name)
-	if err != nil {
-		return "", err
-	}
-	sum, _, err := new(host.Digests).Sum(ctx, c)
-	return sum, err
 }

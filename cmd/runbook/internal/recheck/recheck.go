@@ -261,7 +261,7 @@ func (k *checking) file(name string, f trace.FileClaim) {
 	}
 	have := "absent"
 	if !gone {
-		have = typeName(m.Mode)
+		have = host.TypeName(m.Mode)
 	}
 	same := have == f.Type.Value || f.Type.Value == "present" && !gone
 	switch {
@@ -305,23 +305,10 @@ func first(f trace.FileClaim) trace.Want {
 	return trace.Want{}
 }
 
-// typeName is what claims call the type of a file.
-func typeName(m fs.FileMode) string {
-	switch {
-	case m.IsRegular():
-		return "file"
-	case m.IsDir():
-		return "directory"
-	case m&fs.ModeSymlink != 0:
-		return "symbolic link"
-	}
-	return "special file"
-}
-
 // meta compares mode, owner and group.
 func (k *checking) meta(name string, f trace.FileClaim, m host.Meta) {
 	if f.Mode.By != nil && m.Mode&fs.ModeSymlink == 0 {
-		have := octal(m.Mode)
+		have := host.ModeText(m.Mode)
 		k.compare(name, "mode", f.Mode, have, have == f.Mode.Value)
 	}
 	for _, w := range []struct {
@@ -347,19 +334,4 @@ func (k *checking) sameAccount(attribute, want, have string) bool {
 	}
 	o, err := o.Resolve(k.ctx, k.host)
 	return err == nil && o.User+o.Group == have
-}
-
-// octal is a mode as traces have it, with the special bits that no claim wants.
-func octal(m fs.FileMode) string {
-	bits := uint32(m.Perm())
-	for _, b := range []struct {
-		flag fs.FileMode
-		bit  uint32
-	}{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}} {
-		if m&b.flag != 0 {
-			bits |= b.bit
-		}
-	}
-	const digits = "01234567"
-	return string([]byte{digits[bits>>9], digits[bits>>6&7], digits[bits>>3&7], digits[bits&7]})
 }

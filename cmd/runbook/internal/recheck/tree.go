@@ -114,20 +114,20 @@ func (k *checking) entry(name string, t trace.Tree, e host.Entry, s host.Seen) {
 	want := func(value string) trace.Want { return trace.Want{Value: value, By: t.By} }
 	switch {
 	case missing(s.Err):
-		k.compare(name, "type", want(typeName(e.Mode)), "absent", false)
+		k.compare(name, "type", want(host.TypeName(e.Mode)), "absent", false)
 		return
 	case s.Err != nil:
-		k.cannot(name, "type", want(typeName(e.Mode)), reason(s.Err))
+		k.cannot(name, "type", want(host.TypeName(e.Mode)), reason(s.Err))
 		return
 	case s.Mode.Type() != e.Mode.Type():
-		k.compare(name, "type", want(typeName(e.Mode)), typeName(s.Mode), false)
+		k.compare(name, "type", want(host.TypeName(e.Mode)), host.TypeName(s.Mode), false)
 		return
 	}
 	k.report.Held++
 	own := k.claims.Files[name]
 	f := trace.FileClaim{}
 	if e.Mode.IsRegular() && (own.Mode.By == nil || own.Mode.By.Seq < t.By.Seq) {
-		f.Mode = want(octal(e.Mode))
+		f.Mode = want(host.ModeText(e.Mode))
 	}
 	if !k.givenSince(name, t.By) {
 		f.Owner, f.Group = want(t.Owner), want(t.Group)
@@ -170,7 +170,7 @@ func (k *checking) filled(name string, t trace.Tree, e host.Entry, m host.Meta) 
 	case m.Size != e.Size:
 		k.compare(name, "content", want(size(e.Size)), size(m.Size), false)
 	case k.Deep && e.Sum != "":
-		have, err := digest(k.ctx, k.host, name)
+		have, err := host.SHA256(k.ctx, k.host, name)
 		if err != nil {
 			k.cannot(name, "content", want(e.Sum), reason(err))
 			return
