@@ -165,14 +165,16 @@ func (p *program) holdAgainst(policy *runtime.Policy, name string) error {
 		}
 		judged++
 		v := policy.Judge(e)
-		word := map[bool]string{true: "denied", false: "needs approval"}[v.Denied]
-		if !v.Denied && !v.Approval {
-			continue
-		}
-		if v.Denied {
+		word := ""
+		switch {
+		case v.Denied:
+			word = "denied"
 			denied++
-		} else {
+		case v.Approval:
+			word = "needs approval"
 			wanting++
+		default:
+			continue
 		}
 		fmt.Fprintf(p.out, "%s: %s: %s: %s\n", trace.Quote(pos), word, trace.Quote(eventName(e)), trace.Quote(v.Reason))
 	}

@@ -99,7 +99,7 @@ func (p *program) besidePlan(r *review.Report, name string, f io.ReadSeeker) err
 		}
 	}
 	r.Compare(both[0], both[1], verified[0])
-	t := trouble{verified[0].Trouble(), len(verified[0].Broken) > 0}
+	t := troubleOf(verified[0], nil)
 	if t.broken {
 		return t.err(name)
 	}

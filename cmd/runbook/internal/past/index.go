@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -126,7 +127,7 @@ func (x *Index) save() {
 			text(n)
 		}
 	}
-	f, err := os.CreateTemp(dirOf(x.file), ".index-*") // with mode 0600
+	f, err := os.CreateTemp(filepath.Dir(x.file), ".index-*") // with mode 0600
 	if err != nil {
 		return
 	}
@@ -138,8 +139,6 @@ func (x *Index) save() {
 		os.Remove(f.Name())
 	}
 }
-
-func dirOf(file string) string { return file[:strings.LastIndexByte(file, '/')+1] }
 
 // record makes the record of a trace from its text.
 func (s *searcher) record(text []byte) *record {

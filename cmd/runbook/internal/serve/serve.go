@@ -9,6 +9,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -146,15 +147,8 @@ type complaints func(error)
 
 // Write passes a line on.
 func (c complaints) Write(line []byte) (int, error) {
-	c(errors.New(string(trimmed(line))))
+	c(errors.New(string(bytes.TrimRight(line, "\n"))))
 	return len(line), nil
-}
-
-func trimmed(line []byte) []byte {
-	for len(line) > 0 && line[len(line)-1] == '\n' {
-		line = line[:len(line)-1]
-	}
-	return line
 }
 
 // Serve answers what comes in on l until ctx ends, and then the downloads that are under way, for at most grace. It
