@@ -34,6 +34,7 @@ var queryBuiltin = &runtime.Builtin{
 	},
 	Example: `log(query(["uname", "-r"], assume = "6.1").stdout)`,
 	RunsAs:  true,
+	Private: true,
 	Read:    readQuery,
 }
 

@@ -17,6 +17,7 @@ var readBuiltin = &runtime.Builtin{
 		assumeParam("string"),
 	},
 	Secrets: []string{"assume"},
+	Private: true,
 	Summary: "return what a file holds",
 	Example: `read("/etc/passwd")`,
 	Read: func(c *runtime.Call, h host.Reader) (starlark.Value, error) {

@@ -103,7 +103,10 @@ func (r *Run) call(c *Call) (starlark.Value, error) {
 	}
 	if c.Builtin.Read != nil {
 		v, err := c.Builtin.Read(c, r.door)
-		return r.masked(v), err
+		if v = r.masked(v); err == nil {
+			r.learn(c, v)
+		}
+		return v, err
 	}
 	if r.reading {
 		return nil, Hint(fmt.Errorf("%s: a condition may only read", c.Builtin.Name), "move it into a step")

@@ -28,6 +28,8 @@ type Builtin struct {
 	// New turns a call into an op and names the target for the trace.
 	// The runtime adds timeout=, retries= and delay= to such builtins.
 	New func(*Call) (op Op, target string, err error)
+	// Private says that what Read answers may be somebody's secret: a trace has its size and digest only.
+	Private bool
 	// Read answers a call that changes nothing.
 	Read func(*Call, host.Reader) (starlark.Value, error)
 	// Pure answers a call that touches no host; it may be called while loading.

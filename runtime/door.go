@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -63,6 +64,7 @@ func (d *door) again() {
 // op has emitted is not emitted again: a trace has each once.
 func (d *door) effect(e trace.Event, do func() error, texts ...string) (err error) {
 	e.Kind = trace.Effect
+	e.Fidelity = cmp.Or(e.Fidelity, trace.Exact)
 	d.noteLiterals(&e, texts)
 	if e.User == "" {
 		e.User = d.run.Info.User.Name
@@ -299,6 +301,7 @@ func (d *door) execEvent(c host.Cmd) trace.Event {
 	if len(touches) > 0 {
 		e.Detail["touches"] = touches
 	}
+	e.Fidelity = fidelity(c)
 	return e
 }
 

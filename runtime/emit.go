@@ -19,10 +19,13 @@ func (r *Run) emit(e trace.Event) error {
 	return r.tell(e)
 }
 
-// placed returns e with its step.
+// placed returns e with its step and what was read before it.
 func (r *Run) placed(e trace.Event) trace.Event {
 	if e.Kind != trace.Run && e.Kind != trace.End {
 		e.Step = r.step
+	}
+	if e.Kind == trace.Op || e.Kind == trace.Step || e.Kind == trace.End {
+		e.Read = r.taught()
 	}
 	return e
 }
@@ -104,6 +107,10 @@ func (r *Run) shown(e trace.Event) trace.Event {
 	}
 	e.Changes = changes
 	e.Argv, e.Assumed = v.ShowAll(e.Argv), v.ShowAll(e.Assumed)
+	e.Read = slices.Clone(e.Read)
+	for i, a := range e.Read {
+		e.Read[i] = trace.Answer{By: a.By, Of: v.Show(a.Of), Is: v.Show(a.Is)}
+	}
 	e.Inputs = slices.Clone(e.Inputs)
 	for i := range e.Inputs {
 		e.Inputs[i].Path = v.Show(e.Inputs[i].Path)

@@ -79,6 +79,9 @@ type Run struct {
 	ended    bool              // the end was emitted
 	unchosen map[string]string // steps that are left out, and why
 	unmet    []unmet           // requirements since the last change
+
+	learned   []trace.Answer // what the script has read since the last op or step event
+	forgotten int            // how many answers are not among them
 }
 
 // OnMachine returns a run that changes machine. It refuses a runbook whose

@@ -187,6 +187,11 @@ func (p *program) auditDiff() *cobra.Command {
 				text = "as far as they go, they are alike"
 			}
 			fmt.Fprintln(p.out, text)
+			if !d.Equal {
+				for _, l := range trace.ReadOtherwise(a, b) {
+					fmt.Fprintln(p.out, "  B read "+l)
+				}
+			}
 			if !d.Equal || troubled {
 				return exit(1)
 			}

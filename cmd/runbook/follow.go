@@ -171,6 +171,9 @@ func (s *session) foresee(ctx context.Context) (err error) {
 	if err == nil {
 		return nil
 	}
+	if others := trace.ReadOtherwise(s.plan.events, have.Events); len(others) > 0 {
+		err = fmt.Errorf("%w; read since the plan: %s", err, strings.Join(others, "; "))
+	}
 	return runtime.Hint(fmt.Errorf("%w; nothing was changed", err),
 		"approve a new plan: "+anew+"; audit diff shows what differs")
 }

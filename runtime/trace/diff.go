@@ -382,7 +382,7 @@ func identity(e Event) string {
 }
 
 // compared returns the fields that must be equal: not the number, the hash, the
-// times, the position, what was observed or assumed, and what differs between equal
+// times, the position, what was read, observed or assumed, how well an effect is known, and what differs between equal
 // commands of the op whose effect e is: no trace has a say in that. Of a question the
 // answer is left out, too.
 func compared(e Event) []field {
@@ -399,7 +399,7 @@ func compared(e Event) []field {
 	if err != nil { // a value without a JSON form, which no writer accepts
 		return []field{{"error", json.RawMessage(err.Error())}}
 	}
-	free := []string{"time", "elapsed_ms", "observed", "assumed", "pos"}
+	free := []string{"time", "elapsed_ms", "observed", "assumed", "pos", "read", "fidelity"}
 	if e.Kind == Probe {
 		free = append(free, "code", "why")
 	}

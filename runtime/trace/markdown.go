@@ -14,13 +14,14 @@ import (
 // A markdown is a Sink that writes a document: a heading for each step, an item
 // for each op, below it what changed and what was done for that.
 type markdown struct {
-	w   io.Writer
-	op  Event   // under way
-	did []Event // its effects
-	sum summary
-	met int // requirements that hold, since the last item
-	dry bool
-	err error
+	w    io.Writer
+	op   Event    // under way
+	did  []Event  // its effects
+	read []Answer // of the script, since the last item
+	sum  summary
+	met  int // requirements that hold, since the last item
+	dry  bool
+	err  error
 }
 
 // NewMarkdown returns a Sink that writes a Markdown document.
@@ -29,13 +30,15 @@ func NewMarkdown(w io.Writer) Sink { return &markdown{w: w} }
 // Emit writes e, an op together with its result.
 func (m *markdown) Emit(e Event) error {
 	if e.Op != "require" && e.Kind != Probe {
-		m.allMet()
+		m.gathered()
 	}
+	m.read = append(m.read, e.Read...)
 	switch e.Kind {
 	case Run:
 		m.run(e)
 	case Step:
 		m.step(e)
+		m.reads()
 	case Op:
 		m.op, m.did = e, nil
 	case Effect:
@@ -48,6 +51,7 @@ func (m *markdown) Emit(e Event) error {
 	case Log:
 		m.print("\n%s\n", lined("> ", e.Text))
 	case End:
+		m.reads()
 		m.print("\n## Result\n\n%s: %s.\n", Prose(string(e.Outcome)), m.sum.words(e.Outcome, m.dry))
 		m.failure(e.Error, "")
 	}
@@ -123,12 +127,21 @@ func (m *markdown) probe(e Event) {
 	m.print("\n")
 }
 
-// allMet says in an item how many requirements hold.
-func (m *markdown) allMet() {
+// gathered says in an item how many requirements hold, and what was read.
+func (m *markdown) gathered() {
 	if m.met > 0 {
 		m.print("- **require**: %d met\n", m.met)
 	}
 	m.met = 0
+	m.reads()
+}
+
+// reads says what was read.
+func (m *markdown) reads() {
+	for _, a := range m.read {
+		m.print("- read: %s\n", Prose(a.String()))
+	}
+	m.read = nil
 }
 
 func (m *markdown) result(e Event) {

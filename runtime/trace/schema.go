@@ -128,6 +128,8 @@ func wordsOf(k Kind, key string) []string {
 		return []string{Begin, Ended, LeftOut}
 	case k == Effect && key == "call":
 		return calls()
+	case k == Effect && key == "fidelity":
+		return []string{string(Exact), string(Bounded), string(Guessed)}
 	case k == Result && key == "outcome":
 		return []string{string(Same), string(Changed), string(Failed), string(Skipped)}
 	case k == End && key == "outcome":
@@ -188,6 +190,7 @@ func meanings() []meaning {
 		{"user", []Kind{Run}, "who ran it; sudo_user is who called sudo"},
 		{"user", nil, "the account that acts"},
 		{"args", nil, "arguments; secrets as <secret:name>"},
+		{"read", nil, "what the script has read since the op or step before; of texts their size and SHA-256"},
 		{"changes", nil, "what is there (from) and what should be (to)"},
 		{"whole", nil, "hex SHA-256 of each new text of which changes has only head and tail; it is in TRACE.blobs"},
 		{"call", nil, "how the machine is changed; the line is on disk before it is"},
@@ -197,6 +200,7 @@ func meanings() []meaning {
 		{"stdin", nil, "hex SHA-256 of the command's input, or <secret:name>"},
 		{"sets", nil, "facts that hold afterwards, as kind:name"},
 		{"detail", nil, "more about the effect: mode, owner, group, sha256, bytes, cwd, env, argv_exposed, ..."},
+		{"fidelity", nil, "how well it is known what the effect does: exact, bounded by what the runbook says of it, or assumed"},
 		{"url", nil, "what was asked over the network, without its secrets"},
 		{"code", nil, "exit status, or HTTP status"},
 		{"asker", nil, "query, unless or wait_for where the runbook asks; absent where a builtin does"},

@@ -83,6 +83,9 @@ func (t *Terminal) Emit(e Event) error {
 	if e.Op != "require" && e.Kind != Probe {
 		t.allMet()
 	}
+	if e.Kind != Step || e.State == Ended { // else they stand below its heading
+		t.reads(e)
+	}
 	switch e.Kind {
 	case Run:
 		t.run(e)
@@ -159,6 +162,16 @@ func (t *Terminal) step(e Event) {
 	t.line("", heading)
 	if t.opts.Verbose && e.State == Begin {
 		t.block("  ", e.Text)
+	}
+	t.reads(e)
+}
+
+// reads tells what was read before e.
+func (t *Terminal) reads(e Event) {
+	for _, a := range e.Read {
+		if t.opts.Verbose || t.opts.Whole {
+			t.line(below, t.paint.dim.Sprint("read "+Quote(a.String())))
+		}
 	}
 }
 

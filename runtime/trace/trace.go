@@ -42,6 +42,7 @@ type Event struct {
 	Pos     string // of Op: "file.star:line:col"
 	User    string // of Op and Effect: the account that acts
 	Args    map[string]any
+	Read    []Answer // of Op and Step: what the script has read since the one before
 	Changes []host.Change
 	Whole   []string // of Op: hex SHA-256 of each new text of which Changes has only head and tail
 
@@ -52,6 +53,8 @@ type Event struct {
 	Stdin  string // of Effect and Probe: hex SHA-256 of the redacted text
 	Sets   map[string]string
 	Detail map[string]any
+	// Fidelity of Effect says how well it is known what it does.
+	Fidelity Fidelity
 
 	URL   string // of Probe: redacted
 	Code  int    // of Probe: exit status, or HTTP status
@@ -128,6 +131,16 @@ func (a Approval) String() string {
 	return a.By + " with the key " + a.Key + ", until " + a.Until + prefixed(", ticket ", a.Ticket)
 }
 
+// An Answer is what a script has read of the machine, and may have decided by.
+type Answer struct {
+	By string `json:"by"` // the builtin that was asked: exists, host.memory, ...
+	Of string `json:"of"` // what about: a path, a pattern, a port; "" if there is nothing to say
+	Is string `json:"is"` // the answer; of a text that may be anybody's, its size and digest
+}
+
+// String returns a in words.
+func (a Answer) String() string { return a.By + prefixed(" ", a.Of) + " is " + a.Is }
+
 // An Input is a file of this machine that an effect reads and the run did not make,
 // or a directory with what is read below it.
 type Input struct {
@@ -176,6 +189,8 @@ type Person struct {
 type Counts struct{ Same, Changed, Failed, Skipped int }
 
 type (
+	// Fidelity says how well it is known what a change does.
+	Fidelity string
 	// Kind says what an event is about.
 	Kind string
 	// Outcome is how an op or a run ended.
@@ -203,6 +218,10 @@ const (
 	Begin   = "begin"
 	Ended   = "end"
 	LeftOut = "skipped"
+
+	Exact   Fidelity = "exact"   // what it says holds afterwards, and nothing else is changed
+	Bounded Fidelity = "bounded" // a command may change more; where, is as the runbook or its builtin says
+	Guessed Fidelity = "assumed" // it rests on a guess, or may change more in places that nobody can list
 
 	DryRun    = "dry-run"   // a mode
 	RealRun   = "real"      // a mode

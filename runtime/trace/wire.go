@@ -133,10 +133,10 @@ func (e *Event) slots() slots {
 
 		{"time", &e.Time, ""}, {"step", &e.Step, ""}, {"title", &e.Title, ""}, {"text", &e.Text, ""},
 		{"state", &e.State, ""}, {"site", &e.Site, ""}, {"controls", &e.Controls, Step}, {"why", &e.Why, ""}, {"op", &e.Op, ""}, {"target", &e.Target, ""},
-		{"pos", &e.Pos, ""}, {"user", user, ""}, {"args", &e.Args, ""}, {"changes", &e.Changes, ""},
+		{"pos", &e.Pos, ""}, {"user", user, ""}, {"args", &e.Args, ""}, {"read", &e.Read, ""}, {"changes", &e.Changes, ""},
 
 		{"call", &e.Call, ""}, {"inputs", &e.Inputs, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
-		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"whole", &e.Whole, ""},
+		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"fidelity", &e.Fidelity, Effect}, {"whole", &e.Whole, ""},
 		{"url", &e.URL, ""}, {"code", &e.Code, ""}, {"asker", &e.Asker, ""},
 
 		{"outcome", &e.Outcome, ""}, {"assumed", &e.Assumed, ""}, {"observed", &e.Observed, ""},

@@ -207,7 +207,7 @@ func (r *Report) facts() (all []factView) {
 	}
 	add("Privilege", strings.Join(as, ", "))
 	var known []string
-	for _, f := range []Fidelity{Exact, Bounded, Guessed} {
+	for _, f := range []trace.Fidelity{trace.Exact, trace.Bounded, trace.Guessed} {
 		if r.Ops[f] > 0 {
 			known = append(known, fmt.Sprintf("%d %s", r.Ops[f], f))
 		}

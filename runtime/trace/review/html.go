@@ -29,6 +29,7 @@ type html struct {
 	open int         // steps, each within the one before
 	same []Note      // ops that found nothing to do, not yet written
 	met  int         // requirements, likewise
+	read []string    // what the script has read for what comes, likewise
 }
 
 func (r *Report) html(w io.Writer) error {
@@ -52,7 +53,16 @@ func (r *Report) html(w io.Writer) error {
 func (p *html) put(name string, data any) error { return p.t.ExecuteTemplate(p.w, name, data) }
 
 func (p *html) act(a trace.Act) error {
-	switch e := a.Event; e.Kind {
+	e := a.Event
+	if p.met > 0 && e.Op != "require" {
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
+	if e.Kind != trace.Step { // a step's stand below its heading
+		p.reads(e)
+	}
+	switch e.Kind {
 	case trace.Run:
 		p.run = e
 	case trace.Step:
@@ -63,13 +73,23 @@ func (p *html) act(a trace.Act) error {
 		return p.asks(e)
 	case trace.Op:
 		return p.op(a)
+	case trace.End:
+		return p.flush()
 	}
 	return nil
+}
+
+// reads gathers what was read before e.
+func (p *html) reads(e trace.Event) {
+	for _, r := range e.Read {
+		p.read = append(p.read, trace.Quote(r.String()))
+	}
 }
 
 // begin writes the heading of a step, or ends one.
 func (p *html) begin(e trace.Event) error {
 	if e.State == trace.Ended {
+		p.reads(e)
 		return p.close(p.open - 1)
 	}
 	p.step = e
@@ -82,6 +102,7 @@ func (p *html) begin(e trace.Event) error {
 		"Why": trace.Quote(e.Why), "Site": trace.Quote(e.Site), "Controls": trace.Quote(strings.Join(e.Controls, ", ")),
 		"Text": strings.Join(lines(e.Text), "\n"),
 	})
+	p.reads(e)
 	if err == nil && e.State == trace.LeftOut {
 		err = p.close(p.open - 1)
 	}
@@ -103,6 +124,12 @@ func (p *html) close(left int) error {
 
 // flush writes what was gathered to be told together.
 func (p *html) flush() error {
+	if len(p.read) > 0 {
+		if err := p.put("read", strings.Join(p.read, "; ")); err != nil {
+			return err
+		}
+		p.read = nil
+	}
 	if p.met > 0 {
 		if err := p.put("met", plural(p.met, "requirement")+" met"); err != nil {
 			return err
@@ -200,7 +227,7 @@ func (p *html) view(a trace.Act, outcome trace.Outcome) actView {
 	v := actView{Seq: op.Seq, Op: trace.Quote(op.Op), Target: trace.Brief(op.Target), Pos: trace.Quote(op.Pos),
 		Effects: told.Effects, Whole: told.Whole, EffectCount: plural(len(told.Effects), "effect"), Commands: p.commands(a)}
 	v.Outcome, v.Tone = p.rep.outcome(outcome)
-	if f := fidelity(a); f != Exact && len(a.Effects)+len(op.Changes) > 0 {
+	if f := fidelity(a); f != trace.Exact && len(a.Effects)+len(op.Changes) > 0 {
 		v.Fidelity = string(f)
 	}
 	for _, c := range told.Changes {

@@ -32,31 +32,31 @@ type resource struct {
 
 // A predicate says what the run was whose trace has the subject's head.
 type predicate struct {
-	Mode      string           `json:"mode"`
-	Runbook   string           `json:"runbook"`
-	Sources   []resource       `json:"sources"`
-	Vars      []trace.Var      `json:"vars"`
-	Program   resource         `json:"program"`
-	Host      trace.Machine    `json:"host"`
-	User      trace.Person     `json:"user"`
-	Ticket    string           `json:"ticket"`
-	Began     string           `json:"began"`
-	Ended     string           `json:"ended,omitempty"`
-	Outcome   string           `json:"outcome"`
-	Counts    map[string]int   `json:"counts"`
-	Met       int              `json:"requirementsMet"`
-	Unmet     int              `json:"requirementsNotMet"`
-	Assumed   int              `json:"assumed"`
-	Unknown   int              `json:"unknown"`
-	Fidelity  map[Fidelity]int `json:"fidelity"`
-	Security  map[string]int   `json:"securityRelevant"`
-	Controls  []string         `json:"controls"`
-	Previous  string           `json:"previous,omitempty"`
-	Follows   string           `json:"follows,omitempty"`
-	Approvals []trace.Approval `json:"approvals"`
-	Trouble   string           `json:"trouble,omitempty"`
-	Proved    []string         `json:"proved"`
-	NotProved []string         `json:"notProved"`
+	Mode      string                 `json:"mode"`
+	Runbook   string                 `json:"runbook"`
+	Sources   []resource             `json:"sources"`
+	Vars      []trace.Var            `json:"vars"`
+	Program   resource               `json:"program"`
+	Host      trace.Machine          `json:"host"`
+	User      trace.Person           `json:"user"`
+	Ticket    string                 `json:"ticket"`
+	Began     string                 `json:"began"`
+	Ended     string                 `json:"ended,omitempty"`
+	Outcome   string                 `json:"outcome"`
+	Counts    map[string]int         `json:"counts"`
+	Met       int                    `json:"requirementsMet"`
+	Unmet     int                    `json:"requirementsNotMet"`
+	Assumed   int                    `json:"assumed"`
+	Unknown   int                    `json:"unknown"`
+	Fidelity  map[trace.Fidelity]int `json:"fidelity"`
+	Security  map[string]int         `json:"securityRelevant"`
+	Controls  []string               `json:"controls"`
+	Previous  string                 `json:"previous,omitempty"`
+	Follows   string                 `json:"follows,omitempty"`
+	Approvals []trace.Approval       `json:"approvals"`
+	Trouble   string                 `json:"trouble,omitempty"`
+	Proved    []string               `json:"proved"`
+	NotProved []string               `json:"notProved"`
 }
 
 // An envelope carries a payload, and who has signed it.

@@ -12,7 +12,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +38,7 @@ type Report struct {
 	Steps    []StepSum
 	Met      int // requirements
 	Unmet    int
-	Ops      map[Fidelity]int
+	Ops      map[trace.Fidelity]int
 	Commands map[string]int // by account
 
 	each     Each
@@ -92,16 +91,6 @@ type StepSum struct {
 	Changed          int
 	Elapsed          time.Duration
 }
-
-// Fidelity says how well it is known what an op does.
-type Fidelity string
-
-// What is known of an op that changes something.
-const (
-	Exact   Fidelity = "exact"   // each change is listed, and was or will be compared
-	Bounded Fidelity = "bounded" // a command may change more, but only where the trace says
-	Guessed Fidelity = "assumed" // it rests on a guess, which is listed
-)
 
 // Read makes a report of a trace, which is read from the beginning.
 func Read(r io.ReadSeeker) (*Report, error) {
@@ -162,7 +151,7 @@ func Of(events []trace.Event, v trace.Report) (*Report, error) {
 }
 
 func newReport(each Each) *Report {
-	return &Report{each: each, Ops: map[Fidelity]int{}, Commands: map[string]int{}, known: newClassifier(),
+	return &Report{each: each, Ops: map[trace.Fidelity]int{}, Commands: map[string]int{}, known: newClassifier(),
 		Findings: make([][]Note, len(Classes())), more: make([]int, len(Classes()))}
 }
 
@@ -380,15 +369,21 @@ func noteOf(op trace.Event) Note {
 	return Note{Text: trace.Quote(op.Op) + " " + trace.Brief(op.Target), Step: op.Step, Pos: op.Pos, Seq: op.Seq}
 }
 
-// fidelity says how well it is known what an op does.
-func fidelity(a trace.Act) Fidelity {
-	switch {
-	case a.Result == nil || len(a.Result.Assumed) > 0:
-		return Guessed
-	case slices.ContainsFunc(a.Effects, func(e trace.Event) bool { return len(texts(e.Detail["touches"])) > 0 }):
-		return Bounded
+// fidelity says how well it is known what an op does: as well as of the effect of which least is known.
+func fidelity(a trace.Act) trace.Fidelity {
+	if a.Result == nil || len(a.Result.Assumed) > 0 {
+		return trace.Guessed
 	}
-	return Exact
+	known := trace.Exact
+	for _, e := range a.Effects {
+		switch {
+		case e.Fidelity == trace.Guessed:
+			return trace.Guessed
+		case e.Fidelity == trace.Bounded, len(texts(e.Detail["touches"])) > 0: // older traces have only that
+			known = trace.Bounded
+		}
+	}
+	return known
 }
 
 // texts returns a list of texts in the detail of an effect, however it was read.

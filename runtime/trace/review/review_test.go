@@ -65,7 +65,7 @@ func TestFindings(t *testing.T) {
 			t.Errorf("%s: nothing was found", c.ID)
 		}
 	}
-	if r.Met != 9 || r.Ops[Bounded]+r.Ops[Guessed] != 1 || r.Commands["pages"] != 1 {
+	if r.Met != 9 || r.Ops[trace.Bounded]+r.Ops[trace.Guessed] != 1 || r.Commands["pages"] != 1 {
 		t.Errorf("got %d requirements, %v, %v", r.Met, r.Ops, r.Commands)
 	}
 }
