@@ -2,19 +2,22 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"runbook/runtime"
 	"runbook/runtime/trace"
 	"runbook/runtime/trace/review"
 )
 
 func (p *program) auditReport() *cobra.Command {
-	var format, out string
+	var format, out, key string
 	c := &cobra.Command{
 		Use: "report TRACE [RUN]", Short: "One page for who approves or examines a change",
 		Long: "Write what a trace says, for those who approve a change or examine it afterwards: a summary for a change board,\n" +
@@ -26,31 +29,58 @@ func (p *program) auditReport() *cobra.Command {
 			"  junit   JUnit's XML for CI: a step is a suite, an op a case\n" +
 			"  oscal   OSCAL assessment results 1.0.6 (JSON): what changed or failed is an observation, a control that a step\n" +
 			"          (controls=) or a builtin names a finding; a dry run has no findings\n" +
-			"  intoto  an in-toto statement in a DSSE envelope that nobody has signed; its subject is the head of the trace,\n" +
-			"          its predicate, urn:runbook:predicate:run:v1, says what ran, where, for whom and how it ended\n\n" +
+			"  intoto  an in-toto statement in a DSSE envelope; its subject is the head of the trace, its predicate,\n" +
+			"          urn:runbook:predicate:run:v1, says what ran, where, for whom and how it ended. With --key it is signed,\n" +
+			"          by an SSH key of type ed25519 or ecdsa: a file, or the .pub file of one that the agent holds\n\n" +
 			"Given a plan and the run that followed it, the page is about the run and shows both side by side, compared as\n" +
 			"audit diff does (html and md only).\n\n" +
 			"A trace gives the same bytes each time. The exit code is 1 if the trace is broken; the report says so, too.",
 		Example: "  runbook audit report plan.jsonl -o plan.html\n  runbook audit report plan.jsonl run.jsonl -o both.html\n" +
-			"  runbook audit report run.jsonl --format junit",
+			"  runbook audit report run.jsonl --format junit\n" +
+			"  runbook audit report run.jsonl --format intoto --key ~/.ssh/id_ed25519",
 		Args: operands(1, 2, "TRACE"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if !contains(review.Formats(), format) {
 				return unknown("format", format, review.Formats(), "the formats are: "+strings.Join(review.Formats(), " "))
 			}
 			if len(args) == 2 && format != "html" && format != "md" {
 				return mistake("give one TRACE, or --format html or md", "format %s compares nothing", format)
 			}
-			return p.writeReport(args, format, out)
+			if key != "" && format != "intoto" {
+				hint := "audit sign signs a trace; a statement is signed with --format intoto"
+				return mistake(hint, "--key: format %s is not signed", format)
+			}
+			sign := p.envelopeSigner(c.Context(), key)
+			return p.writeReport(args, format, out, sign)
 		},
 	}
 	c.Flags().StringVar(&format, "format", "html", "`html`, md, junit, oscal or intoto")
+	c.Flags().StringVar(&key, "key", "", "sign the statement with the key in `FILE`; only --format intoto")
 	c.Flags().StringVarP(&out, "output", "o", "", "write to `FILE` instead of standard output")
 	return c
 }
 
+// A signer signs a message as part of an envelope.
+type signer func(message []byte) (review.Signature, error)
+
+// envelopeSigner returns a signer with the key of a file, nil if no file is named.
+func (p *program) envelopeSigner(ctx context.Context, keyFile string) signer {
+	if keyFile == "" {
+		return nil
+	}
+	return func(message []byte) (none review.Signature, err error) {
+		key, err := p.signingKey(ctx, keyFile)
+		if err != nil {
+			return none, err
+		}
+		defer key.Close()
+		sig, err := key.SignPlain(message)
+		return review.Signature{KeyID: key.Public().String(), Sig: sig}, err
+	}
+}
+
 // writeReport writes the report of a trace, or of the second of two beside the first.
-func (p *program) writeReport(names []string, format, out string) error {
+func (p *program) writeReport(names []string, format, out string, sign signer) error {
 	name := names[len(names)-1]
 	f, done, err := seekable(name)
 	if err != nil {
@@ -65,6 +95,9 @@ func (p *program) writeReport(names []string, format, out string) error {
 		if err := p.besidePlan(r, names[0], f); err != nil {
 			return err
 		}
+	}
+	if r.Sign = sign; sign != nil && r.Trouble != "" {
+		return runtime.Hint(fmt.Errorf("sign %s: %s", name, r.Trouble), "see: runbook audit verify "+name)
 	}
 	write := func(w io.Writer) error { return r.Write(w, format) }
 	if out == "" {

@@ -19,7 +19,7 @@ func TestReportPages(t *testing.T) {
 	const traces = "../../runtime/trace/review/testdata/"
 	for name, args := range map[string][]string{"plan": {traces + "plan.jsonl"}, "both": {traces + "plan.jsonl", traces + "run.jsonl"}} {
 		out := t.TempDir() + "/report.html"
-		err := newProgram().writeReport(args, "html", out)
+		err := newProgram().writeReport(args, "html", out, nil)
 		if err == nil {
 			pages["/"+name+".html"], err = os.ReadFile(out)
 		}

@@ -3,7 +3,11 @@ package trace
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"runbook/runtime/host"
 )
@@ -23,6 +27,43 @@ func long(n int) []Event {
 			Event{Kind: Result, Step: "system", Op: "write", Target: path, Outcome: Changed})
 	}
 	return append(events, Event{Kind: Step, Step: "system", State: Ended}, Event{Kind: End, Outcome: Done})
+}
+
+// BenchmarkFile writes effects, each on the disk before the next one: at most a millisecond each, most of which is the
+// disk's. The peer does the same with bytes that are ready.
+func BenchmarkFile(b *testing.B) {
+	events := slices.DeleteFunc(long(1000), func(e Event) bool { return e.Kind != Effect })
+	line, err := encode(events[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	file := func() *os.File {
+		f, err := os.Create(filepath.Join(b.TempDir(), "trace.jsonl"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { f.Close() })
+		return f
+	}
+	record, plain := NewFile(file()), file()
+	var ours, peers time.Duration
+	for i := 0; b.Loop(); i++ {
+		start := time.Now()
+		if err := record.Emit(events[i%len(events)]); err != nil {
+			b.Fatal(err)
+		}
+		ours += time.Since(start)
+		start = time.Now()
+		if _, err := plain.Write(line); err != nil {
+			b.Fatal(err)
+		}
+		if err := plain.Sync(); err != nil {
+			b.Fatal(err)
+		}
+		peers += time.Since(start)
+	}
+	b.ReportMetric(float64(ours.Microseconds())/1000/float64(b.N), "ms/effect")
+	b.ReportMetric(float64(ours)/float64(peers), "of-append-and-fsync")
 }
 
 // BenchmarkVerify verifies 100,000 events: one second is what people wait.

@@ -3,6 +3,7 @@ package review
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -61,12 +62,23 @@ type predicate struct {
 
 // An envelope carries a payload, and who has signed it.
 type envelope struct {
-	PayloadType string     `json:"payloadType"`
-	Payload     string     `json:"payload"`
-	Signatures  []struct{} `json:"signatures"`
+	PayloadType string      `json:"payloadType"`
+	Payload     string      `json:"payload"`
+	Signatures  []Signature `json:"signatures"`
 }
 
-// intoto writes a statement about the trace's head, in an envelope that nobody has signed.
+// A Signature is one of an envelope.
+type Signature struct {
+	KeyID string `json:"keyid"` // SHA256:..., as ssh-keygen -l shows it; a hint to who verifies
+	Sig   []byte `json:"sig"`
+}
+
+// signed returns what a signature of an envelope is over: DSSE's pre-authentication encoding.
+func signed(payload []byte) []byte {
+	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(PayloadType), PayloadType, len(payload), payload)
+}
+
+// intoto writes a statement about the trace's head, in an envelope that r.Sign signs.
 func (r *Report) intoto(w io.Writer) error {
 	run := r.Run
 	p := predicate{Mode: run.Mode, Runbook: run.Runbook, Sources: []resource{}, Vars: append([]trace.Var{}, run.Vars...), Ticket: run.Ticket,
@@ -96,7 +108,15 @@ func (r *Report) intoto(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	text, err := readableJSON(envelope{PayloadType, base64.StdEncoding.EncodeToString(payload), []struct{}{}})
+	signatures := []Signature{}
+	if r.Sign != nil {
+		sig, err := r.Sign(signed(payload))
+		if err != nil {
+			return err
+		}
+		signatures = append(signatures, sig)
+	}
+	text, err := readableJSON(envelope{PayloadType, base64.StdEncoding.EncodeToString(payload), signatures})
 	if err != nil {
 		return err
 	}

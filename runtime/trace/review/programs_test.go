@@ -2,7 +2,6 @@ package review
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
@@ -279,12 +278,11 @@ func heedIDs(v any) {
 	}
 }
 
-// NIST's own schema, where the shared data has it: oscal_assessment-results_schema.json of release 1.0.6.
+// NIST's own schema, where somebody has it: oscal_assessment-results_schema.json of release 1.0.6.
 func TestOSCALAgainstItsSchema(t *testing.T) {
-	name := cmp.Or(os.Getenv("RUNBOOK_TEST_OSCAL_SCHEMA"), "../../../../shared/data/oscal/oscal_assessment-results_schema.json")
-	text, err := os.ReadFile(name)
+	text, err := os.ReadFile(os.Getenv("RUNBOOK_TEST_OSCAL_SCHEMA"))
 	if err != nil {
-		t.Skip("NOT TESTED: no schema of OSCAL: ", err)
+		t.Skip("NOT TESTED: RUNBOOK_TEST_OSCAL_SCHEMA names no schema of OSCAL: ", err)
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {

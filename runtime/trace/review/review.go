@@ -41,6 +41,9 @@ type Report struct {
 	Ops      map[trace.Fidelity]int
 	Commands map[string]int // by account
 
+	// Sign signs what format intoto says; nil: nobody does.
+	Sign func(message []byte) (Signature, error)
+
 	each     Each
 	more     []int       // findings of each class that are not listed
 	beside   *Comparison // with the plan, where there is one

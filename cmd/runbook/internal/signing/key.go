@@ -2,9 +2,12 @@ package signing
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"strings"
@@ -46,6 +49,32 @@ func (k Key) Sign(namespace string, message []byte) ([]byte, error) {
 		return nil, err
 	}
 	return armored, made.Verify(namespace, message) // an agent may have answered anything
+}
+
+// SignPlain returns a signature over a message as others than SSH have it: 64 bytes of an Ed25519 key (RFC 8032), or of
+// ECDSA its numbers in ASN.1, over the hash that goes with the curve. Keys of other kinds have no form that verifiers
+// agree on.
+func (k Key) SignPlain(message []byte) ([]byte, error) {
+	kind := k.signer.PublicKey().Type()
+	if kind != ssh.KeyAlgoED25519 && !strings.HasPrefix(kind, "ecdsa-sha2-") {
+		const want = "want ssh-ed25519 or ecdsa-sha2-nistp256"
+		return nil, fmt.Errorf("the key %s is of type %s, %s", k.Public(), kind, want)
+	}
+	sig, err := k.signer.Sign(rand.Reader, message)
+	if err != nil {
+		return nil, fmt.Errorf("the key %s: %w", k.Public(), err)
+	}
+	if err := k.signer.PublicKey().Verify(message, sig); err != nil { // an agent may have answered anything
+		return nil, fmt.Errorf("the key %s: %w", k.Public(), err)
+	}
+	if kind == ssh.KeyAlgoED25519 {
+		return sig.Blob, nil
+	}
+	var numbers struct{ R, S *big.Int }
+	if err := ssh.Unmarshal(sig.Blob, &numbers); err != nil {
+		return nil, fmt.Errorf("the key %s: %w", k.Public(), err)
+	}
+	return asn1.Marshal(numbers)
 }
 
 // ErrPassphrase says that a passphrase is wrong.
