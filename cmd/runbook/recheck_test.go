@@ -9,15 +9,34 @@ import (
 	"time"
 
 	"runbook/cmd/runbook/internal/lab"
+	"runbook/cmd/runbook/internal/media"
 	"runbook/runtime/host/sample"
 )
 
 // made uses each kind of effect that files have, and what else a bare host can do.
 const made = `
+STEADY = """#!/bin/sh
+### BEGIN INIT INFO
+# Provides: steady
+# Required-Start:
+# Required-Stop:
+# Default-Start: 2 3 4 5
+# Default-Stop: 0 1 6
+### END INIT INFO
+pid=$(cat /run/steady.pid 2>/dev/null)
+case "$1" in
+start) setsid sleep 100000 </dev/null >/dev/null 2>&1 & echo $! >/run/steady.pid ;;
+stop) kill "$pid"; rm -f /run/steady.pid ;;
+status) [ -n "$pid" ] && [ -d "/proc/$pid" ] || exit 3 ;;
+esac
+"""
+
 def made():
+    write("/etc/init.d/steady", STEADY, mode = 0o755)
+    service("steady", enabled = True)
     group("crew", gid = 4711)
     group("guests")
-    useradd("app", home = "/srv/app", shell = "/bin/sh", group = "crew", groups = ["guests"], comment = "The app")
+    useradd("app", uid = 4710, home = "/srv/app", shell = "/bin/sh", group = "crew", groups = ["guests"], comment = "The app")
     for i in range(3):
         mkdir("/srv/dir%d" % i, mode = 0o750, owner = "app", group = "crew")
         write("/srv/dir%d/owned" % i, "text %d\n" % i, mode = 0o640, owner = "app", group = "crew")
@@ -83,6 +102,10 @@ var accountDrifts = []drift{
 	{"usermod -G '' app", "usermod -G guests app", "groups:app "},
 	{"usermod -G guests,adm app", "usermod -G guests app", "groups:app "},
 	{"sed -i 's/^guests:/others:/' /etc/group", "sed -i 's/^others:/guests:/' /etc/group", "group:guests , groups:app "},
+	{"sed -i s/:4711:/:4712:/ /etc/group", "sed -i s/:4712:/:4711:/ /etc/group", "group:crew , primary:app "},
+	{"sed -i s/:4710:/:4709:/ /etc/passwd", "sed -i s/:4709:/:4710:/ /etc/passwd", "user:app "},
+	{"service steady stop", "service steady start", "service:steady "},
+	{"update-rc.d steady disable", "update-rc.d steady enable", "enabled:steady "},
 	{"crontab -u app -l | grep -v daily | crontab -u app -", "(crontab -u app -l; echo '@daily /bin/true --daily') | crontab -u app -", "cron:app @daily /bin/true --daily "},
 	{"crontab -u app -l | sed 's/^@daily/@weekly/' | crontab -u app -", "crontab -u app -l | sed 's/^@weekly/@daily/' | crontab -u app -", "cron:app @daily /bin/true --daily "},
 	{"crontab -u app -l | sed 's/^5 4/#5 4/' | crontab -u app -", "crontab -u app -l | sed 's/^#5/5/' | crontab -u app -", "cron:app 5 4 * * * /bin/true --nightly "},
@@ -174,6 +197,7 @@ func TestRecheckDrifts(t *testing.T) {
 	}
 	s.drifts("/root/made.jsonl", all)
 	s.Reboot()
+	s.Must("service steady start") // as init does
 	if have := s.recheck("/root/made.jsonl"); have != "" {
 		t.Errorf("after a reboot: found %q", have)
 	}
@@ -213,7 +237,16 @@ func TestRecheckInstall(t *testing.T) {
 	s.says(s.run(10, "audit", "recheck", file, "--deep", "--exit-code"), " 1 drifted", pkg+"  content")
 	s.Must("mv /root/kept " + pkg)
 	s.says(s.run(0, "audit", "recheck", file, "--deep", "--exit-code"), " 0 drifted")
+	newer, err := media.Newer("mongodb-org-shell")
+	if err == nil {
+		err = s.WriteFile("/root/newer.rpm", newer, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	const old = "/installer/mongodb-org-shell-*.rpm"
 	s.drifts(file, []drift{
+		{"rpm -U --justdb --nodeps --noscripts /root/newer.rpm", "rpm -U --oldpackage --justdb --nodeps --noscripts " + old, "rpm:mongodb-org-shell "},
 		{"rpm -e --justdb --nodeps mongodb-org-shell", "rpm -i --justdb --nodeps --noscripts /installer/mongodb-org-shell-*.rpm", "rpm:mongodb-org-shell "},
 		{"service mongod stop", "service mongod start; sleep 1", "port:27017 , service:mongod "},
 		{control + "stop binstar-scheduler'", control + "start binstar-scheduler'; sleep 2", program + "binstar-scheduler "},

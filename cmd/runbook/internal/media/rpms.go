@@ -33,7 +33,7 @@ func rpms(mongod []byte, note string) (tree, error) {
 	}
 	all := tree{}
 	for _, p := range packages {
-		data, err := rpm(p.name, note, p.requires, p.files)
+		data, err := rpm(p.name, mongoVersion, note, p.requires, p.files)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
@@ -42,8 +42,11 @@ func rpms(mongod []byte, note string) (tree, error) {
 	return all, nil
 }
 
-func rpm(name, note string, requires []string, content []rpmpack.RPMFile) ([]byte, error) {
-	r, err := rpmpack.NewRPM(rpmpack.RPMMetaData{Name: name, Version: mongoVersion, Release: "1", Arch: "x86_64", Summary: name + " (stand-in)",
+// Newer returns a package of MongoDB in a version that no manual names; it has no files.
+func Newer(name string) ([]byte, error) { return rpm(name, "2.6.9", "", nil, nil) }
+
+func rpm(name, version, note string, requires []string, content []rpmpack.RPMFile) ([]byte, error) {
+	r, err := rpmpack.NewRPM(rpmpack.RPMMetaData{Name: name, Version: version, Release: "1", Arch: "x86_64", Summary: name + " (stand-in)",
 		Description: note + "A stand-in for tests.", Licence: "none", BuildTime: released(), BuildHost: "builder", Compressor: "gzip:1"})
 	if err != nil {
 		return nil, err
