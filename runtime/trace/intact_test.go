@@ -33,3 +33,30 @@ func TestIntact(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is put in the place of whatever part of a trace, it is not whole any more.
+func FuzzTamper(f *testing.F) {
+	var text []byte
+	for _, mode := range []string{RealRun, DryRun} {
+		w := bytes.Buffer{}
+		j := &jsonl{w: &w}
+		for _, e := range sample(mode) {
+			if err := j.Emit(e); err != nil {
+				f.Fatal(err)
+			}
+		}
+		text = w.Bytes()
+	}
+	f.Add(0, 1, []byte("["))
+	f.Add(len(text)-1, 1, []byte{})
+	f.Add(300, 0, text[300:900])
+	f.Add(len(text), 0, text)
+	f.Fuzz(func(t *testing.T, at, cut int, put []byte) {
+		at = min(max(at, 0), len(text))
+		cut = min(max(cut, 0), len(text)-at)
+		changed := slices.Concat(text[:at], put, text[at+cut:])
+		if r, err := Verify(bytes.NewReader(changed)); err != nil || r.OK() != bytes.Equal(changed, text) {
+			t.Fatalf("%d bytes put in the place of %d at %d: %v, whole: %t", len(put), cut, at, err, r.OK())
+		}
+	})
+}
