@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"runbook/runtime/host"
+	"runbook/runtime/host/before"
 	"runbook/runtime/secret"
 	"runbook/runtime/trace"
 )
@@ -62,7 +62,7 @@ func (d *door) again() {
 
 // effect emits e with what it reads, then does it. An effect that an earlier try of the
 // op has emitted is not emitted again: a trace has each once.
-func (d *door) effect(e trace.Event, do func() error, texts ...string) (err error) {
+func (d *door) effect(e trace.Event, was func(*before.Keeper) before.Record, do func() error, texts ...string) (err error) {
 	e.Kind = trace.Effect
 	e.Fidelity = cmp.Or(e.Fidelity, trace.Exact)
 	d.noteLiterals(&e, texts)
@@ -78,6 +78,9 @@ func (d *door) effect(e trace.Event, do func() error, texts ...string) (err erro
 	}
 	d.fresh = append(d.fresh, string(key))
 	if !d.emitted[string(key)] {
+		if e.Before, err = d.run.remembered(was); err != nil {
+			return err
+		}
 		if err := d.run.emit(e); err != nil {
 			return err
 		}
@@ -240,7 +243,7 @@ func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 			m.Size = -1
 		}
 	}
-	return d.effect(trace.Event{Call: "write", Path: name, Detail: detail}, func() error {
+	return d.effect(trace.Event{Call: "write", Path: name, Detail: detail}, d.was("write", name, true), func() error {
 		d.run.made.file(d.real(name))
 		return d.host.WriteFile(name, steady(d.inputs, c), m)
 	}, texts...)
@@ -269,7 +272,8 @@ func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error
 	if d.run.Output != nil {
 		c.Output = out
 	}
-	err = d.effect(e, func() error {
+	was := func(k *before.Keeper) before.Record { return k.Exec(ctx, d.host, c) }
+	err = d.effect(e, was, func() error {
 		d.makes(c)
 		if res, err = d.host.Exec(ctx, c); err != nil {
 			return err
@@ -311,7 +315,8 @@ func (d *door) WriteTree(ctx context.Context, dir string, m host.Entries,
 	if err := d.list(m, detail); err != nil {
 		return err
 	}
-	return d.effect(trace.Event{Call: "tree", Path: dir, Detail: detail}, func() error {
+	was := func(k *before.Keeper) before.Record { return k.Tree(d.host, dir, m) }
+	return d.effect(trace.Event{Call: "tree", Path: dir, Detail: detail}, was, func() error {
 		real := d.real(dir)
 		for e := range m {
 			d.run.made.file(path.Join(real, e.Name))
@@ -329,7 +334,7 @@ func (d *door) Mkdir(name string, m host.Meta) error {
 			return err
 		}
 	}
-	err := d.effect(trace.Event{Call: "mkdir", Path: name, Detail: meta(m)}, func() error {
+	err := d.effect(trace.Event{Call: "mkdir", Path: name, Detail: meta(m)}, d.was("mkdir", name, false), func() error {
 		return d.host.Mkdir(name, m)
 	})
 	if err != nil {
@@ -341,7 +346,7 @@ func (d *door) Mkdir(name string, m host.Meta) error {
 func (d *door) Symlink(target, name string, o host.Owner) error {
 	detail := map[string]any{"target": target}
 	ownerOf(o, detail)
-	return d.effect(trace.Event{Call: "symlink", Path: name, Detail: detail}, func() error {
+	return d.effect(trace.Event{Call: "symlink", Path: name, Detail: detail}, d.was("symlink", name, true), func() error {
 		return d.host.Symlink(target, name, o)
 	})
 }
@@ -350,7 +355,7 @@ func (d *door) SetMeta(name string, m host.Meta) error {
 	if err := d.sparesMeta(name, m); err != nil {
 		return err
 	}
-	return d.effect(trace.Event{Call: "meta", Path: name, Detail: meta(m)}, func() error {
+	return d.effect(trace.Event{Call: "meta", Path: name, Detail: meta(m)}, d.was("meta", name, false), func() error {
 		return d.host.SetMeta(name, m)
 	})
 }
@@ -363,7 +368,8 @@ func (d *door) Chown(name string, o host.Owner, files int) error {
 	}
 	detail := map[string]any{"files": files}
 	ownerOf(o, detail)
-	return d.effect(trace.Event{Call: "meta", Path: name, Detail: detail}, func() error {
+	was := func(k *before.Keeper) before.Record { return k.Below(d.host, "meta", name, false) }
+	return d.effect(trace.Event{Call: "meta", Path: name, Detail: detail}, was, func() error {
 		return d.host.Chown(name, o, files)
 	})
 }
@@ -372,7 +378,8 @@ func (d *door) Move(src, dst string) error {
 	if err := d.spare(src, true); err != nil {
 		return err
 	}
-	return d.effect(trace.Event{Call: "move", Path: dst, Detail: map[string]any{"from": src}}, func() error {
+	was := func(k *before.Keeper) before.Record { return k.Move(src, dst) }
+	return d.effect(trace.Event{Call: "move", Path: dst, Detail: map[string]any{"from": src}}, was, func() error {
 		d.run.made.tree(d.real(dst)) // its content is in the trace already
 		return d.host.Move(src, dst)
 	})
@@ -382,64 +389,14 @@ func (d *door) Remove(name string, files int) error {
 	if err := d.spare(name, true); err != nil {
 		return err
 	}
-	return d.effect(trace.Event{Call: "remove", Path: name, Detail: map[string]any{"files": files}}, func() error {
+	was := func(k *before.Keeper) before.Record { return k.Below(d.host, "remove", name, true) }
+	return d.effect(trace.Event{Call: "remove", Path: name, Detail: map[string]any{"files": files}}, was, func() error {
 		return d.host.Remove(name, files)
 	})
 }
 
-// tree is what the trace says of m. Where a size is not known beforehand, as of
-// a download, neither bytes nor digest would mean anything.
-func tree(m host.Entries) map[string]any {
-	files, bytes, digest := m.Totals()
-	detail := map[string]any{"files": files}
-	if owner, ok := ownerOfAll(m); ok {
-		ownerOf(owner, detail)
-	}
-	known := true
-	for e := range m {
-		known = known && (e.Size >= 0 || e.Derived)
-		if files > 1 {
-			continue
-		}
-		detail["file"] = e.Name
-		if e.Sum != "" {
-			detail["sha256"] = e.Sum
-		}
-	}
-	if known {
-		detail["bytes"], detail["digest"] = bytes, digest
-	}
-	return detail
-}
-
-// mostListed is how many files of a tree are listed beside the trace.
-const mostListed = 200_000
-
-// list keeps what a real run puts below a directory, under the digest that the trace has of it, to be looked for again
-// later.
-func (d *door) list(m host.Entries, detail map[string]any) error {
-	digest, _ := detail["digest"].(string)
-	if files, _ := detail["files"].(int); digest == "" || files > mostListed || d.run.Keep == nil ||
-		d.run.Info.Mode != trace.RealRun {
-		return nil
-	}
-	return d.run.Keep(digest, m.List())
-}
-
-// ownerOfAll returns the owner of what m lists, if it is the same everywhere.
-func ownerOfAll(m host.Entries) (owner host.Owner, ok bool) {
-	first := true
-	for e := range m {
-		if !first && e.Owner != owner {
-			return host.Owner{}, false
-		}
-		owner, first = e.Owner, false
-	}
-	return owner, true
-}
-
 func meta(m host.Meta) map[string]any {
-	detail := map[string]any{"mode": modeText(m.Mode)}
+	detail := map[string]any{"mode": host.ModeText(m.Mode)}
 	ownerOf(m.Owner, detail)
 	return detail
 }
@@ -452,8 +409,6 @@ func ownerOf(o host.Owner, detail map[string]any) {
 		detail["group"] = o.Group
 	}
 }
-
-func modeText(m fs.FileMode) string { return fmt.Sprintf("%04o", m.Perm()) }
 
 // keptText is how many bytes of what is written, or read by a command, are in the trace.
 const keptText = 64 << 10

@@ -14,6 +14,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"runbook/runtime/host"
+	"runbook/runtime/host/before"
 	"runbook/runtime/secret"
 	"runbook/runtime/trace"
 )
@@ -44,6 +45,9 @@ type Options struct {
 	GiveUp  func(error)
 	Digests *host.Digests           // of files that are read, known from another run; may be nil
 	Ask     func(trace.Event) error // may refuse what the runbook asks, before it is asked; may be nil
+	// Before, if not nil, notes what is there before each effect. Record gets it, and returns the digest of what was kept.
+	Before *before.Keeper
+	Record func(before.Record) (sha256 string, err error)
 	// ByHand, if not nil, has a person make the change that was emitted last; see host.ByHand.
 	ByHand func(ctx context.Context, missing error) (own bool, err error)
 }
@@ -80,6 +84,7 @@ type Run struct {
 	unchosen map[string]string // steps that are left out, and why
 	unmet    []unmet           // requirements since the last change
 
+	effects   int            // that were emitted, if Before is not nil
 	learned   []trace.Answer // what the script has read since the last op or step event
 	forgotten int            // how many answers are not among them
 }

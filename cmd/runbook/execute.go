@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"runbook/cmd/runbook/internal/kept"
 	"runbook/runtime"
 	"runbook/runtime/host"
 	"runbook/runtime/trace"
@@ -33,6 +34,8 @@ type session struct {
 
 	approvals []trace.Approval // of the plan
 	watch     watch
+	undoable  undoable
+	undo      *undoing // nil unless a run is taken back
 	ending    ending
 }
 
@@ -56,8 +59,12 @@ func (s *session) dryRun(ctx context.Context) error {
 		}
 		defer file.Close()
 	}
+	s.keeper(&o, nil, s.book.Leaks(o.Secrets, o.Info))
 	if _, err := s.do(ctx, runtime.Predicted, o, file, nil, s.out); err != nil {
 		return err
+	}
+	if s.flags.format == "text" && !s.flags.quiet {
+		s.undoable.tell(s.program)
 	}
 	s.police.tell(s.err)
 	if s.flags.exitCode && s.watch.Changed > 0 {
@@ -82,6 +89,11 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	if err := s.admit(ctx); err != nil {
 		return s.refuse(err)
 	}
+	if s.undo != nil && s.plan == nil {
+		if err := s.foretell(ctx); err != nil {
+			return err
+		}
+	}
 	if s.hand, err = s.newByHand(); err != nil {
 		return err
 	}
@@ -90,6 +102,10 @@ func (s *session) realRun(ctx context.Context) (err error) {
 		return err
 	}
 	o.Remember = s.state.remember
+	o.Info.Undo = kept.NewID()
+	journal := s.state.kept().Begin(o.Info.Undo)
+	defer journal.Close()
+	s.keeper(&o, journal, s.book.Leaks(o.Secrets, o.Info))
 	o.Person = &person{ctx, s.console, s.flags.yes, s.flags.acks}
 	if s.hand != nil {
 		o.ByHand = s.hand.await
@@ -184,6 +200,9 @@ func (s *session) do(
 	}
 	if s.hand != nil {
 		accepting = append(accepting, s.hand)
+	}
+	if s.undo != nil {
+		accepting = append(accepting, s.undo)
 	}
 	if s.police != nil {
 		refusing, accepting = append(refusing, s.police.only(trace.Effect)), append(accepting, s.police.only(trace.Op))

@@ -85,10 +85,15 @@ func (p *program) recheck(ctx context.Context, name string, deep bool) (r rechec
 		fmt.Fprintf(p.err, "runbook: the run was on a machine called %s; this one is called %s\n",
 			trace.Quote(events[0].Run.Host.Hostname), trace.Quote(here))
 	}
+	return recheckClaims(ctx, name, trace.ClaimsOf(events), deep)
+}
+
+// recheckClaims asks this machine for what the trace called name claims.
+func recheckClaims(ctx context.Context, name string, claims *trace.Claims, deep bool) (recheck.Report, error) {
 	c := recheck.Checker{
 		Host: func() host.Reader { return newLocal() }, Fact: builtins.FactCalled, Listing: listings(name), Deep: deep,
 	}
-	return c.Check(ctx, trace.ClaimsOf(events))
+	return c.Check(ctx, claims)
 }
 
 // listings reads what a run keeps beside its trace of the trees that it made.

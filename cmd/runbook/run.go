@@ -74,6 +74,12 @@ func (p *program) runCommand() *cobra.Command {
 		Args: operands(1, 1, "FILE"), ValidArgsFunction: p.completeRunbook,
 		RunE: func(c *cobra.Command, args []string) error { return p.run(c.Context(), f, args[0]) },
 	}
+	f.add(c, p)
+	return c
+}
+
+// add adds the flags to those of c.
+func (f *runFlags) add(c *cobra.Command, p *program) {
 	f.inputFlags.add(c, p)
 	f.selection.add(c)
 	fl := c.Flags()
@@ -106,7 +112,6 @@ func (p *program) runCommand() *cobra.Command {
 	fl.BoolVar(&f.noColor, "no-color", false, "no colours; so do NO_COLOR and output that is no terminal")
 	fl.BoolVar(&f.quiet, "quiet", false, "show only what changes or fails, and the summary")
 	fl.BoolVar(&f.verbose, "verbose", false, "show also manual texts, effects, all that changes and what commands print")
-	return c
 }
 
 // check refuses flags that do not go together.
@@ -166,8 +171,13 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 
 // prepare loads the runbook and checks the whole command line against it.
 func (p *program) prepare(f runFlags, file string) (*session, error) {
-	go p.digest() // the first event waits for it
 	l, err := p.load(file, f.inputFlags)
+	return p.prepareLoaded(f, file, l, err)
+}
+
+// prepareLoaded is prepare for a runbook that was loaded, perhaps with an error.
+func (p *program) prepareLoaded(f runFlags, file string, l loaded, err error) (*session, error) {
+	go p.digest() // the first event waits for it
 	if err != nil && (l.book == nil || runtime.ClassOf(err) != runtime.Input) {
 		return nil, err
 	}

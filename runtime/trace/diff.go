@@ -399,7 +399,7 @@ func compared(e Event) []field {
 	if err != nil { // a value without a JSON form, which no writer accepts
 		return []field{{"error", json.RawMessage(err.Error())}}
 	}
-	free := []string{"time", "elapsed_ms", "observed", "assumed", "pos", "read", "fidelity"}
+	free := []string{"time", "elapsed_ms", "observed", "assumed", "pos", "read", "fidelity", "before"}
 	if e.Kind == Probe {
 		free = append(free, "code", "why")
 	}

@@ -53,6 +53,8 @@ type Event struct {
 	Stdin  string // of Effect and Probe: hex SHA-256 of the redacted text
 	Sets   map[string]string
 	Detail map[string]any
+	// Before of Effect is the hex SHA-256 of what was kept of what it changes, so that it can be undone; "" if nothing was.
+	Before string
 	// Fidelity of Effect says how well it is known what it does.
 	Fidelity Fidelity
 
@@ -111,6 +113,7 @@ type RunInfo struct {
 	Ticket   string
 	Previous string // head of the last run on this host
 	Follows  string // head of the approved trace, where there is one
+	Undo     string // names what it keeps of the machine as it was; "" if it keeps nothing
 	Edited   bool   // other sources than those of the approved trace were accepted
 
 	Approvals []Approval // of the trace it follows, where they were wanted

@@ -128,7 +128,7 @@ func (e *Event) slots() slots {
 	return slices.DeleteFunc(slots{
 		{"v", &r.V, Run}, {"mode", &r.Mode, Run}, {"runbook", &r.Runbook, Run}, {"sources", &r.Sources, Run},
 		{"vars", &r.Vars, Run}, {"binary", &r.Binary, Run}, {"host", &r.Host, Run}, {"ticket", &r.Ticket, Run},
-		{"previous", &r.Previous, Run}, {"follows", &r.Follows, Run}, {"other_sources", &r.Edited, Run},
+		{"previous", &r.Previous, Run}, {"follows", &r.Follows, Run}, {"undo", &r.Undo, Run}, {"other_sources", &r.Edited, Run},
 		{"approvals", &r.Approvals, Run}, {"policy", &r.Policy, Run},
 
 		{"time", &e.Time, ""}, {"step", &e.Step, ""}, {"title", &e.Title, ""}, {"text", &e.Text, ""},
@@ -136,7 +136,7 @@ func (e *Event) slots() slots {
 		{"pos", &e.Pos, ""}, {"user", user, ""}, {"args", &e.Args, ""}, {"read", &e.Read, ""}, {"changes", &e.Changes, ""},
 
 		{"call", &e.Call, ""}, {"inputs", &e.Inputs, ""}, {"argv", &e.Argv, ""}, {"path", &e.Path, ""}, {"stdin", &e.Stdin, ""},
-		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"fidelity", &e.Fidelity, Effect}, {"whole", &e.Whole, ""},
+		{"sets", &e.Sets, ""}, {"detail", &e.Detail, ""}, {"fidelity", &e.Fidelity, Effect}, {"before", &e.Before, Effect}, {"whole", &e.Whole, ""},
 		{"url", &e.URL, ""}, {"code", &e.Code, ""}, {"asker", &e.Asker, ""},
 
 		{"outcome", &e.Outcome, ""}, {"assumed", &e.Assumed, ""}, {"observed", &e.Observed, ""},
