@@ -80,9 +80,14 @@ func (p *Past) add(r before.Record, e trace.Event) {
 	}
 }
 
-// effectName says what an effect does, in one line that is fit to be shown.
+// effectName says what an effect does, in one line that is fit to be shown; of a long command its beginning.
 func effectName(e trace.Event) string {
-	return trace.Quote(strings.TrimSpace(e.Call + " " + e.Path + trace.Spaced(e.Argv)))
+	const most = 90
+	name := trace.Quote(strings.TrimSpace(e.Call + " " + e.Path + trace.Spaced(e.Argv)))
+	if len(name) > most && e.Path == "" {
+		name = strings.ToValidUTF8(name[:most], "") + "..."
+	}
+	return name
 }
 
 // Text returns the runbook that takes the run back: its steps are those of the run, the last one first. head is that of
@@ -212,6 +217,27 @@ func (p *Past) changed(ctx context.Context, h host.Reader, name string, m host.M
 		}
 	}
 	return true, nil
+}
+
+// madeBelow returns how many names the run has made in a tree, which is one of them. What lies where all is the run's is
+// not counted: nobody knows beforehand how much that is.
+func (p *Past) madeBelow(dir string) (n int) {
+	for name := range p.made {
+		if host.Below(name, dir) {
+			n++
+		}
+	}
+	return n
+}
+
+// newFact reports whether a fact had no value before the run.
+func (p *Past) newFact(name string) bool {
+	for _, r := range p.records {
+		if slices.Contains(r.Facts, before.Fact{Name: name}) {
+			return true
+		}
+	}
+	return false
 }
 
 // owns reports whether name lies where all is the run's.

@@ -153,18 +153,22 @@ func (op *undoOp) surplus(ctx context.Context, h host.Reader) (actions []runtime
 		case err != nil:
 			return nil, err
 		case !there:
-		case m.Mode.IsDir() && single:
-			dirs = append(dirs, name)
 		case m.Mode.IsDir():
-			files, foreign, err := op.count(ctx, h, name)
-			if err != nil {
+			foreign, err := op.foreign(ctx, h, name)
+			switch {
+			case err != nil:
 				return nil, err
+			case foreign > 0 && op.drifted == KeepDrifted:
+				left += foreign // what is the run's goes file by file
+				continue
+			case foreign == 0 && single:
+				dirs = append(dirs, name)
+				continue
 			}
-			if foreign > 0 && op.drifted == KeepDrifted {
-				left += foreign
-				continue // what is the run's goes file by file
+			if foreign > 0 {
+				runtime.Assume(ctx, fmt.Sprintf("%d files in %s that the run did not make, or somebody has changed", foreign, name))
 			}
-			remove(name, files)
+			remove(name, op.past.madeBelow(name))
 			gone[name] = true
 		default:
 			changed, err := op.past.changed(ctx, h, name, m)
@@ -208,21 +212,18 @@ func isBelow(name string, dirs map[string]bool) bool {
 	return false
 }
 
-// count returns how many files are in a tree, itself among them, and how many of them the run has not made, or somebody
-// has changed since.
-func (op *undoOp) count(ctx context.Context, h host.Reader, dir string) (files, foreign int, err error) {
+// foreign returns how many files in a tree the run has not made, or somebody has changed since.
+func (op *undoOp) foreign(ctx context.Context, h host.Reader, dir string) (n int, err error) {
 	err = host.Walk(h, dir, func(name string, _ host.Meta) error {
-		files++
 		if op.past.Drifted[name] || !op.past.made[name] && !op.past.owns(name) {
-			foreign++
+			n++
 		}
 		return ctx.Err()
 	})
 	if errors.Is(err, host.ErrUnknown) {
-		runtime.Assume(ctx, "how much there is of "+dir)
-		return max(files, 1), foreign, nil
+		return n, nil
 	}
-	return files, foreign, err
+	return n, err
 }
 
 // givenBack gives a tree back to its owner as a whole, if all of it had the same; nil if it must be done file by file.

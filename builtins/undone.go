@@ -3,17 +3,29 @@ package builtins
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 
 	"runbook/builtins/internal/crontab"
+	"runbook/builtins/internal/iptables"
 	"runbook/runtime"
 	"runbook/runtime/host"
 )
 
 // What is no file is taken back by the commands that a person would type.
+
+// now returns the value of a fact; where only a real run could know it, it is as the effect has left it.
+func (op *undoOp) now(ctx context.Context, h host.Reader, f host.Fact) (string, error) {
+	v, err := h.Fact(ctx, f)
+	if errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, f.String()+" is as the run left it")
+		return op.effect.Sets[f.String()], nil
+	}
+	return v, err
+}
 
 // each calls f for the facts of the record that are of some kinds.
 func (op *undoOp) each(f func(kind, name, was string) error, kinds ...string) error {
@@ -34,10 +46,10 @@ func (op *undoOp) each(f func(kind, name, was string) error, kinds ...string) er
 // services starts or stops services, and enables or disables them.
 func (op *undoOp) services(ctx context.Context, h host.Reader) (actions []runtime.Action, err error) {
 	err = op.each(func(kind, name, was string) error {
-		have, err := ask(ctx, h, fact(kindNamed(kind), name))
+		have, err := op.now(ctx, h, fact(kindNamed(kind), name))
 		s := &serviceOp{name: name}
 		switch {
-		case err != nil || have == was || have == "":
+		case err != nil || have == was || have == "" || kind == "enabled" && have == cmp.Or(was, "disabled"):
 			return err
 		case kind == "enabled":
 			s.boot = cmp.Or(was, "disabled")
@@ -63,7 +75,7 @@ func (op *undoOp) supervisors(ctx context.Context, h host.Reader) (actions []run
 			return nil
 		}
 		config := name[:i]
-		status, err := ask(ctx, h, fact(statusKind, config))
+		status, err := op.now(ctx, h, fact(statusKind, config))
 		if err != nil || status == "" {
 			return err
 		}
@@ -101,11 +113,11 @@ func (op *undoOp) crontabs(ctx context.Context, h host.Reader) (actions []runtim
 			return fmt.Errorf("got %d jobs, want one", len(jobs))
 		}
 		f := fact(cronKind, name)
-		have, err := ask(ctx, h, f)
+		have, err := op.now(ctx, h, f)
 		if err != nil || have == was {
 			return err
 		}
-		text, err := ask(ctx, h, fact(crontabKind, user))
+		text, err := op.now(ctx, h, fact(crontabKind, user))
 		if err != nil {
 			return err
 		}
@@ -138,7 +150,7 @@ func (op *undoOp) crontabs(ctx context.Context, h host.Reader) (actions []runtim
 func (op *undoOp) rules(ctx context.Context, h host.Reader) (actions []runtime.Action, err error) {
 	err = op.each(func(_, name, was string) error {
 		f := fact(ruleKind, name)
-		have, err := ask(ctx, h, f)
+		have, err := op.now(ctx, h, f)
 		if err != nil || have == was || was != "" {
 			return err
 		}
@@ -148,9 +160,16 @@ func (op *undoOp) rules(ctx context.Context, h host.Reader) (actions []runtime.A
 		}
 		chain, rule, _ := strings.Cut(name, " ")
 		cmd := host.Cmd{
-			Process:      host.Process{Argv: argv},
-			Sets:         map[host.Fact]string{f: ""},
-			TouchesFacts: []host.Fact{fact(firewallKind, "rules")},
+			Process: host.Process{Argv: argv},
+			Sets:    map[host.Fact]string{f: ""},
+		}
+		rules := fact(firewallKind, "rules")
+		if text, err := h.Fact(ctx, rules); err != nil {
+			cmd.TouchesFacts = []host.Fact{rules}
+		} else if after, err := iptables.Without(text, path.Dir(chain), path.Base(chain), rule); err != nil {
+			return err
+		} else {
+			cmd.Follows = map[host.Fact]string{rules: after}
 		}
 		actions = append(actions, doing(cmd, change("rule in "+chain, rule, ""))...)
 		return nil
@@ -177,7 +196,7 @@ func (op *undoOp) packages(ctx context.Context, h host.Reader) ([]runtime.Action
 	var changes []host.Change
 	err := op.each(func(_, name, was string) error {
 		f := fact(rpmKind, name)
-		have, err := ask(ctx, h, f)
+		have, err := op.now(ctx, h, f)
 		if err != nil || have == was || was != "" {
 			return err
 		}
@@ -194,7 +213,7 @@ func (op *undoOp) accounts(ctx context.Context, h host.Reader) (actions []runtim
 	gone := map[string]bool{}
 	err = op.each(func(kind, name, was string) error {
 		f := fact(kindNamedOrAttribute(kind), name)
-		have, err := ask(ctx, h, f)
+		have, err := op.now(ctx, h, f)
 		if err != nil || have == "" || was != "" {
 			return err
 		}
@@ -213,11 +232,11 @@ func (op *undoOp) accounts(ctx context.Context, h host.Reader) (actions []runtim
 	actions = append(actions, changed...)
 	err = op.each(func(kind, name, was string) error {
 		f := fact(host.Group, name)
-		have, err := ask(ctx, h, f)
+		have, err := op.now(ctx, h, f)
 		if err != nil || have == "" || was != "" {
 			return err
 		}
-		if gone[name] {
+		if op.past.newFact("user:" + name) {
 			runtime.Assume(ctx, "userdel leaves the group "+name)
 		}
 		cmd := host.Cmd{Process: host.Process{Argv: []string{"groupdel", name}}, Sets: map[host.Fact]string{f: ""}}
@@ -242,7 +261,7 @@ func (op *undoOp) attributes(ctx context.Context, h host.Reader, gone map[string
 			return nil
 		}
 		f := fact(kindNamedOrAttribute(kind), name)
-		have, err := ask(ctx, h, f)
+		have, err := op.now(ctx, h, f)
 		if err != nil || have == was {
 			return err
 		}

@@ -12,15 +12,18 @@ func Inserted(text string, r Rule) (string, error) { return added(text, r, false
 func Appended(text string, r Rule) (string, error) { return added(text, r, true) }
 
 // Deleted returns the text that Save will return after the first rule like r is deleted.
-func Deleted(text string, r Rule) (string, error) {
+func Deleted(text string, r Rule) (string, error) { return Without(text, r.table(), r.Chain, r.String()) }
+
+// Without is Deleted for a rule in the form of [Rule.String], in a chain of a table.
+func Without(text, in, chain, rule string) (string, error) {
 	table, done := "", false
 	lines := slices.DeleteFunc(slices.Collect(strings.Lines(text)), func(l string) bool {
 		if rest, ok := strings.CutPrefix(l, "*"); ok {
 			table = strings.TrimSpace(rest)
 		}
 		words := split(strings.TrimSpace(l))
-		this := !done && table == r.table() && len(words) > 1 && words[0] == "-A" && words[1] == r.Chain &&
-			normal(words[2:]) == r.String()
+		this := !done && table == in && len(words) > 1 && words[0] == "-A" && words[1] == chain &&
+			normal(words[2:]) == rule
 		done = done || this
 		return this
 	})

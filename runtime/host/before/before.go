@@ -120,25 +120,24 @@ func (k *Keeper) File(h host.Reader, call, name string, content bool) Record {
 	return m.end()
 }
 
-// file notes one name. It reports whether that is a directory.
-func (m *making) file(name string, content bool) (dir bool) {
+// file notes one name.
+func (m *making) file(name string, content bool) {
+	if m.fresh[name] {
+		return
+	}
 	if m.fresh[path.Dir(name)] { // without looking: big trees are mostly new
 		m.New, m.fresh[name] = append(m.New, name), true
-		return false
+		return
 	}
 	meta, err := m.h.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		m.New, m.fresh[name] = append(m.New, name), true
-		return false
 	case err != nil:
 		m.lose("%s: %v", name, err)
-		return false
-	}
-	if !m.ours(name) {
+	case !m.ours(name):
 		m.add(name, meta, content)
 	}
-	return meta.Mode.IsDir()
 }
 
 // add notes what there is.
