@@ -175,8 +175,8 @@ func CannotUndo(r before.Record) (why []string) {
 	return why
 }
 
-// Changed returns what somebody has changed since the run, sorted: what is as the run left it, or as it was before one of
-// its effects, is not among it.
+// Changed returns what somebody has changed since the run, sorted. What is as the run left it, or as it was before one
+// of its effects, is not among it.
 func (p *Past) Changed(ctx context.Context, h host.Reader) (names []string, err error) {
 	for name := range p.Drifted {
 		m, err := h.Lstat(name)
@@ -219,8 +219,8 @@ func (p *Past) changed(ctx context.Context, h host.Reader, name string, m host.M
 	return true, nil
 }
 
-// madeBelow returns how many names the run has made in a tree, which is one of them. What lies where all is the run's is
-// not counted: nobody knows beforehand how much that is.
+// madeBelow returns how many names the run has made in a tree, which is one of them. What lies where all is the run's
+// is not counted: nobody knows beforehand how much that is.
 func (p *Past) madeBelow(dir string) (n int) {
 	for name := range p.made {
 		if host.Below(name, dir) {

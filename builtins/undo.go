@@ -235,7 +235,7 @@ func (op *undoOp) givenBack(ctx context.Context, h host.Reader) *runtime.Action 
 	owner, differ := all[0].Meta().Owner, 0
 	for _, f := range all {
 		m, there, err := look(ctx, h, f.Path)
-		if err != nil || !there || f.Meta().Owner != owner || m.Mode.Perm() != f.Mode.Perm() || m.Mode.Type() != f.Mode.Type() {
+		if err != nil || !there || f.Meta().Owner != owner || m.Mode != f.Mode {
 			return nil
 		}
 		if m.Owner != owner {
@@ -247,7 +247,8 @@ func (op *undoOp) givenBack(ctx context.Context, h host.Reader) *runtime.Action 
 	}
 	dir := all[0].Path
 	give := func(_ context.Context, h host.Host) error { return h.Chown(dir, owner, differ) }
-	return &runtime.Action{Change: change(dir, fmt.Sprintf("%d files of others", differ), owner.User+":"+owner.Group), Do: give}
+	c := change(dir, fmt.Sprintf("%d files of others", differ), owner.User+":"+owner.Group)
+	return &runtime.Action{Change: c, Do: give}
 }
 
 // file puts one file back.

@@ -254,7 +254,9 @@ func (op *undoOp) accounts(ctx context.Context, h host.Reader) (actions []runtim
 }
 
 // attributes changes those of accounts that were there before.
-func (op *undoOp) attributes(ctx context.Context, h host.Reader, gone map[string]bool) (actions []runtime.Action, err error) {
+func (op *undoOp) attributes(
+	ctx context.Context, h host.Reader, gone map[string]bool,
+) (actions []runtime.Action, err error) {
 	options := map[string]string{"home": "-d", "shell": "-s", "comment": "-c", "primary": "-g", "groups": "-G"}
 	err = op.each(func(kind, name, was string) error {
 		if gone[name] || op.wasAbsent("user:"+name) {

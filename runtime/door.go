@@ -62,7 +62,7 @@ func (d *door) again() {
 
 // effect emits e with what it reads, then does it. An effect that an earlier try of the
 // op has emitted is not emitted again: a trace has each once.
-func (d *door) effect(e trace.Event, was func(*before.Keeper) before.Record, do func() error, texts ...string) (err error) {
+func (d *door) effect(e trace.Event, was noting, do func() error, texts ...string) (err error) {
 	e.Kind = trace.Effect
 	e.Fidelity = cmp.Or(e.Fidelity, trace.Exact)
 	d.noteLiterals(&e, texts)

@@ -161,3 +161,29 @@ func Nearest(err error, name string, names []string) error {
 	}
 	return err
 }
+
+// located says where a step failed, and why really: a cancelled thread only
+// knows that it was.
+func (r *Run) located(err error) error {
+	class, why := Failed, r.misuse
+	if why != nil {
+		if r.counts.Changed == 0 {
+			class = Mistake
+		}
+	} else if r.ctx.Err() != nil {
+		class = Interrupted
+		if strings.Contains(err.Error(), "Starlark computation cancelled") || errors.Is(err, r.ctx.Err()) {
+			why = context.Cause(r.ctx)
+		}
+	}
+	err = located(r.step, class, err)
+	e, ok := err.(*Error)
+	if !ok {
+		return err
+	}
+	if why != nil {
+		e.Class, e.Err, e.Advice = class, why, HintOf(why)
+	}
+	e.Err, e.Advice = r.vault.ShowError(e.Err), r.vault.Show(e.Hint())
+	return e
+}

@@ -22,10 +22,11 @@ import (
 // ladder says which packages of the project one may import, besides those of
 // the standard library; "x/..." stands for x and all below it.
 var ladder = map[string][]string{
-	"builtins":                         {"runtime", "runtime/trace", "runtime/host", "runtime/host/tree", "runtime/fetch", "builtins/internal/..."},
-	"cmd/runbook":                      {"cmd/runbook/internal/lsp", "cmd/runbook/internal/past", "cmd/runbook/internal/recheck", "cmd/runbook/internal/serve", "cmd/runbook/internal/signing", "builtins", "runbooks", "runtime", "runtime/host", "runtime/trace", "runtime/trace/review", "runtime/fetch"},
+	"builtins":                         {"runtime", "runtime/trace", "runtime/host", "runtime/host/before", "runtime/host/tree", "runtime/fetch", "builtins/internal/..."},
+	"cmd/runbook":                      {"cmd/runbook/internal/kept", "cmd/runbook/internal/lsp", "cmd/runbook/internal/past", "cmd/runbook/internal/recheck", "cmd/runbook/internal/serve", "cmd/runbook/internal/signing", "builtins", "runbooks", "runtime", "runtime/host", "runtime/host/before", "runtime/trace", "runtime/trace/review", "runtime/fetch"},
 	"cmd/runbook/internal/recheck":     {"runtime/host", "runtime/trace"},
 	"cmd/runbook/internal/past":        {"runtime/host", "runtime/trace"},
+	"cmd/runbook/internal/kept":        {"runtime/host/before"},
 	"cmd/runbook/internal/lsp":         {"runtime"},
 	"cmd/runbook/internal/serve":       {"cmd/runbook/internal/serve/pages", "builtins/mirrored/...", "runtime/nearest"},
 	"cmd/runbook/internal/serve/pages": {"builtins/mirrored/catalog"},
@@ -34,13 +35,14 @@ var ladder = map[string][]string{
 	"cmd/runbook/internal/signing":     {},
 	"cmd/runbook/internal/...":         {"cmd/runbook/internal/..."}, // tools of the tests
 	"builtins/internal/...":            {"builtins/internal/...", "runtime/host", "runtime/host/tree", "runtime/fetch", "runtime/nearest"},
-	"runtime":                          {"runtime/secret", "runtime/trace", "runtime/host", "runtime/nearest"},
+	"runtime":                          {"runtime/secret", "runtime/trace", "runtime/host", "runtime/host/before", "runtime/nearest"},
 	"runtime/secret":                   {"runtime/host"},
 	"runtime/trace":                    {"runtime/host"},
 	"runtime/trace/review":             {"runtime/trace", "runtime/host"},
 	"runtime/fetch":                    {"runtime/host", "runtime/host/tree"},
 	"runtime/fetch/fetchtest":          {"runtime/fetch"},
 	"runtime/host":                     {},
+	"runtime/host/before":              {"runtime/host"},
 	"runtime/host/tree":                {"runtime/host"},
 	"runtime/host/hosttest":            {"runtime/host"},
 	"runtime/host/sample":              {},

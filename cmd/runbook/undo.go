@@ -166,7 +166,10 @@ func (p *program) undoing(name string, dir state) (*undoing, error) {
 	if past.Done, err = dir.kept().Undone(run.Undo); err != nil {
 		return nil, fmt.Errorf("undo: %w", err)
 	}
-	return &undoing{"undo-" + run.Runbook, name, report.Head, run.Undo, past, trace.ClaimsOf(events), dir.kept(), trace.Event{}}, nil
+	return &undoing{
+		name: "undo-" + run.Runbook, trace: name, head: report.Head, id: run.Undo, past: past, claims: trace.ClaimsOf(events),
+		store: dir.kept(),
+	}, nil
 }
 
 // untouched finds what somebody has changed since the run. Unless the var says what happens to it, that is an error.
@@ -262,12 +265,15 @@ func (u undoable) tell(p *program) {
 		return
 	}
 	can := u.effects - len(u.not)
-	fmt.Fprintf(p.out, "undo: %d of %s can be undone", can, counted(u.effects, "effect"))
-	if len(u.not) == 0 {
-		fmt.Fprintln(p.out)
-		return
+	text := fmt.Sprintf("%d of %s can be undone", can, counted(u.effects, "effect"))
+	switch len(u.not) {
+	case 0:
+	case 1:
+		text += "; this one cannot, because"
+	default:
+		text += fmt.Sprintf("; these %d cannot, because", len(u.not))
 	}
-	fmt.Fprintf(p.out, "; %s cannot, because\n", map[bool]string{true: "this one", false: fmt.Sprintf("these %d", len(u.not))}[len(u.not) == 1])
+	fmt.Fprintln(p.out, text)
 	for _, why := range u.not {
 		fmt.Fprintln(p.out, "  "+why)
 	}

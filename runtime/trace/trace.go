@@ -53,7 +53,7 @@ type Event struct {
 	Stdin  string // of Effect and Probe: hex SHA-256 of the redacted text
 	Sets   map[string]string
 	Detail map[string]any
-	// Before of Effect is the hex SHA-256 of what was kept of what it changes, so that it can be undone; "" if nothing was.
+	// Before of Effect is the hex SHA-256 of what was kept of what it changes, for undo; "" if nothing was.
 	Before string
 	// Fidelity of Effect says how well it is known what it does.
 	Fidelity Fidelity

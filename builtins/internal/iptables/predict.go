@@ -12,7 +12,9 @@ func Inserted(text string, r Rule) (string, error) { return added(text, r, false
 func Appended(text string, r Rule) (string, error) { return added(text, r, true) }
 
 // Deleted returns the text that Save will return after the first rule like r is deleted.
-func Deleted(text string, r Rule) (string, error) { return Without(text, r.table(), r.Chain, r.String()) }
+func Deleted(text string, r Rule) (string, error) {
+	return Without(text, r.table(), r.Chain, r.String())
+}
 
 // Without is Deleted for a rule in the form of [Rule.String], in a chain of a table.
 func Without(text, in, chain, rule string) (string, error) {

@@ -123,7 +123,7 @@ func (s Store) NoteUndone(id, part string) error {
 	return s.append(s.journal(id)+".undone", part)
 }
 
-// Link notes that the run called by undoes the run called id: when that is undone itself, nothing of id is undone any more.
+// Link notes that the run called by undoes the run called id. See [Store.Redo].
 func (s Store) Link(by, id string) error {
 	return s.append(s.journal(by)+".of", id)
 }
