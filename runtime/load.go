@@ -108,6 +108,9 @@ func (rt *Runtime) loadBeside(lib Library, name string, in Inputs, others []*Run
 	if err != nil {
 		return book, located("", Mistake, err)
 	}
+	if err := l.preamble(in.First); err != nil {
+		return book, located("", Mistake, err)
+	}
 	_, err = l.load(name, false)
 	if err == nil {
 		err = l.checkRetired()
@@ -179,9 +182,7 @@ func (l *loader) load(name string, site bool) (starlark.StringDict, error) {
 	if site && origin == "local" {
 		origin = "site"
 	}
-	sum := sha256.Sum256(src)
-	l.book.Sources = append(l.book.Sources, trace.Source{Name: name, SHA256: hex.EncodeToString(sum[:]), Origin: origin})
-	l.book.texts = append(l.book.texts, string(src))
+	l.source(name, src, origin)
 	l.modules[key], l.stack = nil, append(l.stack, name)
 	defer func() { l.stack = l.stack[:len(l.stack)-1] }()
 	m, err := l.exec(name, src, site)
@@ -190,6 +191,25 @@ func (l *loader) load(name string, site bool) (starlark.StringDict, error) {
 		return nil, err
 	}
 	return m.globals, err
+}
+
+// preamble executes a file that belongs to the program, before the runbook's own.
+func (l *loader) preamble(first Source) error {
+	if first.Text == "" {
+		return nil
+	}
+	l.source(first.Name, []byte(first.Text), "shipped")
+	l.stack = []string{l.book.Name, first.Name}
+	defer func() { l.stack = nil }()
+	_, err := l.exec(first.Name, []byte(first.Text), false)
+	return err
+}
+
+// source notes a file that the runbook is read from.
+func (l *loader) source(name string, src []byte, origin string) {
+	sum := sha256.Sum256(src)
+	l.book.Sources = append(l.book.Sources, trace.Source{Name: name, SHA256: hex.EncodeToString(sum[:]), Origin: origin})
+	l.book.texts = append(l.book.texts, string(src))
 }
 
 // cause drops the name that a path error repeats.

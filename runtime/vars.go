@@ -23,10 +23,14 @@ type Inputs struct {
 	Env   map[string]string // of RUNBOOK_VAR_NAME, by NAME in the var's own spelling
 	Files map[string]any    // --vars
 	Dir   string            // what relative paths are relative to
+	First Source            // a file that is read before the runbook, so that its steps come first; none if it is empty
 
 	site    map[string]any // defaults() of the site's file
 	siteDir string         // what relative paths among these are relative to
 }
+
+// A Source is a file that is not in a library.
+type Source struct{ Name, Text string }
 
 // A Var is a value that the person running a runbook may set.
 type Var struct {

@@ -86,6 +86,11 @@ func (s *session) realRun(ctx context.Context) (err error) {
 		return err
 	}
 	defer unlock.Close()
+	if s.undo == nil {
+		if err := s.state.unsettled(); err != nil {
+			return err
+		}
+	}
 	if err := s.admit(ctx); err != nil {
 		return s.refuse(err)
 	}
@@ -120,9 +125,21 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	if err := s.noteFollowing(name); err != nil {
 		return err
 	}
+	if s.flags.confirmWithin > 0 {
+		if err := s.await(name); err != nil {
+			return err
+		}
+	}
 	head, err := s.do(ctx, runtime.OnMachine, o, file, printed, lenient{s.out})
 	err = errors.Join(s.wayOn(err), s.noteFollowing(name))
-	return errors.Join(err, s.conclude(name, head, printed, s.flags.quiet && err == nil))
+	err = errors.Join(err, s.conclude(name, head, printed, s.flags.quiet && err == nil))
+	switch {
+	case s.flags.confirmWithin > 0:
+		err = errors.Join(err, s.awaited(s.now()))
+	case s.undo != nil && err == nil:
+		err = s.undo.settle(s.state)
+	}
+	return err
 }
 
 // newTrace makes the file of a real run's trace.

@@ -39,7 +39,26 @@ type loaded struct {
 
 // load loads FILE with the vars of f, of the environment and of files. An error
 // about vars comes with a runbook that has its declarations.
-func (p *program) load(file string, f inputFlags) (loaded, error) {
+func (p *program) load(file string, f inputFlags) (loaded, error) { return p.loadAfter(file, f, "") }
+
+// loadWith is load for a run with flags, of which one adds a step before all others.
+func (p *program) loadWith(file string, f runFlags) (loaded, error) {
+	if f.confirmWithin == 0 {
+		return p.load(file, f.inputFlags)
+	}
+	dir, err := p.stateAt(f.state)
+	if err != nil {
+		return loaded{}, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return loaded{}, err
+	}
+	return p.loadAfter(file, f.inputFlags, hook(self, dir, f.confirmWithin))
+}
+
+// loadAfter loads FILE behind a text, whose steps come first.
+func (p *program) loadAfter(file string, f inputFlags, first string) (loaded, error) {
 	lib, err := p.findWithSite(file, f.site)
 	if err != nil {
 		return loaded{}, err
@@ -49,6 +68,7 @@ func (p *program) load(file string, f inputFlags) (loaded, error) {
 	if err != nil {
 		return loaded{}, err
 	}
+	in.First = runtime.Source{Name: confirmStep + ".star", Text: first}
 	book, err := p.rt.Load(lib.Library, lib.name, in)
 	secrets, serr := files.takeSecrets(book, in.Files)
 	if len(secrets) > 0 {

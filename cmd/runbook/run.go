@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,7 @@ type runFlags struct {
 	dryRun, exitCode, yes, edited bool
 	noProbes, again, byHand       bool
 	approvals                     count
+	confirmWithin                 time.Duration
 	signers                       signersAt
 	noColor, quiet, verbose       bool
 }
@@ -104,6 +106,8 @@ func (f *runFlags) add(c *cobra.Command, p *program) {
 	fl.StringVar(&f.format, "format", "text", "standard output: `text`, json (the events) or sh (a shell transcript)")
 	fl.BoolVar(&f.byHand, "by-hand", false,
 		"show each change as commands for a person, and look at what they left before the next one")
+	fl.DurationVar(&f.confirmWithin, "confirm-within", 0,
+		"undo the run unless somebody says runbook confirm within this `DURATION` of its end, such as 10m")
 	fl.BoolVar(&f.yes, "yes", false, "answer every confirmation with yes")
 	fl.StringSliceVar(&f.acks, "ack", nil, "say that the manual step `NAME` is done; repeatable, or with commas")
 	fl.StringVar(&f.ticket, "ticket", "", "change ticket or reason, kept in the trace")
@@ -132,6 +136,10 @@ func (f runFlags) check() error {
 		problems = append(problems, mistake("name the approved trace: --follow TRACE", "--again needs --follow"))
 	}
 	problems = append(problems, f.checkApprovals())
+	if f.confirmWithin != 0 && f.confirmWithin < time.Second {
+		problems = append(problems, mistake("write --confirm-within 10m",
+			"--confirm-within %s: nobody can confirm within that", f.confirmWithin))
+	}
 	if f.byHand && f.dryRun {
 		problems = append(problems,
 			mistake("leave one of them out", "--by-hand goes with a real run: a dry run changes nothing"))
@@ -171,7 +179,7 @@ func (p *program) run(ctx context.Context, f runFlags, file string) error {
 
 // prepare loads the runbook and checks the whole command line against it.
 func (p *program) prepare(f runFlags, file string) (*session, error) {
-	l, err := p.load(file, f.inputFlags)
+	l, err := p.loadWith(file, f)
 	return p.prepareLoaded(f, file, l, err)
 }
 

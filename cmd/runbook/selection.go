@@ -62,6 +62,8 @@ func (s selection) chooser() func(runtime.Step) (bool, string) {
 	return func(step runtime.Step) (bool, string) {
 		reached = reached || step.Name == s.from
 		switch {
+		case step.Name == confirmStep:
+			return true, ""
 		case !reached:
 			return false, "comes before --from " + s.from
 		case len(s.steps) > 0 && !contains(s.steps, step.Name):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -88,6 +89,15 @@ func (p *program) undo(ctx context.Context, f runFlags, name string) error {
 	}
 	s.undo = u
 	return s.realRun(ctx)
+}
+
+// settle forgets that the run awaits its confirmation: it is undone.
+func (u *undoing) settle(s state) error {
+	p, err := s.pending()
+	if abs, aerr := filepath.Abs(u.trace); aerr != nil || err != nil || p == nil || p.Trace != abs {
+		return errors.Join(aerr, err)
+	}
+	return s.settled()
 }
 
 // Emit notes what is taken back, so that it is not done again if the undo is cut short.
