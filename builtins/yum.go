@@ -1,7 +1,6 @@
 package builtins
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"runbook/builtins/internal/rpm"
@@ -46,7 +44,6 @@ type yumOp struct {
 var (
 	rpmName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+~^-]*$`)
 	httpURL = regexp.MustCompile(`^(https?|ftp)://[^\s]+\.rpm$`)
-	anyGlob = regexp.MustCompile(`[*?\[]`)
 )
 
 func newYum(c *runtime.Call) (runtime.Op, string, error) {
@@ -110,27 +107,11 @@ func (op *yumOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		differing = append(differing, p)
 	}
 	if len(differing) > 0 && !op.absent {
-		err = needRoom(ctx, h)
+		err = needRoom(ctx, h, "/var/lib/rpm")
 	}
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
 		return op.transact(ctx, h, differing)
 	}, changes...), err
-}
-
-// yumRoom is about how many bytes the databases of rpm and of its front ends need.
-const yumRoom = 16 << 20
-
-// needRoom returns an error if the disk is so full that dnf would damage its
-// own history, which no later run can mend. Where df gives no answer, yum has to.
-func needRoom(ctx context.Context, h host.Reader) error {
-	free, err := h.Fact(ctx, fact(host.DiskFree, "/var/lib/rpm"))
-	bytes, _, _ := strings.Cut(free, " ")
-	n, nerr := strconv.ParseInt(bytes, 10, 64)
-	if err != nil || nerr != nil || n >= yumRoom {
-		return nil
-	}
-	return runtime.Hint(fmt.Errorf("%d MB free for /var/lib/rpm, want %d", n>>20, yumRoom>>20),
-		"make room first: a full disk can damage the database of packages")
 }
 
 // transact installs or removes packages in one transaction.
@@ -234,7 +215,7 @@ func (p rpmPackage) metBy(have string) bool {
 func findPackages(ctx context.Context, h host.Reader, names []string) ([]rpmPackage, error) {
 	var all []rpmPackage
 	for _, n := range names {
-		sources, err := expand(h, n)
+		sources, err := expand(h, n, ".rpm")
 		if err != nil {
 			return nil, err
 		}
@@ -253,34 +234,6 @@ func findPackages(ctx context.Context, h host.Reader, names []string) ([]rpmPack
 		}
 	}
 	return all, nil
-}
-
-// expand returns the files that name matches, sorted, if it is a pattern, else
-// name alone.
-func expand(h host.Reader, name string) ([]string, error) {
-	if !path.IsAbs(name) || !anyGlob.MatchString(path.Base(name)) {
-		return []string{name}, nil
-	}
-	dir, pattern := path.Split(name)
-	names, err := h.ReadDir(path.Clean(dir))
-	if err != nil {
-		return nil, err
-	}
-	var files []string
-	for _, n := range names {
-		ok, err := path.Match(pattern, n)
-		if err != nil {
-			return nil, fmt.Errorf("got %q, want a pattern: %w", name, err)
-		}
-		if ok && strings.HasSuffix(n, ".rpm") {
-			files = append(files, dir+n)
-		}
-	}
-	if len(files) == 0 {
-		return nil, runtime.Hint(fmt.Errorf("no .rpm file matches %s", name),
-			"there is: "+shorten(append(names, "nothing else")))
-	}
-	return files, nil
 }
 
 func findPackage(ctx context.Context, h host.Reader, source string) (rpmPackage, error) {
@@ -364,39 +317,12 @@ func installation(ctx context.Context, h host.Reader, packages []rpmPackage) (ho
 // declare adds to cmd what p brings: files, services that wait to be started,
 // and the accounts that its scripts make.
 func declare(ctx context.Context, h host.Reader, cmd *host.Cmd, p *rpm.Package) error {
-	assume := func(k *host.Kind, name, value string) error {
-		have, err := h.Fact(ctx, fact(k, name))
-		if err == nil && have == "" {
-			cmd.Assumes[fact(k, name)] = value
-		}
+	if err := assumeAccounts(ctx, h, cmd, p); err != nil {
 		return err
-	}
-	for _, u := range p.Users() {
-		if err := assume(host.User, u, host.Present); err != nil {
-			return err
-		}
-		group, home, shell := p.Account(u)
-		if _, err := strconv.Atoi(group); err == nil {
-			group = "" // whose number that is, a script may know
-		}
-		err := assume(host.Group, cmp.Or(group, u), host.Present)
-		for k, v := range map[*host.Kind]string{host.Primary: group, host.Home: home, host.Shell: shell} {
-			if v != "" {
-				err = errors.Join(err, assume(k, u, v))
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for _, g := range p.Groups() {
-		if err := assume(host.Group, g, host.Present); err != nil {
-			return err
-		}
 	}
 	for _, s := range append(p.Units(), p.InitScripts()...) {
 		s = strings.TrimSuffix(s, ".service")
-		if err := assume(serviceKind, s, stopped); err != nil {
+		if err := assume(ctx, h, cmd, fact(serviceKind, s), stopped); err != nil {
 			return err
 		}
 		cmd.TouchesFacts = append(cmd.TouchesFacts, fact(enabledKind, s))
@@ -428,13 +354,4 @@ func declareFiles(h host.Reader, cmd *host.Cmd, p *rpm.Package) error {
 		cmd.Makes = append(cmd.Makes, e)
 	}
 	return nil
-}
-
-func isDocumentation(name string) bool {
-	for _, dir := range []string{"/usr/share/doc/", "/usr/share/man/", "/usr/share/info/", "/usr/share/locale/"} {
-		if strings.HasPrefix(name, dir) {
-			return true
-		}
-	}
-	return false
 }

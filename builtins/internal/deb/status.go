@@ -27,6 +27,14 @@ func (e *Entry) Complete() bool {
 	return e != nil && e.Flag == "ok" && slices.Contains(done, e.State)
 }
 
+// Conffile returns the MD5 digest, in hex, of a configuration file as the package brought it; "" if it did not.
+func (e *Entry) Conffile(name string) string {
+	if e == nil {
+		return ""
+	}
+	return e.Conffiles[name]
+}
+
 // Find returns the entry of a package, called NAME or NAME:ARCH, in dpkg's list; nil if there is none. Without an
 // architecture it is the entry for the machine's own, for all, or the only one there is.
 func Find(status []byte, name string) (*Entry, error) {
