@@ -289,8 +289,8 @@ func declareDebianFiles(ctx context.Context, h host.Reader, cmd *host.Cmd, p *de
 	return nil
 }
 
-// keepsConffile reports whether dpkg leaves a configuration file as it is: it is as in the package, which has it with the
-// digest sum, or it was changed or deleted by hand since a package brought it with the digest old, "" if none did.
+// keepsConffile reports whether dpkg leaves a configuration file as it is: it is as in the package, which has it with
+// the digest sum, or it was changed or deleted by hand since a package brought it with the digest old, "" if none did.
 func keepsConffile(ctx context.Context, h host.Reader, name, old, sum string) (bool, error) {
 	m, err := h.Lstat(name)
 	switch {

@@ -122,8 +122,9 @@ func needRoom(ctx context.Context, h host.Reader, dir string) error {
 // lockTime is how long a package manager that somebody else runs is waited for.
 const lockTime = 10 * time.Minute
 
-// waitForLocks waits until no process holds the locks of a package manager, and says who does meanwhile. Locks are files
-// that hold the number of a process, or that a process has locked. A dry run takes it that they are given back in time.
+// waitForLocks waits until no process holds the locks of a package manager, and says who does meanwhile. Locks are
+// files that hold the number of a process, or that a process has locked. A dry run takes it that they are given back
+// in time.
 func waitForLocks(ctx context.Context, h host.Reader, locks ...string) error {
 	deadline := time.Now().Add(lockTime)
 	for n := 0; ; n++ {
