@@ -54,7 +54,8 @@ func FactCalled(name, value string) (host.Fact, bool) {
 	if kind == startedKind {
 		return startedAs(of, value)
 	}
-	for _, k := range append(kinds(), host.Comment, host.Primary, host.Groups, cronKind, ruleKind, processKind) {
+	others := []*host.Kind{host.Comment, host.Primary, host.Groups, cronKind, ruleKind, processKind, rpmBuildKind}
+	for _, k := range append(kinds(), others...) {
 		if ok && k.Name == kind {
 			return fact(k, of), k != processKind || strings.Contains(of, " ")
 		}
