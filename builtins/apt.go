@@ -241,7 +241,8 @@ func aptAdvice(res host.Result, err error) string {
 		{"need to be reinstalled", "it was broken off while it was unpacked: name its .deb file"},
 		{"are you root", "start runbook as root"},
 		{"Permission denied", "start runbook as root"},
-		{"executable file not found", "this machine has no apt-get: the runbook is for one that has"},
+		{"did not take effect", "it may be a virtual package: name the one that provides it; see apt-cache showpkg NAME"},
+		{"executable file not found", "this machine has no apt-get: on Red Hat's family it is yum()"},
 	} {
 		if strings.Contains(out, failure[0]) {
 			return failure[1]

@@ -181,6 +181,11 @@ func TestHolder(t *testing.T) {
 	if got := holder(m.local(), "/run/yum.pid"); got != "yum (process 123), which holds /run/yum.pid" {
 		t.Errorf("got %q", got)
 	}
+	m.write("/proc/123/comm", "sshd\n")
+	if got := holder(m.local(), "/run/yum.pid"); got != "" {
+		t.Errorf("got %q", got)
+	}
+	m.write("/proc/123/comm", "yum\n")
 	ino := m.local().LstatAll("/var/lib", []string{"lock"})[0].Ino
 	m.write("/proc/locks", fmt.Sprintf("1: POSIX  ADVISORY  WRITE 123 00:38:%d 0 EOF\n1: -> POSIX  ADVISORY  WRITE 9 00:38:%d 0 EOF\n", ino, ino))
 	if got := holder(m.local(), "/var/lib/lock"); got != "" {

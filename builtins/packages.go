@@ -171,12 +171,16 @@ func holder(h host.Reader, lock string) string {
 			continue
 		}
 		name, err := host.ReadFile(h, path.Join("/proc", pid, "comm"))
-		if err == nil { // else it has ended
+		known := !strings.HasSuffix(lock, ".pid") || packager.Match(name) // a number may belong to another process by now
+		if err == nil && known {                                          // else it has ended
 			return fmt.Sprintf("%s (process %s), which holds %s", strings.TrimSpace(string(name)), pid, lock)
 		}
 	}
 	return ""
 }
+
+// packager is what package managers are called that write their number into a file.
+var packager = regexp.MustCompile(`^(yum|dnf|microdnf|python|platform-python|packagekit|rpm)`)
 
 // lockedBy returns the processes that have locked a file with an inode number, from /proc/locks; see proc(5):
 // "1: POSIX  ADVISORY  WRITE 1234 08:01:5678 0 EOF". The file may be another one, on another disk.

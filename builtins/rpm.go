@@ -143,7 +143,7 @@ func olderOf(ctx context.Context, h host.Reader, p rpmPackage) (string, error) {
 
 // compareBuild compares a file with an installed package of the same version: it may be for another architecture, or
 // another build.
-func compareBuild(ctx context.Context, h host.Reader, p rpmPackage, have string) (_ *host.Change, again bool, err error) {
+func compareBuild(ctx context.Context, h host.Reader, p rpmPackage, have string) (*host.Change, bool, error) {
 	archs, err := ask(ctx, h, fact(rpmArchKind, p.name))
 	if err != nil {
 		return nil, false, err

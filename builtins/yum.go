@@ -221,7 +221,7 @@ func yumAdvice(res host.Result, err error) string {
 		{"conflicts with", "remove the other package first: yum(..., state=\"absent\")"},
 		{"digest", "the file is damaged: fetch it again"},
 		{"Could not open", "the file is damaged or not an RPM: fetch it again"},
-		{"executable file not found", "this machine has no yum and no dnf: the runbook is for one that has"},
+		{"executable file not found", "this machine has no yum and no dnf: on Debian and Ubuntu it is apt()"},
 	} {
 		if strings.Contains(out, failure[0]) {
 			return failure[1]
@@ -251,7 +251,7 @@ func (op *yumOp) installation(ctx context.Context, h host.Reader, verb string, p
 	if !slices.ContainsFunc(packages, func(p rpmPackage) bool { return !p.isFile() }) {
 		cmd.Argv = append(cmd.Argv, "--disablerepo=*")
 	}
-	options, said := op.signatures(packages)
+	options, said := op.signatures(h, packages)
 	cmd.Argv, cmd.Detail = append(cmd.Argv, options...), map[string]any{"signatures": said}
 	opaque := false
 	for _, p := range packages {
@@ -278,7 +278,7 @@ func (op *yumOp) installation(ctx context.Context, h host.Reader, verb string, p
 }
 
 // signatures returns the options that say whose signatures are checked, and what the trace says of it.
-func (op *yumOp) signatures(packages []rpmPackage) (options []string, said string) {
+func (op *yumOp) signatures(h host.Reader, packages []rpmPackage) (options []string, said string) {
 	files := slices.ContainsFunc(packages, func(p rpmPackage) bool { return p.isFile() })
 	urls := slices.ContainsFunc(packages, func(p rpmPackage) bool { return httpURL.MatchString(p.source) })
 	switch {
@@ -288,8 +288,20 @@ func (op *yumOp) signatures(packages []rpmPackage) (options []string, said strin
 		return []string{"--nogpgcheck"}, "not checked"
 	case urls:
 		return []string{"--setopt=localpkg_gpgcheck=1"}, "of files and URLs checked, of repositories as they are set up"
+	case files && checksFiles(h):
+		return nil, "of files checked, as this machine is set up"
 	case files:
-		return nil, "of files as this machine is set up, which is seldom to check them"
+		return nil, "of files not checked, as this machine is set up"
 	}
 	return nil, "of repositories as they are set up"
+}
+
+// filesChecked is in a configuration that has signatures of local files checked; see yum.conf(5), dnf.conf(5).
+var filesChecked = regexp.MustCompile(`(?mi)^[ \t]*localpkg_gpgcheck[ \t]*=[ \t]*(1|yes|true|on)\b`)
+
+func checksFiles(h host.Reader) bool {
+	return slices.ContainsFunc([]string{"/etc/yum.conf", "/etc/dnf/dnf.conf"}, func(name string) bool {
+		text, err := host.ReadFile(h, name)
+		return err == nil && filesChecked.Match(text)
+	})
 }

@@ -48,7 +48,7 @@ func TestYumFilesForReal(t *testing.T) {
 	again, epoch := s.rpm("/srv/b", "tool", "2.0", "x86_64", "another build"), s.rpm("/srv/b", "tool", "1:1.0", "x86_64", "epoch")
 	s.thrice(`yum("` + one + `")`)
 	s.thrice(`yum("` + two + `")`)
-	s.changed(`{"what":"tool","from":"1.0-1","to":"2.0-1"}`, "of files as this machine is set up")
+	s.changed(`{"what":"tool","from":"1.0-1","to":"2.0-1"}`, "of files not checked, as this machine is set up")
 	s.thrice(`yum("` + one + `")`)
 	s.changed(`"newer":"tool 2.0-1"`)
 	s.shows("rm -rf /srv/a; "+evrOf+"tool", "0:2.0-1.x86_64")
@@ -112,6 +112,9 @@ func TestYumSignaturesForReal(t *testing.T) {
 	s.Must("echo localpkg_gpgcheck=1 >>/etc/dnf/dnf.conf")
 	book = s.bookOf(`yum("` + file + `")`)
 	if got := s.run(1, "run", book); !strings.Contains(got, "is not signed") {
+		t.Errorf("got %s", got)
+	}
+	if got := s.run(0, "run", book, "--dry-run"); !strings.Contains(got, "of files checked, as this machine is set up") {
 		t.Errorf("got %s", got)
 	}
 	s.thrice(`yum("` + file + `", gpg_check = False)`)

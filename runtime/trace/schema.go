@@ -196,7 +196,7 @@ func meanings() []meaning {
 		{"path", nil, "the file or directory"},
 		{"stdin", nil, "hex SHA-256 of the command's input, or <secret:name>"},
 		{"sets", nil, "facts that hold afterwards, as kind:name"},
-		{"detail", nil, "more about the effect: mode, owner, group, sha256, bytes, cwd, env, argv_exposed, ..."},
+		{"detail", nil, "more about the effect: mode, owner, group, sha256, bytes, cwd, env, argv_exposed, signatures, ..."},
 		{"url", nil, "what was asked over the network, without its secrets"},
 		{"code", nil, "exit status, or HTTP status"},
 		{"asker", nil, "query, unless or wait_for where the runbook asks; absent where a builtin does"},
