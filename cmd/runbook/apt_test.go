@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -311,4 +312,25 @@ func TestAptWaits(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	s.shows(statusOf+"plain", "ii  1.0")
+}
+
+// A package manager is never killed: what ends the run waits until dpkg is done, and a lost terminal ends nothing.
+func TestAptInterrupted(t *testing.T) {
+	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 130, syscall.SIGHUP: 0} {
+		t.Run(signal.String(), func(t *testing.T) {
+			s := aptSite(t)
+			file := s.deb("/srv/media", debian{name: "slow", version: "1.0", files: map[string]string{"postinst": "#!/bin/sh\ntouch /srv/begun\nsleep 1\n"}})
+			book := s.bookOf(`apt("` + file + `")`)
+			p, err := s.Start(lab.Cmd{Argv: []string{"/usr/local/bin/runbook", "run", book}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Must("until test -e /srv/begun; do sleep 0.02; done")
+			p.Signal(signal)
+			if r := p.Wait(); r.Code != want {
+				t.Errorf("got exit %d, want %d\n%s%s", r.Code, want, r.Out, r.Err)
+			}
+			s.shows(statusOf+"slow", "ii  1.0")
+		})
+	}
 }
