@@ -120,6 +120,7 @@ func (op *aptOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 			return nil, err
 		}
 		if c != nil {
+			p.broken = strings.HasPrefix(c.From, "half-installed")
 			changes, differing = append(changes, *c), append(differing, p)
 		}
 	}
@@ -278,6 +279,9 @@ func debInstallation(ctx context.Context, h host.Reader, packages []debPackage) 
 	if !slices.ContainsFunc(packages, func(p debPackage) bool { return !p.isFile() }) {
 		cmd.Argv = append(cmd.Argv, "-o", "Dir::Etc::SourceList=/dev/null", "-o", "Dir::Etc::SourceParts=/dev/null")
 		cmd.Detail["signatures"] = "none: .deb files have none"
+	}
+	if slices.ContainsFunc(packages, func(p debPackage) bool { return p.broken }) {
+		cmd.Argv = append(cmd.Argv, "--reinstall")
 	}
 	opaque := false
 	for _, p := range packages {

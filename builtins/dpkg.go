@@ -68,6 +68,7 @@ type debPackage struct {
 	source  string       // what apt-get is told to install: a name, NAME=VERSION, or a file
 	url     string       // where the file comes from, with placeholders; "" if it is there
 	header  *deb.Package // nil where it cannot be read
+	broken  bool         // what is there is in part on the disk only
 }
 
 // isFile reports whether it comes from this machine.

@@ -163,8 +163,9 @@ func holder(h host.Reader, lock string) string {
 		pids = strings.Fields(string(text))
 	} else {
 		table, _ := host.ReadFile(h, "/proc/locks")
+		name, _ := h.Resolve(lock, true)
 		pids = lockedBy(string(table), seen.Ino)
-		pids = slices.DeleteFunc(pids, func(pid string) bool { return !hasOpen(h, pid, lock) })
+		pids = slices.DeleteFunc(pids, func(pid string) bool { return !hasOpen(h, pid, name) })
 	}
 	for _, pid := range pids {
 		if n, err := strconv.Atoi(pid); err != nil || n <= 0 {

@@ -240,6 +240,38 @@ func TestAptHalfConfigured(t *testing.T) {
 	s.shows(statusOf+"sick; ls /var/lib/dpkg/updates", "ii  1.0")
 }
 
+// A package that is broken off before it is unpacked, or while it is, is taken up again from its file.
+func TestAptHalfInstalled(t *testing.T) {
+	s := aptSite(t)
+	timid := debian{name: "timid", version: "1.0", files: map[string]string{"/opt/timid": "x\n", "preinst": "#!/bin/sh\ntest -e /srv/cured\n"}}
+	file := s.deb("/srv/media", timid)
+	book := s.bookOf(`apt("` + file + `")`)
+	if got := s.run(1, "run", book); !strings.Contains(got, "its script failed") {
+		t.Errorf("got %s", got)
+	}
+	s.put("/srv/cured", "")
+	s.thrice(`apt("` + file + `")`)
+	s.shows(statusOf+"timid", "ii  1.0")
+	s.Must("rm /opt/timid; sed -i '/^Package: timid$/,/^$/s/^Status: .*/Status: install reinstreq half-installed/' /var/lib/dpkg/status")
+	s.thrice(`apt("` + file + `")`)
+	s.shows(statusOf+"timid; cat /opt/timid", "ii  1.0\nx")
+}
+
+// Packages for another architecture than the machine's are told from its own.
+func TestAptForeign(t *testing.T) {
+	s := aptSite(t)
+	s.Must("dpkg --add-architecture s390x")
+	own := strings.TrimSpace(s.Must("dpkg --print-architecture"))
+	foreign := s.deb("/srv/a", debian{name: "lib", version: "1.0", arch: "s390x", more: "Multi-Arch: same\n", files: map[string]string{"/opt/s390x": "x\n"}})
+	native := s.deb("/srv/a", debian{name: "lib", version: "1.0", arch: own, more: "Multi-Arch: same\n", files: map[string]string{"/opt/own": "x\n"}})
+	s.thrice(`apt("` + foreign + `")`)
+	s.thrice(`apt("` + native + `")`)
+	s.shows("dpkg-query -W -f '${db:Status-Abbrev} ${Package}:${Architecture}\\n' lib:s390x lib:"+own+" | sort", "ii  lib:"+own+"\nii  lib:s390x")
+	s.thrice(`apt("lib:s390x", state = "absent")`)
+	s.shows("ls /opt/*", "/opt/own")
+	s.thrice(`apt("lib", state = "absent")`)
+}
+
 // What cannot be is refused before anything is changed, by the dry run with the same words.
 func TestAptRefuses(t *testing.T) {
 	s := aptSite(t)

@@ -239,7 +239,7 @@ func TestFind(t *testing.T) {
 	for name, want := range map[string]string{
 		"web": "amd64 1:2.0-1 hold installed true true", "half": "all 3 install half-configured true false",
 		"left": "amd64 4 deinstall config-files false false", "libc6": "amd64 2.36-10 install installed true true",
-		"libc6:i386": "i386 2.36-9 install installed true true", "foreign": "i386 5 install half-installed true false",
+		"libc6:i386": "i386 2.36-9 install installed true true", "foreign": "", "foreign:i386": "i386 5 install half-installed true false",
 		"half:amd64": "all 3 install half-configured true false", "web:i386": "", "none": "", "eb": "",
 	} {
 		e, err := Find([]byte(status), name)

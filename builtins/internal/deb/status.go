@@ -36,22 +36,20 @@ func (e *Entry) Conffile(name string) string {
 }
 
 // Find returns the entry of a package, called NAME or NAME:ARCH, in dpkg's list; nil if there is none. Without an
-// architecture it is the entry for the machine's own, for all, or the only one there is.
+// architecture it is the entry for the machine's own or for all; any, if the list does not say what that is.
 func Find(status []byte, name string) (*Entry, error) {
 	name, arch, qualified := strings.Cut(name, ":")
 	all, err := entries(status, name)
 	if err != nil {
 		return nil, err
 	}
-	native := ""
-	if !qualified && len(all) > 1 {
-		native = Native(status)
+	if !qualified {
+		arch = Native(status)
 	}
 	var best *Entry
 	for _, e := range all {
-		switch {
-		case qualified && e.Arch != arch && e.Arch != "all":
-		case best == nil, e.Arch == native || e.Arch == "all", e.There() && !best.There() && best.Arch != native:
+		fits := arch == "" || e.Arch == arch || e.Arch == "all"
+		if fits && (best == nil || e.There() && !best.There()) {
 			best = e
 		}
 	}
