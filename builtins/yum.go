@@ -20,7 +20,7 @@ var yumBuiltin = &runtime.Builtin{
 	Args: []runtime.Arg{
 		param("packages", "list of string", "", "names, NAME-VERSION, absolute names of .rpm files, patterns of such, or URLs"),
 		param("state", "string", `"present"`, `"present" or "absent"`).OneOf("present", "absent"),
-		param("gpg_check", "bool", "None", "True checks the signatures of all packages, files too, False those of none; see below"),
+		param("gpg_check", "bool", "None", "True checks the signatures of all packages, files too, False those of none; see above"),
 	},
 	Secrets: []string{"packages"},
 	Summary: "install RPM packages that are missing or older, in one transaction, or remove them",
@@ -283,7 +283,7 @@ func (op *yumOp) signatures(h host.Reader, packages []rpmPackage) (options []str
 	urls := slices.ContainsFunc(packages, func(p rpmPackage) bool { return httpURL.MatchString(p.source) })
 	switch {
 	case op.check == starlark.True:
-		return []string{"--setopt=gpgcheck=1", "--setopt=localpkg_gpgcheck=1"}, "checked"
+		return []string{"--setopt=gpgcheck=1", "--setopt=*.gpgcheck=1", "--setopt=localpkg_gpgcheck=1"}, "checked"
 	case op.check == starlark.False:
 		return []string{"--nogpgcheck"}, "not checked"
 	case urls:

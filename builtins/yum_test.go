@@ -205,7 +205,7 @@ func TestYumBuilds(t *testing.T) {
 	m.write("/srv/header", p.header.SHA256+"\n")
 	_, real := m.thrice(`yum("` + file + `", gpg_check = True)`)
 	m.shows(strings.Join(eventTexts(real), ""), "{mongodb-org 2.6.8-1, another build 2.6.8-1, header "+p.header.SHA256[:12]+"}")
-	m.shows(m.read("/var/calls"), "reinstall -y --disablerepo=* --setopt=gpgcheck=1 --setopt=localpkg_gpgcheck=1 "+file+"\n")
+	m.shows(m.read("/var/calls"), "reinstall -y --disablerepo=* --setopt=gpgcheck=1 --setopt=*.gpgcheck=1 --setopt=localpkg_gpgcheck=1 "+file+"\n")
 	m.write("/usr/bin/rpm", strings.ReplaceAll(fakeRPM["/usr/bin/rpm"], "echo x86_64;;", "echo i686;;"))
 	dry, err := m.dry(`yum("` + file + `", gpg_check = False)`)
 	m.must(err)

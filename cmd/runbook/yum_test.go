@@ -86,6 +86,10 @@ func TestYumNamesForReal(t *testing.T) {
 	s.rpm("/srv/repo", "other", "3.0", "noarch", "three")
 	s.Must("createrepo_c -q /srv/repo")
 	s.put("/etc/yum.repos.d/local.repo", "[local]\nname=local\nbaseurl=file:///srv/repo\ngpgcheck=0\n")
+	unsigned := s.bookOf(`yum("other", gpg_check = True)`)
+	if got := s.run(1, "run", unsigned); !strings.Contains(got, "import the key that signed it") {
+		t.Errorf("got %s", got)
+	}
 	s.thrice(`yum(["tool-1.0", "other"])`)
 	s.shows(evrOf+"tool other", "0:1.0-1.x86_64\n0:3.0-1.noarch")
 	s.thrice(`yum("tool-2.0-1.x86_64")`)
