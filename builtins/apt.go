@@ -28,6 +28,7 @@ var aptBuiltin = &runtime.Builtin{
 			"A newer package that is installed is left alone; NAME=VERSION refuses to go back to an older one. One that is on hold is never changed.",
 		"Nothing is asked: configuration files that were changed by hand stay as they are. Packages that are half configured are configured. " +
 			"What would remove other packages is refused.",
+		"What else has to go with a package that is removed is listed, too. The configuration of packages stays.",
 		"apt checks the signatures of repositories. A .deb file has none: the trace has its digest. " +
 			"A URL must end in NAME_VERSION_ARCH.deb; use download() to have a digest checked first.",
 		"A dry run reads the files themselves: " +
@@ -124,7 +125,15 @@ func (op *aptOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 			changes, differing = append(changes, *c), append(differing, p)
 		}
 	}
-	if len(differing) > 0 && !op.absent {
+	switch {
+	case len(differing) == 0:
+	case op.absent:
+		var more []debPackage
+		more, err = dependents(ctx, h, differing)
+		for _, p := range more {
+			changes, differing = append(changes, change(p.name, p.version, "")), append(differing, p)
+		}
+	default:
 		err = needRoom(ctx, h, "/var/lib/dpkg")
 	}
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {

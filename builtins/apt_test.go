@@ -15,7 +15,8 @@ import (
 
 // fakeDpkg keeps dpkg's list, and installs what the names of files and NAME=VERSION say.
 var fakeDpkg = map[string]string{
-	"/usr/bin/apt-get": `echo "$@" >>$R/var/calls; verb=$1; S=$R/var/lib/dpkg/status
+	"/usr/bin/apt-get": `[ "$1" = --simulate ] && { echo "Remv old [1.0]"; echo "Remv kept [1.0]"; exit; }
+echo "$@" >>$R/var/calls; verb=$1; S=$R/var/lib/dpkg/status
 [ "$DEBIAN_FRONTEND" = noninteractive ] || exit 9
 for p; do case $p in install|remove|-*|*::*|DPkg*|Dpkg*|Dir*) continue;; esac
 case $p in
@@ -125,7 +126,9 @@ func TestAptNames(t *testing.T) {
 	m := newAptMachine(t)
 	_, real := m.thrice(`apt(["old=1.5", "git"])`)
 	m.shows(strings.Join(eventTexts(real), ""), "[{old 1.0 1.5} {git  present}]")
-	m.thrice(`apt(["old", "git"], state = "absent")`)
+	_, real = m.thrice(`apt(["old", "git"], state = "absent")`)
+	m.shows(strings.Join(eventTexts(real), ""), "[{old 1.5 } {git 9 } {kept 1.0 }]")
+	m.write("/var/lib/dpkg/status", fakeDpkg["/var/lib/dpkg/status"])
 	m.thrice(`apt("none", state = "absent")`)
 	m.fails(`apt("kept=2.0")`, "kept is on hold at 1.0, want 2.0")
 	m.fails(`apt("kept=0.5")`, "newer than 0.5")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -121,6 +122,39 @@ func findDebian(ctx context.Context, h host.Reader, names []string) ([]debPackag
 		}
 	}
 	return all, nil
+}
+
+// removing is a line of apt-get -s: "Remv nginx [1.22.1-9]".
+var removing = regexp.MustCompile(`(?m)^Remv (\S+) \[([^\]]+)\]`)
+
+// dependents returns what else goes when packages are removed, because it needs them. Apt-get says so without doing it.
+func dependents(ctx context.Context, h host.Reader, packages []debPackage) (more []debPackage, err error) {
+	argv := []string{"apt-get", "--simulate", "remove"}
+	for _, p := range packages {
+		argv = append(argv, p.name)
+	}
+	res, err := h.Query(ctx, host.Process{Argv: argv, Env: aptEnv()})
+	switch {
+	case errors.Is(err, host.ErrUnknown):
+		runtime.Assume(ctx, "nothing else needs what is removed")
+		return nil, nil
+	case err != nil:
+		return nil, runtime.Hint(err, aptAdvice(res, err))
+	case res.Code != 0: // the removal itself will say why
+		return nil, nil
+	}
+	for _, m := range removing.FindAllStringSubmatch(string(res.Stdout), -1) {
+		name, version := m[1], m[2]
+		have, err := ask(ctx, h, fact(debKind, name)) // an earlier step may have removed it
+		if err != nil {
+			return nil, err
+		}
+		named := slices.ContainsFunc(packages, func(p debPackage) bool { return p.name == name })
+		if have != "" && !named {
+			more = append(more, debPackage{name: name, version: version, source: name})
+		}
+	}
+	return more, nil
 }
 
 // debCache is where packages by URL are kept.

@@ -155,11 +155,17 @@ mkdir("/srv/web", owner = "web")`)
 		t.Errorf("why: got %s", got)
 	}
 	s.run(0, "audit", "recheck", "/root/real.jsonl")
+	book := s.bookOf(`apt("libweb", state = "absent")`)
+	if got := s.run(0, "run", book, "--dry-run"); !strings.Contains(got, "web     1:2.0-1 -> ") {
+		t.Errorf("web needs libweb, and goes with it: got %s", got)
+	}
 	s.Must("dpkg --remove web && dpkg --purge libweb")
 	if got := s.run(0, "audit", "recheck", "/root/real.jsonl"); !strings.Contains(got, "deb:libweb") {
 		t.Errorf("recheck: got %s", got)
 	}
-	s.thrice(`apt(["web", "libweb"], state = "absent")`)
+	s.thrice(`apt("/srv/media/*web*")`)
+	s.thrice(`apt("libweb", state = "absent")`)
+	s.shows("dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' web libweb", "un  libweb\nrc  web")
 }
 
 // Versions: older is replaced, newer stays, another epoch counts, and going back is refused where it is asked for.
