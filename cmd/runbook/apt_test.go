@@ -168,6 +168,33 @@ mkdir("/srv/web", owner = "web")`)
 	s.shows("dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' web libweb", "un  libweb\nrc  web")
 }
 
+// Debian starts a service as it installs it, where the machine is up and nobody has forbidden it. Whether it did is for
+// the run to see: the dry run says what would start it otherwise.
+func TestAptServices(t *testing.T) {
+	const daemon = "#!/bin/sh\n### BEGIN INIT INFO\n# Provides: web\n# Default-Start: 2\n# Default-Stop: 0\n### END INIT INFO\n" +
+		"case $1 in\nstart) setsid sleep 100 >/dev/null 2>&1 & echo $! >/run/web.pid; echo start >>/var/log/web;;\nstop) kill $(cat /run/web.pid); rm /run/web.pid;;\n" +
+		"status) kill -0 $(cat /run/web.pid 2>/dev/null) 2>/dev/null || exit 3;;\nesac\n"
+	for machine, script := range map[string]string{
+		"up":        "printf '#!/bin/sh\necho N 2\n' >/sbin/runlevel; cp /sbin/runlevel /sbin/init; chmod 755 /sbin/runlevel /sbin/init",
+		"forbidden": "printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d",
+	} {
+		t.Run(machine, func(t *testing.T) {
+			s := aptSite(t)
+			s.Must(script)
+			d := web("1.0")
+			d.more, d.files["/etc/init.d/web"] = "", daemon
+			file := s.deb("/srv/media", d)
+			s.thrice(`apt("` + file + `")
+service("web")`)
+			s.shows("cat /var/log/web", "start")
+			started := strings.Contains(s.read("/root/real.jsonl"), `"argv":["service","web","start"]`)
+			if started == (machine == "up") {
+				t.Errorf("got %v: who started it?\n%s", started, s.read("/root/real.jsonl.out"))
+			}
+		})
+	}
+}
+
 // Versions: older is replaced, newer stays, another epoch counts, and going back is refused where it is asked for.
 func TestAptVersions(t *testing.T) {
 	s := aptSite(t)
