@@ -115,14 +115,17 @@ func (a answers) rpm(ctx context.Context, r host.Reader, argv []string) (out str
 }
 
 // dpkg answers dpkg-query -W [-f FORMAT] NAME.
-func (a answers) dpkg(_ context.Context, _ host.Reader, argv []string) (out string, code int, told bool) {
+func (a answers) dpkg(ctx context.Context, r host.Reader, argv []string) (out string, code int, told bool) {
 	opts, names := options(argv, "-f")
 	if _, ok := opts["-W"]; !ok || len(names) != 1 {
 		return "", 0, false
 	}
-	version, there := a.machine.Packages[names[0]]
-	if !there {
+	version, _ := r.Fact(ctx, fact(debKind, names[0]))
+	switch {
+	case version == "":
 		return "", 1, true
+	case version == host.Present || strings.Contains(version, " "):
+		return "", 0, false
 	}
 	format := opts["-f"] + opts["--showformat"]
 	if format == "" {

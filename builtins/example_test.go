@@ -30,6 +30,7 @@ var ordinary = map[string]string{
 	"/usr/bin/service":               sysv["/usr/bin/service"],
 	"/usr/bin/getent":                "exit 2",
 	"/usr/bin/yum":                   "exit 1",
+	"/usr/bin/apt-get":               "exit 1",
 	"/usr/bin/groupadd":              "exit 1",
 	"/usr/bin/useradd":               "exit 1",
 	"/usr/bin/ssh-keygen":            "exit 1",

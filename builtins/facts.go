@@ -26,7 +26,7 @@ func ask(ctx context.Context, h host.Reader, f host.Fact) (string, error) {
 // kinds returns the kinds of facts that a script can name.
 func kinds() []*host.Kind {
 	return []*host.Kind{
-		condaKind, crontabKind, enabledKind, firewallKind, host.Group, host.Home, host.Port, rpmKind, serviceKind, host.Shell, statusKind, host.User,
+		condaKind, crontabKind, debKind, enabledKind, firewallKind, host.Group, host.Home, host.Port, rpmKind, serviceKind, host.Shell, statusKind, host.User,
 	}
 }
 
@@ -54,7 +54,8 @@ func FactCalled(name, value string) (host.Fact, bool) {
 	if kind == startedKind {
 		return startedAs(of, value)
 	}
-	for _, k := range append(kinds(), host.Comment, host.Primary, host.Groups, cronKind, ruleKind, processKind) {
+	others := []*host.Kind{host.Comment, host.Primary, host.Groups, cronKind, ruleKind, processKind, rpmBuildKind}
+	for _, k := range append(kinds(), others...) {
 		if ok && k.Name == kind {
 			return fact(k, of), k != processKind || strings.Contains(of, " ")
 		}

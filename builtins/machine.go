@@ -389,9 +389,11 @@ func (b *machineBuilder) files() error {
 // facts are those that no file tells.
 func (b *machineBuilder) facts() error {
 	for name, version := range b.Packages {
-		if b.system.family != "debian" {
-			b.sim.Known[fact(rpmKind, name)] = cmp.Or(version, host.Present)
+		kind := rpmKind
+		if b.system.family == "debian" {
+			kind = debKind
 		}
+		b.sim.Known[fact(kind, name)] = cmp.Or(version, host.Present)
 	}
 	for port, owner := range b.Listening {
 		b.sim.Known[fact(host.Port, strconv.Itoa(port))] = owner

@@ -204,3 +204,34 @@ func TestMachineMistakes(t *testing.T) {
 		}
 	}
 }
+
+// Packages of a Debian machine are known to apt, to questions about them, and to later runs.
+func TestPackagesOfDebianMachines(t *testing.T) {
+	t.Parallel()
+	book := `
+def s():
+    log(query("dpkg-query -W -f '${Version} ${Status}' nginx", ok = [0, 1]).stdout)
+    apt(["nginx=1.22.1-9", "git"])
+    apt("/srv/tool_1.0_all.deb")
+    apt("nano", state = "absent")
+    log(query("dpkg-query -W -f '${Version}' nginx").stdout)
+step(s)
+`
+	text := `
+def test_it():
+    m = machine(os = "debian 12", packages = {"nginx": "1.20.1-1", "nano": "7.2-1"}, files = "-- /srv/tool_1.0_all.deb ? --\n")
+    r = m.run("book.star")
+    check.eq((r.outcome, r.error), ("done", ""))
+    check.eq(r.logs, ["1.20.1-1 install ok installed", "1.22.1-9"])
+    check.eq([m.fact("deb:nginx"), m.fact("deb:git"), m.fact("deb:nano"), m.fact("deb:tool")], ["1.22.1-9", "present", "", "1.0"])
+    check.same(m.run("book.star"))
+
+def test_other():
+    r = machine(os = "ubuntu 24.04", packages = {"nginx": "2.0-1"}).run("book.star")
+    check.contains(r.error, "newer than 1.22.1-9")
+    check.contains(machine(os = "rocky 9.3").run("book.star").error, "not found")
+`
+	for _, why := range tests(t, map[string]string{"x_test.star": text, "book.star": book}, "x_test.star") {
+		t.Error(why)
+	}
+}

@@ -1,18 +1,16 @@
 package builtins
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
-	"runbook/builtins/internal/rpm"
+	"go.starlark.net/starlark"
+
 	"runbook/runtime"
 	"runbook/runtime/host"
 )
@@ -20,15 +18,19 @@ import (
 var yumBuiltin = &runtime.Builtin{
 	Name: "yum",
 	Args: []runtime.Arg{
-		param("packages", "list of string", "", "names, absolute names of .rpm files, patterns of such, or URLs"),
+		param("packages", "list of string", "", "names, NAME-VERSION, absolute names of .rpm files, patterns of such, or URLs"),
 		param("state", "string", `"present"`, `"present" or "absent"`).OneOf("present", "absent"),
+		param("gpg_check", "bool", "None", "True checks the signatures of all packages, files too, False those of none; see above"),
 	},
 	Secrets: []string{"packages"},
 	Summary: "install RPM packages that are missing or older, in one transaction, or remove them",
 	Detail: []string{
 		"It calls yum, or dnf where yum is gone. If all packages are files no repository is reached.",
 		"A pattern takes the .rpm files that match, and is an error if there are none. " +
-			"A newer package that is installed is left alone.",
+			"A newer package that is installed is left alone; NAME-VERSION refuses to go back to an older one. " +
+			"A file of the version that is installed, but built another time, is installed again.",
+		"If gpg_check is not given, repositories are checked as they are set up here, URLs always, and files not: " +
+			"the trace has their digests. The trace says which it was.",
 		"A dry run reads the files themselves: " +
 			"what they install, which services they bring, which accounts their scripts make.",
 	},
@@ -40,20 +42,24 @@ var yumBuiltin = &runtime.Builtin{
 type yumOp struct {
 	packages []string // as the runbook names them
 	absent   bool
+	check    starlark.Value // of signatures: a bool, or nil to leave that to this machine
 }
 
 // The ways to name a package.
 var (
-	rpmName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+~^-]*$`)
+	rpmName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+~^-]*(-[0-9]+:[A-Za-z0-9_.+~^-]+)?$`)
 	httpURL = regexp.MustCompile(`^(https?|ftp)://[^\s]+\.rpm$`)
-	anyGlob = regexp.MustCompile(`[*?\[]`)
 )
 
 func newYum(c *runtime.Call) (runtime.Op, string, error) {
 	var packages []string
 	state := "present"
-	if err := c.Unpack("packages", &packages, "state", &state); err != nil {
+	var check starlark.Value
+	if err := c.Unpack("packages", &packages, "state", &state, "gpg_check", &check); err != nil {
 		return nil, "", err
+	}
+	if _, ok := check.(starlark.Bool); check != nil && check != starlark.None && !ok {
+		return nil, "", fmt.Errorf("argument \"gpg_check\": got %s, want a bool", check.Type())
 	}
 	if len(packages) == 0 {
 		return nil, "", errors.New("argument \"packages\": got none, want at least one")
@@ -69,7 +75,7 @@ func newYum(c *runtime.Call) (runtime.Op, string, error) {
 		}
 		titles[i] = strings.TrimSuffix(path.Base(packages[i]), ".rpm")
 	}
-	return &yumOp{packages, state == "absent"}, shorten(titles), nil
+	return &yumOp{packages, state == "absent", check}, shorten(titles), nil
 }
 
 // checkPackage returns an error if name is none of the ways to name a package.
@@ -82,6 +88,9 @@ func checkPackage(name string) error {
 			"what it matches differs between repositories: list the names, or write the absolute pattern of files")
 	case strings.HasSuffix(name, ".rpm"):
 		return runtime.Hint(fmt.Errorf("got relative path %q, want an absolute one", name), "begin it with /")
+	case strings.ContainsAny(name, "=<> "):
+		return runtime.Hint(fmt.Errorf("got %q, want a name or NAME-VERSION", name),
+			"write it as in nginx-1.20.1, or nginx-1.20.1-14.el9")
 	case !rpmName.MatchString(name):
 		return fmt.Errorf("got %q, want a name, an absolute path or a URL that ends in .rpm", name)
 	}
@@ -94,51 +103,76 @@ func (op *yumOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		return nil, err
 	}
 	var changes []host.Change
-	var differing []rpmPackage
+	var differing, rebuilt []rpmPackage
 	for _, p := range packages {
-		have, err := ask(ctx, h, fact(rpmKind, p.name))
+		c, again, err := op.compare(ctx, h, p)
 		switch {
 		case err != nil:
 			return nil, err
-		case op.absent && have != "":
-			changes = append(changes, change(p.name, have, ""))
-		case !op.absent && !p.metBy(have):
-			changes = append(changes, change(p.name, have, p.version))
-		default:
+		case c == nil:
 			continue
+		case again:
+			rebuilt = append(rebuilt, p)
+		default:
+			differing = append(differing, p)
 		}
-		differing = append(differing, p)
+		changes = append(changes, *c)
 	}
-	if len(differing) > 0 && !op.absent {
-		err = needRoom(ctx, h)
+	if len(changes) > 0 && !op.absent {
+		err = needRoom(ctx, h, "/var/lib/rpm")
 	}
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
-		return op.transact(ctx, h, differing)
+		return op.transact(ctx, h, differing, rebuilt)
 	}, changes...), err
 }
 
-// yumRoom is about how many bytes the databases of rpm and of its front ends need.
-const yumRoom = 16 << 20
-
-// needRoom returns an error if the disk is so full that dnf would damage its
-// own history, which no later run can mend. Where df gives no answer, yum has to.
-func needRoom(ctx context.Context, h host.Reader) error {
-	free, err := h.Fact(ctx, fact(host.DiskFree, "/var/lib/rpm"))
-	bytes, _, _ := strings.Cut(free, " ")
-	n, nerr := strconv.ParseInt(bytes, 10, 64)
-	if err != nil || nerr != nil || n >= yumRoom {
-		return nil
+// compare returns what is to change of one package, or nil; again says that another build of the same version is
+// there.
+func (op *yumOp) compare(ctx context.Context, h host.Reader, p rpmPackage) (c *host.Change, again bool, err error) {
+	have, err := ask(ctx, h, fact(rpmKind, p.name))
+	older := ""
+	if err == nil && have == "" && !op.absent && p.pinned() {
+		older, err = olderOf(ctx, h, p)
 	}
-	return runtime.Hint(fmt.Errorf("%d MB free for /var/lib/rpm, want %d", n>>20, yumRoom>>20),
-		"make room first: a full disk can damage the database of packages")
+	if err != nil || op.absent && have == "" {
+		return nil, false, err
+	}
+	to := change(p.name, have+older, p.version)
+	switch state := p.compare(have); {
+	case op.absent:
+		to.To = ""
+		return &to, false, nil
+	case state == different:
+		return &to, false, nil
+	case state == newer:
+		runtime.Observe(ctx, "newer", p.name+" "+have)
+		return nil, false, nil
+	case p.header == nil || have == host.Present:
+		return nil, false, nil
+	}
+	return compareBuild(ctx, h, p, have)
 }
 
-// transact installs or removes packages in one transaction.
-func (op *yumOp) transact(ctx context.Context, h host.Host, packages []rpmPackage) error {
+// transact installs or removes packages in one transaction. What is there as another build is installed again, which
+// yum takes as a command of its own.
+func (op *yumOp) transact(ctx context.Context, h host.Host, packages, rebuilt []rpmPackage) error {
+	err := waitForLocks(ctx, h, "/run/yum.pid", "/var/run/yum.pid", "/var/lib/rpm/.rpm.lock",
+		"/var/lib/dnf/rpmdb_lock.pid", "/var/cache/dnf/metadata_lock.pid")
+	if err == nil && len(packages) > 0 {
+		err = op.do(ctx, h, "install", packages)
+	}
+	if err == nil && len(rebuilt) > 0 {
+		err = op.do(ctx, h, "reinstall", rebuilt)
+	}
+	return err
+}
+
+// do is one transaction.
+func (op *yumOp) do(ctx context.Context, h host.Host, verb string, packages []rpmPackage) error {
 	cmd := removal(packages)
 	if !op.absent {
 		var err error
-		if cmd, err = installation(ctx, h, packages); err != nil {
+		if cmd, err = op.installation(ctx, h, verb, packages); err != nil {
 			return err
 		}
 	}
@@ -187,138 +221,13 @@ func yumAdvice(res host.Result, err error) string {
 		{"conflicts with", "remove the other package first: yum(..., state=\"absent\")"},
 		{"digest", "the file is damaged: fetch it again"},
 		{"Could not open", "the file is damaged or not an RPM: fetch it again"},
-		{"executable file not found", "this machine has no yum and no dnf: the runbook is for one that has"},
+		{"executable file not found", "this machine has no yum and no dnf: on Debian and Ubuntu it is apt()"},
 	} {
 		if strings.Contains(out, failure[0]) {
 			return failure[1]
 		}
 	}
 	return "see what it printed; nothing was changed unless it says so"
-}
-
-// rpmKind is an installed package; its value is VERSION-RELEASE, with EPOCH:
-// in front if it is not 0. Of several that are installed it is the last.
-var rpmKind = &host.Kind{Name: "rpm", Probe: func(ctx context.Context, r host.Reader, name string) (string, error) {
-	const format = `%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n`
-	res, err := r.Query(ctx, host.Process{Argv: []string{"rpm", "-q", "--qf", format, name}})
-	if err != nil || res.Code != 0 {
-		return "", err
-	}
-	lines := strings.Fields(string(res.Stdout))
-	if len(lines) == 0 {
-		return "", nil
-	}
-	return strings.TrimPrefix(lines[len(lines)-1], "0:"), nil
-}}
-
-// An rpmPackage is one package to be installed or removed.
-type rpmPackage struct {
-	name    string
-	version string       // as rpmKind has it; host.Present if any will do
-	source  string       // what yum is told to install: a name, a file or a URL
-	header  *rpm.Package // nil where it cannot be read
-}
-
-// isFile reports whether it comes from this machine.
-func (p rpmPackage) isFile() bool { return path.IsAbs(p.source) }
-
-// metBy reports whether an installed version is good enough. A newer one is.
-func (p rpmPackage) metBy(have string) bool {
-	if have == "" || p.version == host.Present || have == host.Present {
-		return have != ""
-	}
-	return rpm.CompareEVR(have, p.version) >= 0
-}
-
-// findPackages returns the packages that names stand for, each once.
-func findPackages(ctx context.Context, h host.Reader, names []string) ([]rpmPackage, error) {
-	var all []rpmPackage
-	for _, n := range names {
-		sources, err := expand(h, n)
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range sources {
-			p, err := findPackage(ctx, h, s)
-			if err != nil {
-				return nil, err
-			}
-			i := slices.IndexFunc(all, func(q rpmPackage) bool { return q.name == p.name })
-			if i < 0 {
-				all = append(all, p)
-			} else if all[i].source != p.source {
-				return nil, runtime.Hint(fmt.Errorf("%s and %s are both %s", all[i].source, p.source, p.name),
-					"name only one of them")
-			}
-		}
-	}
-	return all, nil
-}
-
-// expand returns the files that name matches, sorted, if it is a pattern, else
-// name alone.
-func expand(h host.Reader, name string) ([]string, error) {
-	if !path.IsAbs(name) || !anyGlob.MatchString(path.Base(name)) {
-		return []string{name}, nil
-	}
-	dir, pattern := path.Split(name)
-	names, err := h.ReadDir(path.Clean(dir))
-	if err != nil {
-		return nil, err
-	}
-	var files []string
-	for _, n := range names {
-		ok, err := path.Match(pattern, n)
-		if err != nil {
-			return nil, fmt.Errorf("got %q, want a pattern: %w", name, err)
-		}
-		if ok && strings.HasSuffix(n, ".rpm") {
-			files = append(files, dir+n)
-		}
-	}
-	if len(files) == 0 {
-		return nil, runtime.Hint(fmt.Errorf("no .rpm file matches %s", name),
-			"there is: "+shorten(append(names, "nothing else")))
-	}
-	return files, nil
-}
-
-func findPackage(ctx context.Context, h host.Reader, source string) (rpmPackage, error) {
-	if !path.IsAbs(source) && !httpURL.MatchString(source) {
-		return rpmPackage{name: source, version: host.Present, source: source}, nil
-	}
-	err := host.ErrUnknown
-	if path.IsAbs(source) {
-		var p rpmPackage
-		if p, err = readPackage(h, source); err == nil {
-			return p, nil
-		}
-	}
-	name, version, rel, _, ok := rpm.ParseFilename(source)
-	if !errors.Is(err, host.ErrUnknown) || !ok {
-		return rpmPackage{}, err
-	}
-	version += "-" + rel
-	runtime.Assume(ctx, fmt.Sprintf("%s is %s %s", path.Base(source), name, version))
-	return rpmPackage{name: name, version: version, source: source}, nil
-}
-
-func readPackage(h host.Reader, file string) (rpmPackage, error) {
-	c, err := runtime.Unmasked(h).Content(file)
-	if err != nil {
-		return rpmPackage{}, err
-	}
-	f, err := c.Reader()
-	if err != nil {
-		return rpmPackage{}, err
-	}
-	defer f.Close()
-	header, err := rpm.Read(f)
-	if err != nil {
-		return rpmPackage{}, runtime.Hint(fmt.Errorf("%s: %w", file, err), "it is damaged or no RPM: fetch it again")
-	}
-	version := strings.TrimPrefix(header.EVR(), "0:")
-	return rpmPackage{name: header.Name, version: version, source: file, header: header}, nil
 }
 
 // removal returns the command that removes packages, without its program.
@@ -333,15 +242,17 @@ func removal(packages []rpmPackage) host.Cmd {
 }
 
 // installation returns the command that installs packages, without its program.
-func installation(ctx context.Context, h host.Reader, packages []rpmPackage) (host.Cmd, error) {
+func (op *yumOp) installation(ctx context.Context, h host.Reader, verb string, packages []rpmPackage) (
+	host.Cmd, error) {
 	cmd := host.Cmd{
-		Process: host.Process{Argv: []string{"install", "-y"}},
-		Sets:    map[host.Fact]string{},
-		Assumes: map[host.Fact]string{},
+		Process: host.Process{Argv: []string{verb, "-y"}},
+		Sets:    map[host.Fact]string{}, Assumes: map[host.Fact]string{}, Follows: map[host.Fact]string{},
 	}
 	if !slices.ContainsFunc(packages, func(p rpmPackage) bool { return !p.isFile() }) {
 		cmd.Argv = append(cmd.Argv, "--disablerepo=*")
 	}
+	options, said := op.signatures(h, packages)
+	cmd.Argv, cmd.Detail = append(cmd.Argv, options...), map[string]any{"signatures": said}
 	opaque := false
 	for _, p := range packages {
 		cmd.Argv = append(cmd.Argv, p.source)
@@ -349,6 +260,11 @@ func installation(ctx context.Context, h host.Reader, packages []rpmPackage) (ho
 		if p.header == nil {
 			opaque = true
 			continue
+		}
+		cmd.Follows[fact(rpmArchKind, p.name)] = p.header.Arch
+		cmd.Follows[p.build()] = host.Present
+		if verb == "reinstall" {
+			cmd.Sets[p.build()] = host.Present
 		}
 		if err := declare(ctx, h, &cmd, p.header); err != nil {
 			return cmd, err
@@ -361,80 +277,31 @@ func installation(ctx context.Context, h host.Reader, packages []rpmPackage) (ho
 	return cmd, nil
 }
 
-// declare adds to cmd what p brings: files, services that wait to be started,
-// and the accounts that its scripts make.
-func declare(ctx context.Context, h host.Reader, cmd *host.Cmd, p *rpm.Package) error {
-	assume := func(k *host.Kind, name, value string) error {
-		have, err := h.Fact(ctx, fact(k, name))
-		if err == nil && have == "" {
-			cmd.Assumes[fact(k, name)] = value
-		}
-		return err
+// signatures returns the options that say whose signatures are checked, and what the trace says of it.
+func (op *yumOp) signatures(h host.Reader, packages []rpmPackage) (options []string, said string) {
+	files := slices.ContainsFunc(packages, func(p rpmPackage) bool { return p.isFile() })
+	urls := slices.ContainsFunc(packages, func(p rpmPackage) bool { return httpURL.MatchString(p.source) })
+	switch {
+	case op.check == starlark.True:
+		return []string{"--setopt=gpgcheck=1", "--setopt=*.gpgcheck=1", "--setopt=localpkg_gpgcheck=1"}, "checked"
+	case op.check == starlark.False:
+		return []string{"--nogpgcheck"}, "not checked"
+	case urls:
+		return []string{"--setopt=localpkg_gpgcheck=1"}, "of files and URLs checked, of repositories as they are set up"
+	case files && checksFiles(h):
+		return nil, "of files checked, as this machine is set up"
+	case files:
+		return nil, "of files not checked, as this machine is set up"
 	}
-	for _, u := range p.Users() {
-		if err := assume(host.User, u, host.Present); err != nil {
-			return err
-		}
-		group, home, shell := p.Account(u)
-		if _, err := strconv.Atoi(group); err == nil {
-			group = "" // whose number that is, a script may know
-		}
-		err := assume(host.Group, cmp.Or(group, u), host.Present)
-		for k, v := range map[*host.Kind]string{host.Primary: group, host.Home: home, host.Shell: shell} {
-			if v != "" {
-				err = errors.Join(err, assume(k, u, v))
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for _, g := range p.Groups() {
-		if err := assume(host.Group, g, host.Present); err != nil {
-			return err
-		}
-	}
-	for _, s := range append(p.Units(), p.InitScripts()...) {
-		s = strings.TrimSuffix(s, ".service")
-		if err := assume(serviceKind, s, stopped); err != nil {
-			return err
-		}
-		cmd.TouchesFacts = append(cmd.TouchesFacts, fact(enabledKind, s))
-	}
-	return declareFiles(h, cmd, p)
+	return nil, "of repositories as they are set up"
 }
 
-// declareFiles adds the files of p to cmd, without directories that are there,
-// which may be links, and documentation, which some systems do not install.
-func declareFiles(h host.Reader, cmd *host.Cmd, p *rpm.Package) error {
-	for _, f := range p.Files {
-		if f.Ghost || isDocumentation(f.Name) {
-			continue
-		}
-		owner := host.Owner{User: f.Owner, Group: f.Group}
-		meta := host.Meta{Mode: f.Mode, Owner: owner, Size: f.Size, ModTime: f.ModTime}
-		e := host.Entry{Name: f.Name, Meta: meta, Target: f.Target}
-		_, err := h.Lstat(f.Name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, host.ErrUnknown):
-		case err != nil:
-			return err
-		case !f.Mode.IsRegular():
-			continue
-		}
-		if f.Mode.IsRegular() {
-			e.Content = host.Unknown(f.Name)
-		}
-		cmd.Makes = append(cmd.Makes, e)
-	}
-	return nil
-}
+// filesChecked is in a configuration that has signatures of local files checked; see yum.conf(5), dnf.conf(5).
+var filesChecked = regexp.MustCompile(`(?mi)^[ \t]*localpkg_gpgcheck[ \t]*=[ \t]*(1|yes|true|on)\b`)
 
-func isDocumentation(name string) bool {
-	for _, dir := range []string{"/usr/share/doc/", "/usr/share/man/", "/usr/share/info/", "/usr/share/locale/"} {
-		if strings.HasPrefix(name, dir) {
-			return true
-		}
-	}
-	return false
+func checksFiles(h host.Reader) bool {
+	return slices.ContainsFunc([]string{"/etc/yum.conf", "/etc/dnf/dnf.conf"}, func(name string) bool {
+		text, err := host.ReadFile(h, name)
+		return err == nil && filesChecked.Match(text)
+	})
 }

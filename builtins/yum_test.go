@@ -18,8 +18,10 @@ import (
 // fakeRPM keeps the versions of packages in files and installs what the names
 // of files say; mongodb-org-server brings what its header says.
 var fakeRPM = map[string]string{
-	"/usr/bin/rpm": `cat $R/var/rpms/$4 2>/dev/null || { echo "package $4 is not installed"; exit 1; }`,
-	"/usr/bin/yum": `echo "$@" >> $R/var/calls; verb=$1; shift 2
+	"/usr/bin/rpm": `[ "$1" = --eval ] && { echo x86_64; exit; }
+[ -e $R/var/rpms/$4 ] || { echo "package $4 is not installed"; exit 1; }
+case $3 in *ARCH*) echo x86_64;; *SHA256*) cat $R/var/headers/$4 2>/dev/null || echo "(none)";; *SHA1*) exit 1;; *) cat $R/var/rpms/$4;; esac`,
+	"/usr/bin/yum": `echo "$@" >> $R/var/calls; verb=$1; shift 2; mkdir -p $R/var/headers
 for p; do case $p in --*) continue;; esac
 b=${p##*/}; n=${b%%-[0-9]*}; v=${b#$n-}; v=${v%.x86_64.rpm}; [ $v = $n ] && v=1-1
 case $n in
@@ -28,7 +30,7 @@ sick) echo "Error in POSTIN scriptlet in rpm package sick";;
 mongodb-org-server) cp $R/srv/mongod $R/etc/init.d/mongod; chmod 755 $R/etc/init.d/mongod; mkdir -p $R/var/lib/mongo
   echo "mongod:x:99:99::/var/lib/mongo:/bin/false" >> $R/etc/passwd; echo "mongod:x:99:" >> $R/etc/group;;
 esac
-if [ $verb = install ]; then echo $v > $R/var/rpms/$n; else rm $R/var/rpms/$n; fi; done`,
+if [ $verb = reinstall ]; then cp $R/srv/header $R/var/headers/$n; elif [ $verb = install ]; then echo $v > $R/var/rpms/$n; else rm $R/var/rpms/$n; fi; done`,
 	"/usr/bin/service":           sysv["/usr/bin/service"],
 	"/etc/init.d/.keep":          "",
 	"/var/rpms/.keep":            "",
@@ -177,7 +179,7 @@ func TestYumVersions(t *testing.T) {
 	m.shows(m.read("/var/calls"), "install -y --disablerepo=* /srv/media/mongodb-org-tools-2.6.8-1.x86_64.rpm\n")
 	m.thrice(`yum(["mongodb-org", "mongodb-org-tools"], state = "absent")`)
 	m.thrice(`yum(["git", "https://example.org/a/tool-1.0-2.x86_64.rpm"])`)
-	m.shows(m.read("/var/calls"), "\ninstall -y git https://example.org/a/tool-1.0-2.x86_64.rpm\n")
+	m.shows(m.read("/var/calls"), "\ninstall -y --setopt=localpkg_gpgcheck=1 git https://example.org/a/tool-1.0-2.x86_64.rpm\n")
 }
 
 // A file that only an earlier step would fetch, and names: what they bring
@@ -190,6 +192,40 @@ yum("/srv/new-1.0-1.x86_64.rpm")`, `yum("new")`} {
 		m.must(err)
 		m.shows(strings.Join(guesses(dry), "\n"), "service newd is installed and stopped")
 	}
+}
+
+// What is installed in the wanted version may be another build, or for another machine.
+func TestYumBuilds(t *testing.T) {
+	m := newYumMachine(t)
+	const file = "/srv/media/mongodb-org-2.6.8-1.x86_64.rpm"
+	m.write("/var/rpms/mongodb-org", "2.6.8-1\n")
+	m.write("/var/headers/mongodb-org", strings.Repeat("a", 64)+"\n")
+	p, err := readPackage(m.local(), file)
+	m.must(err)
+	m.write("/srv/header", p.header.SHA256+"\n")
+	_, real := m.thrice(`yum("` + file + `", gpg_check = True)`)
+	m.shows(strings.Join(eventTexts(real), ""), "{mongodb-org 2.6.8-1, another build 2.6.8-1, header "+p.header.SHA256[:12]+"}")
+	m.shows(m.read("/var/calls"), "reinstall -y --disablerepo=* --setopt=gpgcheck=1 --setopt=*.gpgcheck=1 --setopt=localpkg_gpgcheck=1 "+file+"\n")
+	m.write("/usr/bin/rpm", strings.ReplaceAll(fakeRPM["/usr/bin/rpm"], "echo x86_64;;", "echo i686;;"))
+	dry, err := m.dry(`yum("` + file + `", gpg_check = False)`)
+	m.must(err)
+	m.shows(strings.Join(eventTexts(dry), ""), "{mongodb-org 2.6.8-1.i686 2.6.8-1.x86_64}", "[yum install -y --disablerepo=* --nogpgcheck "+file, "not checked")
+	m.write("/usr/bin/rpm", strings.ReplaceAll(fakeRPM["/usr/bin/rpm"], "echo x86_64; exit", "echo aarch64; exit"))
+	m.fails(`yum("`+file+`")`, "mongodb-org is for x86_64, want one for aarch64")
+}
+
+// A version that is named is not gone back to.
+func TestYumLabels(t *testing.T) {
+	m := newYumMachine(t)
+	m.write("/var/rpms/mongodb-org", "2.6.8-1\n")
+	for _, label := range []string{"mongodb-org-2.6.9", "mongodb-org-1:2.6.7"} {
+		dry, err := m.dry(`yum("` + label + `")`)
+		m.must(err)
+		m.shows(strings.Join(eventTexts(dry), ""), " 2.6.8-1 present}", "[yum install -y "+label+"]")
+	}
+	m.fails(`yum("mongodb-org-2.6.7-1.x86_64")`, "mongodb-org: 2.6.8-1 is installed, which is newer than 2.6.7-1")
+	m.fails(`yum("nginx = 1.20")`, "write it as in nginx-1.20.1")
+	m.fails(`yum("a", gpg_check = "no")`, "want a bool")
 }
 
 func TestYumRefuses(t *testing.T) {

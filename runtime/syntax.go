@@ -356,6 +356,7 @@ var foreignNames = []habit{
 	{"curl wget", "download(url, dest)"},
 	{"tar unzip", "extract(archive, dest)"},
 	{"dnf rpm", "yum(packages)"},
+	{"dpkg aptitude", "apt(packages)"},
 	{"systemctl", "service(name, state=, enabled=)"},
 	{"groupadd", "group(name)"},
 	{"adduser", "useradd(name)"},

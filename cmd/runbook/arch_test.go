@@ -73,6 +73,7 @@ var doors = map[string][]string{
 	"github.com/aymanbagabas/go-udiff":     {"cmd/runbook"},
 	"github.com/yuin/goldmark/...":         {"cmd/runbook"},
 	"github.com/a-h/templ/lsp/...":         {"cmd/runbook/internal/lsp"},
+	"pault.ag/go/debian/...":               {"builtins/internal/deb"},
 	"os/exec":                              {"runtime/host"},
 	"net/http":                             {"runtime/fetch", "runtime/fetch/fetchtest", "cmd/runbook/internal/serve"}, // serve listens, and connects nowhere
 	"github.com/google/rpmpack":            {},

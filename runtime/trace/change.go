@@ -193,7 +193,7 @@ func Spaced(argv []string) string {
 }
 
 // aspects says of an effect what its name does not: as whom a command runs, and
-// where, and with what; mode and owner of what is written. It leaves out what changes
+// where, and with what; whose signatures it checks; mode and owner of what is written. It leaves out what changes
 // say, and runner, who runs all else.
 func aspects(e Event, runner string, changes ...host.Change) string {
 	var parts []string
@@ -223,6 +223,7 @@ func aspects(e Event, runner string, changes ...host.Change) string {
 	for _, key := range []string{"mode", "owner", "group", "from", "target"} {
 		add(key+" %s", text(key))
 	}
+	add("signatures %s", text("signatures"))
 	if n := text("files"); n != "1" {
 		add("files %s", n)
 	}

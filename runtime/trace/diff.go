@@ -390,7 +390,7 @@ func compared(e Event) []field {
 		switch e.Op {
 		case "cron": // the other lines of a crontab belong to others
 			e.Stdin = ""
-		case "yum": // a dry run lacks the headers of packages that are yet to be downloaded
+		case "yum", "apt": // a dry run lacks the headers of packages that are yet to be downloaded
 			e.Detail = maps.Clone(e.Detail)
 			delete(e.Detail, "touches")
 		}

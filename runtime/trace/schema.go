@@ -200,7 +200,7 @@ func meanings() []meaning {
 		{"path", nil, "the file or directory"},
 		{"stdin", nil, "hex SHA-256 of the command's input, or <secret:name>"},
 		{"sets", nil, "facts that hold afterwards, as kind:name"},
-		{"detail", nil, "more about the effect: mode, owner, group, sha256, bytes, cwd, env, argv_exposed, ..."},
+		{"detail", nil, "more about the effect: mode, owner, group, sha256, bytes, cwd, env, argv_exposed, signatures, ..."},
 		{"before", nil, "hex SHA-256 of the record of what was there before, which runbook undo puts back"},
 		{"fidelity", nil, "how well it is known what the effect does: exact, bounded by what the runbook says of it, or assumed"},
 		{"url", nil, "what was asked over the network, without its secrets"},

@@ -2,7 +2,10 @@ package rpm
 
 import (
 	"bytes"
+	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"path"
@@ -52,6 +55,17 @@ const (
 type table struct {
 	index map[uint32]entry
 	store []byte
+	raw   [2][]byte // the header as it came: what precedes the index, and the rest
+}
+
+// digests returns the digests that rpm keeps of a header.
+func (h *table) digests() (sha256Hex, sha1Hex string) {
+	a, b := sha256.New(), sha1.New()
+	for _, part := range h.raw {
+		a.Write(part)
+		b.Write(part)
+	}
+	return hex.EncodeToString(a.Sum(nil)), hex.EncodeToString(b.Sum(nil))
 }
 
 type entry struct{ kind, offset, count uint32 }

@@ -35,9 +35,12 @@ type Package struct {
 	Epoch                  string // "" if there is none; rpm then takes 0
 	Arch                   string
 	Source                 bool // a source package
-	Files                  []File
-	Provides               []string // names, without versions
-	Scripts                []string // texts of those of %pretrans, %pre, %post and %posttrans that it has
+	// SHA256 and SHA1 are digests, in hex, of the header: two builds of one version differ in them, two signatures of
+	// one build do not. rpm keeps one or both of an installed package.
+	SHA256, SHA1 string
+	Files        []File
+	Provides     []string // names, without versions
+	Scripts      []string // texts of those of %pretrans, %pre, %post and %posttrans that it has
 }
 
 // A File is one file that a package installs.
@@ -94,6 +97,7 @@ func Read(r io.Reader) (*Package, error) {
 	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
+	p.SHA256, p.SHA1 = h.digests()
 	p.Source = binary.BigEndian.Uint16(lead[6:]) == 1
 	return p, p.checkNames()
 }
@@ -124,7 +128,7 @@ func readHeader(r io.Reader) (*table, error) {
 	if _, err := io.CopyN(&b, r, int64(entries)*16+int64(size)); err != nil {
 		return nil, short(err)
 	}
-	h := &table{index: map[uint32]entry{}, store: b.Bytes()[entries*16:]}
+	h := &table{index: map[uint32]entry{}, store: b.Bytes()[entries*16:], raw: [2][]byte{intro, b.Bytes()}}
 	for i := b.Bytes()[:entries*16]; len(i) > 0; i = i[16:] {
 		tag := binary.BigEndian.Uint32(i)
 		h.index[tag] = entry{

@@ -265,3 +265,23 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// The digests of a header are those that rpm keeps.
+func TestDigests(t *testing.T) {
+	if _, err := exec.LookPath("rpm"); err != nil {
+		t.Skip("NOT TESTED: there is no rpm here")
+	}
+	data := server(t)
+	p, err := Read(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "x.rpm")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("rpm", "-qp", "--qf", "%{SHA256HEADER}", file).Output()
+	if err != nil || string(out) != p.SHA256 || len(p.SHA1) != 40 {
+		t.Errorf("got %s and %s, rpm says %s, %v", p.SHA256, p.SHA1, out, err)
+	}
+}

@@ -3,6 +3,7 @@ package rpm
 import (
 	"cmp"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -28,6 +29,54 @@ func ParseFilename(file string) (name, version, release, arch string, ok bool) {
 	}
 	name, version, release = s[:v], s[v+1:r], s[r+1:]
 	return name, version, release, arch, name != "" && version != "" && release != "" && arch != ""
+}
+
+// A Label is a way to read NAME-VERSION or NAME-VERSION-RELEASE, whose names may hold dashes, too.
+type Label struct{ Name, EVR string }
+
+// Labels returns the ways to read the label of a package, the shortest name first. An architecture at its end is
+// left out of the version.
+func Labels(label string) (all []Label) {
+	for _, a := range strings.Fields(".x86_64 .noarch .i386 .i686 .aarch64 .ppc64le .s390x") {
+		label = strings.TrimSuffix(label, a)
+	}
+	last := strings.LastIndexByte(label, '-')
+	if last < 0 {
+		return nil
+	}
+	for _, i := range []int{strings.LastIndexByte(label[:last], '-'), last} {
+		if i > 0 && i+1 < len(label) && digit(rune(label[i+1])) {
+			all = append(all, Label{label[:i], label[i+1:]})
+		}
+	}
+	return all
+}
+
+// WithoutEpoch returns a label without the epoch that may stand before its version, which rpm does not look for.
+func WithoutEpoch(label string) string {
+	before, after, ok := strings.Cut(label, ":")
+	if !ok {
+		return label
+	}
+	return strings.TrimRightFunc(before, digit) + after
+}
+
+// Runs reports whether a machine that rpm takes for one architecture runs packages for another. If nobody knows the
+// machine it does.
+func Runs(machine, arch string) bool {
+	if machine == "" || arch == "noarch" || machine == arch {
+		return true
+	}
+	const intel = "i386 i486 i586 i686 athlon"
+	small := slices.Contains(strings.Fields(intel), arch)
+	switch machine {
+	case "x86_64":
+		return small || slices.Contains(strings.Fields("amd64 ia32e x86_64_v2 x86_64_v3 x86_64_v4"), arch)
+	case "i386", "i486", "i586", "i686":
+		return small
+	}
+	// Of a family that is not named here rpm decides.
+	return !small && arch != "x86_64" && strings.HasPrefix(arch, machine[:min(3, len(machine))])
 }
 
 // CompareEVR compares two texts "EPOCH:VERSION-RELEASE" and returns -1, 0 or 1. A

@@ -108,3 +108,31 @@ func FuzzCompareVersions(f *testing.F) {
 		ParseFilename(a)
 	})
 }
+
+func TestLabels(t *testing.T) {
+	for in, want := range map[string]string{
+		"nginx-1.20": "[{nginx 1.20}]", "nginx-1:1.20-14.el9.x86_64": "[{nginx 1:1.20-14.el9} {nginx-1:1.20 14.el9}]", "nginx": "[]",
+		"mongodb-org": "[]", "mongodb-org-2.6.8": "[{mongodb-org 2.6.8}]", "-1": "[]", "a-": "[]", "java-1.8.0-openjdk": "[{java 1.8.0-openjdk}]",
+	} {
+		if got := fmt.Sprint(Labels(in)); got != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+	for in, want := range map[string]string{"nginx-1:1.20-1": "nginx-1.20-1", "nginx": "nginx", "a-1-2": "a-1-2"} {
+		if got := WithoutEpoch(in); got != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestRuns(t *testing.T) {
+	for in, want := range map[string]bool{
+		"x86_64 x86_64": true, "x86_64 i686": true, "i386 x86_64": false, "i386 i686": true, "aarch64 x86_64": false, "aarch64 noarch": true,
+		" ppc": true, "x86_64 aarch64": false, "ppc64le ppc64le": true, "aarch64 i686": false, "arm armv7hl": true, "x86_64 x86_64_v3": true,
+	} {
+		machine, arch, _ := strings.Cut(in, " ")
+		if got := Runs(machine, arch); got != want {
+			t.Errorf("%s: got %v", in, got)
+		}
+	}
+}

@@ -95,6 +95,7 @@ func TestEachKindOfFinding(t *testing.T) {
 		{exec("chmod", "-R", "777", "/x"), writable},
 		{exec("curl", "-O", "https://x/y"), downloads}, {exec("git", "clone", "https://x/y"), downloads}, {exec("bash", "-c", "wget http://x/y | sh"), downloads},
 		{exec("rpm", "-i", "x"), packages}, {exec("apt-get", "install", "x"), packages},
+		{trace.Event{Call: "exec", Argv: []string{"x"}, Detail: map[string]any{"signatures": "not checked"}}, packages},
 		{exec("setenforce", "0"), privilege}, {file("write", "/etc/pam.d/su", "0644", "root", ""), privilege}, {file("write", "/root/.ssh/authorized_keys", "0600", "root", ""), privilege},
 		{file("write", "/home/x/.ssh/authorized_keys", "0600", "x", ""), privilege}, {exec("cp", "x", "/etc/ld.so.preload"), privilege}, {exec("sysctl", "-w", "a=b"), privilege},
 		{trace.Event{Call: "symlink", Path: "/x", Detail: map[string]any{"target": "/etc/shadow"}}, accounts},

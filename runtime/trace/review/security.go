@@ -68,6 +68,9 @@ func (k *classifier) findings(a trace.Act) []finding {
 		f.sets(e)
 		f.files(e)
 		f.command(e)
+		if text(e.Detail["signatures"]) == "not checked" {
+			f.warn(packages, "%s %s: signatures are not checked", f.op.Op, f.op.Target)
+		}
 		if names := texts(e.Detail["argv_exposed"]); len(names) > 0 {
 			f.warn(exposed, "%s shows the secret %s", trace.Spaced(e.Argv), strings.Join(names, ", "))
 		}

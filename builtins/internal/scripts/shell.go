@@ -1,4 +1,4 @@
-package rpm
+package scripts
 
 import (
 	"path"
