@@ -142,7 +142,7 @@ func literal(text string) string { return strconv.QuoteToASCII(strings.ToValidUT
 
 // undoParts returns the parts of a record that can be taken back, in the order in which they must be.
 func undoParts(r before.Record) (parts []string) {
-	for _, part := range []string{"service", "enabled", "supervisor", "cron", "iptables-rule", "rpm", "account"} {
+	for _, part := range []string{"service", "enabled", "supervisor", "cron", "iptables-rule", "rpm", "deb", "account"} {
 		if slices.ContainsFunc(r.Facts, func(f before.Fact) bool { return partOf(f) == part }) {
 			parts = append(parts, part)
 		}
@@ -156,7 +156,7 @@ func undoParts(r before.Record) (parts []string) {
 // partOf returns the part that a fact belongs to, "" if it follows from others and is not put back by itself.
 func partOf(f before.Fact) string {
 	switch kind, _, _ := strings.Cut(f.Name, ":"); kind {
-	case "service", "enabled", "supervisor", "cron", "iptables-rule", "rpm":
+	case "service", "enabled", "supervisor", "cron", "iptables-rule", "rpm", "deb":
 		return kind
 	case "user", "group", "home", "shell", "comment", "primary", "groups":
 		return "account"
@@ -168,7 +168,7 @@ func partOf(f before.Fact) string {
 func CannotUndo(r before.Record) (why []string) {
 	why = slices.Clone(r.Lost)
 	for _, f := range r.Facts {
-		if kind, name, _ := strings.Cut(f.Name, ":"); kind == "rpm" && f.Value != "" {
+		if kind, name, _ := strings.Cut(f.Name, ":"); (kind == "rpm" || kind == "deb") && f.Value != "" {
 			why = append(why, fmt.Sprintf("the package %s was %s before, and that package is not kept", name, f.Value))
 		}
 	}

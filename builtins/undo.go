@@ -78,7 +78,9 @@ func (op *undoOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	case "iptables-rule":
 		return op.rules(ctx, h)
 	case "rpm":
-		return op.packages(ctx, h)
+		return op.packages(ctx, h, host.Process{Argv: []string{"rpm", "-e"}})
+	case "deb":
+		return op.packages(ctx, h, host.Process{Argv: []string{"dpkg", "--purge"}, Env: aptEnv()})
 	}
 	return nil, fmt.Errorf("argument \"part\": got %q, want %s", op.part, strings.Join(undoParts(op.record), " or "))
 }
@@ -127,8 +129,8 @@ func (op *undoOp) files(ctx context.Context, h host.Reader) (actions []runtime.A
 // packaged are the packages that the effect has installed.
 func (op *undoOp) packaged() (names []string) {
 	for _, f := range op.record.Facts {
-		if name, ok := strings.CutPrefix(f.Name, "rpm:"); ok && f.Value == "" {
-			names = append(names, name)
+		if part := partOf(f); f.Value == "" && (part == "rpm" || part == "deb") {
+			names = append(names, f.Name)
 		}
 	}
 	return names

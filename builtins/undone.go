@@ -51,6 +51,12 @@ func (op *undoOp) services(ctx context.Context, h host.Reader) (actions []runtim
 		switch {
 		case err != nil || have == was || have == "" || kind == "enabled" && have == cmp.Or(was, "disabled"):
 			return err
+		case kind == "enabled" && slices.Equal(op.effect.Argv, []string{"update-rc.d", name, "defaults"}):
+			cmd := host.Cmd{
+				Process: host.Process{Argv: []string{"update-rc.d", "-f", name, "remove"}},
+				Sets:    map[host.Fact]string{fact(enabledKind, name): "disabled"},
+			}
+			actions = append(actions, doing(cmd, change(name+" at boot", have, "unknown to init"))...)
 		case kind == "enabled":
 			s.boot = cmp.Or(was, "disabled")
 			actions = append(actions, runtime.Actions(s.setBoot, change(name+" at boot", have, s.boot))...)
@@ -190,12 +196,12 @@ func deletion(added []string) []string {
 	return slices.Concat(added[:i], []string{"-D", added[i+1]}, rule)
 }
 
-// packages removes packages that were not there, all at once.
-func (op *undoOp) packages(ctx context.Context, h host.Reader) ([]runtime.Action, error) {
-	cmd := host.Cmd{Process: host.Process{Argv: []string{"rpm", "-e"}}, Critical: true, Sets: map[host.Fact]string{}}
+// packages removes packages that were not there, all at once, by a command that takes their names.
+func (op *undoOp) packages(ctx context.Context, h host.Reader, p host.Process) ([]runtime.Action, error) {
+	cmd := host.Cmd{Process: p, Critical: true, Sets: map[host.Fact]string{}}
 	var changes []host.Change
-	err := op.each(func(_, name, was string) error {
-		f := fact(rpmKind, name)
+	err := op.each(func(kind, name, was string) error {
+		f := fact(kindNamed(kind), name)
 		have, err := op.now(ctx, h, f)
 		if err != nil || have == was || was != "" {
 			return err
@@ -203,7 +209,7 @@ func (op *undoOp) packages(ctx context.Context, h host.Reader) ([]runtime.Action
 		cmd.Argv, cmd.Sets[f] = append(cmd.Argv, name), ""
 		changes = append(changes, change("package "+name, have, ""))
 		return nil
-	}, "rpm")
+	}, op.part)
 	cmd.TouchesFacts = []host.Fact{fact(servicesKind, "all")}
 	return doing(cmd, changes...), err
 }

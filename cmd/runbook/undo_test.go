@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ func (s site) machineNow() string {
 	s.t.Helper()
 	return s.Must(`
 find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /installer -o -path /root -o -path /var/lib/runbook \
-	-o -path /var/log -o -path /var/cache -o -path /var/lib/dnf -o -path /var/lib/rpm -o -path /var/spool/cron \) -prune -o \
+	-o -path /var/log -o -path /var/cache -o -path /var/lib/dnf -o -path /var/lib/apt -o -path /var/lib/dpkg/status-old -o -path /var/lib/rpm -o -path /var/spool/cron \) -prune -o \
 	! -name 'passwd*' ! -name 'group*' ! -name '*shadow*' ! -name 'sub[ug]id*' ! -name '.pwd.lock' \
 	\( -type f -printf '%p %m %u %g ' -exec md5sum {} \; -o -printf '%p %y %m %u %g %l\n' \) | sort
 sort /etc/passwd /etc/group
@@ -60,4 +61,39 @@ func TestUndoInstall(t *testing.T) {
 	if d := differences(was, s.machineNow()); d != "" {
 		t.Errorf("it is not as it was:\n%s", d)
 	}
+}
+
+// Packages, accounts, crontabs, rules, owners and services are put back as they were: what was there before stays.
+func TestUndoMachine(t *testing.T) {
+	s := aptSite(t)
+	file := s.deb("/root/debs", debian{name: "web", version: "1.0-1", files: map[string]string{"/usr/share/web/page": "p\n", "/etc/web.conf": "port = 80\n",
+		"conffiles": "/etc/web.conf\n"}})
+	s.Must("useradd -m -s /bin/sh old && groupadd crew && echo '@daily /bin/true' | crontab -u old - && iptables -A INPUT -p tcp --dport 22 -j ACCEPT && mkdir -p /srv/a/b && touch /srv/a/b/c && chown old /srv/a/b/c && chmod 2770 /srv/a")
+	s.put("/etc/init.d/steady", "#!/bin/sh\n### BEGIN INIT INFO\n# Provides: steady\n# Required-Start:\n# Required-Stop:\n# Default-Start: 2 3 4 5\n# Default-Stop: 0 1 6\n### END INIT INFO\n"+
+		"case $1 in start) touch /run/steady ;; stop) rm -f /run/steady ;; status) test -e /run/steady || exit 3 ;; esac\n")
+	s.Must("chmod 755 /etc/init.d/steady")
+	was := s.machineNow()
+	book := s.bookOf("apt(" + fmt.Sprintf("%q", file) + `)
+group("web")
+useradd("web", home = "/srv/web", group = "web")
+useradd("old", shell = "/bin/bash", groups = ["crew"], comment = "Old")
+cron("old", "@weekly", "/bin/false")
+cron("web", "@hourly", "/bin/false")
+iptables("INPUT", protocol = "tcp", dport = 80, jump = "ACCEPT", comment = "the web")
+iptables("INPUT", protocol = "tcp", dport = 443, jump = "ACCEPT", position = "append")
+chown("/srv/a", "old", group = "crew", adopt = True)
+mkdir("/srv/a", mode = 0o700)
+service("steady", enabled = True)
+line("/etc/web.conf", "host = x")`)
+	s.run(0, "run", book, "--trace", "/root/run.jsonl")
+	if s.machineNow() == was {
+		t.Fatal("the run changed nothing")
+	}
+	s.run(0, "undo", "/root/run.jsonl", "--dry-run", "--trace", "/root/plan.jsonl")
+	out := s.run(0, "undo", "/root/run.jsonl", "--trace", "/root/undo.jsonl")
+	if d := differences(was, s.machineNow()); d != "" {
+		t.Errorf("it is not as it was:\n%s\n%s", d, out)
+	}
+	s.says(s.run(0, "audit", "diff", "/root/plan.jsonl", "/root/undo.jsonl"), "equal")
+	s.Must("! service steady status && ! ls /etc/rc3.d | grep steady")
 }

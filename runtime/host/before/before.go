@@ -257,6 +257,9 @@ func (k *Keeper) Exec(ctx context.Context, h host.Reader, c host.Cmd) Record {
 	if c.Brings && len(c.Makes)+len(c.Touches)+len(c.Sets)+len(c.Gives)+len(c.TouchesFacts) == 0 {
 		m.lose("nobody has said what it changes: creates= or touches= would")
 	}
+	if c.MayMake {
+		m.lose("what comes along with it is not known beforehand, and stays: packages that it needs, and their files")
+	}
 	m.facts(ctx, c)
 	return m.end()
 }
