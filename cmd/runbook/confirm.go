@@ -24,8 +24,8 @@ const confirmHelp = `Keep what a run with --confirm-within has done, which is un
   runbook confirm
 
 The time begins when the run has ended, or was cut off. A program of its own waits for it: it does not end with the
-session, and after a reboot cron starts it again (the first step of such a run writes /etc/cron.d/runbook-confirm; without
-cron a reboot ends the waiting, and the run says so). What somebody has changed since the run stays as it is.`
+session, and after a reboot cron starts it again (the first step of such a run writes /etc/cron.d/runbook-confirm;
+without cron a reboot ends the waiting, and the run says so). What somebody has changed since the run stays as it is.`
 
 func (p *program) confirmCommand() *cobra.Command {
 	var dir string
@@ -125,11 +125,11 @@ func (s state) unsettled() error {
 	if p == nil || err != nil {
 		return err
 	}
-	text, hint := "a run awaits its confirmation, or is undone otherwise: trace %s", "keep it: runbook confirm; or undo it at once: runbook undo "
+	err = spoken("a run awaits its confirmation, or is undone otherwise: trace %s", p.Trace)
 	if p.Failed != "" {
-		text, hint = "a run was not confirmed and could not be undone: trace %s: "+p.Failed, "keep it: runbook confirm; or undo it: runbook undo "
+		err = spoken("a run was not confirmed and could not be undone: trace %s: %s", p.Trace, p.Failed)
 	}
-	return runtime.Hint(spoken(text, p.Trace), hint+trace.Spaced([]string{p.Trace}))
+	return runtime.Hint(err, "keep it: runbook confirm; or undo it now: runbook undo "+trace.Spaced([]string{p.Trace}))
 }
 
 // confirmStep is the name of the step that makes the waiting survive a reboot.
@@ -172,8 +172,10 @@ func (s *session) await(traceName string) error {
 		return err
 	}
 	argv := []string{self, "await-confirmation", "--state", string(s.state)}
-	if systemdRun := "/usr/bin/systemd-run"; os.Geteuid() == 0 && isThere("/run/systemd/system") && isThere(systemdRun) {
-		argv = append([]string{systemdRun, "--quiet", "--collect", "--"}, argv...) // not of the session, which may be ended as a whole
+	const systemdRun = "/usr/bin/systemd-run"
+	if os.Geteuid() == 0 && isThere("/run/systemd/system") && isThere(systemdRun) {
+		// Not of the session, which may be ended as a whole.
+		argv = append([]string{systemdRun, "--quiet", "--collect", "--"}, argv...)
 	}
 	if err := host.Detach(argv, out); err != nil {
 		return errors.Join(fmt.Errorf("nothing would wait for the confirmation: %w", err), s.state.settled())
@@ -248,7 +250,8 @@ func (p *program) awaitConfirmation(ctx context.Context, s state) error {
 			}
 			continue
 		}
-		fmt.Fprintf(p.err, "%s nobody has confirmed %s: it is undone\n", p.now().UTC().Format(time.RFC3339), trace.Quote(run.Trace))
+		now := p.now().UTC().Format(time.RFC3339)
+		fmt.Fprintf(p.err, "%s nobody has confirmed %s: it is undone\n", now, trace.Quote(run.Trace))
 		return p.undoUnconfirmed(ctx, s, run)
 	}
 }

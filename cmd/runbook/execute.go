@@ -86,18 +86,8 @@ func (s *session) realRun(ctx context.Context) (err error) {
 		return err
 	}
 	defer unlock.Close()
-	if s.undo == nil {
-		if err := s.state.unsettled(); err != nil {
-			return err
-		}
-	}
-	if err := s.admit(ctx); err != nil {
-		return s.refuse(err)
-	}
-	if s.undo != nil && s.plan == nil {
-		if err := s.foretell(ctx); err != nil {
-			return err
-		}
+	if err := s.mayBegin(ctx); err != nil {
+		return err
 	}
 	if s.hand, err = s.newByHand(); err != nil {
 		return err
@@ -133,11 +123,33 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	head, err := s.do(ctx, runtime.OnMachine, o, file, printed, lenient{s.out})
 	err = errors.Join(s.wayOn(err), s.noteFollowing(name))
 	err = errors.Join(err, s.conclude(name, head, printed, s.flags.quiet && err == nil))
+	return s.settle(err)
+}
+
+// mayBegin returns an error if another run is to be settled first, the run may not follow its plan, or what it is to
+// take back cannot be.
+func (s *session) mayBegin(ctx context.Context) error {
+	if s.undo == nil {
+		if err := s.state.unsettled(); err != nil {
+			return err
+		}
+	}
+	if err := s.admit(ctx); err != nil {
+		return s.refuse(err)
+	}
+	if s.undo != nil && s.plan == nil {
+		return s.foretell(ctx)
+	}
+	return nil
+}
+
+// settle notes that the run has ended, for who may confirm it, and that one that was to be confirmed is undone.
+func (s *session) settle(err error) error {
 	switch {
 	case s.flags.confirmWithin > 0:
-		err = errors.Join(err, s.awaited(s.now()))
+		return errors.Join(err, s.awaited(s.now()))
 	case s.undo != nil && err == nil:
-		err = s.undo.settle(s.state)
+		return s.undo.settle(s.state)
 	}
 	return err
 }

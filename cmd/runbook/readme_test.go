@@ -71,23 +71,7 @@ func TestApprovalExample(t *testing.T) {
 	if _, err := exec.LookPath("ssh-keygen"); err != nil {
 		lab.Skip(t, "no ssh-keygen")
 	}
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, _ := strings.Cut(string(readme), "## Approvals and signatures")
-	script := "exec sh keys.sh\n"
-	commands := 0
-	for line := range strings.Lines(text[:strings.Index(text, "\n## ")]) {
-		if c, ok := strings.CutPrefix(line, "    runbook "); ok {
-			script += "exec runbook " + c
-			commands++
-		}
-	}
-	if commands != 8 {
-		t.Errorf("README.md has %d commands there, want 8", commands)
-	}
-	script += `stdout '^  proved +author@example.org has signed this head, with the key SHA256:'
+	commandsOf(t, "Approvals and signatures", 8, "exec sh keys.sh\n", `stdout '^  proved +author@example.org has signed this head, with the key SHA256:'
 exists page
 exec runbook audit diff plan.jsonl run.jsonl
 stdout '^equal$'
@@ -101,9 +85,46 @@ for k in author alice bob; do
     echo "$k@example.org $(cat $k.pub)" >>allowed_signers
 done
 sed -i "s:host.cwd:\"$PWD\":" web.star
-`
+`)
+}
+
+// The commands that the README has for undo do what it says.
+func TestUndoExample(t *testing.T) {
+	commandsOf(t, "Taking a run back", 6, "exec sh here.sh\n", `stdout '^confirmed: '
+exists page
+exec runbook audit diff undo-plan.jsonl undo.jsonl
+stdout '^equal$'
+-- web.star --
+def site():
+    write(host.cwd + "/page", "hello\n")
+step(site)
+-- here.sh --
+sed -i "s:host.cwd:\"$PWD\":" web.star
+`)
+}
+
+// commandsOf runs the commands of a section of the README between two parts of a script.
+func commandsOf(t *testing.T, section string, want int, before, after string) {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(readme), "## "+section+"\n")
+	script, commands := before, 0
+	for line := range strings.Lines(text[:strings.Index(text, "\n## ")]) {
+		if c, ok := strings.CutPrefix(line, "    runbook "); ok {
+			c, _, _ = strings.Cut(c, "   ") // what it does
+			script += "exec runbook " + strings.TrimSpace(c) + "\n"
+			commands++
+		}
+	}
+	if commands != want {
+		t.Errorf("README.md has %d commands there, want %d", commands, want)
+	}
+	script += after
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "approvals.txtar"), []byte(script), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "example.txtar"), []byte(script), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{Dir: dir, Setup: func(env *testscript.Env) error {
