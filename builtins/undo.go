@@ -295,9 +295,12 @@ func (op *undoOp) file(ctx context.Context, h host.Reader, f before.File) ([]run
 	blob := op.past.Blob(f.SHA256)
 	content, err := contentOf(h, source{path: blob})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("what it held is not kept any more: %w", err)
 	}
-	write := reading(writeFile(f.Path, content, meta), runtime.Read{Path: blob, SHA256: f.SHA256})
+	if sum, err := host.SHA256(ctx, runtime.Unmasked(h), blob); err != nil || sum != f.SHA256 {
+		return nil, errors.Join(err, fmt.Errorf("what is kept of it was changed: %s has the digest %s", blob, sum))
+	}
+	write := reading(writeFile(f.Path, content, meta), runtime.Read{Path: blob})
 	changes := []host.Change{op.content(h, f, m, there)}
 	if there {
 		changes = append(changes, named(f.Path, metaChanges(m, meta))...)

@@ -98,6 +98,13 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	}
 	o.Remember = s.state.remember
 	o.Info.Undo = kept.NewID()
+	spare := ""
+	if s.undo != nil {
+		spare = s.undo.id
+	}
+	if err := s.state.kept().Prune(mostKeptInAll, spare); err != nil {
+		return fmt.Errorf("state directory: %w", err)
+	}
 	journal := s.state.kept().Begin(o.Info.Undo)
 	defer journal.Close()
 	s.keeper(&o, journal, s.book.Leaks(o.Secrets, o.Info))

@@ -50,8 +50,10 @@ func (p *program) undoCommand() *cobra.Command {
 	return c
 }
 
-// mostKept is how many bytes a run may keep of what it changes.
-const mostKept = 1 << 30
+const (
+	mostKept      = 1 << 30 // bytes that a run may keep of what it changes
+	mostKeptInAll = 4 << 30 // bytes that all runs may: then what the oldest have kept goes
+)
 
 // keptIn is where runs keep what they change.
 func (s state) kept() kept.Store { return kept.Store(string(s) + "/undo") }

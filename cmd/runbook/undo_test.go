@@ -97,3 +97,34 @@ line("/etc/web.conf", "host = x")`)
 	s.says(s.run(0, "audit", "diff", "/root/plan.jsonl", "/root/undo.jsonl"), "equal")
 	s.Must("! service steady status && ! ls /etc/rc3.d | grep steady")
 }
+
+// An undo that is killed at any moment is gone on with by the same command.
+func TestUndoKilled(t *testing.T) {
+	t.Parallel()
+	s := bareSite(t, lab.Options{})
+	s.put("/root/many.star", `
+def many():
+    for i in range(12):
+        mkdir("/srv/d%d" % i)
+        write("/srv/d%d/new" % i, "new\n")
+        write("/srv/old%d" % i, "other %d\n" % i, mode = 0o600)
+        move("/srv/old%d" % i, "/srv/moved%d" % i)
+        symlink("/srv/old%d" % i, "moved%d" % i)
+        remove("/srv/gone%d" % i)
+step(many)
+`)
+	const census = `cd /srv && find . -printf '%p %y %m %u %g %l\n' | sort && cat old* gone*/x/y`
+	kills := sample.Count(t, 10, 50)
+	for i := range kills {
+		s.Must("rm -rf /srv /var/lib/runbook /root/*.jsonl*; mkdir /srv; for i in $(seq 0 11); do echo $i >/srv/old$i; mkdir -p /srv/gone$i/x; echo $i >/srv/gone$i/x/y; done")
+		was := s.Must(census)
+		s.run(0, "run", "/root/many.star", "--trace", "/root/run.jsonl")
+		for n := range 3 {
+			s.Exec(lab.Cmd{Argv: []string{"timeout", "-s", "KILL", fmt.Sprintf("%.3f", 0.02+float64(i)*0.004+float64(n)*0.03), "/usr/local/bin/runbook", "undo", "/root/run.jsonl"}})
+		}
+		s.run(0, "undo", "/root/run.jsonl")
+		if d := differences(was, s.Must(census)); d != "" {
+			t.Fatalf("killed %d times: it is not as it was:\n%s", i, d)
+		}
+	}
+}

@@ -19,6 +19,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
+	"time"
 
 	"runbook/runtime/host/before"
 )
@@ -101,6 +104,86 @@ func (j *Journal) Record(r before.Record) (sum string, err error) {
 func digest(line []byte) string {
 	sum := sha256.Sum256(line)
 	return hex.EncodeToString(sum[:])
+}
+
+// Prune removes what the oldest runs have kept, until no more than most bytes of contents are kept. It leaves the run
+// called spare, and does nothing as long as there is room.
+func (s Store) Prune(most int64, spare string) error {
+	blobs, err := os.ReadDir(s.Blob(""))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	sizes, total := map[string]int64{}, int64(0)
+	for _, b := range blobs {
+		if fi, ierr := b.Info(); ierr == nil {
+			sizes[b.Name()] = fi.Size()
+			total += fi.Size()
+		}
+	}
+	if err != nil || total <= most {
+		return err
+	}
+	used, err := s.newest(sizes, most, spare)
+	for name := range sizes {
+		if err == nil && !used[name] {
+			err = os.Remove(s.Blob(name))
+		}
+	}
+	return err
+}
+
+// newest removes the journals of all runs but the newest, whose contents are at most most bytes, and returns those.
+func (s Store) newest(sizes map[string]int64, most int64, spare string) (used map[string]bool, err error) {
+	journals, err := filepath.Glob(filepath.Join(string(s), "*.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	age := func(name string) (t time.Time) {
+		if fi, err := os.Stat(name); err == nil {
+			t = fi.ModTime()
+		}
+		return t
+	}
+	slices.SortFunc(journals, func(a, b string) int { return age(b).Compare(age(a)) })
+	used = map[string]bool{}
+	for _, name := range journals {
+		id := strings.TrimSuffix(filepath.Base(name), ".jsonl")
+		records, err := s.Read(id)
+		if err != nil {
+			return nil, err
+		}
+		if need := unused(records, used, sizes); id == spare || need <= most {
+			most -= need
+			mark(records, used)
+			continue
+		}
+		for _, file := range []string{name, name + ".undone", name + ".of"} {
+			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		}
+	}
+	return used, nil
+}
+
+// unused returns how many bytes the contents of records have that are not used yet.
+func unused(records map[string]before.Record, used map[string]bool, sizes map[string]int64) (n int64) {
+	for _, r := range records {
+		for _, f := range r.Files {
+			if !used[f.SHA256] {
+				n += sizes[f.SHA256]
+			}
+		}
+	}
+	return n
+}
+
+func mark(records map[string]before.Record, used map[string]bool) {
+	for _, r := range records {
+		for _, f := range r.Files {
+			used[f.SHA256] = true
+		}
+	}
 }
 
 // Undone returns what of a run was taken back already, as [Store.NoteUndone] got it.
