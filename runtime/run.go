@@ -226,6 +226,9 @@ func (r *Run) begin(ctx context.Context, book *Runbook) error {
 	}
 	r.vault = book.placeholders.Vault(r.Secrets, book.publicText(r.Info), r.predicted && r.settle == nil)
 	r.public = r.vault.Public()
+	if r.Before != nil {
+		r.Before.Secret = r.public.Holds
+	}
 	r.door = &door{Reader: r.host, host: r.host, run: r, opState: &opState{}}
 	r.mu.Unlock()
 	book.loader.run = r

@@ -59,7 +59,7 @@ func (s *session) dryRun(ctx context.Context) error {
 		}
 		defer file.Close()
 	}
-	s.keeper(&o, nil, s.book.Leaks(o.Secrets, o.Info))
+	s.keeper(&o, nil)
 	if _, err := s.do(ctx, runtime.Predicted, o, file, nil, s.out); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *session) realRun(ctx context.Context) (err error) {
 	}
 	journal := s.state.kept().Begin(o.Info.Undo)
 	defer journal.Close()
-	s.keeper(&o, journal, s.book.Leaks(o.Secrets, o.Info))
+	s.keeper(&o, journal)
 	o.Person = &person{ctx, s.console, s.flags.yes, s.flags.acks}
 	if s.hand != nil {
 		o.ByHand = s.hand.await

@@ -237,13 +237,13 @@ type undoable struct {
 }
 
 // keeper has a run keep what it changes, in a journal; nil: it is only judged.
-func (s *session) keeper(o *runtime.Options, journal *kept.Journal, leaks func(string) bool) {
+func (s *session) keeper(o *runtime.Options, journal *kept.Journal) {
 	if journal == nil {
-		o.Before = before.New(mostKept, nil, leaks)
+		o.Before = before.New(mostKept, nil)
 		o.Record = func(r before.Record) (string, error) { s.judge(r); return "", nil }
 		return
 	}
-	o.Before = before.New(s.room(), journal.Put, leaks)
+	o.Before = before.New(s.room(), journal.Put)
 	o.Record = func(r before.Record) (string, error) {
 		s.judge(r)
 		sum, err := journal.Record(r)

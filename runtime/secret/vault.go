@@ -119,6 +119,9 @@ func (v *Vault) replacer() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
+// Holds reports whether a text holds a secret, in whatever form, or what stands for one.
+func (v *Vault) Holds(text string) bool { return v.In(text) || string(v.Mask([]byte(text))) != text }
+
 // Predicted reports whether v resolves requests to servers only.
 func (v *Vault) Predicted() bool { return v.predicted }
 

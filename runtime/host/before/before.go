@@ -60,7 +60,7 @@ type Fact struct {
 type Keeper struct {
 	// Put keeps a content and returns its digest; nil: nothing is kept, as in a dry run.
 	Put func(io.Reader) (sha256 string, err error)
-	// Secret reports whether a text holds a secret of the run: that is never kept.
+	// Secret reports whether a text holds a secret of the run: that is never kept. The run sets it.
 	Secret func(text string) bool
 	// Room is how many bytes may yet be kept.
 	Room int64
@@ -69,8 +69,8 @@ type Keeper struct {
 }
 
 // New returns a Keeper that keeps at most room bytes.
-func New(room int64, put func(io.Reader) (string, error), secret func(string) bool) *Keeper {
-	return &Keeper{Put: put, Secret: secret, Room: room, made: map[string]bool{}}
+func New(room int64, put func(io.Reader) (string, error)) *Keeper {
+	return &Keeper{Put: put, Room: room, made: map[string]bool{}}
 }
 
 // ours reports whether the run has made a name, or a directory above it.
@@ -284,8 +284,8 @@ func (m *making) facts(ctx context.Context, c host.Cmd) {
 		switch {
 		case err != nil:
 			m.lose("%s: %v", f, err)
-		case m.Secret != nil && m.Secret(value):
-			m.lose("%s: it holds a secret, which is never kept", f)
+		case m.Secret(f.Name) || m.Secret(value):
+			m.lose("a fact of kind %s holds a secret, which is never kept", f.Kind.Name)
 		default:
 			m.Facts = append(m.Facts, Fact{f.String(), value})
 		}
