@@ -133,6 +133,14 @@ func withoutCredentials(v any) any {
 		for i := range v {
 			v[i] = withoutCredentials(v[i])
 		}
+	case []string:
+		for i := range v {
+			v[i], _ = withoutCredentials(v[i]).(string)
+		}
+	case map[string]string:
+		for k := range v {
+			v[k], _ = withoutCredentials(v[k]).(string)
+		}
 	case map[string]any:
 		for k := range v {
 			v[k] = withoutCredentials(v[k])

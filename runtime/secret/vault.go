@@ -16,9 +16,11 @@
 package secret
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -353,7 +355,29 @@ func (v *Vault) ShowValue(value any) any {
 		}
 		return out
 	}
-	return value
+	if textless(reflect.ValueOf(value)) {
+		return value
+	}
+	var plain any // what JSON makes of a type that is not known here
+	text, err := json.Marshal(value)
+	if err == nil {
+		err = json.Unmarshal(text, &plain)
+	}
+	if err != nil {
+		return "<not shown>"
+	}
+	return v.ShowValue(plain)
+}
+
+// textless reports whether a value is nothing, a number or a bool, or a list of those.
+func textless(v reflect.Value) bool {
+	switch {
+	case !v.IsValid():
+		return true
+	case v.Kind() == reflect.Slice:
+		return v.Type().Elem().Kind() < reflect.Array
+	}
+	return v.Kind() < reflect.Array
 }
 
 // ShowMap shows every text in a map.

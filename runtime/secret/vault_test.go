@@ -2,7 +2,9 @@ package secret
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -63,6 +65,27 @@ func TestResolve(t *testing.T) {
 		r, err := v.ResolveRequest(host.Request{URL: "http://h/" + pw, Bearer: pw})
 		if err != nil || r.URL != `http://h/a%22b%2Fc` || r.Bearer != `a"b/c` {
 			t.Errorf("got %+v, %v", r, err)
+		}
+	}
+}
+
+// A secret in a value of whatever type is shown as its name.
+func TestShowValueOfAnyType(t *testing.T) {
+	type named string
+	p := NewPlaceholders()
+	v := p.Vault(map[string]string{"pw": "correct-horse"}, "", false)
+	for _, value := range []any{
+		"correct-horse", named("correct-horse"), []named{"correct-horse"}, map[string][]string{"a": {"correct-horse"}},
+		[]map[string]any{{"correct-horse": 1}}, struct{ A string }{"correct-horse"}, &struct{ A []named }{[]named{"correct-horse"}}, []any{p.Of("pw")},
+	} {
+		text, err := json.Marshal(v.ShowValue(value))
+		if err != nil || strings.Contains(string(text), "horse") || !strings.Contains(string(text), "secret:pw") {
+			t.Errorf("%T: got %s, %v", value, text, err)
+		}
+	}
+	for _, value := range []any{nil, 1, true, 2.5, []int{1, 2}} {
+		if have := v.ShowValue(value); !reflect.DeepEqual(have, value) {
+			t.Errorf("%v: got %v", value, have)
 		}
 	}
 }
