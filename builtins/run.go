@@ -126,6 +126,9 @@ func (op *runOp) setTouches(names []string) error {
 				"the kinds are "+strings.Join(kindNames(), " "))
 		}
 		op.cmd.TouchesFacts = append(op.cmd.TouchesFacts, fact(k, name))
+		if k != host.Port {
+			op.cmd.Unbound = "it changes " + n + ", for which no path stands"
+		}
 	}
 	return nil
 }

@@ -37,11 +37,6 @@ func (c Cmd) Bounds() (b Bounds, free string) {
 	case slices.Contains(c.Touches, "/"):
 		return b, "it may change everything: it touches /"
 	}
-	for _, f := range c.TouchesFacts {
-		if f.Kind.Name != Port.Name {
-			return b, "it changes " + f.String() + ", for which no path stands"
-		}
-	}
 	b.Trees = topmost(append(slices.Collect(maps.Keys(c.Gives)), c.Touches...))
 	names := slices.Clone(c.Edits)
 	for _, e := range c.Makes {

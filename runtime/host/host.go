@@ -116,7 +116,7 @@ type Cmd struct {
 	MayMake      bool             // may also make directories that cannot be listed beforehand
 	Settle       time.Duration    // how long Sets may take to hold; a real host asks again until then
 	Hopeless     []string         // values of facts in Sets that no waiting will change
-	Edits        []string         // files that its program replaces by way of others beside them, though it does not say so
+	Edits        []string         // files that its program replaces, by way of others beside them
 	Unbound      string           // why it cannot be confined: it changes what no path stands for; "" if it can
 	Within       *Bounds          // what it is held to, where the kernel can; nil: nothing
 
