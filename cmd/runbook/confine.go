@@ -41,8 +41,8 @@ const confineHelp = `How run --confine has the kernel keep the plan.
 Each command gets mounts of its own and Landlock rules. It reads and executes what it could
 without that, and changes only what its effect declares: the trees that touches= names and a
 prefix of conda, what creates= names, the account files that useradd and group are for. Where
-a file is to be made, other names can be made beside it: what is there already cannot be
-changed, and a name that nobody declared fails the op. Its temporary files go to a directory
+a file is to be made or replaced, other names can be made beside it: what is there already
+cannot be changed, and a name that is left and that nobody declared fails the op. Its temporary files go to a directory
 of its own below /tmp (TMPDIR), which is removed when it ends. It has no devices but null, zero, full and
 random, no rights of root's but those over files and accounts, no setuid programs, no signals
 to processes that it has not started, and of the services of this machine it reaches only

@@ -128,3 +128,22 @@ mkdir -p "$1" && echo tool >"$1/tool" && echo x >>DIR/etc/profile
 -- app.star --
 APP.STAR
 `
+
+// The main job does under --confine what it does without: only what is listed is not confined.
+func TestInstallConfined(t *testing.T) {
+	t.Parallel()
+	s, client := newSiteOf(t, expandedMedia(t), lab.Options{}), lab.New(t, lab.Options{Hostname: "client"})
+	lab.Wire(t, s.Jail, client, "10.77.0.1/24", "10.77.0.2/24")
+	s.install(0, "--dry-run", "--trace", "/root/dry.jsonl")
+	out := s.install(0, "--confine", "--trace", "/root/real.jsonl")
+	for line := range strings.Lines(out) {
+		if _, why, ok := strings.Cut(line, "not enforced: "); ok {
+			t.Log(why)
+		}
+	}
+	if out := s.run(0, "audit", "diff", "/root/dry.jsonl", "/root/real.jsonl"); !strings.HasPrefix(out, "equal") {
+		t.Errorf("got %s", out)
+	}
+	checkServer(t, s, client)
+	checkMirrors(t, s)
+}

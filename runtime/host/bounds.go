@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,7 +21,7 @@ import (
 // Bounds are what a confined command may change, as its effect declares it. They
 // depend on nothing else.
 type Bounds struct {
-	Trees []string `json:"trees,omitempty"` // with all below them
+	Trees []string `json:"trees,omitempty"` // directories with all below them; one that is not there, or is a file, is a name
 	// Names are made or replaced, with all below them. Where they lie, other names can be
 	// made, too; what is there already stays as it is.
 	Names   []string `json:"names,omitempty"`
@@ -131,31 +132,32 @@ func (l *Local) scratch(user string) (string, error) {
 // enclose finds b's names on this machine.
 func (l *Local) enclose(b Bounds) (*enclosure, error) {
 	e := &enclosure{Offline: b.Offline}
+	names := slices.Clone(b.Names)
 	for _, name := range b.Trees {
-		real, err := l.real(name)
-		if err == nil {
-			_, err = os.Lstat(real)
-		}
+		end, err := l.Resolve(name, true)
+		real := filepath.Join(l.dir, end)
+		fi, statErr := os.Lstat(real)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			err = l.room(e, name)
+		case errors.Is(err, fs.ErrNotExist), err == nil && errors.Is(statErr, fs.ErrNotExist):
+			names = append(names, name)
+		case cmp.Or(err, statErr) != nil:
+			return nil, fmt.Errorf("%s: %w", name, bare(cmp.Or(err, statErr)))
+		case !fi.IsDir(): // most programs replace a file by another one
+			names = append(names, end)
 		case real == "/":
-			err = errors.New("it may change everything")
-		case err == nil:
+			return nil, fmt.Errorf("%s: it may change everything", name)
+		default:
 			e.Trees = append(e.Trees, real)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, bare(err))
 		}
 	}
 	e.Trees = topmost(e.Trees)
-	for _, name := range b.Names {
+	for _, name := range names {
 		if err := l.room(e, name); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, bare(err))
 		}
 	}
-	var err error
-	e.Closed, err = e.closed()
+	closed, err := e.closed()
+	e.Closed = closed
 	return e, err
 }
 
@@ -244,7 +246,7 @@ func declareIt(name string) string {
 }
 
 // refusal is how programs say what the kernel did not let them do. The name comes before or after it.
-var refusal = regexp.MustCompile(`(?:(?:^|[\s'"‘:=(])(/[^\s'"’:)]+)['"’]?:? [^/\n]*?)?` +
+var refusal = regexp.MustCompile(`(?i)(?:(?:^|[\s'"‘:=(])(/[^\s'"’:)]+)['"’]?:? [^/\n]*?)?` +
 	`(Read-only file system|EROFS|Permission denied|EACCES|Device or resource busy|EBUSY|cross-device link|EXDEV)` +
 	`(?:[^/\n]*?['"‘ ](/[^\s'"’:)]+))?`)
 
@@ -258,7 +260,7 @@ func (b Bounds) explain(err error, res Result) error {
 	name := cmp.Or(m[1], m[3])
 	inside := slices.ContainsFunc(slices.Concat(b.Trees, b.Names), func(t string) bool { return Below(name, t) })
 	switch {
-	case m[2] != "Read-only file system" && m[2] != "EROFS":
+	case !strings.EqualFold(m[2], "Read-only file system") && m[2] != "EROFS":
 		return hinted{err, "it was confined (--confine): if that is why, declare what it changes with touches="}
 	case name == "" || inside:
 		return hinted{fmt.Errorf("%w (it wanted to change something that its effect does not declare)", err),

@@ -23,8 +23,10 @@ type ground struct {
 func newGround(t *testing.T) ground {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
+	for _, d := range []string{dir, filepath.Dir(dir)} { // another account enters, too
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	g := ground{t: t, in: filepath.Join(dir, "in"), out: filepath.Join(dir, "out"), local: host.NewLocal("/")}
 	g.local.Helper = "/proc/self/exe"
@@ -194,6 +196,7 @@ func TestConfinedCommandsMakeNames(t *testing.T) {
 		{`echo x >"$OUT/new.lock" && mv "$OUT/new.lock" "$OUT/new"`, "new", ""},
 		{`echo x >"$OUT/theirs+" && mv "$OUT/theirs+" "$OUT/theirs"`, "theirs", ""},
 		{`sed -i s/as/is/ "$OUT/theirs" 2>/dev/null || cp "$OUT/theirs" "$OUT/theirs-"`, "theirs", ""},
+		{`echo x >"$OUT/link"`, "theirs", ""},
 		{`echo x >"$OUT/new"; echo x >"$OUT/theirs"`, "new", "Read-only file system"},
 		{`echo x >"$OUT/new"; chmod 777 "$OUT/sub/deep"`, "new", "Read-only file system"},
 		{`echo x >"$OUT/new"; rm -rf "$OUT/sub"`, "new", "Device or resource busy|Read-only file system"},
@@ -223,6 +226,40 @@ func TestConfinedCommandsMakeNames(t *testing.T) {
 		if strings.Contains(c.refused, "Read") && strings.SplitN(g.print(), "\n", 2)[1] != strings.SplitN(before, "\n", 2)[1] {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.script, g.print(), before)
 		}
+	}
+}
+
+// A tree that is a file, or a link to one, is replaced as most programs do it; and one of another account's.
+func TestConfinedCommandsReplaceFiles(t *testing.T) {
+	g := newGround(t)
+	if err := os.Symlink("out/theirs", filepath.Dir(g.out)+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	b := host.Bounds{Trees: []string{filepath.Dir(g.out) + "/link"}}
+	for _, script := range []string{`echo x >"$OUT/theirs"`, `echo x >"$OUT/.new" && mv "$OUT/.new" "$OUT/theirs"`} {
+		if _, err := g.do(script, b); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := g.do(`chmod 777 "$OUT/sub"`, b); err == nil {
+		t.Error("it changed what is beside it")
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	if err := os.Chown(g.in, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	inside := g.inside()
+	for script, want := range map[string]int{`id -un >"$IN/who" && mktemp`: 0, `echo x >"$OUT/x"`: 1, `cat /etc/shadow`: 1} {
+		p := host.Process{Argv: []string{"sh", "-c", script}, User: "nobody", Env: map[string]string{"IN": g.in, "OUT": g.out}}
+		res, err := g.local.Exec(t.Context(), host.Cmd{Process: p, Within: &inside, OK: []int{want}})
+		if want == 1 && res.Code == 0 || want == 0 && err != nil || res.Loose != "" {
+			t.Errorf("%s: got %d, %v, %q", script, res.Code, err, res.Loose)
+		}
+	}
+	if got := contentsOf(t, g.in+"/who"); got != "nobody\n" {
+		t.Errorf("got %q", got)
 	}
 }
 

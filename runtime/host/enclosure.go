@@ -19,7 +19,7 @@ import (
 type enclosure struct {
 	ReadOnly bool     `json:",omitempty"` // it only asks
 	Offline  bool     `json:",omitempty"` // no network, not even loopback
-	Trees    []string `json:",omitempty"` // directories with all below them, and files; none is /
+	Trees    []string `json:",omitempty"` // directories with all below them; none is /
 	Rooms    []room   `json:",omitempty"`
 	Closed   []string `json:",omitempty"` // sockets of services
 }
