@@ -63,8 +63,17 @@ func topmost(names []string) (all []string) {
 	return all
 }
 
-// Confinement says by what this machine confines commands.
-func Confinement() string { return fmt.Sprintf("mounts, landlock abi %d", landlockVersion()) }
+// Confinement says by what this machine confines commands, if it can, and what that leaves open.
+func Confinement() string {
+	switch v := landlockVersion(); {
+	case v < 2:
+		return "mounts; without landlock it can signal and trace other processes of its account, and write to pipes"
+	case v < 6:
+		return fmt.Sprintf("mounts, landlock abi %d, by which it can signal other processes of its account", v)
+	default:
+		return fmt.Sprintf("mounts, landlock abi %d", v)
+	}
+}
 
 // exec runs c within its bounds, if it has any and the kernel can.
 func (l *Local) exec(ctx context.Context, c Cmd) (Result, error) {

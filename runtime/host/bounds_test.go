@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"runbook/runtime/host"
@@ -39,6 +40,9 @@ func newGround(t *testing.T) ground {
 		if err := os.WriteFile(f, []byte("as it was\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := syscall.Mkfifo(dir+"/pipe", 0o666); err != nil {
+		t.Fatal(err)
 	}
 	return g
 }
@@ -112,6 +116,9 @@ var attacks = map[string]string{
 	"a disk":                  `d=$(lsblk -lnpo NAME 2>/dev/null | head -1); head -c 1 "${d:-/dev/vda}"`,
 	"memory":                  `head -c 1 /dev/mem || head -c 1 /dev/kmsg`,
 	"the kernel":              `echo x >/proc/sys/kernel/domainname`,
+	"a pipe with a name":      `exec 3<>"$OUT/../pipe"`,
+	"a handle":                `python3 -c "$HANDLE" "$IN" "$OUT/theirs"`,
+	"a namespace unmapped":    `unshare -Um sh -c 'umount -l "$OUT" || mount -o remount,rw,bind / || mount -t tmpfs none "$OUT"'`,
 	"its own limits":          `echo 1000 >/proc/self/oom_score_adj`,
 	"host name":               `hostname stolen`,
 	"environment of others":   `grep -qz . "/proc/$OTHER/environ"`,
@@ -379,8 +386,19 @@ func newNeighbour(t *testing.T) neighbour {
 }
 
 func (n neighbour) env() string {
-	return "OTHER=" + strconv.Itoa(n.cmd.Pid) + " SOCKET='" + n.socket + "' ABSTRACT='" + n.abstract + "'\n"
+	return "HANDLE='" + handle + "' OTHER=" + strconv.Itoa(n.cmd.Pid) + " SOCKET='" + n.socket + "' ABSTRACT='" + n.abstract + "'\n"
 }
+
+// handle opens a file by way of another's mount; see open_by_handle_at(2).
+const handle = `import ctypes, os, sys
+c = ctypes.CDLL(None, use_errno=True)
+h = ctypes.create_string_buffer(b"\x80\0\0\0" + 132 * b"\0")
+m = ctypes.c_int()
+assert c.name_to_handle_at(-100, sys.argv[2].encode(), h, ctypes.byref(m), 0) == 0, "no handle"
+f = c.open_by_handle_at(os.open(sys.argv[1], os.O_RDONLY), h, os.O_RDONLY)
+assert f >= 0, os.strerror(ctypes.get_errno())
+os.fchmod(f, 0o777)
+`
 
 func (n neighbour) lives() bool {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(n.cmd.Pid) + "/stat")

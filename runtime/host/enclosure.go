@@ -62,8 +62,13 @@ func (e *enclosure) detach() (map[string]int, error) {
 
 // detached returns a mount of what is called name, with the mounts below it. All get a flag.
 func detached(name string, flag uint64) (int, error) {
-	const whole = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE | unix.AT_SYMLINK_NOFOLLOW
-	fd, err := unix.OpenTree(unix.AT_FDCWD, name, whole)
+	place, err := placeOf(name)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(place)
+	const whole = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_RECURSIVE | unix.AT_EMPTY_PATH
+	fd, err := unix.OpenTree(place, "", whole)
 	if err != nil {
 		return -1, fmt.Errorf("a mount of its own: %w", err)
 	}
@@ -73,6 +78,22 @@ func detached(name string, flag uint64) (int, error) {
 		return -1, fmt.Errorf("flags of its mount: %w", err)
 	}
 	return fd, nil
+}
+
+// placeOf opens what a name stands for, on the way to which nobody has put a symbolic link since.
+func placeOf(name string) (int, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS}
+	return unix.Openat2(unix.AT_FDCWD, name, &how)
+}
+
+// put gives a detached mount the place of name.
+func put(mount int, name string) error {
+	place, err := placeOf(name)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(place)
+	return unix.MoveMount(mount, "", place, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
 // attach puts what is writable in its place, and closes what is in the rooms and the sockets.
@@ -102,7 +123,7 @@ func remountOr(open map[string]int, name string) error {
 	if !ok {
 		return remount(name, 0, 0, unix.MS_RDONLY)
 	}
-	return unix.MoveMount(fd, "", unix.AT_FDCWD, name, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	return put(fd, name)
 }
 
 // furnish mounts each entry of a room read-only over itself, so that it can be
@@ -132,7 +153,7 @@ func freeze(name string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	return unix.MoveMount(fd, "", unix.AT_FDCWD, name, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	return put(fd, name)
 }
 
 // unreachable reports whether there is nothing at a name for this process: the command finds nothing, either.
@@ -141,9 +162,12 @@ func unreachable(err error) bool {
 		func(e syscall.Errno) bool { return errors.Is(err, e) })
 }
 
-// harmless are the sockets, or directories of such, that look names up or take logs.
-const harmless = "/run/nscd /var/run/nscd /var/lib/sss/pipes/nss /var/lib/sss/pipes/pam /run/systemd/userdb " +
-	"/run/systemd/journal /dev/log /run/systemd/io.systemd.NameServiceSwitch /run/systemd/resolve"
+// The sockets, or directories of such, that look accounts up or take logs, and those that look up hosts.
+const (
+	harmless = "/var/lib/sss/pipes/nss /run/systemd/userdb /dev/log " +
+		"/run/systemd/journal/dev-log /run/systemd/journal/socket /run/systemd/journal/stdout"
+	hostNames = "/run/nscd /run/systemd/resolve"
+)
 
 // closed are the sockets of services that e does not let the command change.
 func (e *enclosure) closed() ([]string, error) {
@@ -152,6 +176,9 @@ func (e *enclosure) closed() ([]string, error) {
 		return nil, bare(err)
 	}
 	allowed := append(slices.Clone(e.Trees), strings.Fields(harmless)...)
+	if !e.Offline { // a question for a name can carry something out
+		allowed = append(allowed, strings.Fields(hostNames)...)
+	}
 	for _, r := range e.Rooms {
 		for _, n := range r.Free {
 			allowed = append(allowed, path.Join(r.Dir, n))
