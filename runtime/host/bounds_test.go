@@ -351,6 +351,22 @@ func TestUnboundCommandsSayWhy(t *testing.T) {
 	}
 }
 
+// Of the attacks those that harm nobody work where nothing is confined: they are stopped by that alone.
+func TestAttacksWorkOtherwise(t *testing.T) {
+	other := newNeighbour(t)
+	names := strings.Split("a pipe with a name,another service,an abstract socket,environment of others,memory of others", ",")
+	if os.Geteuid() == 0 {
+		names = append(names, "a handle")
+	}
+	for _, name := range names {
+		g := newGround(t)
+		p := host.Process{Argv: []string{"bash", "-c", other.env() + attacks[name]}, Env: map[string]string{"IN": g.in, "OUT": g.out}}
+		if _, err := g.local.Exec(t.Context(), host.Cmd{Process: p}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func contentsOf(t *testing.T, name string) string {
 	t.Helper()
 	data, err := os.ReadFile(name)
