@@ -59,8 +59,8 @@ cannot confine (Linux before 5.12, or an account that may have no namespaces), c
 without that, and "not enforced" says so.
 
 A command that is stopped fails with what it wanted to change and the touches= that would
-let it. A dry run changes nothing, with or without --confine; a plan may be followed with
---confine that was made without.`
+let it. A dry run changes nothing, with or without --confine; a plan that was made without may be
+followed with it, and one that was made with it is followed so.`
 
 // confineText writes the page about --confine.
 func confineText(w io.Writer, width int) error {
