@@ -307,9 +307,24 @@ func TestOfflineCommandsReachNothing(t *testing.T) {
 	}
 }
 
-// What it does with its temporary files leaves nothing behind.
+// What it does with its temporary files leaves nothing behind, nor does confining it.
 func TestConfinedCommandsHaveTemporaryFiles(t *testing.T) {
 	g := newGround(t)
+	open := func() int {
+		names, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	g.do("true", g.inside())
+	before := open()
+	for range 5 {
+		g.do("true", host.Bounds{Trees: []string{g.in}, Names: []string{g.out + "/new"}})
+	}
+	if after := open(); after > before+1 {
+		t.Errorf("got %d open files, want %d", after, before)
+	}
 	res, err := g.do(`mktemp; echo "$TMPDIR"`, host.Bounds{})
 	if err != nil {
 		t.Fatal(err)

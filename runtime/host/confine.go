@@ -165,7 +165,7 @@ func (e *enclosure) rights() []int {
 		return []int{unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_SETUID, unix.CAP_SETGID}
 	}
 	return []int{unix.CAP_DAC_OVERRIDE, unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_CHOWN, unix.CAP_FOWNER, unix.CAP_FSETID,
-		unix.CAP_SETFCAP, unix.CAP_KILL, unix.CAP_NET_BIND_SERVICE}
+		unix.CAP_SETFCAP, unix.CAP_KILL, unix.CAP_NET_BIND_SERVICE, unix.CAP_AUDIT_WRITE}
 }
 
 // confine makes this thread one that can change only what e lets it. Its namespaces are its own already.
@@ -175,6 +175,7 @@ func (e *enclosure) confine() error {
 	}
 	usable := usableDevices()
 	open, err := e.detach()
+	defer closeAll(open)
 	if err != nil {
 		return err
 	}

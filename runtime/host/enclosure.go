@@ -44,20 +44,27 @@ func (e *enclosure) writable() []string {
 }
 
 // detach makes mounts of what is writable that have no place yet, while all mounts
-// are as they were. They are closed when the command starts.
-func (e *enclosure) detach() (map[string]int, error) {
-	open := map[string]int{}
+// are as they were.
+func (e *enclosure) detach() (open map[string]int, err error) {
+	open = map[string]int{}
 	for _, name := range e.writable() {
 		if name == "/" {
 			continue // it stays where it is
 		}
 		fd, err := detached(name, unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return open, fmt.Errorf("%s: %w", name, err)
 		}
 		open[name] = fd
 	}
 	return open, nil
+}
+
+// closeAll closes mounts, which stay where they have been put.
+func closeAll(open map[string]int) {
+	for _, fd := range open {
+		unix.Close(fd)
+	}
 }
 
 // detached returns a mount of what is called name, with the mounts below it. All get a flag.
