@@ -48,6 +48,10 @@ random, no rights of root's but those over files and accounts, no setuid program
 to processes that it has not started, and of the services of this machine it reaches only
 those that look up names and take logs; a socket that touches= names it reaches, too.
 
+What it may still do: read what its account can read, use the network, set limits and
+priorities of processes of its account, and change a file in its trees that has another name
+elsewhere. What it leaves running stays confined, so a daemon is for service or supervise.
+
 --confine=offline also takes the network from commands, loopback included. What the runbook's
 own download, mirror and wait_for ask is listed in the trace, and goes on.
 
