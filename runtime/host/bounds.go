@@ -21,7 +21,8 @@ import (
 // Bounds are what a confined command may change, as its effect declares it. They
 // depend on nothing else.
 type Bounds struct {
-	Trees []string `json:"trees,omitempty"` // directories with all below them; one that is not there, or is a file, is a name
+	// Trees are directories with all below them. One that is not there, or is a file, is a name.
+	Trees []string `json:"trees,omitempty"`
 	// Names are made or replaced, with all below them. Where they lie, other names can be
 	// made, too; what is there already stays as it is.
 	Names   []string `json:"names,omitempty"`
