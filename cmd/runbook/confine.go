@@ -52,7 +52,8 @@ What it may still do: read what its account can read, use the network, set limit
 priorities of processes of its account, and change a file in its trees that has another name
 elsewhere. What it leaves running stays confined, so a daemon is for service or supervise.
 
---confine=offline also takes the network from commands, loopback included. What the runbook's
+--confine=offline also takes the network from commands, loopback included: one that talks to
+a database of this machine needs --confine alone. What the runbook's
 own download, mirror and wait_for ask is listed in the trace, and goes on.
 
 Not confined are package managers, which install anywhere; service and supervise, whose

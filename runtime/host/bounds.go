@@ -260,10 +260,19 @@ var refusal = regexp.MustCompile(`(?i)(?:(?:^|[\s'"‘:=(])(/[^\s'"’:)]+)['"�
 	`(Read-only file system|EROFS|Permission denied|EACCES|Device or resource busy|EBUSY|cross-device link|EXDEV)` +
 	`(?:[^/\n]*?['"‘ ](/[^\s'"’:)]+))?`)
 
+// networkGone is how programs say that they have no network.
+var networkGone = regexp.MustCompile(
+	`(?i)network (is )?unreachable|ENETUNREACH|failure in name resolution|could not resolve`)
+
 // explain adds to the error of a command that was confined what it wanted, if it says so.
 // Only a read-only file system is certain to be the doing of the bounds.
 func (b Bounds) explain(err error, res Result) error {
-	m := refusal.FindStringSubmatch(string(res.Stderr) + "\n" + string(res.Stdout))
+	said := string(res.Stderr) + "\n" + string(res.Stdout)
+	if b.Offline && networkGone.MatchString(said) {
+		return hinted{err, "--confine=offline gave it no network, not even to services of this machine; " +
+			"--confine alone leaves it the network"}
+	}
+	m := refusal.FindStringSubmatch(said)
 	if m == nil {
 		return err
 	}

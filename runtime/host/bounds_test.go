@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -298,8 +299,10 @@ func TestOfflineCommandsReachNothing(t *testing.T) {
 	g := newGround(t)
 	for _, proto := range []string{"tcp", "udp"} {
 		script := "exec 3<>/dev/" + proto + "/127.0.0.1/" + port + " && echo x >&3"
-		if _, err := g.do(script, host.Bounds{Offline: true}); err == nil {
-			t.Errorf("%s: it reached the network", proto)
+		_, err := g.do(script, host.Bounds{Offline: true})
+		var hint interface{ Hint() string }
+		if !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "--confine=offline gave it no network") {
+			t.Errorf("%s: got %v", proto, err)
 		}
 		if _, err := g.do(script, host.Bounds{}); err != nil {
 			t.Errorf("%s: %v", proto, err)
