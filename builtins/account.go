@@ -178,3 +178,12 @@ func mayFill(ctx context.Context, h host.Reader, dir string, to host.Owner, adop
 	}
 	return mayTake(ctx, h, dir, m, to, adopt)
 }
+
+// accountFiles are the files that programs which make the account called name, or a group, replace.
+func accountFiles(name string) (all []string) {
+	for _, f := range strings.Fields("passwd shadow group gshadow subuid subgid") {
+		all = append(all, "/etc/"+f, "/etc/"+f+"-", "/etc/"+f+"+", "/etc/"+f+".lock")
+	}
+	return append(all, "/etc/.pwd.lock", "/var/log/lastlog", "/var/log/faillog", "/var/log/tallylog",
+		"/var/spool/mail/"+name, "/var/mail/"+name)
+}

@@ -131,6 +131,7 @@ func (op *cronOp) replacement(text string, stale []crontab.Line, line string) (h
 		Process: host.Process{Argv: []string{"crontab", "-u", op.user, "-"}},
 		Sets:    map[host.Fact]string{op.fact(line): host.Present},
 		Follows: map[host.Fact]string{},
+		Unbound: "crontab writes where cron looks",
 		Detail:  map[string]any{"line": line},
 	}
 	for _, l := range stale {

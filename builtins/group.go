@@ -74,6 +74,7 @@ func (op groupOp) create(ctx context.Context, h host.Host) error {
 	res, err := h.Exec(ctx, host.Cmd{
 		Process: host.Process{Argv: append(argv, op.name)},
 		Sets:    map[host.Fact]string{fact(host.Group, op.name): cmp.Or(op.gid, host.Present)},
+		Edits:   accountFiles(op.name),
 	})
 	if err != nil {
 		return explainGroupadd(err, res.Code)

@@ -159,7 +159,7 @@ func (op *iptablesOp) put(ctx context.Context, h host.Host, rules string, there 
 			return err
 		}
 		rules = without
-		cmd := host.Cmd{Process: host.Process{Argv: op.rule.Delete()}}
+		cmd := host.Cmd{Process: host.Process{Argv: op.rule.Delete()}, Unbound: rulesAreNoFiles}
 		cmd.Follows = map[host.Fact]string{fact(firewallKind, "rules"): rules}
 		if _, err := h.Exec(ctx, cmd); err != nil {
 			return err
@@ -185,6 +185,9 @@ func (op *iptablesOp) add(ctx context.Context, h host.Host) error {
 	return err
 }
 
+// rulesAreNoFiles is why a command that changes the firewall is not confined.
+const rulesAreNoFiles = "it changes the rules of the firewall, which are no files"
+
 func (op *iptablesOp) command() host.Cmd {
 	argv := op.rule.Insert()
 	if op.last {
@@ -192,6 +195,7 @@ func (op *iptablesOp) command() host.Cmd {
 	}
 	return host.Cmd{
 		Process: host.Process{Argv: argv},
+		Unbound: rulesAreNoFiles,
 		Sets:    map[host.Fact]string{fact(ruleKind, op.chain()+" "+op.rule.String()): host.Present},
 	}
 }

@@ -40,6 +40,7 @@ var runBuiltin = &runtime.Builtin{
 		"What creates= names does not count as done where an earlier run saw the command fail, " +
 			"or the machine went down meanwhile: that is an error which says what to do.",
 		"The files that its words name are part of a plan, but those of the system and those that touches= names.",
+		"With --confine the kernel lets it change creates= and touches=, and nothing else: see runbook help confine.",
 		"A dry run does not run it. It believes creates=, and of what touches= names it knows nothing any more.",
 	},
 	Example: `run(["ssh-keygen", "-A"], creates = "/etc/ssh/ssh_host_ed25519_key")`,
@@ -126,6 +127,9 @@ func (op *runOp) setTouches(names []string) error {
 				"the kinds are "+strings.Join(kindNames(), " "))
 		}
 		op.cmd.TouchesFacts = append(op.cmd.TouchesFacts, fact(k, name))
+		if k != host.Port {
+			op.cmd.Unbound = "it changes " + n + ", for which no path stands"
+		}
 	}
 	return nil
 }

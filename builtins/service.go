@@ -227,7 +227,8 @@ func (op *serviceOp) setBoot(ctx context.Context, h host.Host) error {
 		return err
 	}
 	sets := map[host.Fact]string{fact(enabledKind, op.name): op.boot}
-	_, err = op.bound(h).Exec(ctx, host.Cmd{Process: host.Process{Argv: argv}, Sets: sets})
+	_, err = op.bound(h).Exec(ctx, host.Cmd{Process: host.Process{Argv: argv}, Sets: sets,
+		Unbound: "it changes what the init system starts"})
 	return err
 }
 
@@ -247,6 +248,9 @@ func (op *serviceOp) control(ctx context.Context, h host.Host, verb, state strin
 	return err
 }
 
+// daemonStays is why a command that starts a daemon is not confined.
+const daemonStays = "the daemon that it starts would stay confined"
+
 func (op *serviceOp) command(h host.Reader, verb string) host.Cmd {
 	state, port := running, host.Present
 	if verb == "stop" {
@@ -256,6 +260,7 @@ func (op *serviceOp) command(h host.Reader, verb string) host.Cmd {
 		Sets:     map[host.Fact]string{fact(serviceKind, op.name): state},
 		Settle:   answerTime,
 		Hopeless: []string{failed},
+		Unbound:  daemonStays,
 		// It may open ports that op.ports lacks.
 		TouchesFacts: []host.Fact{fact(openedKind, "others")},
 	}

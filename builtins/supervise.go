@@ -356,7 +356,9 @@ func (op *superviseOp) start(d supervisedState) runtime.Deed {
 		if err := op.newer.settle(ctx, h); err != nil {
 			return err
 		}
-		cmd := host.Cmd{Process: host.Process{User: op.user}, Already: regexp.MustCompile(`already started`)}
+		cmd := host.Cmd{
+			Process: host.Process{User: op.user}, Already: regexp.MustCompile(`already started`), Unbound: daemonStays,
+		}
 		for i, argv := range d.commands {
 			cmd.Argv = argv
 			if i == len(d.commands)-1 {

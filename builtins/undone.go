@@ -102,8 +102,12 @@ func (op *undoOp) supervisors(ctx context.Context, h host.Reader) (actions []run
 	return actions, err
 }
 
+// noPath is why commands that take something back are not confined.
+const noPath = "it takes back what no path stands for"
+
 // doing returns the action of a command.
 func doing(cmd host.Cmd, changes ...host.Change) []runtime.Action {
+	cmd.Unbound = noPath
 	return runtime.Actions(func(ctx context.Context, h host.Host) error {
 		_, err := h.Exec(ctx, cmd)
 		return err
@@ -245,7 +249,9 @@ func (op *undoOp) accounts(ctx context.Context, h host.Reader) (actions []runtim
 		if op.past.newFact("user:" + name) {
 			runtime.Assume(ctx, "userdel leaves the group "+name)
 		}
-		cmd := host.Cmd{Process: host.Process{Argv: []string{"groupdel", name}}, Sets: map[host.Fact]string{f: ""}}
+		cmd := host.Cmd{
+			Process: host.Process{Argv: []string{"groupdel", name}}, Sets: map[host.Fact]string{f: ""}, Unbound: noPath,
+		}
 		remove := func(ctx context.Context, h host.Host) error {
 			if have, err := h.Fact(ctx, f); err != nil || have == "" { // userdel has taken it along
 				return err

@@ -206,7 +206,9 @@ func (op *useraddOp) fields(ctx context.Context, h host.Reader, uid string) ([]f
 // names and is so already it names, too, so that it is the same whatever differs.
 func (op *useraddOp) checkFields(fields []field, home string) []runtime.Action {
 	var changes []host.Change
-	cmd := host.Cmd{Process: host.Process{Argv: []string{"usermod"}}, Sets: map[host.Fact]string{}}
+	cmd := host.Cmd{
+		Process: host.Process{Argv: []string{"usermod"}}, Sets: map[host.Fact]string{}, Edits: accountFiles(op.name),
+	}
 	for _, f := range fields {
 		if f.wanted == "" {
 			continue
@@ -248,6 +250,7 @@ func (op *useraddOp) create(ctx context.Context, h host.Host) error {
 		fact(host.Primary, op.name): group,
 		fact(host.Groups, op.name):  strings.Join(op.groups, ","),
 	}}
+	cmd.Edits = accountFiles(op.name)
 	if groupMade {
 		cmd.Sets[fact(host.Group, group)] = host.Present
 	}

@@ -253,6 +253,7 @@ func (d *door) WriteFile(name string, c host.Content, m host.Meta) error {
 // argv; of the last the trace warns, because other users can see argv.
 func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error) {
 	e := d.execEvent(c)
+	d.hold(&c, e.Detail)
 	texts := slices.Clone(c.Argv)
 	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
 		texts = append(texts, c.Env[k])
@@ -281,6 +282,7 @@ func (d *door) Exec(ctx context.Context, c host.Cmd) (res host.Result, err error
 		return unchanged(d.inputs)
 	}, texts...)
 	out.Flush()
+	d.loose(res)
 	d.maskResult(&res)
 	d.last = &res
 	return res, err

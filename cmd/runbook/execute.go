@@ -183,6 +183,7 @@ func (s *session) options(mode string) runtime.Options {
 		Info:    info(mode, ticketOf(s.flags.ticket, s.approvals), s.state.head()),
 		Digests: s.digests,
 	}
+	o.Info.Confine = string(s.flags.confine)
 	if s.police != nil {
 		o.Info.Policy = s.police.policy.Sources
 	}

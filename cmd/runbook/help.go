@@ -17,14 +17,17 @@ import (
 
 func (p *program) helpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "help [COMMAND|language]", Short: "What a command does, its flags, examples; the language of runbooks",
+		Use: "help [COMMAND|language|confine]", Short: "What a command does, its flags, examples; the language of runbooks; run --confine",
 		Example: "  runbook help run\n  runbook help audit diff\n  runbook help language",
 		ValidArgsFunction: func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return append(subcommands(c.Root()), "language"), cobra.ShellCompDirectiveNoFileComp
+			return append(subcommands(c.Root()), "confine", "language"), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if slices.Equal(args, []string{"language"}) {
+			switch {
+			case slices.Equal(args, []string{"language"}):
 				return languageText(p.out, columnsOf(p.out.file))
+			case slices.Equal(args, []string{"confine"}):
+				return confineText(p.out, columnsOf(p.out.file))
 			}
 			about := c.Root()
 			for _, name := range args {
@@ -84,7 +87,10 @@ func flagRow(f *pflag.Flag) []string {
 	if f.Shorthand != "" {
 		name = "-" + f.Shorthand + ", " + name
 	}
-	if value != "" {
+	switch {
+	case value != "" && f.NoOptDefVal != "":
+		name += "[=" + value + "]"
+	case value != "":
 		name += " " + value
 	}
 	switch f.DefValue {

@@ -35,6 +35,7 @@ func pages(t *testing.T, width int) map[string]string {
 		}
 	}
 	visit(p.rootCommand())
+	page("help confine", func(w io.Writer) error { return confineText(w, width) })
 	page("help language", func(w io.Writer) error { return languageText(w, width) })
 	page("builtins", func(w io.Writer) error { return listBuiltins(w, p.rt.Builtins(), width) })
 	for _, b := range withTests().Builtins() {

@@ -24,6 +24,7 @@ type runFlags struct {
 	state, policy, metrics        string
 	dryRun, exitCode, yes, edited bool
 	noProbes, again, byHand       bool
+	confine                       confining
 	approvals                     count
 	confirmWithin                 time.Duration
 	signers                       signersAt
@@ -48,6 +49,8 @@ end is not followed again without --again.
 
 A real run ends with the head of its trace in short, which it also gives to syslog:
 kept elsewhere, it shows later that nobody has written another trace.
+
+With --confine the kernel keeps the plan: see runbook help confine.
 
 With --by-hand a person makes the changes: each is shown as commands to be typed in
 another terminal, and the run looks at what they left before it shows the next one.
@@ -108,6 +111,7 @@ func (f *runFlags) add(c *cobra.Command, p *program) {
 		"show each change as commands for a person, and look at what they left before the next one")
 	fl.DurationVar(&f.confirmWithin, "confirm-within", 0,
 		"undo the run unless somebody says runbook confirm within this `DURATION` of its end, such as 10m")
+	f.confine.add(fl)
 	fl.BoolVar(&f.yes, "yes", false, "answer every confirmation with yes")
 	fl.StringSliceVar(&f.acks, "ack", nil, "say that the manual step `NAME` is done; repeatable, or with commas")
 	fl.StringVar(&f.ticket, "ticket", "", "change ticket or reason, kept in the trace")
@@ -143,6 +147,10 @@ func (f runFlags) check() error {
 	if f.byHand && f.dryRun {
 		problems = append(problems,
 			mistake("leave one of them out", "--by-hand goes with a real run: a dry run changes nothing"))
+	}
+	if f.byHand && f.confine != "" {
+		problems = append(problems,
+			mistake("leave one of them out", "--by-hand runs no commands that --confine could confine"))
 	}
 	if f.noProbes && !f.dryRun {
 		problems = append(problems, mistake("a real run needs the answers", "--no-probes needs --dry-run"))

@@ -62,10 +62,13 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond != "root" {
-				return false, fmt.Errorf("no condition %q", cond)
+			switch cond {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "confines":
+				return confines(), nil
 			}
-			return os.Geteuid() == 0, nil
+			return false, fmt.Errorf("no condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": exitsWith, "full": toFull, "waitfor": waitFor, "syslog": listenAsSyslog},
 	})

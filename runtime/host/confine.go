@@ -3,6 +3,7 @@ package host
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +22,9 @@ import (
 // system is read-only, device files are closed, there is no network, and nothing
 // gives it rights; from Linux 6.12 on, other processes get no signals from it, either.
 // What it may still do is talk to services through sockets that have a name.
-const confinement = unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWIPC
+// A command that is held to its Bounds gets the same, but for what these let it change,
+// the network, and services: of those it reaches only what looks up names and takes logs.
+const confinement = unix.CLONE_NEWNS | unix.CLONE_NEWIPC
 
 // An unconfined error says why a command was not started: the kernel would not confine it.
 type unconfined struct{ reason error }
@@ -32,10 +34,10 @@ func (u unconfined) Error() string { return "not confined: " + u.reason.Error() 
 // ask runs p, confined if that is wanted and can be.
 func (l *Local) ask(ctx context.Context, p Process) (Result, error) {
 	if !p.Confined {
-		return l.run(ctx, p, false)
+		return l.run(ctx, p, false, nil)
 	}
 	if l.loose == "" {
-		res, err := l.run(ctx, p, false)
+		res, err := l.run(ctx, p, false, &enclosure{ReadOnly: true, Offline: true})
 		var no unconfined
 		if !errors.As(err, &no) {
 			return res, err
@@ -43,40 +45,39 @@ func (l *Local) ask(ctx context.Context, p Process) (Result, error) {
 		l.loose = no.Error()
 	}
 	p.Confined = false
-	res, err := l.run(ctx, p, false)
+	res, err := l.run(ctx, p, false, nil)
 	res.Loose = l.loose
 	return res, err
 }
 
-// startConfined starts a command that can only read.
-func (l *Local) startConfined(template *exec.Cmd) (*exec.Cmd, error) {
+// startConfined starts a command that can change only what e lets it.
+func (l *Local) startConfined(template *exec.Cmd, e *enclosure) (*exec.Cmd, error) {
 	switch {
 	case os.Geteuid() == 0:
-		return startApart(template)
+		return startApart(template, e)
 	case l.Helper == "":
 		return template, unconfined{errors.New("only root can")}
 	}
-	return l.startHelper(template)
+	return l.startHelper(template, e)
 }
 
 // startApart starts a command from a thread that is confined, so that the command
 // is, too. The thread ends with its goroutine, which never unlocks it.
-func startApart(template *exec.Cmd) (cmd *exec.Cmd, err error) {
+func startApart(template *exec.Cmd, e *enclosure) (cmd *exec.Cmd, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() { // what /proc/self shows is that of the first thread; this one is held meanwhile
-			cmd, err = startApart(template)
+			cmd, err = startApart(template, e)
 			runtime.UnlockOSThread()
 			return
 		}
-		if err = unix.Unshare(confinement); err == nil {
-			err = confine()
+		if err = unix.Unshare(e.namespaces()); err == nil {
+			err = e.confine()
 		}
 		if err == nil {
-			// Root's children have what is left of its rights; the two let Go become the account.
-			err = keepRights(unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_SETUID, unix.CAP_SETGID)
+			err = keepRights(e.rights()...) // root's children have what is left of its rights
 		}
 		if err != nil {
 			cmd, err = template, unconfined{err}
@@ -93,17 +94,21 @@ const helperName = "runbook-confined"
 
 // startHelper starts a command by way of our own program: an account other than root
 // gets namespaces only together with one of users, and that only in a new process.
-func (l *Local) startHelper(template *exec.Cmd) (*exec.Cmd, error) {
+func (l *Local) startHelper(template *exec.Cmd, e *enclosure) (*exec.Cmd, error) {
+	told, err := json.Marshal(e)
+	if err != nil {
+		return template, err
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return template, err
 	}
 	defer r.Close()
 	cmd := *template
-	cmd.Path, cmd.Args = l.Helper, append([]string{helperName, template.Path}, template.Args...)
+	cmd.Path, cmd.Args = l.Helper, append([]string{helperName, string(told), template.Path}, template.Args...)
 	cmd.ExtraFiles = []*os.File{w}
 	attr := *template.SysProcAttr
-	attr.Cloneflags = confinement | unix.CLONE_NEWUSER
+	attr.Cloneflags = uintptr(e.namespaces() | unix.CLONE_NEWUSER)
 	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
 	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
 	attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN}
@@ -124,28 +129,56 @@ func (l *Local) startHelper(template *exec.Cmd) (*exec.Cmd, error) {
 // MaybeConfine is called first by a program that is a Helper. Where it was started
 // as one, it confines itself and becomes the command; it does not return then.
 func MaybeConfine() {
-	if os.Args[0] != helperName || len(os.Args) < 3 {
+	if os.Args[0] != helperName || len(os.Args) < 4 {
 		return
 	}
 	const report = 3 // of startHelper's pipe
 	syscall.CloseOnExec(report)
-	err := confine()
+	runtime.LockOSThread() // what follows is about one thread, which becomes the command
+	var e enclosure
+	err := json.Unmarshal([]byte(os.Args[1]), &e)
+	if err == nil {
+		err = e.confine()
+	}
 	if err == nil {
 		err = keepRights()
 	}
 	if err == nil {
-		err = syscall.Exec(os.Args[1], os.Args[2:], os.Environ())
+		err = syscall.Exec(os.Args[2], os.Args[3:], os.Environ())
 	}
 	syscall.Write(report, []byte(err.Error()))
 	os.Exit(127)
 }
 
-// confine makes this thread one that can only read. Its namespaces are its own already.
-func confine() error {
+// namespaces are those that a command gets for itself.
+func (e *enclosure) namespaces() int {
+	if e.Offline {
+		return confinement | unix.CLONE_NEWNET
+	}
+	return confinement
+}
+
+// rights are those of root's that are left to a command. SETUID and SETGID also let Go become the account.
+// DAC_READ_SEARCH opens files past the mounts that close them, so it is only for what cannot change any.
+func (e *enclosure) rights() []int {
+	if e.ReadOnly {
+		return []int{unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH, unix.CAP_SETUID, unix.CAP_SETGID}
+	}
+	return []int{unix.CAP_DAC_OVERRIDE, unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_CHOWN, unix.CAP_FOWNER, unix.CAP_FSETID,
+		unix.CAP_SETFCAP, unix.CAP_KILL, unix.CAP_NET_BIND_SERVICE, unix.CAP_AUDIT_WRITE}
+}
+
+// confine makes this thread one that can change only what e lets it. Its namespaces are its own already.
+func (e *enclosure) confine() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("mounts of its own: %w", err)
 	}
 	usable := usableDevices()
+	open, err := e.detach()
+	defer closeAll(open)
+	if err != nil {
+		return err
+	}
 	const closed = unix.MS_RDONLY | unix.MS_NODEV | unix.MS_NOSUID
 	if err := remount("/", unix.AT_RECURSIVE, closed, 0); err != nil {
 		return fmt.Errorf("read-only mounts: %w", err)
@@ -155,10 +188,13 @@ func confine() error {
 			return fmt.Errorf("%s: %w", d, err)
 		}
 	}
+	if err := e.attach(open); err != nil {
+		return err
+	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no new privileges: %w", err)
 	}
-	keepSignals()
+	restrict(e.writable())
 	return nil
 }
 
@@ -249,49 +285,4 @@ func keepRights(keep ...int) error {
 		return fmt.Errorf("giving up rights: %w", err)
 	}
 	return nil
-}
-
-// keepSignals keeps signals, and connections to abstract sockets, from processes that
-// were not started by this thread, where the kernel can (Landlock, Linux 6.12); and, from Linux 5.13 on, writes from
-// what is no mount: other processes' files below /proc, and pipes that have a name.
-func keepSignals() {
-	const writes = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR |
-		unix.LANDLOCK_ACCESS_FS_REMOVE_FILE |
-		unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_DIR | unix.LANDLOCK_ACCESS_FS_MAKE_REG |
-		unix.LANDLOCK_ACCESS_FS_MAKE_SOCK | unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK |
-		unix.LANDLOCK_ACCESS_FS_MAKE_SYM
-	attr := struct{ files, net, scoped uint64 }{
-		writes, 0, unix.LANDLOCK_SCOPE_SIGNAL | unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET,
-	}
-	ruleset := func(size uintptr) (int, bool) {
-		fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0)
-		return int(fd), errno == 0
-	}
-	fd, ok := ruleset(unsafe.Sizeof(attr))
-	if !ok {
-		fd, ok = ruleset(unsafe.Sizeof(attr.files)) // what Linux 5.13 knows
-	}
-	if !ok {
-		return
-	}
-	defer unix.Close(fd)
-	allowDevices(fd)
-	unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(fd), 0, 0)
-}
-
-// devices are the device files that change nothing.
-const devices = "null zero full random urandom"
-
-// allowDevices lets a ruleset pass what is written to them.
-func allowDevices(ruleset int) {
-	for n := range strings.FieldsSeq(devices) {
-		fd, err := unix.Open("/dev/"+n, unix.O_PATH|unix.O_CLOEXEC, 0)
-		if err != nil {
-			continue
-		}
-		rule := unix.LandlockPathBeneathAttr{Allowed_access: unix.LANDLOCK_ACCESS_FS_WRITE_FILE, Parent_fd: int32(fd)}
-		unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), unix.LANDLOCK_RULE_PATH_BENEATH,
-			uintptr(unsafe.Pointer(&rule)), 0, 0, 0)
-		unix.Close(fd)
-	}
 }

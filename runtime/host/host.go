@@ -116,6 +116,9 @@ type Cmd struct {
 	MayMake      bool             // may also make directories that cannot be listed beforehand
 	Settle       time.Duration    // how long Sets may take to hold; a real host asks again until then
 	Hopeless     []string         // values of facts in Sets that no waiting will change
+	Edits        []string         // files that its program replaces, by way of others beside them
+	Unbound      string           // why it cannot be confined: it changes what no path stands for; "" if it can
+	Within       *Bounds          // what it is held to, where the kernel can; nil: nothing
 
 	Detail map[string]any // more for the trace
 }
@@ -125,7 +128,7 @@ type Result struct {
 	Code           int
 	Stdout, Stderr []byte
 	Unknown        bool   // nothing ran: an overlay believed the command
-	Loose          string // why it could do more than read, though Confined
+	Loose          string // why it could do more than it was to, though Confined or held to Bounds
 }
 
 // Succeeded reports whether r is a success of c.

@@ -22,9 +22,9 @@ import (
 const pipeWait = 250 * time.Millisecond
 
 // run runs p in a new session, where no terminal can ask, stop or hang
-// up on it. When ctx ends its process group gets SIGTERM and, after Grace,
+// up on it; if e is not nil, confined. When ctx ends its process group gets SIGTERM and, after Grace,
 // SIGKILL; unless it is critical: then it is waited for.
-func (l *Local) run(ctx context.Context, p Process, critical bool) (Result, error) {
+func (l *Local) run(ctx context.Context, p Process, critical bool, e *enclosure) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, fmt.Errorf("not started: %w", err)
 	}
@@ -36,7 +36,7 @@ func (l *Local) run(ctx context.Context, p Process, critical bool) (Result, erro
 	if critical {
 		err = l.runCritical(cmd, out, errs)
 	} else {
-		err = l.runPlain(ctx, cmd, out, errs, p.Confined)
+		err = l.runPlain(ctx, cmd, out, errs, e)
 	}
 	res := Result{Stdout: out.Bytes(), Stderr: errs.Bytes()}
 	var exit *exec.ExitError
@@ -172,10 +172,10 @@ func lookPath(search, dir, name string) (string, error) {
 }
 
 // runPlain waits for cmd or for the end of ctx.
-func (l *Local) runPlain(ctx context.Context, cmd *exec.Cmd, out, errs *capture, confined bool) (err error) {
+func (l *Local) runPlain(ctx context.Context, cmd *exec.Cmd, out, errs *capture, e *enclosure) (err error) {
 	cmd.Stdout, cmd.Stderr = out, errs
-	if confined {
-		cmd, err = l.startConfined(cmd)
+	if e != nil {
+		cmd, err = l.startConfined(cmd, e)
 	} else {
 		cmd, err = start(cmd)
 	}
@@ -288,13 +288,16 @@ func drain(c *capture, f *os.File, offset int64) (n int64) {
 // Exec forgets all facts and asks the machine again for those that c sets. An
 // error has the result with it, if the command ran.
 func (l *Local) Exec(ctx context.Context, c Cmd) (Result, error) {
-	res, err := l.run(ctx, c.Process, c.Critical)
+	res, err := l.exec(ctx, c)
 	l.forget()
 	if c.Critical {
 		ctx = context.WithoutCancel(ctx) // it was seen through, so is what it left
 	}
 	if err == nil && !c.Succeeded(res) {
 		err = fmt.Errorf("exit status %d%s", res.Code, lastWords(c.Process, res))
+		if c.Within != nil && res.Loose == "" {
+			err = c.Within.explain(err, res)
+		}
 	}
 	if err == nil {
 		err = l.assertCmd(ctx, c)

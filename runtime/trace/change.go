@@ -215,6 +215,7 @@ func aspects(e Event, runner string, changes ...host.Change) string {
 	for _, k := range slices.Sorted(maps.Keys(env)) {
 		add("%s", k+"="+env[k])
 	}
+	add("confined to %s", heldTo(e))
 	if strings.HasPrefix(e.Stdin, "<secret:") {
 		add("input %s", e.Stdin)
 	} else {

@@ -387,6 +387,10 @@ func identity(e Event) string {
 // answer is left out, too.
 func compared(e Event) []field {
 	if e.Kind == Effect && e.Call == "exec" {
+		if e.Detail[Confined] != nil { // how well the kernel keeps the plan is no part of it
+			e.Detail = maps.Clone(e.Detail)
+			delete(e.Detail, Confined)
+		}
 		switch e.Op {
 		case "cron": // the other lines of a crontab belong to others
 			e.Stdin = ""

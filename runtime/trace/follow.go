@@ -29,11 +29,11 @@ func (a approved) matches(e Event, id string) bool {
 
 // NewFollow returns a Sink that follows events, an approved trace. It refuses a run
 // of another runbook, with other vars or, unless edited says so, other sources, or on
-// another host; then the first effect or question that does not come next. Effects of
-// an op that rested on a guess, and questions, may be left out, never added; a question
-// may be asked again within its step. It also refuses the end of a run that is Done
-// before the approved trace is; an end with another outcome goes on to the sinks after
-// it. In a Tee it goes first.
+// another host, or whose commands are confined less; then the first effect or question
+// that does not come next. Effects of an op that rested on a guess, and questions, may be
+// left out, never added; a question may be asked again within its step. It also refuses
+// the end of a run that is Done before the approved trace is; an end with another outcome
+// goes on to the sinks after it. In a Tee it goes first.
 func NewFollow(events []Event, edited bool) *Follow {
 	f := &Follow{at: []int{0}, edited: edited, asked: map[string]bool{}}
 	add := func(e Event, mayBeLeft bool) { f.approved = append(f.approved, approved{e, identity(e), mayBeLeft}) }
@@ -92,6 +92,9 @@ func (f *Follow) ground(e Event) error {
 	want, have := f.run.ground(), e.Run.ground()
 	if f.edited {
 		have["sources"] = want["sources"]
+	}
+	if f.run.Confine != "" && e.Run.Confine != ConfineOffline { // more than was approved is no harm
+		want["confine"], have["confine"] = f.run.Confine, e.Run.Confine
 	}
 	name, inWant, inHave := descend("", want, have)
 	if inWant == inHave {

@@ -179,12 +179,15 @@ func (m *markdown) result(e Event) {
 		for _, r := range readings(d) {
 			m.print("  - %s\n", Prose(r))
 		}
-		if s := exposure(d); s != "" {
+		for _, s := range warnings(d) {
 			m.print("  - **%s**\n", Prose(s))
 		}
 	}
 	for _, a := range e.Assumed {
 		m.print("  - assumed: %s\n", Prose(a))
+	}
+	if s := notEnforced(e.Observed); s != "" {
+		m.print("  - **%s**\n", Prose(s))
 	}
 	m.failure(e.Error, "  ")
 	if e.Hint != "" {

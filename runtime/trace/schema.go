@@ -174,6 +174,7 @@ func meanings() []meaning {
 		{"undo", nil, "names what the run keeps of the machine as it was, for runbook undo"},
 		{"other_sources", nil, "sources other than those of the approved trace were accepted"},
 		{"policy", nil, "the policy that judged the run, then what it loads"},
+		{"confine", nil, "on: commands are held to what their effects declare; offline: and have no network"},
 		{"approvals", nil, "who has approved the plan that the run follows, with which key, until when"},
 
 		{"step", nil, "name of the step"},
@@ -200,7 +201,7 @@ func meanings() []meaning {
 		{"path", nil, "the file or directory"},
 		{"stdin", nil, "hex SHA-256 of the command's input, or <secret:name>"},
 		{"sets", nil, "facts that hold afterwards, as kind:name"},
-		{"detail", nil, "more about the effect: mode, owner, group, sha256, bytes, cwd, env, argv_exposed, signatures, ..."},
+		{"detail", nil, "more about the effect: mode, owner, group, sha256, bytes, cwd, env, argv_exposed, signatures, confined, ..."},
 		{"before", nil, "hex SHA-256 of the record of what was there before, which runbook undo puts back"},
 		{"fidelity", nil, "how well it is known what the effect does: exact, bounded by what the runbook says of it, or assumed"},
 		{"url", nil, "what was asked over the network, without its secrets"},

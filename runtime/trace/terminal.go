@@ -254,9 +254,7 @@ func (t *Terminal) result(e Event) {
 		t.changes(op)
 		t.effects(op)
 	}
-	for _, s := range e.Assumed {
-		t.line(below, t.paint.change.Sprint("assumed: ")+Quote(s))
-	}
+	t.remarks(e)
 	if e.Outcome == Failed {
 		t.failure(op, e)
 	}
@@ -353,10 +351,10 @@ func (t *Terminal) untold(op Event) (lines []string) {
 	return lines
 }
 
-// exposed shows what every account can see of the effects.
+// exposed shows what every account can see of the effects, and which commands are not confined.
 func (t *Terminal) exposed() {
 	for _, e := range t.did {
-		if s := exposure(e); s != "" {
+		for _, s := range warnings(e) {
 			t.line(below, t.paint.bad.Sprint(s))
 		}
 	}

@@ -72,7 +72,8 @@ type Event struct {
 	Counts Counts // of End
 }
 
-// terms says what the run is held to: which plan, whether its sources may be others, who has approved it, which policy.
+// terms says what the run is held to: which plan, whether its sources may be others, who has approved it, which policy,
+// and what its commands are held to.
 func (r *RunInfo) terms() (lines []string) {
 	if r.Follows != "" {
 		others := ""
@@ -88,6 +89,9 @@ func (r *RunInfo) terms() (lines []string) {
 		if i == 0 { // what it loads comes after it
 			lines = append(lines, "held to the policy "+p.Name+", sha256 "+p.SHA256)
 		}
+	}
+	if s := r.Confining(); s != "" {
+		lines = append(lines, s)
 	}
 	return lines
 }
@@ -118,6 +122,7 @@ type RunInfo struct {
 
 	Approvals []Approval // of the trace it follows, where they were wanted
 	Policy    []Source   // the files of the policy that it was held to
+	Confine   string     // ConfineOn or ConfineOffline, where its commands were to be confined
 }
 
 // An Approval says who has signed that a run may follow a plan, and what that depends on.

@@ -196,6 +196,7 @@ func (r *Report) facts() (all []factView) {
 	}
 	add("Outcome", r.Outcome())
 	add("Follows the plan", run.Follows)
+	add("Confined", run.Confining())
 	for _, p := range run.Policy {
 		add("Held to the policy", p.Name+", sha256 "+p.SHA256)
 	}

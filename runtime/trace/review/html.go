@@ -252,6 +252,9 @@ func (p *html) view(a trace.Act, outcome trace.Outcome) actView {
 			v.Exposed = append(v.Exposed, e.Exposed)
 		}
 	}
+	for _, s := range trace.Unenforced(a.Effects, a.Result) {
+		v.Exposed = append(v.Exposed, trace.Quote(s))
+	}
 	for _, e := range a.Effects {
 		for _, dir := range texts(e.Detail["touches"]) {
 			v.Unknown = append(v.Unknown, "what it does to "+trace.Quote(dir))

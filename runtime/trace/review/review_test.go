@@ -99,6 +99,7 @@ func TestEachKindOfFinding(t *testing.T) {
 		{exec("setenforce", "0"), privilege}, {file("write", "/etc/pam.d/su", "0644", "root", ""), privilege}, {file("write", "/root/.ssh/authorized_keys", "0600", "root", ""), privilege},
 		{file("write", "/home/x/.ssh/authorized_keys", "0600", "x", ""), privilege}, {exec("cp", "x", "/etc/ld.so.preload"), privilege}, {exec("sysctl", "-w", "a=b"), privilege},
 		{trace.Event{Call: "symlink", Path: "/x", Detail: map[string]any{"target": "/etc/shadow"}}, accounts},
+		{trace.Event{Call: "exec", Argv: []string{"x"}, Detail: map[string]any{"confined": "not enforced: so"}}, unconfined},
 		{trace.Event{Call: "exec", Argv: []string{"x", "<secret:a>"}, Detail: map[string]any{"argv_exposed": []any{"a"}}}, exposed},
 		{file("write", "/etc/motd", "0644", "root", ""), -1}, {file("mkdir", "/srv/x", "0755", "root", ""), -1}, {file("mkdir", "/srv/x", "0770", "x", "x"), -1},
 		{exec("echo", "useradd"), -1}, {exec("conda", "install", "numpy"), -1}, {file("write", "/srv/etc/passwd", "0644", "x", ""), -1}, {exec("chmod", "0755", "/x"), -1},

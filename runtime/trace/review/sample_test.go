@@ -75,7 +75,7 @@ func sample(mode string) []trace.Event {
 		[]trace.Event{{Call: "exec", Argv: []string{"chmod", "4755", "/usr/local/bin/purge"}, User: "root"}}, trace.Changed)
 	b.op("run", "register --token <secret:token>", []host.Change{{What: "command", To: "register --token <secret:token>"}},
 		[]trace.Event{{Call: "exec", Argv: []string{"/opt/agent/register", "--token", "<secret:token>"}, User: "pages",
-			Detail: map[string]any{"argv_exposed": []string{"token"}, "cwd": "/srv/pages"}}}, trace.Changed)
+			Detail: map[string]any{"confined": "not enforced: it is a test", "argv_exposed": []string{"token"}, "cwd": "/srv/pages"}}}, trace.Changed)
 	b.done()
 	b.add(trace.Event{Kind: trace.Step, Step: "mail", Title: "Send mail", State: trace.LeftOut, Why: "its condition does not hold"})
 	b.step("tell", "Tell the users", "")

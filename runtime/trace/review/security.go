@@ -33,23 +33,25 @@ const (
 	packages
 	privilege
 	exposed
+	unconfined
 )
 
 // Classes returns the kinds of changes that are told first.
 func Classes() []Class {
 	return []Class{
-		accounts:  {"accounts", "Accounts and groups", []string{"AC-2"}},
-		sudoers:   {"sudoers", "What accounts may do as root", []string{"AC-6"}},
-		setuid:    {"setuid", "Setuid, setgid and capabilities", []string{"AC-6"}},
-		ports:     {"ports", "Listening ports", []string{"CM-7"}},
-		firewall:  {"firewall", "Firewall", []string{"SC-7"}},
-		scheduled: {"scheduled", "Scheduled commands", []string{"CM-7"}},
-		boot:      {"boot", "Services at boot", []string{"CM-7"}},
-		writable:  {"writable", "Files that others can write", []string{"AC-3"}},
-		downloads: {"downloads", "Downloads and their digests", []string{"SI-7"}},
-		packages:  {"packages", "Packages, whose scripts run as root", []string{"CM-11"}},
-		privilege: {"privilege", "Logins, kernel and other privilege", []string{"AC-6"}},
-		exposed:   {"exposed", "Secrets that every account can see while a command runs", []string{"IA-5"}},
+		accounts:   {"accounts", "Accounts and groups", []string{"AC-2"}},
+		sudoers:    {"sudoers", "What accounts may do as root", []string{"AC-6"}},
+		setuid:     {"setuid", "Setuid, setgid and capabilities", []string{"AC-6"}},
+		ports:      {"ports", "Listening ports", []string{"CM-7"}},
+		firewall:   {"firewall", "Firewall", []string{"SC-7"}},
+		scheduled:  {"scheduled", "Scheduled commands", []string{"CM-7"}},
+		boot:       {"boot", "Services at boot", []string{"CM-7"}},
+		writable:   {"writable", "Files that others can write", []string{"AC-3"}},
+		downloads:  {"downloads", "Downloads and their digests", []string{"SI-7"}},
+		packages:   {"packages", "Packages, whose scripts run as root", []string{"CM-11"}},
+		privilege:  {"privilege", "Logins, kernel and other privilege", []string{"AC-6"}},
+		exposed:    {"exposed", "Secrets that every account can see while a command runs", []string{"IA-5"}},
+		unconfined: {"unconfined", "Commands that the kernel did not hold to what they declare", []string{"SC-39"}},
 	}
 }
 
@@ -74,6 +76,9 @@ func (k *classifier) findings(a trace.Act) []finding {
 		if names := texts(e.Detail["argv_exposed"]); len(names) > 0 {
 			f.warn(exposed, "%s shows the secret %s", trace.Spaced(e.Argv), strings.Join(names, ", "))
 		}
+	}
+	for _, s := range trace.Unenforced(a.Effects, a.Result) {
+		f.warn(unconfined, "%s %s: %s", a.Event.Op, a.Event.Target, s)
 	}
 	f.download(a)
 	return f.all
