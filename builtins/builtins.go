@@ -34,7 +34,7 @@ func All() []*runtime.Builtin {
 		downloadBuiltin, extractBuiltin, archiveBuiltin, mirrorBuiltin,
 		mirrorCompareBuiltin, mirrorVerifyBuiltin,
 
-		yumBuiltin, aptBuiltin, serviceBuiltin, groupBuiltin, useraddBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
+		yumBuiltin, aptBuiltin, serviceBuiltin, unitBuiltin, groupBuiltin, useraddBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
 		iptablesBuiltin, iptablesSaveBuiltin, condaBootstrapBuiltin, condaChannelsBuiltin, condaInstallBuiltin,
 
 		templateBuiltin, yamlEncodeBuiltin, yamlDecodeBuiltin, jsonEncodeBuiltin, jsonDecodeBuiltin, jsonIndentBuiltin,
