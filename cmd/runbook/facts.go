@@ -25,6 +25,7 @@ import (
 type factsFlags struct {
 	inputFlags
 	out, state string
+	include    []string
 	quiet      bool
 }
 
@@ -42,8 +43,8 @@ makes the same plan as a dry run here, and reads nothing of the machine it is
 made on. A plan from there can be followed here.
 
 The snapshot is for you only (0600). It does not have what files hold that others may
-not read, nor tokens in URLs; what was left out is listed. What commands answered,
-such as crontabs, is in it as it is. Its name may end in .gz.`
+not read, unless --include names them, nor tokens in URLs; what was left out is
+listed. What commands answered, such as crontabs, is in it as it is. Its name may end in .gz.`
 
 func (p *program) factsCommand() *cobra.Command {
 	f := factsFlags{}
@@ -58,6 +59,8 @@ func (p *program) factsCommand() *cobra.Command {
 	c.Flags().StringVarP(&f.out, "output", "o", "", "write to `FILE`, which is replaced, instead of standard output")
 	c.Flags().StringVar(&f.state, "state", "",
 		"`DIR` for lock, markers and traces (default "+p.rootState+" for root, else below ~/.local/state)")
+	c.Flags().StringArrayVar(&f.include, "include", nil,
+		"keep also what files at or below `PATH` hold that others may not read; repeatable; never keys and /etc/shadow")
 	c.Flags().BoolVar(&f.quiet, "quiet", false, "do not say what was left out")
 	return c
 }
@@ -73,6 +76,9 @@ func (p *program) facts(ctx context.Context, f factsFlags, files []string) error
 		session: &session{program: p, state: dir, local: newLocal(), digests: &host.Digests{}}, inputs: f.inputFlags,
 	}
 	s.recorder = host.NewRecorder(s.local, dir.made())
+	s.recorder.Include = f.include
+	ctx, stop := s.interruptible(ctx, false)
+	defer stop()
 	builtins.Survey(ctx, s.recorder)
 	for _, file := range files {
 		if err := s.explore(ctx, file); err != nil {
@@ -197,7 +203,8 @@ func variants(vars []runtime.Var) (all [][]string) {
 }
 
 // dryRuns plans a runbook, then each of its steps as if there were no other. How these end is not asked: what was read
-// until then is kept.
+// until then is kept. A run that has secrets reads more: it looks for them in what it reads. No command gets those that
+// are made up here.
 func (s *survey) dryRuns(ctx context.Context, book *runtime.Runbook) {
 	o := s.options(trace.DryRun)
 	run := func(only string) {
@@ -205,6 +212,15 @@ func (s *survey) dryRuns(ctx context.Context, book *runtime.Runbook) {
 		_ = runtime.Planned(s.recorder, o).Do(ctx, book)
 	}
 	run("")
+	o.Secrets = map[string]string{}
+	for _, d := range book.Secrets {
+		if d.Asked {
+			o.Secrets[d.Name] = "made-up-for-facts-" + d.Name
+		}
+	}
+	if len(o.Secrets) > 0 {
+		run("")
+	}
 	for _, step := range book.Steps {
 		run(step.Name)
 	}

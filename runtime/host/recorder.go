@@ -18,6 +18,9 @@ import (
 // contents.
 type Recorder struct {
 	*Snapshot
+	// Include are the directories and files below which also private contents are kept.
+	Include []string
+
 	local   *Local
 	own     string      // "/proc/PID" of this process
 	kept    int64       // bytes of contents
@@ -308,6 +311,9 @@ func (r *Recorder) Get(ctx context.Context, q Request) (*Response, error) {
 	if !Loopback(q.URL) {
 		return nil, guest("get", RedactURL(q.URL), abroad{})
 	}
+	if q.Bearer != "" {
+		return nil, guest("get", RedactURL(q.URL), unrecorded{"it takes a token, and no snapshot has one", askAgain})
+	}
 	r.mu.Lock()
 	known := r.gets[getKey(q)] != nil
 	r.mu.Unlock()
@@ -351,7 +357,7 @@ func (r *Recorder) Content(name string) (Content, error) {
 	defer r.mu.Unlock()
 	if a.Content == nil {
 		a.Content = &contentAnswer{}
-		if private(a.File, c) {
+		if keys(a.File) || private(c) && !slices.ContainsFunc(r.Include, func(dir string) bool { return Below(a.File, dir) }) {
 			a.Content.Left = leftPrivate
 		}
 	}
@@ -364,8 +370,15 @@ func (r *Recorder) Content(name string) (Content, error) {
 	}}, nil
 }
 
-// private reports whether what a file holds is only for some to know: others may not read it, or it lies where keys do.
-func private(name string, c Content) bool {
+// keys reports whether a file holds what lets somebody in: it is never kept.
+func keys(name string) bool {
+	base := strings.TrimSuffix(path.Base(name), "-") // useradd keeps what was before
+	return strings.Contains(name, "/.ssh/") || base == "shadow" || base == "gshadow" ||
+		strings.HasPrefix(name, "/etc/ssh/") && strings.HasSuffix(base, "_key")
+}
+
+// private reports whether what a file holds is only for some to know: others may not read it.
+func private(c Content) bool {
 	f, err := c.Open()
 	if err != nil {
 		return true
@@ -376,7 +389,7 @@ func private(name string, c Content) bool {
 		return true
 	}
 	fi, err := s.Stat()
-	return err != nil || fi.Mode().Perm()&0o004 == 0 || strings.Contains(name, "/.ssh/")
+	return err != nil || fi.Mode().Perm()&0o004 == 0
 }
 
 // A readFile keeps what is read of it.
@@ -402,7 +415,7 @@ func (f *readFile) Read(p []byte) (int, error) {
 	f.r.mu.Lock()
 	defer f.r.mu.Unlock()
 	switch {
-	case f.c.Left != "":
+	case f.c.Left != "" || f.c.whole(): // what a file holds is what it held first
 	case essentials(f.name) != nil:
 		f.text = append(f.text, p[:n]...)
 		if err == io.EOF && f.c.End == nil {
@@ -421,12 +434,19 @@ func (f *readFile) Read(p []byte) (int, error) {
 }
 
 func (f *readFile) ends(at int64) {
-	if f.c.End == nil {
+	last := int64(0)
+	if n := len(f.c.Parts); n > 0 {
+		last = f.c.Parts[n-1].end()
+	}
+	if f.c.End == nil && at >= last {
 		f.c.End = &at
 	}
 }
 
 func (f *readFile) keep(at int64, b []byte) {
+	if end := f.c.End; end != nil { // it became longer since
+		b = b[:max(0, min(int64(len(b)), *end-at))]
+	}
 	f.r.kept += f.c.add(at, b)
 	size := int64(0)
 	for _, p := range f.c.Parts {
