@@ -262,7 +262,7 @@ func (g *alike) summary() string {
 		}
 	}
 	if lacking > 0 {
-		text += fmt.Sprintf("; %s not have all that was asked for", counted(lacking, "snapshot")+" do")
+		text += fmt.Sprintf("; of %s not all that the plan asked for is in the snapshot", counted(lacking, "host"))
 	}
 	return text
 }
