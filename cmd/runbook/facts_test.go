@@ -2,6 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,6 +48,92 @@ func TestPlanElsewhere(t *testing.T) {
 		s.install(0, "--follow", "/root/"+when+"-there.jsonl", "--trace", "/root/"+when+"-real.jsonl")
 	}
 }
+
+// So it is with the other shipped runbooks, with the native server, and for an account that may read little.
+func TestPlanOthersElsewhere(t *testing.T) {
+	t.Parallel()
+	s := newSiteOf(t, expandedMedia(t), lab.Options{})
+	other := site{Jail: lab.New(t, lab.Options{Hostname: "elsewhere"}), t: t}
+	other.Bind(binary(t), "/usr/local/bin/runbook")
+	for i, args := range [][]string{
+		{"install.star", "--var", "airgap=true", "--var", "server=native", "--var", "keeper=supervisord"},
+		{"mirror.star", "--var", "channels=/installer/anaconda-suite/pkgs", "--var", "dest=/srv/pkgs"},
+		{"quickstart.star", "--var", "dir=/srv/quick"},
+		{"media.star", "--var", "source=/installer/none"},
+	} {
+		facts := "/root/" + strings.TrimSuffix(args[0], ".star") + ".facts"
+		s.run(0, append([]string{"facts", "-o", facts}, args...)...)
+		other.carry(s, facts)
+		run := append([]string{"run"}, args...)
+		code := 0
+		if i == 3 {
+			code = 3 // there are no media
+		}
+		here := s.run(code, append(run, "--dry-run", "--trace", facts+"-here.jsonl")...)
+		there := other.run(code, append(run, "--dry-run", "--host", facts, "--trace", facts+"-there.jsonl")...)
+		if a, b := planText(here), planText(there); freeSpace.ReplaceAllString(a, "") != freeSpace.ReplaceAllString(b, "") {
+			t.Errorf("%s: the dry run here says\n%s\nand there\n%s", args[0], a, b)
+		}
+		samePlan(t, args[0], s.read(facts+"-here.jsonl"), other.read(facts+"-there.jsonl"))
+	}
+	s.run(0, "run", "mirror.star", "--var", "channels=/installer/anaconda-suite/pkgs", "--var", "dest=/srv/pkgs")
+	s.Must("mkdir -m 700 /srv/closed")
+	s.put("/home/t.star", "def s():\n    if glob('/srv/closed/*'):\n        log('open')\nstep(s)\n")
+	r := s.Exec(lab.Cmd{Argv: []string{"/usr/local/bin/runbook", "facts", "/home/t.star", "-o", "/tmp/nobody.facts", "--state", "/tmp/state"},
+		UID: 65534, GID: 65534})
+	if want := "left out: /srv/closed: may not be read by nobody\n"; r.Code != 0 || !strings.Contains(r.Err, want) {
+		t.Errorf("got exit %d\n%s\nwant %s", r.Code, r.Err, want)
+	}
+}
+
+// A plan from a snapshot looks at no file of the machine that it is made on, and begins no program there.
+func TestPlanReadsNothingHere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	book := filepath.Join(dir, "t.star")
+	text := "def s():\n    log(host.hostname + read('/etc/os-release') + query('uname').stdout)\n    useradd('somebody')\n" +
+		"    write('/etc/motd', host.user)\nstep(s)\n"
+	if err := os.WriteFile(book, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	facts, log := filepath.Join(dir, "web1.facts"), filepath.Join(dir, "calls")
+	for _, argv := range [][]string{
+		{binary(t), "facts", book, "-o", facts, "--quiet"},
+		{"strace", "-f", "-o", log, "-e", "trace=%file,execve,fork,vfork", binary(t), "run", book, "--dry-run", "--host", facts},
+	} {
+		if _, err := exec.LookPath(argv[0]); err != nil {
+			lab.Skip(t, "no "+argv[0])
+		}
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", argv, err, out)
+		}
+	}
+	calls, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := 0
+	for line := range strings.Lines(string(calls)) {
+		m := namedFile.FindStringSubmatch(line)
+		switch {
+		case m == nil || strings.HasPrefix(m[2], dir) || m[2] == "." || m[2] == "t.star":
+		case m[1] == "execve" && m[2] == binary(t):
+			programs++
+		case m[2] == "/proc/self/exe", strings.HasPrefix(m[2], "/sys/"), strings.HasPrefix(m[2], "/proc/self/cgroup"),
+			m[2] == "/proc/self/mountinfo": // the program's own digest, and what its runtime asks of its limits
+		case m[2] == filepath.Dir(dir), strings.HasPrefix(dir, m[2]+"/"): // above the runbook
+		default:
+			t.Errorf("it asked for %s", strings.TrimSpace(line))
+		}
+	}
+	if programs != 1 {
+		t.Errorf("got %d programs, want one", programs)
+	}
+}
+
+var namedFile = regexp.MustCompile(`^\d+ +([a-z0-9_]+)\((?:AT_FDCWD, |\d+, )?"([^"]*)"`)
 
 // carry brings a file of another site here.
 func (s site) carry(from site, name string) {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"regexp"
 	"slices"
@@ -98,14 +99,18 @@ func (a *fileAnswer) written() *fileAnswer {
 	return &line
 }
 
-// LeftOut returns the files whose contents were asked for and are not kept, each with the reason, sorted.
+// LeftOut returns the files whose contents were asked for and are not kept, and what may not be read, each with the
+// reason, sorted.
 func (r *Recorder) LeftOut() (lines []string) {
+	const read = 4
+	self := NewOverlay(r, r.Account)
 	for _, name := range slices.Sorted(maps.Keys(r.files)) {
 		a := r.files[name]
+		closed := (a.is(0) || a.is(fs.ModeDir)) && !self.may(a.meta, read)
 		switch f := cmp.Or(a.Failures["open"], a.Failures["readdir"], a.Failures["lstat"]); {
 		case a.Content != nil && a.Content.Left != "":
 			lines = append(lines, name+": "+a.Content.Left)
-		case f != nil && (f.Errno == "EACCES" || f.Errno == "EPERM"):
+		case closed || f != nil && (f.Errno == "EACCES" || f.Errno == "EPERM"):
 			lines = append(lines, name+": may not be read by "+r.Account.User)
 		}
 	}
