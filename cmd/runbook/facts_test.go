@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,6 +85,35 @@ func TestPlanOthersElsewhere(t *testing.T) {
 		UID: 65534, GID: 65534})
 	if want := "left out: /srv/closed: may not be read by nobody\n"; r.Code != 0 || !strings.Contains(r.Err, want) {
 		t.Errorf("got exit %d\n%s\nwant %s", r.Code, r.Err, want)
+	}
+}
+
+// The README's commands do what it says of them.
+func TestPlanningExample(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(readme), "## Planning elsewhere")
+	text, _, _ = strings.Cut(text, "\n## ")
+	s, ran := bareSite(t, lab.Options{}), 0
+	for line := range strings.Lines(text) {
+		command, ok := strings.CutPrefix(line, "    runbook ")
+		if !ok {
+			continue
+		}
+		ran++
+		if strings.Contains(command, "--hosts") {
+			s.Must(`cd /root && mkdir fleet && cp web1.facts fleet && sed '1s/"hostname":"[^"]*"/"hostname":"web2"/' web1.facts >fleet/web2.facts`)
+		}
+		out := s.Must("cd /root && runbook " + command)
+		if want := "quickstart.star: 2 hosts, 1 plan\n\n2 hosts A: "; strings.Contains(command, "--hosts") && !strings.HasPrefix(out, want) {
+			t.Errorf("%s: got %s, want %s", command, out, want)
+		}
+	}
+	if ran != 4 {
+		t.Errorf("the README has %d commands, want 4", ran)
 	}
 }
 
@@ -193,3 +224,40 @@ func traceLines(t *testing.T, text string) (lines []string) {
 
 // freeSpace is what changes from one moment to the next: the test writes.
 var freeSpace = regexp.MustCompile(`"free":[0-9]+|[0-9.]+ GB free|"by":"host.disk_free","of":"[^"]*","is":"[0-9]+"`)
+
+// BenchmarkHosts plans for 1,000 machines, of which every sixtieth lacks an account and every hundredth has other memory.
+func BenchmarkHosts(b *testing.B) {
+	dir := b.TempDir()
+	command := func(args ...string) {
+		cmd := exec.Command(binary(b), args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil && cmd.ProcessState.ExitCode() != 1 { // the media are not here
+			b.Fatalf("%q: %v\n%s", args, err, out)
+		}
+	}
+	command("facts", "install.star", "-o", "base", "--quiet")
+	base, err := os.ReadFile(filepath.Join(dir, "base"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "fleet"), 0o700); err != nil {
+		b.Fatal(err)
+	}
+	hostname, memory := regexp.MustCompile(`"hostname":"[^"]*"`), regexp.MustCompile(`MemTotal: {4}`)
+	for i := range 1000 {
+		text := hostname.ReplaceAll(base, fmt.Appendf(nil, `"hostname":"web%04d"`, i))
+		if i%60 == 7 {
+			text = bytes.Replace(text, []byte(`"text":"root:x:0:`), []byte(`"text":"r00t:x:0:`), 1)
+		}
+		if i%100 == 3 {
+			text = memory.ReplaceAll(text, []byte("MemTotal:   1"))
+		}
+		if err := os.WriteFile(filepath.Join(dir, "fleet", fmt.Sprintf("web%04d.facts", i)), text, 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		command("run", "install.star", "--var", "server=native", "--skip", "mirror_anaconda", "--dry-run", "--hosts", "fleet")
+	}
+	b.ReportMetric(float64(len(base))/1000, "kB/snapshot")
+}
