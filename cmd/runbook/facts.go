@@ -209,6 +209,8 @@ func (s *survey) dryRuns(ctx context.Context, book *runtime.Runbook) {
 	o := s.options(trace.DryRun)
 	run := func(only string) {
 		o.Select = func(step runtime.Step) (bool, string) { return only == "" || step.Name == only, "not now" }
+		ctx, free := context.WithCancel(ctx)
+		defer free()
 		_ = runtime.Planned(s.recorder, o).Do(ctx, book)
 	}
 	run("")

@@ -52,8 +52,8 @@ type alike struct {
 
 // planAll makes a dry run for the machine of each snapshot in a directory, and shows which are alike.
 func (p *program) planAll(ctx context.Context, f runFlags, file string) error {
-	dir := f.hosts
-	names, err := snapshotsIn(dir)
+	hurry()
+	names, err := snapshotsIn(f.hosts)
 	if err != nil {
 		return err
 	}
@@ -122,6 +122,8 @@ func (f *fleet) work(ctx context.Context) error {
 
 // plan makes the dry run for one machine.
 func (f *fleet) plan(ctx context.Context, book *runtime.Runbook, secrets map[string]string, name string) {
+	ctx, free := context.WithCancel(ctx) // which holds on to what runs under it
+	defer free()
 	there, err := readPlanned(&f.shelf, name)
 	if err != nil {
 		f.add(&outcome{snapshot: name, host: stem(name), key: "error: " + reason(err, name), err: err}, nil)
@@ -136,7 +138,7 @@ func (f *fleet) plan(ctx context.Context, book *runtime.Runbook, secrets map[str
 	have := &trace.List{}
 	o.Sink = trace.Tee{trace.NewGuard(book.Leaks(o.Secrets, o.Info)), have}
 	ended := &outcome{snapshot: name, host: cmp.Or(there.Host.Hostname, stem(name))}
-	ended.err = runtime.Planned(there.snapshot, o).Do(ctx, book)
+	ended.err = flat(runtime.Planned(there.snapshot, o).Do(ctx, book))
 	for _, e := range have.Events {
 		if e.Kind == trace.End {
 			ended.counts = e.Counts
@@ -144,6 +146,14 @@ func (f *fleet) plan(ctx context.Context, book *runtime.Runbook, secrets map[str
 	}
 	ended.key, ended.lacks = trace.Digest(have.Events), len(there.lacks)
 	f.add(ended, have.Events)
+}
+
+// flat is err without what it holds of a run, of which there are many.
+func flat(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &runtime.Error{Class: runtime.ClassOf(err), Err: errors.New(err.Error()), Advice: runtime.HintOf(err)}
 }
 
 // stem is the name of a snapshot's file without what follows its first dot.
