@@ -45,6 +45,10 @@ is compared before it happens. With --approvals N it must have been approved by 
 whose keys --signers lists (runbook help audit approve). A plan that was followed to its
 end is not followed again without --again.
 
+With --dry-run --host SNAPSHOT the plan is made for another machine, from what that
+answered (runbook help facts), and can be followed there; with --hosts DIR for each in
+a directory: those with one plan are told together.
+
 A real run ends with the head of its trace in short, which it also gives to syslog:
 kept elsewhere, it shows later that nobody has written another trace.
 
