@@ -59,12 +59,6 @@ func (s *Snapshot) Usable() bool { return s != nil && s.files != nil }
 // Tell is Base's.
 func (s *Snapshot) Tell(asked func(Process, int) error) { s.asked = asked }
 
-// Fresh returns the same machine for another dry run.
-func (s *Snapshot) Fresh() *Snapshot {
-	return &Snapshot{Identity: s.Identity, Net: s.Net, files: s.files, queries: s.queries, gets: s.gets, known: s.known,
-		facts: map[Fact]string{}}
-}
-
 // An unrecorded error is about what a snapshot was not asked.
 type unrecorded struct{ what, hint string }
 
