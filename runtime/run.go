@@ -117,20 +117,6 @@ func (r *Run) ours(name string) bool {
 	return name == r.State || strings.HasPrefix(name, r.State+"/") || strings.HasSuffix(name, trace.Unfinished)
 }
 
-// Predicted returns a dry run: it takes the same path on a copy-on-write view of
-// machine, asks no person, assumes what it cannot know, and does not wait.
-func Predicted(machine *host.Local, o Options) *Run {
-	if !machine.Usable() {
-		return &Run{}
-	}
-	self := machine.Self()
-	overlay := host.NewOverlay(withDir(machine, o.State, self), self)
-	r := newRun(overlay, o)
-	r.predicted, r.sleep, r.Person = true, noWaiting, assuming{}
-	machine.Asked, overlay.Assume, overlay.Mute = r.probed, r.assume, o.Mute
-	return r
-}
-
 // Simulated returns a run on a simulated machine, which is a dry run that the next run finds done. Of a secret without
 // a value it makes one up.
 func Simulated(machine *host.Overlay, o Options) *Run {

@@ -27,6 +27,7 @@ type session struct {
 	plan    *plan // nil if there is none to follow
 	state   state
 	local   *host.Local
+	planned *planned      // nil unless a snapshot stands for the machine
 	digests *host.Digests // of what this session has read
 	console *console
 	police  *policing // nil without a policy
@@ -60,7 +61,9 @@ func (s *session) dryRun(ctx context.Context) error {
 		defer file.Close()
 	}
 	s.keeper(&o, nil)
-	if _, err := s.do(ctx, runtime.Predicted, o, file, nil, s.out); err != nil {
+	_, err = s.do(ctx, s.predicted, o, file, nil, s.out)
+	s.planned.tell(s.err)
+	if err != nil {
 		return err
 	}
 	if s.flags.format == "text" && !s.flags.quiet {
@@ -127,7 +130,7 @@ func (s *session) realRun(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	head, err := s.do(ctx, runtime.OnMachine, o, file, printed, lenient{s.out})
+	head, err := s.do(ctx, s.onMachine, o, file, printed, lenient{s.out})
 	err = errors.Join(s.wayOn(err), s.noteFollowing(name))
 	err = errors.Join(err, s.conclude(name, head, printed, s.flags.quiet && err == nil))
 	return s.settle(err)
@@ -177,11 +180,14 @@ func (s *session) options(mode string) runtime.Options {
 	unix.Umask(0o022) // what commands make, and see, must not depend on the shell that the run was started from
 	o := runtime.Options{
 		Now:     s.now,
-		State:   string(s.state),
-		Made:    s.state.made(),
 		Select:  s.flags.selection.chooser(),
-		Info:    info(mode, ticketOf(s.flags.ticket, s.approvals), s.state.head()),
 		Digests: s.digests,
+	}
+	if ticket := ticketOf(s.flags.ticket, s.approvals); s.planned != nil {
+		o.State, o.Made = s.planned.stateAt(s.flags.state), s.planned.snapshot.Made
+		o.Info = s.planned.info(mode, ticket)
+	} else {
+		o.State, o.Made, o.Info = string(s.state), s.state.made(), info(mode, ticket, s.state.head())
 	}
 	o.Info.Confine = string(s.flags.confine)
 	if s.police != nil {
@@ -193,8 +199,17 @@ func (s *session) options(mode string) runtime.Options {
 	return o
 }
 
-// A constructor of runs chooses their mode: runtime.OnMachine or runtime.Predicted.
-type constructor func(*host.Local, runtime.Options) *runtime.Run
+// A constructor of runs chooses their mode: a real run or a dry run.
+type constructor func(runtime.Options) *runtime.Run
+
+func (s *session) onMachine(o runtime.Options) *runtime.Run { return runtime.OnMachine(s.local, o) }
+
+func (s *session) predicted(o runtime.Options) *runtime.Run {
+	if s.planned != nil {
+		return runtime.Planned(s.planned.snapshot, o)
+	}
+	return runtime.Predicted(s.local, o)
+}
 
 // do runs the runbook and emits to the sinks in order: what may refuse goes before
 // the trace, and the trace before what is shown. It returns the head of the trace.
@@ -246,7 +261,7 @@ func (s *session) do(
 	}
 	o.Sink = append(refusing, accepting...)
 	o.GiveUp, o.Info.Binary.SHA256 = s.endNow, s.digest()
-	r := run(s.local, o)
+	r := run(o)
 	s.ending.begun(r, record)
 	err = r.Do(ctx, s.book)
 	if errors.Is(err, trace.ErrDeviates) && !s.watch.ended { // the end as done was refused: the trace lacks one

@@ -114,8 +114,8 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(p.runCommand(), p.showCommand(), p.docCommand(), p.checkCommand(), p.fmtCommand(),
 		p.testCommand(), p.initCommand(), p.diffCommand(), p.builtinsCommand(), p.lspCommand(), p.replCommand(),
-		p.auditCommand(), p.undoCommand(), p.confirmCommand(), p.awaitCommand(), p.whyCommand(), p.serveCommand(),
-		p.versionCommand())
+		p.auditCommand(), p.undoCommand(), p.confirmCommand(), p.awaitCommand(), p.whyCommand(), p.factsCommand(),
+		p.serveCommand(), p.versionCommand())
 	root.SetHelpFunc(p.showHelp)
 	root.SetHelpCommand(p.helpCommand())
 	root.InitDefaultCompletionCmd()

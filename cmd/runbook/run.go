@@ -22,6 +22,7 @@ type runFlags struct {
 	secrets, acks                 []string
 	trace, follow, format, ticket string
 	state, policy, metrics        string
+	host, hosts                   string
 	dryRun, exitCode, yes, edited bool
 	noProbes, again, byHand       bool
 	confine                       confining
@@ -46,6 +47,10 @@ and a dry run must equal it, what is read from local files included; then each e
 is compared before it happens. With --approvals N it must have been approved by N people
 whose keys --signers lists (runbook help audit approve). A plan that was followed to its
 end is not followed again without --again.
+
+With --dry-run --host SNAPSHOT the plan is made for another machine, from what that
+answered (runbook help facts), and can be followed there; with --hosts DIR for each in
+a directory: those with one plan are told together.
 
 A real run ends with the head of its trace in short, which it also gives to syslog:
 kept elsewhere, it shows later that nobody has written another trace.
@@ -93,6 +98,10 @@ func (f *runFlags) add(c *cobra.Command, p *program) {
 	fl.BoolVar(&f.dryRun, "dry-run", false, "change nothing, tell what would be changed")
 	fl.BoolVar(&f.exitCode, "exit-code", false, "with --dry-run: exit with 10 if there are changes to make")
 	fl.BoolVar(&f.noProbes, "no-probes", false, "with --dry-run: run nothing that the runbook asks; assume= answers")
+	fl.StringVar(&f.host, "host", "",
+		"with --dry-run: plan for the machine of `SNAPSHOT`, which runbook facts made there, and read nothing of this one")
+	fl.StringVar(&f.hosts, "hosts", "",
+		"with --dry-run: plan for the machine of each snapshot in `DIR`, and show which plans are alike")
 	fl.StringVar(&f.trace, "trace", "", "write the trace to `FILE`, which must not exist")
 	fl.StringVar(&f.follow, "follow", "", "do what the approved `TRACE` has, and nothing else")
 	fl.Var(&f.approvals, "approvals",
@@ -155,6 +164,7 @@ func (f runFlags) check() error {
 	if f.noProbes && !f.dryRun {
 		problems = append(problems, mistake("a real run needs the answers", "--no-probes needs --dry-run"))
 	}
+	problems = append(problems, f.checkHosts())
 	if f.quiet && f.verbose {
 		problems = append(problems, mistake("give one of them", "--quiet and --verbose contradict each other"))
 	}
@@ -165,6 +175,9 @@ func (f runFlags) check() error {
 func (p *program) run(ctx context.Context, f runFlags, file string) error {
 	if err := f.check(); err != nil {
 		return err
+	}
+	if f.hosts != "" {
+		return p.planAll(ctx, f, file)
 	}
 	m, err := p.newMetrics(f, file)
 	if err != nil {
@@ -223,10 +236,16 @@ func (p *program) prepareLoaded(f runFlags, file string, l loaded, err error) (*
 	if err != nil {
 		return nil, err
 	}
+	var there *planned
+	if f.host != "" {
+		if there, err = readPlanned(&host.Shelf{}, f.host); err != nil {
+			return nil, err
+		}
+	}
 	setTitle(p.argv, p.argv[0]+" run "+file)
 	return &session{
 		program: p, flags: f, loaded: l, sources: sources, plan: plan, state: dir, local: newLocal(), police: police,
-		console: newConsole(p.in, p.err), digests: &host.Digests{},
+		console: newConsole(p.in, p.err), digests: &host.Digests{}, planned: there,
 	}, nil
 }
 

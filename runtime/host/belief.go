@@ -204,7 +204,7 @@ func (o *Overlay) Fact(ctx context.Context, f Fact) (string, error) {
 		return v, nil
 	}
 	v, err := o.probe(ctx, f)
-	if errors.Is(err, ErrUnknown) || errors.Is(err, exec.ErrNotFound) {
+	if (errors.Is(err, ErrUnknown) || errors.Is(err, exec.ErrNotFound)) && !isUnrecorded(err) {
 		v, err = "", nil // what only a real run could ask is absent
 	}
 	if err == nil {
@@ -217,6 +217,8 @@ func (o *Overlay) probe(ctx context.Context, f Fact) (string, error) {
 	switch f.Kind {
 	case DiskFree:
 		return o.diskFree(ctx, f.Name)
+	case Port: // nothing that an overlay keeps to itself has a socket
+		return o.base.Fact(ctx, f)
 	case userName, groupName:
 		if name := o.predicted(f); name != "" {
 			return name, nil

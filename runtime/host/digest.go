@@ -34,16 +34,30 @@ func (d *Digests) Sum(ctx context.Context, c Content) (sum string, v Version, er
 	if v, err = versionOf(f); err != nil {
 		return "", v, err
 	}
-	if sum = d.recall(v); sum != "" {
-		return sum, v, nil
+	known := d.recall(v)
+	compute := func(f File) (string, error) {
+		if known != "" {
+			return known, nil
+		}
+		h := sha256.New()
+		_, err := io.CopyBuffer(h, guarded{f, ctx, "", v}, make([]byte, 256<<10))
+		return hex.EncodeToString(h.Sum(nil)), err
 	}
-	h := sha256.New()
-	if _, err := io.CopyBuffer(h, guarded{f, ctx, "", v}, make([]byte, 256<<10)); err != nil {
+	if r, ok := f.(digester); ok {
+		sum, err = r.digested(compute)
+	} else {
+		sum, err = compute(f)
+	}
+	if err != nil {
 		return "", v, err
 	}
-	sum = hex.EncodeToString(h.Sum(nil))
 	d.remember(v, sum)
 	return sum, v, nil
+}
+
+// A digester is a file that keeps digests apart from what else is read of it.
+type digester interface {
+	digested(compute func(File) (string, error)) (string, error)
 }
 
 func (d *Digests) recall(v Version) string {

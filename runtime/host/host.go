@@ -3,7 +3,8 @@
 // A [Reader] answers questions. A [Host] also changes things. Two hosts exist:
 // [Local] is the machine itself; [Overlay] reads through to another Reader and
 // keeps every change to itself, so that a dry run takes the same path as a
-// real one and later steps see what earlier steps did.
+// real one and later steps see what earlier steps did. A [Snapshot] stands for a
+// machine that is elsewhere: it answers what that answered to a [Recorder].
 //
 // An effect is declared as data. Local does it, asks again and compares;
 // Overlay believes it.

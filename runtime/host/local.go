@@ -39,8 +39,9 @@ type Local struct {
 
 	dir      string // the root
 	facts    map[Fact]string
-	naming   bool   // an account's name is being looked up for an error
-	loose    string // why nothing can be confined, once that is known
+	named    func(k *Kind, number string) // gets each account whose name was asked for; may be nil
+	naming   bool                         // an account's name is being looked up for an error
+	loose    string                       // why nothing can be confined, once that is known
 	children children
 }
 
@@ -49,18 +50,6 @@ var _ Host = (*Local)(nil)
 // NewLocal returns the machine with its files as seen below root, usually "/".
 func NewLocal(root string) *Local {
 	return &Local{dir: filepath.Clean(root), facts: map[Fact]string{}}
-}
-
-// Usable reports whether l was made by NewLocal.
-func (l *Local) Usable() bool { return l != nil && l.facts != nil }
-
-// Self owns what this process makes: its effective user and group.
-func (l *Local) Self() Owner {
-	o, err := l.owner(os.Geteuid(), os.Getegid())
-	if err != nil {
-		return Owner{strconv.Itoa(os.Geteuid()), strconv.Itoa(os.Getegid())}
-	}
-	return o
 }
 
 // Lstat is Reader's.
@@ -212,6 +201,9 @@ func (l *Local) owner(uid, gid int) (Owner, error) {
 func (l *Local) account(k *Kind, n int) (string, error) {
 	s := strconv.Itoa(n)
 	v, err := l.Fact(context.Background(), Fact{k, s})
+	if l.named != nil {
+		l.named(k, s)
+	}
 	return cmp.Or(v, s), err
 }
 

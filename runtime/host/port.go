@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -22,24 +23,54 @@ func listener(_ context.Context, r Reader, name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("port %q: want a number from 0 to 65535", name)
 	}
+	sockets, err := listeningSockets(r)
 	inodes := map[string]bool{}
+	for _, s := range sockets {
+		if s.port == port {
+			inodes["socket:["+s.inode+"]"] = true
+		}
+	}
+	if len(inodes) == 0 || err != nil {
+		return "", err
+	}
+	return holder(r, inodes), nil
+}
+
+// A socket is one that is listened on.
+type socket struct {
+	port  uint64
+	inode string
+}
+
+func listeningSockets(r Reader) (all []socket, err error) {
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		lines, err := Lines(r, file)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		for _, l := range lines {
 			// sl, local address:port, remote, state, queues, timer, retransmits, uid, timeout, inode
 			f := strings.Fields(l)
-			if len(f) > 9 && f[3] == listening && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
-				inodes["socket:["+f[9]+"]"] = true
+			if len(f) < 10 || f[3] != listening {
+				continue
+			}
+			_, hex, _ := strings.Cut(f[1], ":")
+			if port, err := strconv.ParseUint(hex, 16, 16); err == nil {
+				all = append(all, socket{port, f[9]})
 			}
 		}
 	}
-	if len(inodes) == 0 {
-		return "", nil
+	return all, nil
+}
+
+// listeners returns the ports that something listens on, each once.
+func listeners(r Reader) (ports []string, err error) {
+	sockets, err := listeningSockets(r)
+	slices.SortFunc(sockets, func(a, b socket) int { return cmp.Compare(a.port, b.port) })
+	for _, s := range sockets {
+		ports = append(ports, strconv.FormatUint(s.port, 10))
 	}
-	return holder(r, inodes), nil
+	return slices.Compact(ports), err
 }
 
 // holder returns the name of the first process that has one of the sockets

@@ -91,6 +91,8 @@ func schemaOfType(t reflect.Type) object {
 		return object{"type": "string", "format": "date-time"}
 	case t == reflect.TypeFor[millis]():
 		return object{"type": "integer", "minimum": 0}
+	case t.Kind() == reflect.Pointer:
+		return schemaOfType(t.Elem())
 	case t.Kind() == reflect.Int:
 		return object{"type": "integer"}
 	case t.Kind() == reflect.Bool:
@@ -173,6 +175,7 @@ func meanings() []meaning {
 		{"follows", nil, "head of the approved trace that the run follows"},
 		{"undo", nil, "names what the run keeps of the machine as it was, for runbook undo"},
 		{"other_sources", nil, "sources other than those of the approved trace were accepted"},
+		{"snapshot", nil, "the file of what the machine answered, from which the dry run was made elsewhere"},
 		{"policy", nil, "the policy that judged the run, then what it loads"},
 		{"confine", nil, "on: commands are held to what their effects declare; offline: and have no network"},
 		{"approvals", nil, "who has approved the plan that the run follows, with which key, until when"},

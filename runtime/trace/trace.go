@@ -72,9 +72,12 @@ type Event struct {
 	Counts Counts // of End
 }
 
-// terms says what the run is held to: which plan, whether its sources may be others, who has approved it, which policy,
-// and what its commands are held to.
+// terms says what the run is made from and held to: which snapshot, which plan, whether its sources may be others, who
+// has approved it, which policy, and what its commands are held to.
 func (r *RunInfo) terms() (lines []string) {
+	if s := r.Snapshot; s != nil {
+		lines = append(lines, "planned elsewhere, from the snapshot of "+s.Time+", sha256 "+s.SHA256)
+	}
 	if r.Follows != "" {
 		others := ""
 		if r.Edited {
@@ -123,6 +126,13 @@ type RunInfo struct {
 	Approvals []Approval // of the trace it follows, where they were wanted
 	Policy    []Source   // the files of the policy that it was held to
 	Confine   string     // ConfineOn or ConfineOffline, where its commands were to be confined
+	Snapshot  *Snapshot  // of the machine, that the run was planned from; nil if it read the machine itself
+}
+
+// A Snapshot is a file of what a machine answered.
+type Snapshot struct {
+	SHA256 string `json:"sha256"`
+	Time   string `json:"time"` // RFC 3339: when the machine was asked
 }
 
 // An Approval says who has signed that a run may follow a plan, and what that depends on.

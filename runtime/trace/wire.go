@@ -129,7 +129,7 @@ func (e *Event) slots() slots {
 		{"v", &r.V, Run}, {"mode", &r.Mode, Run}, {"runbook", &r.Runbook, Run}, {"sources", &r.Sources, Run},
 		{"vars", &r.Vars, Run}, {"binary", &r.Binary, Run}, {"host", &r.Host, Run}, {"ticket", &r.Ticket, Run},
 		{"previous", &r.Previous, Run}, {"follows", &r.Follows, Run}, {"undo", &r.Undo, Run}, {"other_sources", &r.Edited, Run},
-		{"approvals", &r.Approvals, Run}, {"policy", &r.Policy, Run}, {"confine", &r.Confine, Run},
+		{"approvals", &r.Approvals, Run}, {"policy", &r.Policy, Run}, {"confine", &r.Confine, Run}, {"snapshot", &r.Snapshot, Run},
 
 		{"time", &e.Time, ""}, {"step", &e.Step, ""}, {"title", &e.Title, ""}, {"text", &e.Text, ""},
 		{"state", &e.State, ""}, {"site", &e.Site, ""}, {"controls", &e.Controls, Step}, {"why", &e.Why, ""}, {"op", &e.Op, ""}, {"target", &e.Target, ""},
