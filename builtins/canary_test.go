@@ -155,7 +155,7 @@ func (m *machine) playSaid(construct constructor, body string) *overheard {
 		text, err := io.ReadAll(r)
 		s.add("before", string(text))
 		return fmt.Sprintf("%x", sha256.Sum256(text)), err
-	})
+	}, CanPutBack)
 	o.Record = func(r before.Record) (string, error) {
 		line, err := json.Marshal(r)
 		s.add("record", string(line))

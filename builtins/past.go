@@ -155,7 +155,15 @@ func undoParts(r before.Record) (parts []string) {
 
 // partOf returns the part that a fact belongs to, "" if it follows from others and is not put back by itself.
 func partOf(f before.Fact) string {
-	switch kind, _, _ := strings.Cut(f.Name, ":"); kind {
+	kind, _, _ := strings.Cut(f.Name, ":")
+	return partOfKind(kind)
+}
+
+// CanPutBack reports whether facts of a kind are put back by undo.
+func CanPutBack(kind string) bool { return partOfKind(kind) != "" }
+
+func partOfKind(kind string) string {
+	switch kind {
 	case "service", "enabled", "supervisor", "cron", "iptables-rule", "rpm", "deb":
 		return kind
 	case "user", "group", "home", "shell", "comment", "primary", "groups":

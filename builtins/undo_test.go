@@ -35,7 +35,7 @@ func (m *machine) keeping(rt *runtime.Runtime, construct constructor, src string
 	}
 	var events trace.List
 	o := runtime.Options{Sink: append(trace.Tee{&events}, sinks...), State: "/var/state"}
-	o.Before = before.New(1<<30, put)
+	o.Before = before.New(1<<30, put, CanPutBack)
 	o.Record = func(r before.Record) (string, error) {
 		line, err := json.Marshal(r)
 		sum := fmt.Sprintf("%x", sha256.Sum256(line))

@@ -33,7 +33,10 @@ var unitBuiltin = &runtime.Builtin{
 }
 
 // unitName is what systemd.unit(5) allows in the names of units, in as far as they need no escapes.
-var unitName = regexp.MustCompile(`^[A-Za-z0-9_.:@-]+\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$`)
+var unitName = regexp.MustCompile(`^[A-Za-z0-9_.:@-]+\.(service|socket|mount|automount|swap|target|path|timer|slice)$`)
+
+// unitSection is the line that a section begins with.
+var unitSection = regexp.MustCompile(`(?m)^\[[A-Z][A-Za-z]*\]$`)
 
 // unitOp is a unit as it should be.
 type unitOp struct{ name, text string }
@@ -47,7 +50,7 @@ func newUnit(c *runtime.Call) (runtime.Op, string, error) {
 		return nil, "", runtime.Hint(fmt.Errorf("argument \"name\": got %q, want the name of a unit", op.name),
 			`with its type, and without directories: "web.service"`)
 	}
-	if !strings.Contains(op.text, "[") {
+	if !unitSection.MatchString(op.text) {
 		return nil, "", runtime.Hint(errors.New("argument \"text\": got no section"), `begin with "[Unit]" or "[Service]"`)
 	}
 	if !strings.HasSuffix(op.text, "\n") {

@@ -211,6 +211,7 @@ func (s *survey) dryRuns(ctx context.Context, book *runtime.Runbook) {
 		o.Select = func(step runtime.Step) (bool, string) { return only == "" || step.Name == only, "not now" }
 		ctx, free := context.WithCancel(ctx)
 		defer free()
+		new(session).keeper(&o, nil) // a plan asks what it could put back, too
 		_ = runtime.Planned(s.recorder, o).Do(ctx, book)
 	}
 	run("")

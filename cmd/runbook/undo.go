@@ -239,11 +239,11 @@ type undoable struct {
 // keeper has a run keep what it changes, in a journal; nil: it is only judged.
 func (s *session) keeper(o *runtime.Options, journal *kept.Journal) {
 	if journal == nil {
-		o.Before = before.New(mostKept, nil)
+		o.Before = before.New(mostKept, nil, builtins.CanPutBack)
 		o.Record = func(r before.Record) (string, error) { s.judge(r); return "", nil }
 		return
 	}
-	o.Before = before.New(s.room(), journal.Put)
+	o.Before = before.New(s.room(), journal.Put, builtins.CanPutBack)
 	o.Record = func(r before.Record) (string, error) {
 		s.judge(r)
 		sum, err := journal.Record(r)

@@ -64,14 +64,19 @@ type Keeper struct {
 	Secret func(text string) bool
 	// Room is how many bytes may yet be kept.
 	Room int64
+	// Wanted reports whether facts of a kind are put back; others are not asked for.
+	Wanted func(kind string) bool
 
 	made map[string]bool // names that this run has made: with them goes whatever it does below
 }
 
 // New returns a Keeper that keeps at most room bytes.
-func New(room int64, put func(io.Reader) (string, error)) *Keeper {
-	return &Keeper{Put: put, Room: room, made: map[string]bool{}}
+func New(room int64, put func(io.Reader) (string, error), wanted func(kind string) bool) *Keeper {
+	return &Keeper{Put: put, Room: room, Wanted: wanted, made: map[string]bool{}}
 }
+
+// foreseen reports whether an error is one that only a dry run meets, which keeps nothing.
+func (k *Keeper) foreseen(err error) bool { return k.Put == nil && errors.Is(err, host.ErrUnknown) }
 
 // ours reports whether the run has made a name, or a directory above it.
 func (k *Keeper) ours(name string) bool {
@@ -133,6 +138,7 @@ func (m *making) file(name string, content bool) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		m.New, m.fresh[name] = append(m.New, name), true
+	case m.foreseen(err):
 	case err != nil:
 		m.lose("%s: %v", name, err)
 	case !m.ours(name):
@@ -210,7 +216,7 @@ func (m *making) below(dir string, content bool) {
 		return nil
 	})
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), m.foreseen(err):
 	case err != nil:
 		m.lose("%s: %v", dir, err)
 	}
@@ -277,11 +283,14 @@ func (m *making) facts(ctx context.Context, c host.Cmd) {
 	}
 	set := map[host.Fact]string{}
 	for f := range all {
-		set[f] = ""
+		if m.Wanted(f.Kind.Name) {
+			set[f] = ""
+		}
 	}
 	for _, f := range host.SortedFacts(set) {
 		value, err := m.h.Fact(ctx, f)
 		switch {
+		case m.foreseen(err):
 		case err != nil:
 			m.lose("%s: %v", f, err)
 		case m.Secret(f.Name) || m.Secret(value):
