@@ -25,7 +25,9 @@ const confirmHelp = `Keep what a run with --confirm-within has done, which is un
 
 The time begins when the run has ended, or was cut off. A program of its own waits for it: it does not end with the
 session, and after a reboot cron starts it again (the first step of such a run writes /etc/cron.d/runbook-confirm;
-without cron a reboot ends the waiting, and the run says so). What somebody has changed since the run stays as it is.`
+without cron a reboot ends the waiting, and the run says so). What somebody has changed since the run stays as it is.
+
+A plan for such a run is made with the same flag. Until the run is confirmed or undone no other run begins.`
 
 func (p *program) confirmCommand() *cobra.Command {
 	var dir string

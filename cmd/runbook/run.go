@@ -63,6 +63,9 @@ another terminal, and the run looks at what they left before it shows the next o
 What an op changed is told in a line. What that leaves out is counted, and is in the
 trace: runbook audit show TRACE. A dry run and --verbose tell all of it.
 
+What a run changes is kept as it was, and can be put back: runbook help undo. With
+--confirm-within it is put back unless somebody says runbook confirm in time.
+
 Interrupt (Ctrl-C) ends the command under way, then the run; a package manager is
 waited for. A terminal that goes away does not end a run.
 
