@@ -21,9 +21,10 @@ var lineBuiltin = &runtime.Builtin{
 		param("path", "path", "", "a text file of at most 16 MiB; it is made, with mode 0644 or for a secret 0600, if it is missing"),
 		param("text", "string", "", "the line, without its end; it may hold secrets"),
 		param("match", "string", `""`, "regular expression (RE2): the last line with a match gives way to text"),
+		param("absent", "bool", "False", "make sure that the file does not have the line: each that equals text goes, and each that matches"),
 	},
 	Secrets: []string{"text"},
-	Summary: "make sure that a file has a line",
+	Summary: "make sure that a file has a line, or has not",
 	Detail: []string{
 		"The line is put in the place of the last one that matches, or at the end. It is there already if a line equals text, unless text itself matches: then the last match must be it.",
 		"Mode and owner stay, but a file that gets a secret cannot be read by others any more. Line endings (CRLF) and a byte order mark stay, too. A file that is written ends with a newline.",
@@ -33,13 +34,16 @@ var lineBuiltin = &runtime.Builtin{
 		op := lineOp{}
 		var p runtime.Path
 		var match string
-		if err := c.Unpack("path", &p, "text", &op.text, "match", &match); err != nil {
+		if err := c.Unpack("path", &p, "text", &op.text, "match", &match, "absent", &op.absent); err != nil {
 			return nil, "", err
 		}
 		op.path = string(p)
 		if strings.ContainsAny(op.text, "\r\n") {
 			return nil, "", runtime.Hint(errors.New("argument \"text\": got more than one line, want one"),
 				"call line() for each, or write() the whole file")
+		}
+		if match == "" && op.absent && op.text == "" {
+			return nil, "", runtime.Hint(errors.New("argument \"text\": got an empty line to take out"), `match="^$" takes out all empty lines`)
 		}
 		if match == "" {
 			return op, op.path, nil
@@ -57,6 +61,7 @@ var lineBuiltin = &runtime.Builtin{
 type lineOp struct {
 	path, text string
 	match      *regexp.Regexp // nil matches no line
+	absent     bool
 }
 
 const textLimit = 16 << 20
@@ -69,12 +74,19 @@ func (op lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 	if err := needPlace(h, op.path, m, there); err != nil {
 		return nil, err
 	}
+	if !there && op.absent {
+		return nil, nil
+	}
 	if !there {
 		return op.write(host.Bytes([]byte(op.text+"\n")), host.Meta{Mode: modeFor(op.text)}, ""), nil
 	}
 	data, err := readUpTo(h, op.path, textLimit)
 	switch {
 	case errors.Is(err, host.ErrUnknown):
+		if op.absent {
+			runtime.Assume(ctx, op.path+" has no such line")
+			return nil, nil
+		}
 		runtime.Assume(ctx, op.path+" lacks the line")
 		return op.write(host.Unknown(op.path), m, ""), nil
 	case err != nil:
@@ -83,6 +95,9 @@ func (op lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		return nil, fmt.Errorf("got a file of %d bytes, want a text of at most %d", m.Size, textLimit)
 	}
 	text := splitText(data)
+	if op.absent {
+		return op.remove(text, m), nil
+	}
 	i, there := op.place(text.lines)
 	if there {
 		meta := host.Meta{Mode: op.mode(m)}
@@ -93,6 +108,23 @@ func (op lineOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		from = showOld(text.lines[i], m)
 	}
 	return op.write(host.Bytes(text.with(i, op.text)), m, from), nil
+}
+
+// remove returns the action that takes lines out of a text, of a file with m.
+func (op lineOp) remove(t text, m host.Meta) []runtime.Action {
+	var changes []host.Change
+	rest := bytes.Clone(t.mark)
+	for i, l := range t.lines {
+		if !runtime.SameText(l, []byte(op.text)) && (op.match == nil || !op.match.Match(l)) {
+			rest = append(append(rest, l...), t.ends[i]...)
+			continue
+		}
+		if c := change("line", showOld(l, m), ""); !slices.Contains(changes, c) {
+			changes = append(changes, c)
+		}
+	}
+	meta := host.Meta{Mode: m.Mode.Perm(), Size: int64(len(rest))}
+	return runtime.Actions(writeFile(op.path, host.Bytes(rest), meta), changes...)
 }
 
 // write returns the action that writes the file, which is now as m says, and whose

@@ -27,3 +27,22 @@ func TestLineEndings(t *testing.T) {
 		}
 	}
 }
+
+// Lines that must not be there are taken out, all else stays.
+func TestLineAbsent(t *testing.T) {
+	m := newMachine(t, map[string]string{"/etc/hosts": "a\nb 1\n\nb 2\nb 1\nc"})
+	dry, _ := m.thrice(`line("/etc/hosts", "b 1", absent = True)`)
+	if have := m.read("/etc/hosts"); have != "a\n\nb 2\nc\n" {
+		t.Errorf("got %q", have)
+	}
+	if c := changesOf(dry, 0); len(c) != 1 || c[0].From != "b 1" || c[0].To != "" {
+		t.Errorf("got %v", c)
+	}
+	m.thrice(`line("/etc/hosts", "", match = "^(b .*)?$", absent = True)`)
+	if have := m.read("/etc/hosts"); have != "a\nc\n" {
+		t.Errorf("got %q", have)
+	}
+	m.again(`line("/etc/hosts", "x", absent = True)
+line("/etc/nowhere", "x", absent = True)`)
+	m.fails(`line("/etc/hosts", "", absent = True)`, "takes out all empty lines")
+}

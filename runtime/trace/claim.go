@@ -230,6 +230,7 @@ func (c *Claims) lines(old []LineClaim) (all []LineClaim) {
 		if ch.To != "" {
 			all = append(all, LineClaim{ch.To, false, c.origin})
 		}
+		old = all
 	}
 	return all
 }

@@ -232,7 +232,7 @@ func (t *typist) shut(e Event) {
 }
 
 // line writes how one line of a file changes, and reports whether the op says so.
-func (t *typist) line(e Event) bool {
+func (t *typist) line(e Event) (said bool) {
 	for _, c := range t.op.Changes {
 		switch {
 		case c.What != "line":
@@ -245,9 +245,9 @@ func (t *typist) line(e Event) bool {
 			t.note("in %s, put in the place of the line: %s", e.Path, c.From)
 			t.note("%s", c.To)
 		}
-		return true
+		said = true
 	}
-	return false
+	return said
 }
 
 func (t *typist) download(e Event) {
