@@ -30,11 +30,11 @@ func All() []*runtime.Builtin {
 		hostOSBuiltin, hostVersionBuiltin, hostFamilyBuiltin, hostUserBuiltin, hostHostnameBuiltin, hostProgramBuiltin, hostCPUsBuiltin,
 		hostMemoryBuiltin, hostInterfacesBuiltin, hostDiskFreeBuiltin, hostListeningBuiltin,
 
-		mkdirBuiltin, writeBuiltin, lineBuiltin, copyBuiltin, moveBuiltin, removeBuiltin, symlinkBuiltin, chownBuiltin,
+		mkdirBuiltin, writeBuiltin, lineBuiltin, blockBuiltin, copyBuiltin, moveBuiltin, removeBuiltin, symlinkBuiltin, chownBuiltin,
 		downloadBuiltin, extractBuiltin, archiveBuiltin, mirrorBuiltin,
 		mirrorCompareBuiltin, mirrorVerifyBuiltin,
 
-		yumBuiltin, aptBuiltin, serviceBuiltin, unitBuiltin, groupBuiltin, useraddBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
+		yumBuiltin, aptBuiltin, serviceBuiltin, unitBuiltin, groupBuiltin, useraddBuiltin, sudoersBuiltin, sysctlBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
 		iptablesBuiltin, iptablesSaveBuiltin, condaBootstrapBuiltin, condaChannelsBuiltin, condaInstallBuiltin,
 
 		templateBuiltin, yamlEncodeBuiltin, yamlDecodeBuiltin, jsonEncodeBuiltin, jsonDecodeBuiltin, jsonIndentBuiltin,

@@ -47,6 +47,7 @@ type canaryRow struct{ good, bad string }
 var canaryRows = map[string]canaryRow{
 	"write":          {`write("/srv/f", "a " + pw); write("/srv/f", "b " + pw); read("/srv/f")`, `write("/nowhere/f", pw)`},
 	"line":           {`line("/srv/l", "pw=" + pw.replace("\n", " ") if False else "pw=" + str(pw))`, `line("/nowhere/l", "x" + pw)`},
+	"block":          {`block("/srv/b", "a " + pw)`, `block("/nowhere/b", pw)`},
 	"run":            {`run(["tell", "x" + pw], env = {"PW": pw}, stdin = pw)`, `run(["blab", "x" + pw], env = {"PW": pw}, stdin = pw)`},
 	"query":          {`log(query(["tell", "x" + pw], env = {"PW": pw}, stdin = pw, assume = pw).stdout)`, `query(["blab", "x" + pw], env = {"PW": pw}, stdin = pw)`},
 	"cron":           {`cron("root", "@daily", "x --pw " + pw)`, `cron("root", "@daily", "fails --pw " + pw)`},

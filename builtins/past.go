@@ -142,7 +142,7 @@ func literal(text string) string { return strconv.QuoteToASCII(strings.ToValidUT
 
 // undoParts returns the parts of a record that can be taken back, in the order in which they must be.
 func undoParts(r before.Record) (parts []string) {
-	for _, part := range []string{"service", "enabled", "supervisor", "cron", "iptables-rule", "rpm", "deb", "account"} {
+	for _, part := range []string{"service", "enabled", "supervisor", "cron", "iptables-rule", "rpm", "deb", "sysctl", "account"} {
 		if slices.ContainsFunc(r.Facts, func(f before.Fact) bool { return partOf(f) == part }) {
 			parts = append(parts, part)
 		}
@@ -164,7 +164,7 @@ func CanPutBack(kind string) bool { return partOfKind(kind) != "" }
 
 func partOfKind(kind string) string {
 	switch kind {
-	case "service", "enabled", "supervisor", "cron", "iptables-rule", "rpm", "deb":
+	case "service", "enabled", "supervisor", "cron", "iptables-rule", "rpm", "deb", "sysctl":
 		return kind
 	case "user", "group", "home", "shell", "comment", "primary", "groups":
 		return "account"

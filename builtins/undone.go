@@ -187,6 +187,18 @@ func (op *undoOp) rules(ctx context.Context, h host.Reader) (actions []runtime.A
 	return actions, err
 }
 
+// parameters sets parameters of the kernel as they were.
+func (op *undoOp) parameters(ctx context.Context, h host.Reader) (actions []runtime.Action, err error) {
+	err = op.each(func(_, name, was string) error {
+		have, err := op.now(ctx, h, fact(sysctlKind, name))
+		if err == nil && was != "" && have != was {
+			actions = append(actions, runtime.Actions(setSysctl(name, was), change(name, have, was))...)
+		}
+		return err
+	}, "sysctl")
+	return actions, err
+}
+
 // deletion returns the command that deletes the rule that a command of iptables(8) has added, nil if it added none.
 func deletion(added []string) []string {
 	i := slices.IndexFunc(added, func(w string) bool { return w == "-I" || w == "-A" })

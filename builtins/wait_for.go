@@ -16,14 +16,15 @@ var waitForBuiltin = &runtime.Builtin{
 	Name: "wait_for",
 	Args: []runtime.Arg{
 		param("port", "int", "None", "a TCP port of this machine that something must listen on"),
-		param("url", "string", `""`, "an address that must answer with a status below 400; either this or port"),
+		param("url", "string", `""`, "an address that must answer with a status below 400"),
+		param("query", "list of string", "[]", "a command that only reads, and must exit with 0; one of the three is given"),
 		param("timeout", "duration", "60", `how long to wait: seconds, or "5m"`),
 	},
-	Secrets: []string{"url"},
-	Summary: "wait until something listens on a port or an address answers",
+	Secrets: []string{"url", "query"},
+	Summary: "wait until something listens on a port, an address answers, or a command succeeds",
 	Detail: []string{
 		"A dry run looks once. After a start that it only predicted it assumes that the wait would end well; " +
-			"so it does of another machine's address, which it does not ask: a URL could carry out what only root can read.",
+			"so it does of another machine's address, which it does not ask: a URL could carry out what only root can read. A command it asks as query() does.",
 	},
 	Example: `run(["/bin/true"], touches = ["port:8080"])
 wait_for(port = 8080)`,
@@ -33,17 +34,27 @@ wait_for(port = 8080)`,
 // waitOp is a port or address that must answer in time.
 type waitOp struct {
 	port, url string // one may be ""
+	query     words
 	timeout   time.Duration
 }
 
 func newWaitFor(c *runtime.Call) (runtime.Op, string, error) {
 	port := 0
 	op := &waitOp{timeout: time.Minute}
-	if err := c.Unpack("port", &port, "url", &op.url, "timeout", &op.timeout); err != nil {
+	if err := c.Unpack("port", &port, "url", &op.url, "query", &op.query, "timeout", &op.timeout); err != nil {
 		return nil, "", err
 	}
-	if (port == 0) == (op.url == "") {
-		return nil, "", errors.New("want either port or url")
+	given := 0
+	for _, is := range []bool{port != 0, op.url != "", len(op.query) > 0} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		return nil, "", errors.New("want either port, url or query")
+	}
+	if len(op.query) > 0 {
+		return op, quote(op.query), nil
 	}
 	if op.url != "" {
 		return op, op.url, op.setURL()
@@ -99,7 +110,10 @@ func (op *waitOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 
 // probe returns why the n'th try found no answer, or "".
 func (op *waitOp) probe(ctx context.Context, h host.Reader, n int) (why string, err error) {
-	if op.url == "" {
+	switch {
+	case len(op.query) > 0:
+		return op.probeQuery(ctx, h, n)
+	case op.url == "":
 		return op.probePort(ctx, h, n)
 	}
 	asker := ""
@@ -160,9 +174,32 @@ func (op *waitOp) probePort(ctx context.Context, h host.Reader, n int) (why stri
 	return why, err
 }
 
+// probeQuery asks the command.
+func (op *waitOp) probeQuery(ctx context.Context, h host.Reader, n int) (why string, err error) {
+	p := host.Process{Argv: op.query}
+	if n == 1 {
+		p.Asker = "wait_for"
+	}
+	res, err := h.Query(ctx, p)
+	switch {
+	case errors.Is(err, host.ErrUnknown):
+		runtime.Assume(ctx, quote(op.query)+" succeeds in time")
+		return "", nil
+	case err != nil:
+		return "", err
+	case res.Code != 0:
+		return fmt.Sprintf("%s: exit status %d%s", quote(op.query), res.Code, res.LastWords()), nil
+	}
+	return "", nil
+}
+
 // predict decides for a dry run, which does not wait: after a start that is only
 // predicted, it assumes an answer.
 func (op *waitOp) predict(ctx context.Context, h host.Reader, why string) error {
+	if len(op.query) > 0 && runtime.Predicting(ctx) {
+		runtime.Assume(ctx, quote(op.query)+" succeeds in time")
+		return nil
+	}
 	owner := ""
 	var err error
 	if op.port != "" {

@@ -125,3 +125,22 @@ func TestWaitForInDryRun(t *testing.T) {
 		t.Errorf("got %v, %v", guesses(dry), err)
 	}
 }
+
+// A command is asked until it succeeds; a dry run asks once.
+func TestWaitForQuery(t *testing.T) {
+	m := newMachine(t, map[string]string{"/usr/bin/ready": `[ -e $R/up ] || { echo "not yet" >&2; exit 3; }`})
+	m.failsDry(`wait_for(query = ["ready"])`, "ready: exit status 3: not yet")
+	if _, err := m.real(`wait_for(query = ["ready"], timeout = 0.1)`); !says(err, "exit status 3: not yet, after 100ms") {
+		t.Errorf("got %v", err)
+	}
+	m.fails(`wait_for(query = ["ready"], port = 80)`, "want either port, url or query")
+	if _, err := m.dry("write(\"/srv/x\", \"\")\nwait_for(query = [\"ready\"])"); err != nil {
+		t.Errorf("after a change that is only predicted: %v", err)
+	}
+	time.AfterFunc(200*time.Millisecond, func() { m.write("/up", "") })
+	events, err := m.real(`wait_for(query = ["ready"], timeout = 30)`)
+	if err != nil || len(effects(events)) > 0 {
+		t.Errorf("got %v, %v", effects(events), err)
+	}
+	m.again(`wait_for(query = ["ready"])`)
+}

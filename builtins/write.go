@@ -18,6 +18,7 @@ var writeBuiltin = &runtime.Builtin{
 		param("path", "path", "", "the file; its directory must exist"),
 		param("content", runtime.DataOrHere, "", "all that the file will hold; it may hold secrets"),
 		param("mode", "int", "0o644", "permission bits; if it is not given, a file that holds a secret gets 0o600"),
+		param("backup", "bool", "False", "keep what the file held beside it, as PATH.DIGEST.bak with the first 8 digits of its SHA-256"),
 	}, ownerParams()...),
 	Secrets: []string{"content"},
 	Summary: "make a file hold a text, with a mode and an owner",
@@ -36,13 +37,15 @@ type writeOp struct {
 	content []byte
 	mode    fs.FileMode
 	owner   ownership
+	backup  bool
 }
 
 func newWrite(c *runtime.Call) (runtime.Op, string, error) {
 	op := writeOp{mode: noMode, owner: ownership{user: c.User()}}
 	var p runtime.Path
 	var content starlark.Value
-	err := c.Unpack("path", &p, "content", &content, "mode", &op.mode, "owner", runtime.Account(&op.owner.User),
+	err := c.Unpack("path", &p, "content", &content, "mode", &op.mode, "backup", &op.backup,
+		"owner", runtime.Account(&op.owner.User),
 		"group", runtime.Account(&op.owner.Group))
 	if err != nil {
 		return nil, "", err
@@ -107,8 +110,31 @@ func (op writeOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 		return runtime.Actions(setMeta(op.path, meta), metaChanges(m, meta)...), nil
 	default:
 		changes := append([]host.Change{change("content", *old, showText(op.content))}, metaChanges(m, meta)...)
-		return runtime.Actions(write, changes...), nil
+		kept, err := op.keep(ctx, h, m)
+		return append(kept, runtime.Actions(write, changes...)...), err
 	}
+}
+
+// keep returns the action that keeps what the file holds, which m describes, beside it.
+func (op writeOp) keep(ctx context.Context, h host.Reader, m host.Meta) ([]runtime.Action, error) {
+	if !op.backup {
+		return nil, nil
+	}
+	sum, err := host.SHA256(ctx, runtime.Unmasked(h), op.path)
+	if errors.Is(err, host.ErrUnknown) {
+		runtime.Assume(ctx, op.path+" holds nothing that would have to be kept")
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("%s.%.8s.bak", op.path, sum)
+	if ok, err := present(ctx, h, name); ok || err != nil {
+		return nil, err
+	}
+	content, err := contentOf(h, source{path: op.path})
+	meta := host.Meta{Mode: m.Mode.Perm(), Owner: m.Owner}
+	return runtime.Actions(writeFile(name, content, meta), change("backup", "", name)), err
 }
 
 // old returns what a change shows of the file's content, or nil if the content is
