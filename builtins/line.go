@@ -23,8 +23,9 @@ var lineBuiltin = &runtime.Builtin{
 		param("match", "string", `""`, "regular expression (RE2): the last line with a match gives way to text"),
 		param("absent", "bool", "False", "make sure that the file does not have the line: each that equals text goes, and each that matches"),
 	},
-	Secrets: []string{"text"},
-	Summary: "make sure that a file has a line, or has not",
+	Positional: 3,
+	Secrets:    []string{"text"},
+	Summary:    "make sure that a file has a line, or has not",
 	Detail: []string{
 		"The line is put in the place of the last one that matches, or at the end. It is there already if a line equals text, unless text itself matches: then the last match must be it.",
 		"Mode and owner stay, but a file that gets a secret cannot be read by others any more. Line endings (CRLF) and a byte order mark stay, too. A file that is written ends with a newline.",

@@ -17,11 +17,12 @@ var waitForBuiltin = &runtime.Builtin{
 	Args: []runtime.Arg{
 		param("port", "int", "None", "a TCP port of this machine that something must listen on"),
 		param("url", "string", `""`, "an address that must answer with a status below 400"),
-		param("query", "list of string", "[]", "a command that only reads, and must exit with 0; one of the three is given"),
 		param("timeout", "duration", "60", `how long to wait: seconds, or "5m"`),
+		param("query", "list of string", "[]", "a command that only reads, and must exit with 0; one of the three is given"),
 	},
-	Secrets: []string{"url", "query"},
-	Summary: "wait until something listens on a port, an address answers, or a command succeeds",
+	Positional: 3,
+	Secrets:    []string{"url", "query"},
+	Summary:    "wait until something listens on a port, an address answers, or a command succeeds",
 	Detail: []string{
 		"A dry run looks once. After a start that it only predicted it assumes that the wait would end well; " +
 			"so it does of another machine's address, which it does not ask: a URL could carry out what only root can read. A command it asks as query() does.",

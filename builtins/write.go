@@ -14,14 +14,15 @@ import (
 
 var writeBuiltin = &runtime.Builtin{
 	Name: "write",
-	Args: append([]runtime.Arg{
+	Args: append(append([]runtime.Arg{
 		param("path", "path", "", "the file; its directory must exist"),
 		param("content", runtime.DataOrHere, "", "all that the file will hold; it may hold secrets"),
 		param("mode", "int", "0o644", "permission bits; if it is not given, a file that holds a secret gets 0o600"),
-		param("backup", "bool", "False", "keep what the file held beside it, as PATH.DIGEST.bak with the first 8 digits of its SHA-256"),
 	}, ownerParams()...),
-	Secrets: []string{"content"},
-	Summary: "make a file hold a text, with a mode and an owner",
+		param("backup", "bool", "False", "keep what the file held beside it, as PATH.DIGEST.bak with the first 8 digits of its SHA-256")),
+	Positional: 5,
+	Secrets:    []string{"content"},
+	Summary:    "make a file hold a text, with a mode and an owner",
 	Detail: []string{
 		"The file is replaced in one moment: no reader sees half of it. The trace shows the lines that change; of a file that others may not read it shows only how long it was.",
 		"If only mode or owner differ, the content is not written.",
