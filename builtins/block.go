@@ -39,7 +39,8 @@ var blockBuiltin = &runtime.Builtin{
 		op.begin, op.end = marks(marker)
 		for line := range strings.SplitSeq(op.text, "\n") {
 			if line == op.begin || line == op.end {
-				return nil, "", runtime.Hint(errors.New("argument \"text\": got a line that marks the block"), "leave the marks out of it")
+				err := errors.New("argument \"text\": got a line that marks the block")
+				return nil, "", runtime.Hint(err, "leave the marks out of it")
 			}
 		}
 		return op, op.path, nil

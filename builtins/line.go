@@ -44,7 +44,8 @@ var lineBuiltin = &runtime.Builtin{
 				"call line() for each, or write() the whole file")
 		}
 		if match == "" && op.absent && op.text == "" {
-			return nil, "", runtime.Hint(errors.New("argument \"text\": got an empty line to take out"), `match="^$" takes out all empty lines`)
+			return nil, "", runtime.Hint(errors.New("argument \"text\": got an empty line to take out"),
+				`match="^$" takes out all empty lines`)
 		}
 		if match == "" {
 			return op, op.path, nil

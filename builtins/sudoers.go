@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"regexp"
 	"strings"
 
@@ -43,7 +42,8 @@ func newSudoers(c *runtime.Call) (runtime.Op, string, error) {
 			"sudo ignores files with other names")
 	}
 	if strings.TrimSpace(text) == "" {
-		return nil, "", runtime.Hint(errors.New("argument \"text\": got no rule"), "to take rights away: remove(\"/etc/sudoers.d/"+name+"\")")
+		return nil, "", runtime.Hint(errors.New("argument \"text\": got no rule"),
+			"to take rights away: remove(\"/etc/sudoers.d/"+name+"\")")
 	}
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
@@ -58,18 +58,20 @@ func (op sudoersOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action,
 	if err != nil || len(actions) == 0 {
 		return nil, err
 	}
+	if program(h, "visudo") == "" {
+		return nil, runtime.Hint(errors.New("there is no visudo to judge the rules"), "install sudo first")
+	}
 	res, err := h.Query(ctx, host.Process{Argv: []string{"visudo", "-c", "-f", "-"}, Stdin: op.write.content})
 	switch {
 	case errors.Is(err, host.ErrUnknown):
 		runtime.Assume(ctx, "visudo finds the rules in order")
 		return actions, nil
-	case errors.Is(err, exec.ErrNotFound):
-		return nil, runtime.Hint(errors.New("there is no visudo to judge the rules"), "install sudo first")
 	case err != nil:
 		return nil, err
 	case res.Code != 0:
 		said := strings.Join(strings.Fields(string(res.Stdout)+" "+string(res.Stderr)), " ")
-		return nil, runtime.Hint(fmt.Errorf("visudo refuses the rules: %s", said), "nothing was written; sudoers(5) has the grammar")
+		return nil, runtime.Hint(fmt.Errorf("visudo refuses the rules: %s", said),
+			"nothing was written; sudoers(5) has the grammar")
 	}
 	return actions, nil
 }

@@ -40,7 +40,8 @@ func newSysctl(c *runtime.Call) (runtime.Op, string, error) {
 		return nil, "", err
 	}
 	if !sysctlName.MatchString(op.name) {
-		return nil, "", fmt.Errorf("argument \"name\": got %q, want words with dots between them, such as vm.swappiness", op.name)
+		const want = "want words with dots between them, such as vm.swappiness"
+		return nil, "", fmt.Errorf("argument \"name\": got %q, %s", op.name, want)
 	}
 	if op.value = blanks(op.value); op.value == "" {
 		return nil, "", errors.New("argument \"value\": got nothing, want a value")
@@ -58,7 +59,8 @@ func (op sysctlOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, 
 	case err != nil:
 		return nil, err
 	case have == "":
-		return nil, runtime.Hint(errors.New("this kernel has no such parameter"), "see: sysctl -a; one of a module is there when that is loaded")
+		return nil, runtime.Hint(errors.New("this kernel has no such parameter"),
+			"see: sysctl -a; one of a module is there when that is loaded")
 	}
 	line := lineOp{path: sysctlFile, text: op.name + " = " + op.value,
 		match: regexp.MustCompile(`^\s*` + regexp.QuoteMeta(op.name) + `\s*=`)}

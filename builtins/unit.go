@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os/exec"
 	"path"
 	"regexp"
 	"strings"
@@ -66,7 +65,8 @@ func (op unitOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, er
 		return nil, runtime.Hint(errors.New("systemd does not run here"),
 			"ask before: if exists(\"/run/systemd/system\"); elsewhere write() an init script, or supervise()")
 	}
-	w := writeOp{path: op.file(), content: []byte(op.text), mode: 0o644, owner: ownership{Owner: host.Owner{User: "root", Group: "root"}}}
+	w := writeOp{path: op.file(), content: []byte(op.text), mode: 0o644}
+	w.owner.Owner = host.Owner{User: "root", Group: "root"}
 	written, err := w.Check(ctx, h)
 	if err != nil {
 		return nil, err
@@ -127,9 +127,12 @@ func (op unitOp) put(ctx context.Context, h host.Host, write runtime.Deed) error
 
 // verify returns why systemd would refuse the unit, "" if it would not, or nobody can tell.
 func (op unitOp) verify(ctx context.Context, h host.Host) (why string, err error) {
+	if program(h, "systemd-analyze") == "" {
+		return "", nil
+	}
 	res, err := h.Query(ctx, host.Process{Argv: []string{"systemd-analyze", "verify", op.file()}})
 	switch {
-	case errors.Is(err, host.ErrUnknown), errors.Is(err, exec.ErrNotFound):
+	case errors.Is(err, host.ErrUnknown):
 		return "", nil
 	case err != nil:
 		return "", err

@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -77,6 +78,10 @@ func Parse(armored []byte) (Signature, error) {
 		return Signature{}, errors.New("the signature is cut off, or something stands after it")
 	case strings.Count(text, "-----BEGIN") > 1:
 		return Signature{}, errors.New("got more than one signature")
+	}
+	body := strings.Join(strings.Fields(strings.TrimSuffix(strings.TrimPrefix(text, Armor), end)), "")
+	if _, err := base64.StdEncoding.Strict().DecodeString(body); err != nil {
+		return Signature{}, fmt.Errorf("the signature cannot be read: %w", err) // bits that nobody signs would go through
 	}
 	sig, err := sshsig.Unarmor([]byte(text))
 	if err != nil {
