@@ -102,7 +102,7 @@ func hunks(c host.Change) (head string, lines []changeLine) {
 func blanks(line string) string {
 	body := strings.TrimRight(line[1:], " \t\r")
 	end := strings.ReplaceAll(line[1+len(body):], " ", `\x20`)
-	return line[:1] + strings.NewReplacer("\t", `\t`, "\r", `\r`).Replace(body+end)
+	return line[:1] + strings.ReplaceAll(strings.ReplaceAll(body+end, "\t", `\t`), "\r", `\r`)
 }
 
 // unified returns the lines of the hunks between two texts.
