@@ -34,7 +34,7 @@ func All() []*runtime.Builtin {
 		downloadBuiltin, extractBuiltin, archiveBuiltin, mirrorBuiltin,
 		mirrorCompareBuiltin, mirrorVerifyBuiltin,
 
-		yumBuiltin, aptBuiltin, serviceBuiltin, unitBuiltin, groupBuiltin, useraddBuiltin, sudoersBuiltin, sysctlBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
+		yumBuiltin, aptBuiltin, serviceBuiltin, unitBuiltin, groupBuiltin, useraddBuiltin, sudoersBuiltin, sysctlBuiltin, hostnameBuiltin, timezoneBuiltin, cronBuiltin, superviseBuiltin, runBuiltin,
 		iptablesBuiltin, iptablesSaveBuiltin, condaBootstrapBuiltin, condaChannelsBuiltin, condaInstallBuiltin,
 
 		templateBuiltin, yamlEncodeBuiltin, yamlDecodeBuiltin, jsonEncodeBuiltin, jsonDecodeBuiltin, jsonIndentBuiltin,

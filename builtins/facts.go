@@ -26,7 +26,7 @@ func ask(ctx context.Context, h host.Reader, f host.Fact) (string, error) {
 // kinds returns the kinds of facts that a script can name.
 func kinds() []*host.Kind {
 	return []*host.Kind{
-		condaKind, crontabKind, debKind, enabledKind, firewallKind, host.Group, host.Home, host.Port, rpmKind, serviceKind, host.Shell, statusKind, sysctlKind, host.User,
+		condaKind, crontabKind, debKind, enabledKind, firewallKind, host.Group, host.Home, hostnameKind, host.Port, rpmKind, serviceKind, host.Shell, statusKind, sysctlKind, host.User,
 	}
 }
 

@@ -142,7 +142,7 @@ func literal(text string) string { return strconv.QuoteToASCII(strings.ToValidUT
 
 // undoParts returns the parts of a record that can be taken back, in the order in which they must be.
 func undoParts(r before.Record) (parts []string) {
-	for part := range strings.FieldsSeq("service enabled supervisor cron iptables-rule rpm deb sysctl account") {
+	for part := range strings.FieldsSeq("service enabled supervisor cron iptables-rule rpm deb sysctl hostname account") {
 		if slices.ContainsFunc(r.Facts, func(f before.Fact) bool { return partOf(f) == part }) {
 			parts = append(parts, part)
 		}
@@ -164,7 +164,7 @@ func CanPutBack(kind string) bool { return partOfKind(kind) != "" }
 
 func partOfKind(kind string) string {
 	switch kind {
-	case "service", "enabled", "supervisor", "cron", "iptables-rule", "rpm", "deb", "sysctl":
+	case "service", "enabled", "supervisor", "cron", "iptables-rule", "rpm", "deb", "sysctl", "hostname":
 		return kind
 	case "user", "group", "home", "shell", "comment", "primary", "groups":
 		return "account"

@@ -77,6 +77,8 @@ func (op *undoOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 		return op.crontabs(ctx, h)
 	case "iptables-rule":
 		return op.rules(ctx, h)
+	case "hostname":
+		return op.names(ctx, h)
 	case "sysctl":
 		return op.parameters(ctx, h)
 	case "rpm":
