@@ -32,7 +32,7 @@ var hostnameBuiltin = &runtime.Builtin{
 }
 
 // machineName is what hostname(7) allows.
-var machineName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+var machineName = regexp.MustCompile(`^(?i)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 
 // hostnameOp is what a machine should be called.
 type hostnameOp struct{ name string }
