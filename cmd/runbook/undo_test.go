@@ -15,10 +15,13 @@ import (
 func (s site) machineNow() string {
 	s.t.Helper()
 	return s.Must(`
-find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /installer -o -path /root -o -path /var/lib/runbook \
-	-o -path /var/log -o -path /var/cache -o -path /var/lib/dnf -o -path /var/lib/apt -o -path /var/lib/dpkg/status-old -o -path /var/lib/rpm -o -path /var/spool/cron \) -prune -o \
-	! -name 'passwd*' ! -name 'group*' ! -name '*shadow*' ! -name 'sub[ug]id*' ! -name '.pwd.lock' \
-	\( -type f -printf '%p %m %u %g ' -exec md5sum {} \; -o -printf '%p %y %m %u %g %l\n' \) | sort
+look() {
+	find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /installer -o -path /root -o -path /var/lib/runbook \
+		-o -path /var/log -o -path /var/cache -o -path /var/lib/dnf -o -path /var/lib/apt -o -path /var/lib/dpkg/status-old -o -path /var/lib/rpm \
+		-o -path /var/spool/cron \) -prune -o ! -name 'passwd*' ! -name 'group*' ! -name '*shadow*' ! -name 'sub[ug]id*' ! -name '.pwd.lock' "$@"
+}
+look -printf '%p %y %m %u %g %l\n' | sort
+look -type f -exec md5sum {} + | sort
 sort /etc/passwd /etc/group
 rpm -qa | sort
 for u in $(cut -d: -f1 /etc/passwd | sort); do crontab -u $u -l 2>/dev/null; done
