@@ -194,8 +194,12 @@ func (s *session) awaited(now time.Time) error {
 		return err
 	}
 	p.Ended = now
-	fmt.Fprintf(s.err, "runbook: undone at %s unless somebody says before: runbook confirm\n",
-		now.Add(p.Within).Format("15:04:05 MST"))
+	command := "runbook confirm"
+	if s.flags.state != "" {
+		command += " --state " + trace.Spaced([]string{string(s.state)})
+	}
+	fmt.Fprintf(s.err, "runbook: undone at %s unless somebody says before: %s\n",
+		now.Add(p.Within).Format("15:04:05 MST"), command)
 	return s.state.setPending(*p)
 }
 

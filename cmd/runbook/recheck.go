@@ -30,8 +30,8 @@ Trees are compared by the list that the run keeps in TRACE.blobs: names, types, 
 links, sizes and times, or with --deep digests; where the run knew neither, as of a mirror whose
 index has only MD5, that is said: mirror.verify() compares such files with the index.
 
-The exit code is 0, whatever was found; with --exit-code 10 if something has drifted: as
-of a dry run it means that there are changes to make. A trace that is broken, or of a dry
+The exit code is 0, whatever was found; with --exit-code it is 10 if something has drifted: as
+of a dry run that means that there are changes to make. A trace that is broken, or of a dry
 run, is refused.`
 
 func (p *program) auditRecheck() *cobra.Command {

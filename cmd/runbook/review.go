@@ -30,8 +30,8 @@ func (p *program) auditReport() *cobra.Command {
 			"  oscal   OSCAL assessment results 1.0.6 (JSON): what changed or failed is an observation, a control that a step\n" +
 			"          (controls=) or a builtin names a finding; a dry run has no findings\n" +
 			"  intoto  an in-toto statement in a DSSE envelope; its subject is the head of the trace, its predicate,\n" +
-			"          urn:runbook:predicate:run:v1, says what ran, where, for whom and how it ended. With --key it is signed,\n" +
-			"          by an SSH key of type ed25519 or ecdsa: a file, or the .pub file of one that the agent holds\n\n" +
+			"          urn:runbook:predicate:run:v1, says what ran, where, for whom and how it ended; --key signs it\n\n" +
+			"--key is an SSH key of type ed25519 or ecdsa: its file, or the .pub file of one that the agent holds.\n\n" +
 			"Given a plan and the run that followed it, the page is about the run and shows both side by side, compared as\n" +
 			"audit diff does (html and md only).\n\n" +
 			"A trace gives the same bytes each time. The exit code is 1 if the trace is broken; the report says so, too.",

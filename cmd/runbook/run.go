@@ -122,7 +122,8 @@ func (f *runFlags) add(c *cobra.Command, p *program) {
 	fl.BoolVar(&f.byHand, "by-hand", false,
 		"show each change as commands for a person, and look at what they left before the next one")
 	fl.DurationVar(&f.confirmWithin, "confirm-within", 0,
-		"undo the run unless somebody says runbook confirm within this `DURATION` of its end, such as 10m")
+		"undo the run unless somebody says runbook confirm within this `DURATION` of its end, such as 10m; "+
+			"see: runbook help confirm")
 	f.confine.add(fl)
 	fl.BoolVar(&f.yes, "yes", false, "answer every confirmation with yes")
 	fl.StringSliceVar(&f.acks, "ack", nil, "say that the manual step `NAME` is done; repeatable, or with commas")
