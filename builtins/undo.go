@@ -78,9 +78,9 @@ func (op *undoOp) Check(ctx context.Context, h host.Reader) ([]runtime.Action, e
 	case "iptables-rule":
 		return op.rules(ctx, h)
 	case "hostname":
-		return op.names(ctx, h)
+		return op.settings(ctx, h, hostnameKind, func(_, name string) runtime.Deed { return setHostname(name) })
 	case "sysctl":
-		return op.parameters(ctx, h)
+		return op.settings(ctx, h, sysctlKind, setSysctl)
 	case "rpm":
 		return op.packages(ctx, h, host.Process{Argv: []string{"rpm", "-e"}})
 	case "deb":

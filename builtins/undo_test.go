@@ -162,3 +162,23 @@ func TestUndoHistories(t *testing.T) {
 		}
 	}
 }
+
+// What the kernel was set to, and the name of the machine, are as they were.
+func TestUndoSettings(t *testing.T) {
+	m := newMachine(t, map[string]string{
+		"/etc/sysctl.d/.keep": "", "/proc/sys/vm/swappiness": "60\n", "/proc/sys/kernel/hostname": "old\n", "/etc/hostname": "old\n",
+		"/usr/bin/sysctl":   `printf '%s\n' "${3#*=}" >$R/proc/sys/vm/swappiness`,
+		"/usr/bin/hostname": `printf '%s\n' "$1" >$R/proc/sys/kernel/hostname`,
+	})
+	events, records, err := m.keeping(runtime.New(All()...), runtime.OnMachine, "def s():\n    sysctl(\"vm.swappiness\", \"10\")\n    hostname(\"new\")\nstep(s)\n")
+	if err != nil || m.read("/proc/sys/vm/swappiness") != "10\n" || m.read("/proc/sys/kernel/hostname") != "new\n" {
+		t.Fatal(err)
+	}
+	m.undo(events, records, 1)
+	for name, want := range map[string]string{"/proc/sys/vm/swappiness": "60\n", "/proc/sys/kernel/hostname": "old\n", "/etc/hostname": "old\n"} {
+		if have := m.read(name); have != want {
+			t.Errorf("%s: got %q, want %q", name, have, want)
+		}
+	}
+	m.shows(m.read("/etc/sysctl.d/60-runbook.conf"), "no such file")
+}

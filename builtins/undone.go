@@ -187,27 +187,17 @@ func (op *undoOp) rules(ctx context.Context, h host.Reader) (actions []runtime.A
 	return actions, err
 }
 
-// names gives the machine the name that it had.
-func (op *undoOp) names(ctx context.Context, h host.Reader) (actions []runtime.Action, err error) {
+// settings sets facts of a kind as they were.
+func (op *undoOp) settings(
+	ctx context.Context, h host.Reader, kind *host.Kind, set func(name, value string) runtime.Deed,
+) (actions []runtime.Action, err error) {
 	err = op.each(func(_, name, was string) error {
-		have, err := op.now(ctx, h, fact(hostnameKind, name))
+		have, err := op.now(ctx, h, fact(kind, name))
 		if err == nil && was != "" && have != was {
-			actions = append(actions, runtime.Actions(setHostname(was), change("name", have, was))...)
+			actions = append(actions, runtime.Actions(set(name, was), change(kind.Name+" "+name, have, was))...)
 		}
 		return err
-	}, "hostname")
-	return actions, err
-}
-
-// parameters sets parameters of the kernel as they were.
-func (op *undoOp) parameters(ctx context.Context, h host.Reader) (actions []runtime.Action, err error) {
-	err = op.each(func(_, name, was string) error {
-		have, err := op.now(ctx, h, fact(sysctlKind, name))
-		if err == nil && was != "" && have != was {
-			actions = append(actions, runtime.Actions(setSysctl(name, was), change(name, have, was))...)
-		}
-		return err
-	}, "sysctl")
+	}, kind.Name)
 	return actions, err
 }
 
